@@ -1,0 +1,73 @@
+# make demo: the whole story in a few minutes. make test: the checks.
+# Both make their own .venv here. Once the packages are installed nothing needs the network:
+# a later call rebuilds and reinstalls only lazyrich's own wheel, and only if a source changed.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+PACKAGES := lazyrich theory simulate verify paper_figures
+# The folders are listed beside their files, so that a file's removal counts as a change.
+SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -type f \) -print) \
+	setup.cfg pyproject.toml README.md LICENSE
+
+.PHONY: demo test lint docs bench dev clean
+
+demo: $(VENV)/.installed
+	$(BIN)/lazyrich derive ntk-eigenvalues --steps
+	$(BIN)/lazyrich derive target-decomposition
+	$(BIN)/lazyrich derive test-loss
+	mkdir -p demo
+	$(BIN)/lazyrich simulate --out demo/grokking.nc --plot demo/grokking.png
+	$(BIN)/lazyrich verify --report demo/verdicts.html
+	$(BIN)/lazyrich figures 1 3 4 --preset quick --out demo
+
+# The tests run against the installed wheel: PYTHONSAFEPATH keeps the checkout's folders off
+# sys.path (also in the processes that tests start), and tests/test_package.py checks it.
+test: export PYTHONSAFEPATH = 1
+test: export LAZYRICH_TEST_INSTALLED = 1
+test: lint
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+# pyright brings its own node and compiler; IGNORE_WARNINGS keeps it from asking for news online.
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks
+
+# An editable install for work on the code. The next make test puts the wheel back.
+dev: $(VENV)/.installed-dev
+	rm -f $(VENV)/.installed
+	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
+
+clean:
+	rm -rf build dist demo docs/_build *.egg-info
+
+# setuptools comes from constraints.txt too, so that building the wheel downloads nothing.
+$(VENV)/.tools: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt setuptools
+	touch $@
+
+# build/ would carry modules into the wheel that no longer exist.
+dist/.built: $(SOURCES) $(VENV)/.tools
+	rm -rf build dist
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	touch $@
+
+$(VENV)/.installed: dist/.built
+	$(PIP) install --no-deps --force-reinstall --no-index dist/lazyrich-*.whl
+	$(PIP) install --constraint constraints.txt dist/lazyrich-*.whl
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --constraint constraints.txt \
+		"$$(echo dist/lazyrich-*.whl)[figures,cluster,dev,docs]"
+	touch $@

@@ -1,0 +1,25 @@
+"""Settings of the whole suite: threads, Hypothesis profiles, run-time checks of array shapes."""
+
+import os
+
+# Two workers on two cores: one thread each. Before anything loads a BLAS or torch.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import jaxtyping
+from hypothesis import HealthCheck, settings
+
+# quick: on a developer's machine. ci: the same examples every time. thorough: on demand, by
+# HYPOTHESIS_PROFILE=thorough or pytest --hypothesis-profile=thorough. No deadlines anywhere: on a
+# shared machine they report the neighbours.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=20, **_COMMON)
+settings.register_profile("ci", max_examples=50, derandomize=True, print_blob=True, **_COMMON)
+settings.register_profile("thorough", max_examples=1000, print_blob=True, **_COMMON)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "quick")
+)
+
+# Checks the jaxtyping shapes of every call into lazyrich.simulate. It must stand before the first
+# import of that package, hence here.
+jaxtyping.install_import_hook("lazyrich.simulate", "beartype.beartype")

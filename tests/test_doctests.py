@@ -1,0 +1,58 @@
+"""The examples in the docstrings are checks: run every one of them.
+
+``pytest --doctest-modules`` would import the mapped folders (theory/, simulate/, ...) a second
+time under other names; this walks the one installed package instead.
+"""
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import lazyrich
+
+
+def _fail(name):
+    raise ImportError(f"{name} can't be imported")
+
+
+MODULES = ["lazyrich"] + [
+    module.name
+    for module in pkgutil.walk_packages(lazyrich.__path__, "lazyrich.", onerror=_fail)
+    if not any(part.startswith("_") for part in module.name.split("."))
+]
+
+
+def _public_modules_on_disk():
+    """Names of the public modules of the package, from the files that lie in its folders."""
+    for folder in lazyrich.__path__:
+        for file in Path(folder).rglob("*.py"):
+            parts = file.relative_to(folder).with_suffix("").parts
+            parts = parts[:-1] if parts[-1] == "__init__" else parts
+            if not any(part.startswith("_") for part in parts):
+                yield ".".join(["lazyrich", *parts])
+
+
+def test_the_walk_finds_every_public_module():
+    subpackages = {f"lazyrich.{name}" for name in ("theory", "simulate", "verify", "paper_figures")}
+    assert subpackages <= set(MODULES)
+    assert set(_public_modules_on_disk()) == set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests_of(name):
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.failed == 0
+
+
+def test_each_subpackage_has_doctests():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    examples = dict.fromkeys(("theory", "simulate", "verify", "paper_figures"), 0)
+    for name in MODULES:
+        subpackage = name.split(".")[1] if "." in name else ""
+        if subpackage in examples:
+            tests = finder.find(importlib.import_module(name))
+            examples[subpackage] += sum(len(test.examples) for test in tests)
+    assert all(examples.values()), f"doctests per subpackage: {examples}"
