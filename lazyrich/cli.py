@@ -19,10 +19,10 @@ COMMANDS = ("derive", "simulate", "verify", "figures")
 class _Group(click.Group):
     """A group that imports a subcommand only when it is called or asked for its help."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
         from lazyrich.arguments import one_of
 
         name = one_of("command", cmd_name, COMMANDS)
@@ -46,6 +46,17 @@ def _stop(message: str, code: int) -> None:
     sys.exit(code)
 
 
+def _unknown_option(error: click.NoSuchOption) -> str:
+    from lazyrich.arguments import one_of
+
+    assert error.ctx is not None
+    options = [p.opts[-1] for p in error.ctx.command.get_params(error.ctx) if p.opts[-1][0] == "-"]
+    try:
+        return one_of("option", error.option_name, options)
+    except ValueError as message:
+        return str(message)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: ``sys.argv``) and exit with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -53,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Not standalone: click would print three lines of usage before each error.
         command.main(arguments or ["--help"], prog_name="lazyrich", standalone_mode=False)
         sys.stdout.flush()
+    except click.NoSuchOption as error:
+        _stop(_unknown_option(error), 2)
     except click.ClickException as error:
         _stop(error.format_message(), error.exit_code)
     except ValueError as error:

@@ -1,0 +1,225 @@
+"""``lazyrich derive``: print a closed form, its derivation, or its value. Never loads torch."""
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from lazyrich.theory import ClosedForm
+
+FORMATS = ("pretty", "latex", "python", "json")
+
+
+@click.command("derive")
+@click.argument("name", required=False)
+@click.option(
+    "--at",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Evaluate at a value; repeat for each symbol. 1/4 is exact, 0.25 a float, a vector is "
+    "[1,0], a matrix [[1,0],[0,1/2]].",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="pretty", show_default=True)
+@click.option("--steps", is_flag=True, help="Show the derivation as well.")
+def command(name: str | None, assignments: tuple[str, ...], form: str, steps: bool) -> None:
+    """Print the closed form NAME, derived for symbolic dimension D. Without NAME, list them all.
+
+    \b
+    Examples:
+      lazyrich derive
+      lazyrich derive ntk-eigenvalues --steps
+      lazyrich derive test-loss --format latex
+      lazyrich derive ntk-eigenvalues --at D=3 --at epsilon=1/4 --at sigma=1
+    """
+    from lazyrich import theory
+
+    if name is None:
+        if assignments or steps:
+            raise ValueError(f"--at and --steps need a NAME: one of {', '.join(theory.names())}")
+        click.echo(json.dumps(theory.groups(), indent=2) if form == "json" else _listing())
+        return
+    closed_form = theory.closed_form(name)
+    point = _point(assignments)
+    write = {"pretty": _pretty, "latex": _latex, "python": _python, "json": _json}[form]
+    click.echo(write(closed_form, point, steps))
+
+
+def _listing() -> str:
+    from lazyrich import theory
+
+    width = max(map(len, theory.names()))
+    lines = []
+    for group, entries in theory.groups().items():
+        lines += [group, *(f"  {name:{width}}  {line}" for name, line in entries.items()), ""]
+    return "\n".join(lines[:-1])
+
+
+def _point(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """The values of ``--at`` by key."""
+    point: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not (key and equals and text):
+            raise ValueError(f"--at {assignment}: must be KEY=VALUE")
+        if key in point:
+            raise ValueError(f"--at {assignment}: {key} is given twice")
+        try:
+            # Quoting every entry makes JSON of lists of rationals.
+            nested = json.loads(re.sub(r"[^\[\],\s]+", lambda entry: json.dumps(entry[0]), text))
+            point[key] = _numbers(nested)
+        except ValueError:
+            raise ValueError(
+                f"--at {assignment}: the value must be a number such as 2, 1/4 or 0.25, a vector "
+                "[1,0] or a matrix [[1,0],[0,1/2]]"
+            ) from None
+    return point
+
+
+def _numbers(nested: Any) -> Any:
+    if isinstance(nested, list):
+        return [_numbers(item) for item in nested]
+    if re.fullmatch(r"[+-]?\d+(/0*[1-9]\d*)?", nested):
+        import sympy
+
+        return sympy.Rational(nested)
+    if not math.isfinite(number := float(nested)):
+        raise ValueError
+    return number
+
+
+def _parts(closed_form: "ClosedForm", point: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The expression and its terms, or their values."""
+    if not point:
+        return closed_form.expr, dict(closed_form.terms)
+    return closed_form.evaluate(**point), closed_form.evaluate_terms(**point)
+
+
+def _pretty(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:
+    from lazyrich.theory.closed_form import pretty
+
+    def block(expression: Any) -> str:
+        return "\n".join("    " + line.rstrip() for line in pretty(expression).splitlines())
+
+    whole, terms = _parts(closed_form, point)
+    at = ", ".join(f"{key} = {value}" for key, value in point.items())
+    lines = [f"{closed_form.title}{' at ' + at if at else ''}", "", block(whole), ""]
+    for name, term in terms.items():
+        lines += [f"  {name}:", "", block(term), ""]
+    if steps:
+        lines += ["Derivation", ""]
+        for number, (sentence, expression) in enumerate(closed_form.steps, start=1):
+            lines += [f"  {number}. {sentence}", "", block(expression), ""]
+    lines += [f"Assumes: {closed_form.assumptions}", f"Source:  {closed_form.source}"]
+    return "\n".join(lines)
+
+
+def _latex(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:
+    from lazyrich.theory.closed_form import latex
+
+    whole, terms = _parts(closed_form, point)
+    lines = [latex(whole)]
+    lines += [f"% {name}\n{latex(term)}" for name, term in terms.items()]
+    if steps:
+        lines += [
+            f"% {sentence}\n{latex(expression)}" for sentence, expression in closed_form.steps
+        ]
+    return "\n".join(lines)
+
+
+def _python(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:
+    """A script that defines ``expr`` and ``terms``, and with ``--steps`` ``steps``."""
+    import sympy
+
+    whole, terms = _parts(closed_form, point)
+    derivation = closed_form.steps if steps else []
+    everything = sympy.sympify((whole, *terms.values(), *(e for _, e in derivation)))
+    lines = ["from sympy import *", "", *_definitions(everything), f"expr = {_source(whole)}"]
+    lines += ["terms = {", *(f"    {k!r}: {_source(term)}," for k, term in terms.items()), "}"]
+    if steps:
+        lines += ["steps = [", *(f"    ({s!r}, {_source(e)})," for s, e in derivation), "]"]
+    return "\n".join(lines)
+
+
+def _definitions(expression: Any) -> list[str]:
+    """One line of Python for each symbol of an expression, dimensions before what has them."""
+    import sympy
+
+    from lazyrich.theory import generate
+
+    scalars, matrices = [], []
+    for name, symbol in generate.arguments(expression).items():
+        if isinstance(symbol, sympy.MatrixSymbol):
+            rows, columns = symbol.shape
+            matrices.append(f"{name} = MatrixSymbol({symbol.name!r}, {rows}, {columns})")
+        else:
+            scalars.append(f"{name} = {sympy.srepr(symbol)}")
+    return [*scalars, *matrices, ""] if scalars or matrices else []
+
+
+def _source(expression: Any) -> str:
+    """An expression as Python that gives it back where ``_definitions`` of its symbols hold."""
+    import sympy
+    from sympy.printing.str import StrPrinter
+
+    from lazyrich.theory import generate
+
+    class Printer(StrPrinter):
+        # What SymPy prints for these reads back as something else: I, 0, 1/2 (a float), x'.
+        def _print_Symbol(self, expr):
+            return generate.python_name(expr)
+
+        _print_MatrixSymbol = _print_Symbol
+
+        def _print_Identity(self, expr):
+            return f"Identity({self._print(expr.shape[0])})"
+
+        def _print_ZeroMatrix(self, expr):
+            return f"ZeroMatrix({self._print(expr.shape[0])}, {self._print(expr.shape[1])})"
+
+        def _print_Rational(self, expr):
+            return f"Rational({expr.p}, {expr.q})"
+
+    return Printer().doprint(sympy.sympify(expression))
+
+
+def _json(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:
+    from lazyrich.theory.closed_form import latex
+
+    whole, terms = _parts(closed_form, point)
+    document = {
+        "name": closed_form.name,
+        "title": closed_form.title,
+        "source": closed_form.source,
+        "assumptions": closed_form.assumptions,
+        "at": {key: _plain(value) for key, value in point.items()},
+        "expr": _plain(whole),
+        "latex": latex(whole),
+        "terms": {name: _plain(term) for name, term in terms.items()},
+    }
+    if steps:
+        document["steps"] = [
+            {"sentence": sentence, "expr": _plain(e), "latex": latex(e)}
+            for sentence, e in closed_form.steps
+        ]
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """Floats and integers as JSON numbers, rationals as "1/4", expressions as Python."""
+    import sympy
+
+    if isinstance(value, list | tuple | sympy.Tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, sympy.MatrixBase):
+        return _plain(value.tolist())
+    if isinstance(value, sympy.Float):
+        return float(value)
+    if isinstance(value, sympy.Integer):
+        return int(value)
+    if isinstance(value, sympy.Rational):
+        return str(value)
+    return value if isinstance(value, int | float) else _source(value)
