@@ -1,0 +1,66 @@
+"""What does the theory say? Closed forms, derived by SymPy for symbolic dimension.
+
+``names()`` lists them, ``closed_form(name)`` derives one. Nothing here imports torch.
+"""
+
+from functools import cache
+from importlib import import_module
+
+from lazyrich.arguments import one_of
+from lazyrich.theory.closed_form import ClosedForm
+
+__all__ = ["ClosedForm", "closed_form", "groups", "names"]
+
+# Group -> {name: (module, one line)}; each module has a function named after the closed form.
+_CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
+    "The network": {
+        "network-function": ("network", "f in terms of the moments (wbar, M)"),
+        "ntk": ("network", "the neural tangent kernel at any weights"),
+        "ntk-at-init": ("network", "the kernel at infinite-width initialisation"),
+    },
+    "The spectrum": {
+        "ntk-eigenvalues": ("mercer", "eigenvalues and multiplicities of the initial kernel"),
+        "target-decomposition": ("target", "the target on the kernel's eigenspaces"),
+    },
+    "The loss": {
+        "test-loss": ("test_loss", "population loss: variance, misalignment, linear power"),
+        "test-loss-centred": ("test_loss", "the same for the centred predictor f(w) - f(w0)"),
+        "test-loss-minimiser": ("test_loss", "the weights that minimise it, and when they exist"),
+    },
+    "The dynamics": {
+        "moment-step": ("moment_dynamics", "one step of gradient descent on (wbar, M)"),
+        "moment-flow": ("moment_dynamics", "its gradient-flow limit"),
+    },
+}
+
+
+def groups() -> dict[str, dict[str, str]]:
+    """The closed forms by group: {group: {name: one line}}."""
+    return {
+        group: {name: line for name, (_, line) in entries.items()}
+        for group, entries in _CATALOGUE.items()
+    }
+
+
+def names() -> dict[str, str]:
+    """Every closed form: {name: one line}.
+
+    >>> names()["test-loss"]
+    'population loss: variance, misalignment, linear power'
+    """
+    return {name: line for entries in groups().values() for name, line in entries.items()}
+
+
+@cache
+def closed_form(name: str) -> ClosedForm:
+    """Derive the closed form ``name`` (one of ``names()``); derived once a process.
+
+    Raises ``ValueError`` for an unknown name, with the nearest known one.
+
+    >>> closed_form("ntk-eigenvalues").terms["linear"]
+    (1/D, D)
+    """
+    one_of("name", name, names())
+    modules = {n: module for entries in _CATALOGUE.values() for n, (module, _) in entries.items()}
+    module = import_module(f"lazyrich.theory.{modules[name]}")
+    return getattr(module, name.replace("-", "_"))()

@@ -1,0 +1,223 @@
+"""A closed form: an expression with its named parts, its derivation and its ways of evaluation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+from sympy import MatrixSymbol
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.pretty.pretty import PrettyPrinter
+from sympy.printing.pretty.stringpict import prettyForm
+
+from lazyrich.theory import generate
+
+Step = tuple[str, Any]  # a sentence and the expression that it leads to
+Part = Any  # a SymPy expression, or a tuple of them
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """A formula of the theory, derived by the code that returns it.
+
+    ``expr`` is the SymPy expression, ``terms`` its named parts, ``steps`` the derivation as pairs
+    of a sentence and an expression, ``components`` what belongs to the terms (eigenprojectors,
+    parts of the target, gradients), ``source`` the paper's section and equation.
+    """
+
+    name: str
+    title: str
+    expr: Any
+    steps: list[Step]
+    assumptions: str
+    source: str
+    terms: Mapping[str, Part] = field(default_factory=dict)
+    components: Mapping[str, Part] = field(default_factory=dict)
+
+    def latex(self) -> str:
+        """The expression in LaTeX.
+
+        >>> from lazyrich import theory
+        >>> print(theory.closed_form("ntk-at-init").latex())
+        \\epsilon^{2} \\sigma^{2} \\left(x \\cdot x'\\right)^{2} + \\left(x \\cdot x'\\right)
+        """
+        return latex(self.expr)
+
+    def pretty(self) -> str:
+        """The expression as two-dimensional text."""
+        return pretty(self.expr)
+
+    def arguments(self) -> list[str]:
+        """The keywords that ``evaluate`` and ``function`` take."""
+        parts = sp.Tuple(*_flat([self.expr, *self.terms.values()]))
+        return list(generate.arguments(parts))
+
+    def evaluate(self, **values: Any) -> Any:
+        """The value of ``expr``: exact for exact input, a float where a float comes in.
+
+        Scalars are numbers, vectors lists of D entries (or SymPy columns), matrices lists of rows
+        (or SymPy matrices). Raises ``ValueError`` for a missing or unknown argument or a wrong
+        shape.
+
+        >>> from sympy import Rational
+        >>> from lazyrich import theory
+        >>> loss = theory.closed_form("test-loss")
+        >>> loss.evaluate(alpha=1, epsilon=Rational(1, 2), beta=[2], wbar=[0], M=[[1]])
+        147/16
+        """
+        return _evaluate(self.expr, self._known(values))
+
+    def evaluate_terms(self, **values: Any) -> dict[str, Any]:
+        """The value of each named part, as ``evaluate`` does for the whole."""
+        return {name: _evaluate(part, self._known(values)) for name, part in self.terms.items()}
+
+    def function(self, backend: str) -> Callable[..., Any]:
+        """``expr`` as a function of keyword arrays on "numpy" or "torch" (see ``generate``)."""
+        return generate.function(_whole(self.expr), backend)
+
+    def functions(self, backend: str) -> dict[str, Callable[..., Any]]:
+        """Each named part as such a function."""
+        return {k: generate.function(_whole(part), backend) for k, part in self.terms.items()}
+
+    def _known(self, values: dict[str, Any]) -> dict[str, Any]:
+        symbols = generate.arguments(sp.Tuple(*_flat([self.expr, *self.terms.values()])))
+        values = {k: _entries(v, symbols.get(k)) for k, v in values.items()}
+        return generate.complete(values, symbols)
+
+
+def _flat(parts) -> list:
+    return [p for part in parts for p in (_flat(part) if isinstance(part, tuple) else [part])]
+
+
+def _whole(part: Part):
+    return sp.Tuple(*part) if isinstance(part, tuple) else part
+
+
+def _entries(value: Any, symbol: sp.Basic | None) -> Any:
+    """Arrays and SymPy matrices as nested lists; a column (D, 1) as a list of D entries."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    is_column = isinstance(symbol, MatrixSymbol) and symbol.shape[1] == 1
+    if is_column and isinstance(value, list) and value and isinstance(value[0], list):
+        value = [entry for row in value for entry in row]
+    return value
+
+
+def _evaluate(part: Part, values: dict[str, Any]) -> Any:
+    if isinstance(part, tuple | sp.Tuple):
+        return tuple(_evaluate(item, values) for item in part)
+    symbols = generate.arguments(part)
+    scalars = {s: sp.sympify(values[k]) for k, s in symbols.items() if isinstance(s, sp.Symbol)}
+    # Dimensions first: they change the shapes, and with them the matrix symbols.
+    part = part.subs(scalars)
+    matrices = {
+        s: sp.ImmutableMatrix(values[generate.python_name(s)]).reshape(*s.shape)
+        for s in part.atoms(MatrixSymbol)
+    }
+    value = part.subs(matrices).doit()
+    if isinstance(value, sp.MatrixBase | sp.MatrixExpr):
+        return sp.ImmutableMatrix(value.as_explicit())
+    return float(value) if value.has(sp.Float) else value
+
+
+class _Latex(LatexPrinter):
+    """Scalar products and bilinear forms without a trace, bars on the means."""
+
+    def _print_Trace(self, expr):
+        factors = _vector_factors(expr)
+        if not factors:
+            return rf"\operatorname{{tr}}\left({self._print(expr.arg)}\right)"
+        if len(factors) > 2:
+            return rf"\left({self._print(expr.arg)}\right)"
+        left, right = map(self._print, factors)
+        return (
+            rf"\left|{left}\right|^{{2}}"
+            if left == right
+            else rf"\left({left} \cdot {right}\right)"
+        )
+
+    def _print_Pow(self, expr):
+        if isinstance(expr.base, sp.Trace) and expr.exp.is_Integer and expr.exp > 0:
+            text, power = self._print(expr.base), int(expr.exp)
+            is_norm = text.startswith(r"\left|")
+            return text[:-3] + f"{{{2 * power}}}" if is_norm else f"{text}^{{{power}}}"
+        return super()._print_Pow(expr)
+
+    def _print_MatAdd(self, expr):
+        terms = [self._print(term) for term in _positive_first(expr)]
+        return " + ".join(terms).replace("+ -", "-")
+
+    def _print_DiagMatrix(self, expr):
+        return rf"\operatorname{{diag}}\left({self._print(expr.args[0])}\right)"
+
+    def _print_Identity(self, expr):  # noqa: ARG002
+        return "I"
+
+    def _print_MatrixSymbol(self, expr):
+        names = {"wbar": r"\bar{w}", "wbar0": r"\bar{w}_{0}", "M0": "M_{0}", "x'": "x'"}
+        return names.get(expr.name) or super()._print_MatrixSymbol(expr)
+
+    def _print_Transpose(self, expr):
+        return self.parenthesize(expr.arg, 100) + "^{T}"
+
+
+class _Pretty(PrettyPrinter):
+    """The same as text."""
+
+    def _print_Trace(self, expr):
+        factors = _vector_factors(expr)
+        if not factors:
+            return super()._print_Trace(expr)
+        if len(factors) > 2:
+            return prettyForm(*self._print(expr.arg).parens())
+        left, right = map(self._print, factors)
+        if factors[0] == factors[1]:
+            return prettyForm(*left.parens("|", "|")) ** prettyForm("2")
+        return prettyForm(*prettyForm(*left.right("·", right)).parens())
+
+    def _print_MatAdd(self, expr):
+        first, *others = _positive_first(expr)
+        text = self._print(first)
+        for term in others:
+            is_negative = _is_negative(term)
+            text = prettyForm(*text.right(" - " if is_negative else " + "))
+            text = prettyForm(*text.right(self._print(-term if is_negative else term)))
+        text.binding = prettyForm.ADD
+        return text
+
+    def _print_DiagMatrix(self, expr):
+        return prettyForm(*prettyForm(*self._print(expr.args[0]).parens()).left("diag"))
+
+    def _print_Identity(self, expr):  # noqa: ARG002
+        return prettyForm("I")
+
+
+def _is_negative(term) -> bool:
+    return term.as_coeff_matrices()[0].could_extract_minus_sign() if term.is_MatMul else False
+
+
+def _positive_first(total: sp.MatAdd) -> list:
+    return sorted(total.args, key=_is_negative)
+
+
+def _vector_factors(trace: sp.Trace) -> list:
+    """[a, ..., b] of the 1 x 1 matrix a^T ... b, with a untransposed; [] for a proper trace."""
+    if trace.arg.shape[0] != 1 or not isinstance(trace.arg, sp.MatMul):
+        return []
+    first, *others = trace.arg.args
+    return [first.T, *others]
+
+
+def latex(expr: Any) -> str:
+    r"""Any expression of the theory in LaTeX.
+
+    >>> from lazyrich.theory.symbols import M, beta
+    >>> print(latex(sp.Trace(beta.T * beta) ** 2 + sp.Trace(M)))
+    \left|\beta\right|^{4} + \operatorname{tr}\left(M\right)
+    """
+    return _Latex().doprint(_whole(expr))
+
+
+def pretty(expr: Any) -> str:
+    """Any expression of the theory as two-dimensional text."""
+    return _Pretty({"use_unicode": True, "wrap_line": False}).doprint(_whole(expr))

@@ -1,0 +1,226 @@
+"""Array functions from closed forms: one generated Python source that serves NumPy and torch.
+
+SymPy's own ``lambdify`` prints matrices so that torch gradients are lost, and it knows no leading
+batch dimensions; here a word of matrices becomes a chain of ``@`` on arrays of shape (..., D, D).
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import sympy as sp
+from sympy import MatrixSymbol
+from sympy.printing.pycode import PythonCodePrinter
+
+from lazyrich.arguments import one_of
+
+Symbol = sp.Symbol | MatrixSymbol
+
+
+class _ArrayPrinter(PythonCodePrinter):
+    """Prints an expression as Python on arrays; vectors are columns of shape (..., D, 1)."""
+
+    def __init__(self, like: str):
+        super().__init__({"fully_qualified_modules": False})
+        self.like = like  # the array whose type and device an identity matrix takes
+
+    def _print_Symbol(self, expr):
+        return python_name(expr)
+
+    _print_MatrixSymbol = _print_Symbol
+
+    def _print_Transpose(self, expr):
+        return f"{self._print(expr.arg)}.mT"
+
+    def _print_Inverse(self, expr):
+        return f"_xp.linalg.inv({self._print(expr.arg)})"
+
+    def _chain(self, factors):
+        return " @ ".join(self._print(factor) for factor in factors)
+
+    def _print_MatMul(self, expr):
+        scalar, factors = _factors(expr)
+        chain = f"({self._chain(factors)})"
+        return chain if scalar == 1 else f"(_wide({self._print(scalar)}) * {chain})"
+
+    _print_MatPow = _print_MatMul
+
+    def _print_MatAdd(self, expr):
+        return "(" + " + ".join(self._print(term) for term in expr.args) + ")"
+
+    def _print_Identity(self, expr):
+        return f"_eye({self._print(expr.shape[0])}, {self.like})"
+
+    def _print_DiagMatrix(self, expr):
+        (vector,) = expr.args
+        return f"({self._print(vector)} * _eye({self._print(vector.shape[0])}, {self.like}))"
+
+    def _print_Trace(self, expr):
+        if expr.arg.shape[0] == 1:
+            return f"({self._print(expr.arg)})[..., 0, 0]"
+        scalar, factors = _factors(expr.arg)
+        if len(factors) == 1:
+            trace = f'_xp.einsum("...ii->...", {self._print(factors[0])})'
+        else:  # Tr(A B) is an elementwise sum: one product less
+            half = len(factors) // 2
+            left, right = self._chain(factors[:half]), self._chain(factors[half:])
+            trace = f"(({left}) * ({right}).mT).sum((-2, -1))"
+        return trace if scalar == 1 else f"({self._print(scalar)}) * {trace}"
+
+    def _print_Pow(self, expr, rational=False):  # noqa: ARG002
+        exponent = expr.exp if expr.exp.is_Integer else expr.exp.evalf()
+        return f"({self._print(expr.base)})**({self._print(exponent)})"
+
+    def _print_Tuple(self, expr):
+        return "(" + "".join(f"{self._print(item)}, " for item in expr.args) + ")"
+
+
+def _factors(matrix) -> tuple[sp.Expr, list]:
+    """The scalar and the matrix factors of a product, integer powers written out."""
+    scalar, factors = matrix.as_coeff_matrices() if matrix.is_MatMul else (sp.S.One, [matrix])
+    flat = []
+    for factor in factors:
+        if isinstance(factor, sp.MatPow) and factor.exp.is_Integer and factor.exp > 0:
+            flat += [factor.base] * int(factor.exp)
+        else:
+            flat.append(factor)
+    return scalar, flat
+
+
+def python_name(symbol: Symbol) -> str:
+    """The keyword of a symbol: x' becomes x_prime."""
+    return symbol.name.replace("'", "_prime")
+
+
+def arguments(expr: sp.Basic) -> dict[str, Symbol]:
+    """The free symbols of an expression by their keyword, dimensions included, sorted."""
+    matrices = expr.atoms(MatrixSymbol)
+    sizes = {size for m in matrices for size in m.shape if isinstance(size, sp.Symbol)}
+    scalars = {s for s in expr.free_symbols if isinstance(s, sp.Symbol)}
+    return {python_name(s): s for s in sorted(matrices | scalars | sizes, key=lambda s: s.name)}
+
+
+def source(expr: sp.Basic) -> str:
+    """The Python source of the function that evaluates ``expr`` on columns and matrices.
+
+    >>> from lazyrich.theory.symbols import M, alpha, beta
+    >>> print(source(alpha * sp.Trace(beta.T * M * beta)))
+    def value(D, M, alpha, beta):
+        return alpha*((beta.mT @ M @ beta))[..., 0, 0]
+    <BLANKLINE>
+    """
+    names = arguments(expr)
+    arrays = [name for name, symbol in names.items() if isinstance(symbol, MatrixSymbol)]
+    printer = _ArrayPrinter(like=arrays[0] if arrays else "None")
+    return f"def value({', '.join(names)}):\n    return {printer.doprint(expr)}\n"
+
+
+def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
+    """A function of keyword arrays that evaluates ``expr``; ``backend`` is "numpy" or "torch".
+
+    Scalars have shape (...) or are numbers, vectors (..., D), matrices (..., D, D); leading
+    dimensions broadcast. The value has shape (...), (..., D) or (..., D, D) as ``expr`` is a
+    scalar, a vector or a matrix, and is a tuple of such where ``expr`` is one. The torch function
+    is differentiable. A dimension may be left out where an array tells it. Raises ``ValueError``
+    for a missing or unknown argument or a wrong shape.
+
+    >>> from lazyrich.theory.symbols import M, beta
+    >>> value = function(sp.Trace(beta.T * M * beta), "numpy")
+    >>> float(value(beta=[1.0, 2.0], M=[[1.0, 0.0], [0.0, 3.0]]))
+    13.0
+    """
+    xp = importlib.import_module(one_of("backend", backend, ("numpy", "torch")))
+    symbols = arguments(expr)
+    columns = {name for name, s in symbols.items() if isinstance(s, MatrixSymbol) and _is_column(s)}
+    scope: dict[str, Any] = {"_xp": xp, "_wide": _wide, "_eye": _eye}
+    exec(source(expr), scope)
+
+    def evaluate(**values):
+        values = complete(values, symbols)
+        like = next((v for v in values.values() if hasattr(v, "dtype")), None)
+        arrays = {
+            name: value if _is_number(value) else _as_array(xp, value, like)
+            for name, value in values.items()
+        }
+        arrays |= {name: arrays[name][..., None] for name in columns}
+        result = scope["value"](**arrays)
+        return _finished(expr, result, lambda value: _as_array(xp, value, like))
+
+    evaluate.__doc__ = f"{expr} on {backend} arrays, by keyword: {', '.join(symbols)}."
+    return evaluate
+
+
+def _finished(expr, result, as_array):
+    """Arrays in place of Python numbers, vectors in place of columns, in tuples too."""
+    if isinstance(result, tuple):
+        return tuple(
+            _finished(part, item, as_array) for part, item in zip(expr, result, strict=True)
+        )
+    is_column = getattr(expr, "is_Matrix", False) and _is_column(expr)
+    return result[..., 0] if is_column else as_array(result)
+
+
+def complete(values: dict[str, Any], symbols: dict[str, Symbol]) -> dict[str, Any]:
+    """The arguments with dimensions filled in from the shapes of arrays.
+
+    Raises ``ValueError`` if an argument is missing, unknown or of the wrong shape.
+    """
+    for name in values:
+        one_of("argument", name, symbols)
+    sizes: dict[str, Any] = {
+        k: v for k, v in values.items() if not isinstance(symbols[k], MatrixSymbol)
+    }
+    for name, symbol in symbols.items():
+        if name not in values or not isinstance(symbol, MatrixSymbol):
+            continue
+        shape = _shape(values[name])
+        wanted = symbol.shape[:1] if _is_column(symbol) else symbol.shape
+        actual = shape[len(shape) - len(wanted) :]
+        for size, found in zip(wanted, actual, strict=False):
+            if sizes.setdefault(str(size), found) != found or len(actual) < len(wanted):
+                allowed = ", ".join(str(sizes.get(str(s), s)) for s in wanted)
+                raise ValueError(f"{name} has shape {shape}: must be (..., {allowed})")
+    missing = [name for name in symbols if name not in values and name not in sizes]
+    if missing:
+        raise ValueError(f"missing argument {missing[0]}: needed are {', '.join(symbols)}")
+    return {name: values.get(name, sizes.get(name)) for name in symbols}
+
+
+def _is_column(matrix) -> bool:
+    return matrix.shape[1] == 1
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float)
+
+
+def _shape(value) -> tuple[int, ...]:
+    if hasattr(value, "shape"):
+        return tuple(value.shape)
+    shape = []
+    while isinstance(value, list | tuple):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return tuple(shape)
+
+
+def _as_array(xp, value, like):
+    """Numbers and lists take the type and the device of ``like``, where there is one."""
+    if xp.__name__ == "torch":
+        kind = {} if hasattr(value, "dtype") or like is None else {"dtype": like.dtype}
+        return xp.as_tensor(value, **kind, device=getattr(like, "device", None))
+    return xp.asarray(value)
+
+
+def _eye(size, like):
+    """The identity, of the type and on the device of the array ``like``."""
+    if hasattr(like, "new_ones"):
+        return like.new_ones(int(size)).diag()
+    import numpy as np
+
+    return np.eye(int(size))
+
+
+def _wide(scalar):
+    """A scalar in front of a matrix: batch dimensions come before those of the matrix."""
+    return scalar[..., None, None] if getattr(scalar, "ndim", 0) else scalar

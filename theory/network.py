@@ -1,0 +1,135 @@
+"""The two-layer network with frozen readouts: its function and its neural tangent kernel.
+
+f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2 (Kumar et al. 2024, Sec. 5, eq. 3).
+"""
+
+import sympy as sp
+from sympy import MatrixSymbol
+
+from lazyrich.theory import words
+from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.symbols import (
+    SYMMETRIC,
+    M,
+    N,
+    alpha,
+    epsilon,
+    isotropic,
+    sigma,
+    w,
+    wbar,
+    x,
+    x_prime,
+)
+from lazyrich.theory.wick import canonical, dot, expectation, gradient
+from lazyrich.theory.words import Polynomial, Reader
+
+
+def activation(h: sp.Expr) -> sp.Expr:
+    """phi(h) = h + (epsilon/2) h^2, eq. (3)."""
+    return h + epsilon / 2 * h**2
+
+
+def neuron_average(expr: sp.Expr) -> sp.Expr:
+    """(1/N) sum_i of a polynomial of degree at most 2 in the weights w = w_i, by (wbar, M).
+
+    Raises ``ValueError`` for a higher degree, which the two moments do not determine.
+
+    >>> neuron_average(dot(w, x) ** 2)
+    Trace(x.T*M*x)
+    """
+    reader = Reader(SYMMETRIC)
+    total: Polynomial = {}
+    for monomial, coefficient in words.tidy(reader.polynomial(expr)).items():
+        with_w = [item for item, n in monomial for _ in range(n) if w in (item.left, item.right)]
+        rest = tuple((item, n) for item, n in monomial if w not in (item.left, item.right))
+        averaged = reader.polynomial(_moment(with_w, reader))
+        words.add_to(total, words.product({rest: coefficient}, averaged))
+    return words.to_sympy(total)
+
+
+def _moment(items: list[words.Contraction], reader: Reader) -> sp.Expr:
+    """The neuron average of a product of linear forms in w, or of one quadratic form."""
+    if not items:
+        return sp.S.One
+    if len(items) == 1 and items[0].left == items[0].right:
+        return sp.Trace(words.word_matrix(items[0].word, w.shape[0]) * M)
+    vectors = []
+    for item in items:
+        word = item.word if item.left == w else words.reverse(item.word, reader.symmetric)
+        vectors.append(words.word_matrix(word, w.shape[0]) * _other_end(item))
+    if len(vectors) == 1:
+        return sp.Trace(wbar.T * vectors[0])
+    if len(vectors) > 2 or w in map(_other_end, items):
+        raise ValueError(f"degree {len(vectors)} in w: (wbar, M) determine degree 2 at most")
+    return sp.Trace(vectors[0].T * M * vectors[1])
+
+
+def _other_end(item: words.Contraction) -> MatrixSymbol | None:
+    return item.right if item.left == w else item.left
+
+
+def ntk_of_average(average) -> sp.Expr:
+    """The NTK sum_i grad_i f(x).grad_i f(x'), where ``average`` is a mean over the neurons."""
+    neuron = alpha / N * activation(dot(w, x))
+    at_x = gradient(neuron, w)
+    at_x_prime = at_x.subs(x, x_prime)
+    return canonical(N * average(sp.Trace(at_x.T * at_x_prime)))
+
+
+def network_function() -> ClosedForm:
+    """f(x) in terms of wbar and M [Kumar et al. 2024, Sec. 5, eqs. 3, 4]."""
+    neuron = activation(dot(w, x))
+    expr = canonical(alpha * neuron_average(neuron))
+    linear, quadratic = (sp.Add(*(t for t in expr.args if t.has(m))) for m in (wbar, M))
+    return ClosedForm(
+        name="network-function",
+        title="The network's function in terms of the moments of its weights",
+        expr=expr,
+        terms={"linear": linear, "quadratic": quadratic},
+        steps=[
+            ("One neuron's output phi(w.x), with phi(h) = h + (epsilon/2) h^2.", neuron),
+            ("Average over the neurons: (1/N) sum w_i = wbar, (1/N) sum w_i w_i^T = M.", expr),
+        ],
+        assumptions="Readouts fixed at 1; any width N, any weights.",
+        source="Kumar et al. 2024, Sec. 5, eqs. (3), (4)",
+    )
+
+
+def ntk() -> ClosedForm:
+    """The neural tangent kernel at any weights [Kumar et al. 2024, eqs. 2, 5, 18]."""
+    neuron = alpha / N * activation(dot(w, x))
+    kernel = ntk_of_average(neuron_average)
+    normalised = canonical(kernel / (alpha**2 / N))
+    return ClosedForm(
+        name="ntk",
+        title="The neural tangent kernel, and the paper's K, which is it divided by alpha^2/N",
+        expr=kernel,
+        terms={"ntk": kernel, "ntk_normalised": normalised},
+        steps=[
+            ("The share of one neuron in f(x).", neuron),
+            ("Its gradient in the neuron's weights.", gradient(neuron, w)),
+            ("Scalar products of the gradients at x and x', summed over the N neurons.", kernel),
+            ("Divided by alpha^2/N: the paper's K.", normalised),
+        ],
+        assumptions="Readouts fixed at 1; any width N, any weights.",
+        source="Kumar et al. 2024, Sec. 4.1 eq. (2), Sec. 5 eq. (5), App. 11.2 eq. (18)",
+    )
+
+
+def ntk_at_init() -> ClosedForm:
+    """The normalised kernel at infinite-width initialisation [Kumar et al. 2024, eq. 10]."""
+    kernel = ntk_of_average(lambda expr: expectation(expr, isotropic(w, sigma**2)))
+    normalised = canonical(kernel / (alpha**2 / N))
+    return ClosedForm(
+        name="ntk-at-init",
+        title="The normalised kernel at initialisation with weights of variance sigma^2",
+        expr=normalised,
+        terms={"ntk": kernel, "ntk_normalised": normalised},
+        steps=[
+            ("Sum over neurons, each averaged over w ~ N(0, sigma^2 I).", kernel),
+            ("Divided by alpha^2/N: the paper's K, with sigma = 1 there.", normalised),
+        ],
+        assumptions="w_i ~ N(0, sigma^2 I): the limit N -> infinity, and the mean at every N.",
+        source="Kumar et al. 2024, App. 11.1, eq. (10)",
+    )

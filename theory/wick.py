@@ -1,0 +1,247 @@
+"""Expectations over Gaussian vectors, for symbolic dimension, by Wick's (Isserlis') theorem.
+
+The integrand is a polynomial in linear forms a^T x, quadratic forms x^T A x and bilinear forms
+x^T A x'. Wick pairings are summed by Gaussian integration by parts (Stein's lemma),
+E[x_i g(x)] = sum_j C_ij E[d_j g(x)]: each application contracts one pair, and equal partial
+contractions are summed once, which turns (2n-1)!! pairings into the few symmetry classes of them.
+
+>>> from lazyrich.theory.symbols import D, M, beta, isotropic, x
+>>> expectation(form(x, M, x), isotropic(x))
+Trace(M)/D
+>>> expectation(dot(beta, x) ** 4, isotropic(x))
+3*Trace(beta.T*beta)**2/D**2
+"""
+
+from collections.abc import Collection
+from functools import cache
+
+import sympy as sp
+from sympy import MatrixSymbol, Trace
+from sympy.matrices.expressions.matexpr import MatrixExpr
+
+from lazyrich.theory import words
+from lazyrich.theory.symbols import SYMMETRIC, Gaussian
+from lazyrich.theory.words import ONE, Contraction, Polynomial, Reader, Word
+
+Vector = tuple[Word, MatrixSymbol]  # the vector (word) a, for a deterministic end a
+
+
+def dot(a: MatrixExpr, b: MatrixExpr) -> sp.Expr:
+    """The scalar product a^T b of two column vectors, as SymPy's ``Trace`` of a 1 x 1 matrix."""
+    return Trace(a.T * b)
+
+
+def form(a: MatrixExpr, matrix: MatrixExpr, b: MatrixExpr) -> sp.Expr:
+    """The bilinear form a^T A b, as SymPy's ``Trace`` of a 1 x 1 matrix."""
+    return Trace(a.T * matrix * b)
+
+
+def canonical(expr: sp.Expr, symmetric: Collection[MatrixSymbol] = SYMMETRIC) -> sp.Expr:
+    """The same polynomial in traces and bilinear forms, expanded and canonically spelt.
+
+    Two expressions that are equal for every dimension have the same canonical form.
+
+    >>> from lazyrich.theory.symbols import M, beta
+    >>> canonical(Trace(beta * beta.T * M) - form(beta, M, beta))
+    0
+    """
+    return words.to_sympy(Reader(symmetric).polynomial(expr))
+
+
+def canonical_matrix(
+    matrix: MatrixExpr, symmetric: Collection[MatrixSymbol] = SYMMETRIC
+) -> MatrixExpr:
+    """The same matrix (or vector) as a sum of words with canonical scalar coefficients.
+
+    >>> from lazyrich.theory.symbols import I, M
+    >>> canonical_matrix((I + M) * (I - M).T)
+    I - M**2
+    """
+    return Reader(symmetric).canonical_matrix(matrix)
+
+
+def equal(a: sp.Expr, b: sp.Expr, symmetric: Collection[MatrixSymbol] = SYMMETRIC) -> bool:
+    """Whether two polynomials in traces and bilinear forms are equal for every dimension."""
+    return canonical(a - b, symmetric) == 0
+
+
+def expectation(
+    expr: sp.Expr, *laws: Gaussian, symmetric: Collection[MatrixSymbol] = SYMMETRIC
+) -> sp.Expr:
+    """The mean of ``expr`` over independent Gaussian vectors.
+
+    ``expr`` is a polynomial in traces and bilinear forms of symbols of any shape that fits. Vectors
+    without a law stay as they are, so one argument of a kernel can be integrated out alone.
+    ``symmetric`` names the symmetric matrices (by default those of ``theory.symbols``).
+    Raises ``ValueError`` if ``expr`` is no such polynomial.
+
+    >>> from lazyrich.theory.symbols import D, A, isotropic, x, x_prime
+    >>> expectation(dot(x, x_prime) ** 2 * form(x, A, x), isotropic(x))
+    Trace(x'.T*x')*Trace(A)/D**2 + 2*Trace(x'.T*A*x')/D**2
+    """
+    reader = Reader(symmetric)
+    polynomial = reader.polynomial(expr)
+    for law in laws:
+        polynomial = words.tidy(_Pairings(law, reader).integrate(polynomial))
+    return words.to_sympy(polynomial)
+
+
+def gradient(
+    expr: sp.Expr, symbol: MatrixSymbol, symmetric: Collection[MatrixSymbol] = SYMMETRIC
+) -> MatrixExpr:
+    """The gradient G of a scalar in a vector or a matrix: d expr = Tr(G^T d symbol).
+
+    In a symmetric matrix G is the symmetric one. Shape: that of ``symbol``.
+
+    >>> from lazyrich.theory.symbols import M, beta
+    >>> gradient(form(beta, M, beta), M)
+    beta*beta.T
+    """
+    reader = Reader(symmetric)
+    terms = [
+        words.to_sympy({_without(monomial, item): coefficient * exponent}) * partial
+        for monomial, coefficient in words.tidy(reader.polynomial(expr)).items()
+        for item, exponent in monomial
+        for partial in _partials(item, symbol, reader.symmetric)
+    ]
+    return reader.canonical_matrix(sp.MatAdd(sp.ZeroMatrix(*symbol.shape), *terms))
+
+
+def _without(monomial: words.Monomial, item: Contraction) -> words.Monomial:
+    return tuple((c, n - (c == item)) for c, n in monomial if n - (c == item))
+
+
+def _partials(
+    item: Contraction, symbol: MatrixSymbol, symmetric: frozenset[str]
+) -> list[MatrixExpr]:
+    """The terms of the gradient of one contraction, one for each place where ``symbol`` stands."""
+    size = symbol.shape[0]
+    if symbol.shape[1] == 1:
+        found = []
+        if item.left == symbol:
+            found.append(words.word_matrix(item.word, size) * item.right)
+        if item.right == symbol:
+            backward = words.reverse(item.word, symmetric)
+            found.append(words.word_matrix(backward, size) * item.left)
+        return found
+    found = []
+    for i, letter in enumerate(item.word):
+        if letter.matrix != symbol:
+            continue
+        before = words.word_matrix(item.word[:i], size)
+        after = words.word_matrix(item.word[i + 1 :], size)
+        ends = sp.Identity(size) if item.left is None else item.right * item.left.T
+        partial = after * ends * before  # the contraction is Tr(letter * partial)
+        if symbol.name in symmetric:
+            partial = (partial + partial.T) / 2
+        elif not letter.transposed:
+            partial = partial.T
+        found.append(partial)
+    return found
+
+
+class _Pairings:
+    """Integrates one Gaussian vector out of polynomials."""
+
+    def __init__(self, law: Gaussian, reader: Reader):
+        self.x = law.vector
+        self.symmetric = reader.symmetric
+        self.covariance = list(reader.matrix_terms(law.covariance))
+        self.dimension = law.vector.shape[0]
+        self.moment = cache(self._moment)  # the symmetry classes: one entry for each multiset
+
+    def integrate(self, polynomial: Polynomial) -> Polynomial:
+        """The expectation of a polynomial over x."""
+        total: Polynomial = {}
+        for monomial, coefficient in polynomial.items():
+            linear: list[Vector] = []
+            quadratic: list[Word] = []
+            rest = []
+            for item, exponent in monomial:
+                if self.x not in (item.left, item.right):
+                    rest.append((item, exponent))
+                elif item.left == item.right:
+                    quadratic += [item.word] * exponent
+                else:
+                    linear += [self._vector(item)] * exponent
+            moment = self.moment(_sorted_vectors(linear), _sorted_words(quadratic))
+            words.add_to(total, words.product({tuple(rest): coefficient}, moment))
+        return total
+
+    def _vector(self, item: Contraction) -> Vector:
+        """The v of the linear form x^T v."""
+        if item.left == self.x:
+            return item.word, item.right  # type: ignore[return-value]
+        return words.reverse(item.word, self.symmetric), item.left  # type: ignore[return-value]
+
+    def _moment(self, linear: tuple[Vector, ...], quadratic: tuple[Word, ...]) -> Polynomial:
+        """E[prod (v.x) prod (x^T Q x)] by integration by parts on the first factor."""
+        if len(linear) % 2:
+            return {}
+        if not linear and not quadratic:
+            return {ONE: sp.S.One}
+        total: Polynomial = {}
+        for scale, middle in self.covariance:
+            if linear:
+                parts = self._contract_linear(linear, quadratic, middle)
+            else:
+                parts = self._contract_quadratic(quadratic, middle)
+            for factor, count, moment in parts:
+                term = words.product(words.product(scale, factor), moment)
+                words.add_to(total, term, sp.Integer(count))
+        return words.tidy(total)
+
+    def _contract_linear(self, linear, quadratic, middle: Word):
+        (word, end), others = linear[0], linear[1:]
+        for vector, count, rest in _distinct(others):
+            other_word, other_end = vector
+            pair = words.reverse(word, self.symmetric) + middle + other_word
+            item = words.contraction(end, pair, other_end, self.symmetric)
+            yield {((item, 1),): sp.S.One}, count, self.moment(rest, quadratic)
+        for matrix, count, rest in _distinct(quadratic):
+            for side, weight in self._both_sides(matrix):
+                vectors = _sorted_vectors([(side + middle + word, end), *others])
+                yield {ONE: sp.S.One}, count * weight, self.moment(vectors, rest)
+
+    def _contract_quadratic(self, quadratic, middle: Word):
+        first, others = quadratic[0], quadratic[1:]
+        closed = middle + first
+        if closed:
+            item = words.contraction(None, closed, None, self.symmetric)
+            trace: Polynomial = {((item, 1),): sp.S.One}
+        else:
+            trace = {ONE: self.dimension}
+        yield trace, 1, self.moment((), others)
+        for matrix, count, rest in _distinct(others):
+            for side, weight in self._both_sides(matrix):
+                joined = words.reverse(first, self.symmetric) + middle + side
+                joined = words.least(joined, self.symmetric)
+                yield (
+                    {ONE: sp.S.One},
+                    count * weight,
+                    self.moment((), _sorted_words([joined, *rest])),
+                )
+
+    def _both_sides(self, matrix: Word) -> list[tuple[Word, int]]:
+        """d(x^T Q x) = (Q + Q^T) x: one term of weight two where Q is symmetric."""
+        backward = words.reverse(matrix, self.symmetric)
+        return [(matrix, 2)] if matrix == backward else [(matrix, 1), (backward, 1)]
+
+
+def _sorted_words(items: list[Word]) -> tuple[Word, ...]:
+    return tuple(sorted(items, key=_spelling))
+
+
+def _sorted_vectors(items: list[Vector]) -> tuple[Vector, ...]:
+    return tuple(sorted(items, key=lambda vector: (vector[1].name, _spelling(vector[0]))))
+
+
+def _spelling(word: Word) -> tuple:
+    return tuple((letter.name, letter.transposed) for letter in word)
+
+
+def _distinct(items: tuple):
+    """Each distinct item with its count, and the others without one copy of it."""
+    for item in dict.fromkeys(items):
+        i = items.index(item)
+        yield item, items.count(item), items[:i] + items[i + 1 :]
