@@ -1,0 +1,88 @@
+"""Arrays that a user gives (checked), and arrays that a seed gives (independent streams)."""
+
+import numbers
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Every random object has its own stream, so that two objects made from one seed share no number.
+STREAMS = {"train inputs": 0, "test inputs": 1, "beta": 2, "weights": 3}
+
+
+def real_array(name: str, value: object, shape: tuple[int | None, ...], allowed: str) -> Tensor:
+    """Return ``value`` as a float64 tensor on the CPU, a copy of its own, if it has this shape.
+
+    ``None`` in ``shape`` stands for any length of at least 1; ``allowed`` is how the message
+    calls the shape. Raises ``ValueError`` for anything that is not an array of finite real
+    numbers of that shape.
+
+    >>> real_array("beta", [1, 2], (2,), "(D,) = (2,)")
+    tensor([1., 2.], dtype=torch.float64)
+    >>> real_array("beta", [1, 2], (3,), "(D,) = (3,)")
+    Traceback (most recent call last):
+    ...
+    ValueError: beta has shape (2,): must be (D,) = (3,)
+    """
+    try:
+        raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    except (ValueError, TypeError):  # a ragged list
+        raw = np.asarray(None)
+    if raw.dtype.kind not in "iuf":
+        raise ValueError(f"{name} is {type(value).__name__}: must be an array of real numbers")
+    matches = len(raw.shape) == len(shape) and all(
+        got >= 1 if wanted is None else got == wanted
+        for got, wanted in zip(raw.shape, shape, strict=True)
+    )
+    if not matches:
+        raise ValueError(f"{name} has shape {tuple(raw.shape)}: must be {allowed}")
+    array = np.array(raw, dtype=np.float64)
+    if not np.isfinite(array).all():
+        count = int(array.size - np.isfinite(array).sum())
+        raise ValueError(f"{name} has {count} NaN or infinite entries: must be finite")
+    return torch.from_numpy(array)
+
+
+def symmetric_matrix(name: str, value: object, D: int) -> Tensor:
+    """Return ``value`` as a symmetric float64 tensor of shape (D, D).
+
+    Raises ``ValueError`` where it differs from its transpose by more than rounding (1e-12 of its
+    largest entry: a product A @ A.T of double-precision arrays passes).
+
+    >>> symmetric_matrix("M", [[1.0, 2.0], [0.0, 1.0]], 2)
+    Traceback (most recent call last):
+    ...
+    ValueError: M differs from its transpose by up to 2: must be symmetric
+    """
+    matrix = real_array(name, value, (D, D), f"(D, D) = ({D}, {D})")
+    gap = float((matrix - matrix.T).abs().max())
+    if gap > 1e-12 * float(matrix.abs().max()):
+        raise ValueError(f"{name} differs from its transpose by up to {gap:g}: must be symmetric")
+    return (matrix + matrix.T) / 2
+
+
+def natural(name: str, value: object) -> int:
+    """Return ``value`` as an ``int`` if it is a whole number of at least 0; else ``ValueError``.
+
+    >>> natural("seed", -1)
+    Traceback (most recent call last):
+    ...
+    ValueError: seed = -1: must be an integer of at least 0
+    """
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or value < 0:
+        raise ValueError(f"{name} = {value!r}: must be an integer of at least 0")
+    return int(value)
+
+
+def standard_normal(seed: int, stream: str, shape: tuple[int, ...]) -> Tensor:
+    """Return independent N(0, 1) entries, float64, from this seed's stream of that name.
+
+    The first rows don't depend on how many rows are drawn: training sets of one seed are nested.
+
+    >>> few, many = (standard_normal(0, "train inputs", (P, 3)) for P in (2, 5))
+    >>> bool((few == many[:2]).all()), bool((few == standard_normal(0, "beta", (2, 3))).any())
+    (True, False)
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(STREAMS[stream],))
+    return torch.from_numpy(np.random.default_rng(sequence).standard_normal(shape))

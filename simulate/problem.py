@@ -1,0 +1,84 @@
+"""What every engine is given (``Problem``) and what it gives back (``Snapshot`` by snapshot)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lazyrich.simulate.network import predictions
+from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.shapes import Float
+from lazyrich.simulate.task import PolynomialTask
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One checked training run: data, network, initial weights, descent, and where to stop.
+
+    ``X`` and ``y`` have the dtype and device of the run; ``start`` and ``W`` are the initial
+    weights, in float64 on the CPU, ``W`` only where there are real neurons. ``stops`` are the
+    steps at which the engine yields a snapshot; the last is the end of the run.
+    """
+
+    task: PolynomialTask
+    X: Float[Tensor, "P D"]
+    y: Float[Tensor, " P"]
+    start: PseudoNeurons
+    W: Float[Tensor, "N D"] | None
+    alpha: float
+    epsilon: float
+    learning_rate: float
+    centred: bool
+    momentum: float
+    weight_decay: float
+    decoupled_weight_decay: float
+    stops: tuple[int, ...]
+    optimiser: Callable[[list[Tensor]], torch.optim.Optimizer] | None
+    progress: Callable[[int, int], Any] | None
+
+    @property
+    def loss_scale(self) -> float:
+        """The larger of the train loss of f = 0 and of the first train loss."""
+        power = float(self.task.y.square().mean())
+        if self.centred:
+            return power
+        first = predictions(
+            self.task.X, self.start.wbar, self.start.M, alpha=self.alpha, epsilon=self.epsilon
+        )
+        return max(power, float((first - self.task.y).square().mean()))
+
+    def report(self, steps_done: int) -> None:
+        """Tell the progress callback, if there is one."""
+        if self.progress is not None:
+            self.progress(steps_done, self.stops[-1])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network at one step, as far as measuring it needs: all tensors in float64.
+
+    ``wbar`` and ``M`` give the predictor; ``weight_square`` and ``change_square`` are the means
+    over the neurons of |w|^2 and |w - w(0)|^2; the kernel is that at ``kernel_wbar`` and
+    ``kernel_M``, which differ from (wbar, M) for the linearised network only. ``W`` are the
+    neurons themselves where the engine has them.
+    """
+
+    step: int
+    wbar: Float[Tensor, " D"]
+    M: Float[Tensor, "D D"]
+    weight_square: float
+    change_square: float
+    kernel_wbar: Float[Tensor, " D"]
+    kernel_M: Float[Tensor, "D D"]
+    W: Float[Tensor, "N D"] | None = None
+
+    @classmethod
+    def of(cls, step: int, neurons: PseudoNeurons, start: PseudoNeurons) -> "Snapshot":
+        """Return the snapshot of pseudo-neurons that began at ``start``."""
+        device = neurons.columns.device
+        now = neurons.to(dtype=torch.float64, device=device)
+        moved = now.minus(start.to(dtype=torch.float64, device=device))
+        wbar, M = now.wbar, now.M
+        return cls(step, wbar, M, float(now.square()), float(moved.square()), wbar, M)

@@ -1,0 +1,176 @@
+"""The history of a run: what is measured, when, and under which names and units."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import xarray
+from torch import Tensor
+
+from lazyrich.simulate.arrays import natural
+from lazyrich.simulate.linearised import LinearisedDescent
+from lazyrich.simulate.metrics import (
+    alignment,
+    centred_alignment,
+    mean_square,
+    population_terms,
+)
+from lazyrich.simulate.network import ntk_normalised, predictions
+from lazyrich.simulate.problem import Problem, Snapshot
+
+_OF_PREDICTOR = "of the predictor trained (f(x;w) - f(x;w0) where centred)"
+DESCRIPTIONS = {
+    "train_loss": f"mean square error on the training set, {_OF_PREDICTOR}",
+    "test_loss": f"mean square error on the test set, {_OF_PREDICTOR}; NaN without a test set",
+    "population_loss": f"expected square error over x ~ N(0, I/D) by eq. (6), {_OF_PREDICTOR}",
+    "variance": "term of the population loss: eq. (6), error in the variance of the output",
+    "misalignment": "term of the population loss: eq. (6), misalignment of M with beta",
+    "linear": "term of the population loss: eq. (6), power of the linear modes",
+    "weight_norm": "root mean square over the neurons of |w|, sqrt(Tr M)",
+    "parameter_change": "|W - W0|_F/|W0|_F; NaN where W0 = 0",
+    "alignment": "kernel-task alignment y^T K y/(|K|_F |y|^2), uncentred",
+    "centred_alignment": "kernel-task alignment of H K H with H y, H = I - 1 1^T/n",
+}
+_FLOOR = "of kernel regression (no ridge) with the kernel at the start: the linearised limit"
+
+
+def default_grid(steps: int, per_decade: int = 20) -> tuple[int, ...]:
+    """Return the steps recorded by default: 0, then about evenly in log step, up to ``steps``.
+
+    >>> default_grid(100, per_decade=3)
+    (0, 1, 2, 5, 10, 22, 46, 100)
+    """
+    decades = np.log10(steps)
+    points = np.logspace(0, decades, int(np.ceil(decades * per_decade)) + 1)
+    return tuple(sorted({0, steps, *(round(point) for point in points)}))
+
+
+def checked_grid(record: object, steps: int) -> tuple[int, ...]:
+    """Return the steps to record, sorted and without repeats: those given, or the default grid.
+
+    Raises ``ValueError`` unless they are integers from 0 to ``steps``.
+
+    >>> checked_grid([5, 0, 5], 10)
+    (0, 5)
+    >>> checked_grid([11], 10)
+    Traceback (most recent call last):
+    ...
+    ValueError: record = 11: must be at most steps = 10
+    """
+    if record is None:
+        return default_grid(steps)
+    if not isinstance(record, Iterable) or isinstance(record, str | bytes):
+        raise ValueError(f"record = {record!r}: must be a list of steps, or None")
+    grid = tuple(sorted({natural("record", step) for step in record}))
+    if not grid:
+        raise ValueError("record is empty: must name at least one step, or be None")
+    if grid[-1] > steps:
+        raise ValueError(f"record = {grid[-1]}: must be at most steps = {steps}")
+    return grid
+
+
+class Recorder:
+    """Measures snapshots of one run and joins the measurements into its history.
+
+    ``alignment_set`` is "test", "train" or None (no alignments: they are the dearest part of a
+    record, n^2 D for n samples).
+    """
+
+    def __init__(self, problem: Problem, alignment_set: str | None) -> None:
+        task, device = problem.task, problem.X.device
+        self._problem = problem
+        self._data = {
+            "train": (task.X.to(device), task.y.to(device)),
+            "test": (task.X_test.to(device), task.y_test.to(device)),
+        }
+        self._alignment_set = alignment_set
+        start = problem.start.to(dtype=torch.float64, device=device)
+        self._wbar0, self._M0 = start.wbar, start.M
+        self._square0 = float(start.square())
+        self._rows: list[dict[str, float]] = []
+        self._steps: list[int] = []
+        self._aligned: tuple[Tensor, dict[str, float]] | None = None
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Measure one snapshot."""
+        row = self._losses(snapshot.wbar, snapshot.M)
+        row["weight_norm"] = _root(snapshot.weight_square)
+        row["parameter_change"] = _root(_ratio(snapshot.change_square, self._square0))
+        row |= self._alignments(snapshot)
+        self._rows.append(row)
+        self._steps.append(snapshot.step)
+
+    def _losses(self, wbar: Tensor, M: Tensor) -> dict[str, float]:
+        problem = self._problem
+        numbers = {"alpha": problem.alpha, "epsilon": problem.epsilon}
+        if problem.centred:
+            wbar, M = wbar - self._wbar0, M - self._M0
+        losses = {}
+        for name, (X, y) in self._data.items():
+            losses[f"{name}_loss"] = float(mean_square(predictions(X, wbar, M, **numbers), y))
+        terms = population_terms(problem.task, wbar, M, **numbers)
+        terms = {name: float(value) for name, value in terms.items()}
+        return losses | {"population_loss": sum(terms.values())} | terms
+
+    def _alignments(self, snapshot: Snapshot) -> dict[str, float]:
+        if self._alignment_set is None:
+            return {}
+        if self._aligned is not None and self._aligned[0] is snapshot.kernel_M:
+            return self._aligned[1]  # the linearised network keeps its kernel
+        X, y = self._data[self._alignment_set]
+        K = ntk_normalised(
+            X, X, snapshot.kernel_wbar, snapshot.kernel_M, epsilon=self._problem.epsilon
+        )
+        values = {
+            "alignment": float(alignment(K, y)),
+            "centred_alignment": float(centred_alignment(K, y)),
+        }
+        self._aligned = (snapshot.kernel_M, values)
+        return values
+
+    def _kernel_regression(self) -> dict[str, float]:
+        """Return the losses of the linearised network after infinitely many steps."""
+        problem, (X, y) = self._problem, self._data["train"]
+        lazy = LinearisedDescent(
+            problem.start.to(dtype=torch.float64, device=X.device),
+            X,
+            y,
+            alpha=problem.alpha,
+            epsilon=problem.epsilon,
+            learning_rate=problem.learning_rate,
+            centred=problem.centred,
+        )
+        losses = self._losses(*lazy.moments(float("inf")))
+        names = ("train_loss", "test_loss", "population_loss")
+        # With a negative eigenvalue the linearised network has no limit.
+        return {name: losses[name] if lazy.smallest >= 0 else float("nan") for name in names}
+
+    def history(self, attributes: dict[str, str]) -> xarray.Dataset:
+        """Return everything measured, over ``step``, with the time tau = eta0 step beside it."""
+        steps = np.array(self._steps, dtype=np.int64)
+        history = xarray.Dataset(coords={"step": ("step", steps, {"units": "gradient steps"})})
+        if self._problem.optimiser is None:
+            tau = self._problem.learning_rate * steps
+            note = {"long_name": "tau = learning_rate * step", "units": "1"}
+            history = history.assign_coords(tau=("step", tau, note))
+        for name, description in DESCRIPTIONS.items():
+            if name not in self._rows[0]:
+                continue
+            values = np.array([row[name] for row in self._rows])
+            if name.endswith("alignment"):
+                description += f"; K the normalised NTK on the {self._alignment_set} set"
+            history[name] = ("step", values, {"long_name": description, "units": "1"})
+        for name, value in self._kernel_regression().items():
+            note = {"long_name": f"{name.replace('_', ' ')} {_FLOOR}", "units": "1"}
+            history[f"kernel_regression_{name}"] = ((), value, note)
+        history.attrs = attributes
+        return history
+
+
+def _root(square: float) -> float:
+    """Return the square root; NaN of a negative number, as moments of no real neurons can give."""
+    return square**0.5 if square >= 0 else float("nan")
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator > 0 else float("nan")

@@ -1,0 +1,104 @@
+"""A finished run, and the file that it is kept in."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import xarray
+from torch import Tensor
+
+# Raise it when a file written before could be misread, and say so in the changelog.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ``train`` returns.
+
+    ``history``: an ``xarray.Dataset`` over ``step``. ``state``: the final weights W (N, D) of the
+    ``neurons`` engine, the pair (wbar, M) of the others, float64 on the CPU; ``train(init=...)``
+    takes either. ``config``: the arguments of the run and the versions that made it, as JSON
+    holds them.
+    """
+
+    history: xarray.Dataset
+    state: Tensor | tuple[Tensor, Tensor]
+    config: dict
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the run to a netCDF-4 file, whole or not at all; ``load`` reads it back.
+
+        The file appears under its name only when it is complete and on the disk. Raises
+        ``OSError`` with one clear line where the folder is missing, not writable, or full.
+        """
+        path = Path(path)
+        if isinstance(self.state, Tensor):
+            state = {"W": (("neuron", "input"), self.state.numpy())}
+        else:
+            wbar, M = self.state
+            state = {"wbar": ("input", wbar.numpy()), "M": (("input", "input_"), M.numpy())}
+        root = xarray.Dataset(attrs={"lazyrich_format": FORMAT, "config": json.dumps(self.config)})
+        tree = xarray.DataTree.from_dict(
+            {"/": root, "/history": self.history, "/state": xarray.Dataset(state)}
+        )
+        try:
+            _write_whole(tree, path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise type(error)(f"{path}: can't be written: {reason}") from error
+
+
+def _write_whole(tree: xarray.DataTree, path: Path) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        os.close(handle)
+        tree.to_netcdf(name, engine="h5netcdf")
+        _sync(name)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # as open() would; mkstemp's files are the owner's alone
+        os.replace(name, path)
+        _sync(path.parent)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: str | Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def load(path: str | os.PathLike) -> Run:
+    """Return the run in this file, as ``Run.save`` wrote it.
+
+    Raises ``FileNotFoundError`` where there is no file, and ``ValueError`` where it is truncated,
+    no result of lazyrich, or of another version of the format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such result file")
+    try:
+        with xarray.open_datatree(path, engine="h5netcdf") as tree:
+            attributes = tree.attrs
+            found = attributes.get("lazyrich_format")
+            if found is None:
+                raise ValueError(f"{path}: not a result of lazyrich")
+            if int(found) != FORMAT:
+                raise ValueError(
+                    f"{path}: result of format {int(found)}: this version reads format {FORMAT}"
+                )
+            history = tree["history"].to_dataset().load()
+            state = tree["state"].to_dataset().load()
+            config = json.loads(attributes["config"])
+    except (OSError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{path}: truncated or not a netCDF file ({error})") from error
+    tensors = {str(name): torch.tensor(variable.values) for name, variable in state.items()}
+    final = tensors["W"] if "W" in tensors else (tensors["wbar"], tensors["M"])
+    return Run(history, final, config)

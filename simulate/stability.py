@@ -1,0 +1,84 @@
+"""When gradient descent diverges, and the largest learning rate at which it would not."""
+
+import torch
+from torch import Tensor
+
+from lazyrich.simulate.network import ntk_normalised
+from lazyrich.simulate.shapes import Float
+
+# Train loss above this multiple of its scale (the larger of the first loss and the mean square
+# label) counts as diverged. A stable run that overshoots for a while at a large rate (the
+# catapult of Lewkowycz et al. 2020) stays orders of magnitude below it.
+DIVERGED = 1e12
+
+# Engines look at the train loss at least this often, in steps.
+CHECK_EVERY = 256
+
+
+class Diverged(Exception):
+    """An engine found a train loss that is not finite or beyond the limit; ``step`` says when."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+class DivergenceError(ValueError):
+    """Training diverged: a ``ValueError``, because the learning rate asked for is too large.
+
+    ``step``: the step by which the loss was seen to have diverged (it is looked at every few
+    hundred steps, so the first bad step is at most that much earlier). ``learning_rate``: the
+    rate used. ``stable_learning_rate``: the largest stable one at ``stable_at``, the start of
+    the run, or, where the rate used was stable there, the last recorded step before.
+    """
+
+    def __init__(
+        self, step: int, learning_rate: float, stable_learning_rate: float, stable_at: int
+    ) -> None:
+        super().__init__(
+            f"learning_rate = {learning_rate:g}: training diverged by step {step}; the largest "
+            f"stable rate is {stable_learning_rate:.4g} at step {stable_at}"
+        )
+        self.step = step
+        self.learning_rate = learning_rate
+        self.stable_learning_rate = stable_learning_rate
+        self.stable_at = stable_at
+
+
+def has_diverged(loss: float, scale: float) -> bool:
+    """Return whether a train loss is not finite or more than ``DIVERGED`` times its scale.
+
+    >>> has_diverged(float("nan"), 1.0), has_diverged(1e13, 1.0), has_diverged(0.0, 0.0)
+    (True, True, False)
+    """
+    return not loss <= max(DIVERGED * scale, 1e-300)
+
+
+def stable_learning_rate(
+    X: Float[Tensor, "P D"],
+    wbar: Float[Tensor, " D"],
+    M: Float[Tensor, "D D"],
+    *,
+    alpha: float,
+    epsilon: float,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: float = 0.0,
+) -> float:
+    """Return the largest stable eta0 of gradient descent linearised at the weights (wbar, M).
+
+    Without momentum and decay it is P/lambda_max(K), K the normalised train kernel: the residual
+    is multiplied by I - (2 eta0/P) K each step. Heavy-ball momentum mu is stable while
+    h < 2 (1 + mu), h = eta0 (2 lambda/P + weight_decay/alpha^2) the curvature times the step;
+    decoupled decay d = eta0 decoupled_weight_decay lowers that to h < (1 + mu)(2 - d). The part
+    of the curvature that vanishes with the residual is left out. Infinite where K = 0.
+
+    >>> X = torch.eye(2, dtype=torch.float64)
+    >>> wbar, M = torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
+    >>> stable_learning_rate(X, wbar, M, alpha=1.0, epsilon=1.0)       # K = 2 I, P = 2
+    1.0
+    """
+    top = float(torch.linalg.eigvalsh(ntk_normalised(X, X, wbar, M, epsilon=epsilon))[-1])
+    curvature = 2 * max(top, 0.0) / X.shape[0] + weight_decay / alpha**2
+    rate = curvature + (1 + momentum) * decoupled_weight_decay
+    return 2 * (1 + momentum) / rate if rate > 0 else float("inf")

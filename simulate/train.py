@@ -1,0 +1,258 @@
+"""``train``: one run of one network on one task, by any of the engines."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import lazyrich
+from lazyrich.arguments import finite, one_of, positive_integer
+from lazyrich.simulate import linearised, moments, neurons
+from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.problem import Problem, Snapshot
+from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.record import Recorder, checked_grid
+from lazyrich.simulate.run import Run
+from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.simulate.stability import DivergenceError, Diverged, stable_learning_rate
+from lazyrich.simulate.task import PolynomialTask
+
+# Each takes a Problem and yields Snapshots. A new engine is a new line here.
+ENGINES = {
+    "neurons": neurons.descend,
+    "moments": moments.descend,
+    "linearised": linearised.descend,
+}
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+CONVENTIONS = (
+    "f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2; y = (beta.x)^2/2; "
+    "x ~ N(0, I/D); loss = mean of (f - y)^2, no factor 1/2; gradient descent on the full batch "
+    "at eta = learning_rate N/alpha^2; wbar = mean of w_i, M = mean of w_i w_i^T; "
+    "K = NTK/(alpha^2/N)"
+)
+
+
+@checks_its_arguments
+def train(
+    task: PolynomialTask,
+    *,
+    alpha: float,
+    epsilon: float,
+    steps: int,
+    width: int | float | None = None,
+    engine: str = "moments",
+    learning_rate: float = 1.0,
+    centred: bool = False,
+    init: object = None,
+    sigma: float = 1.0,
+    seed: int = 0,
+    record: Iterable[int] | None = None,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: float = 0.0,
+    optimiser: Callable[[list[Tensor]], torch.optim.Optimizer] | None = None,
+    alignment: str | None = "test",
+    dtype: str = "float64",
+    device: str = "cpu",
+    progress: Callable[[int, int], Any] | None = None,
+) -> Run:
+    """Train f(x) = (alpha/N) sum_i phi(w_i.x) on the task by full-batch gradient descent.
+
+    The loss is the mean of (f - y)^2, of f(x;w) - f(x;w0) where ``centred``; the step size is
+    eta = learning_rate N/alpha^2, so that curves compare across N and alpha over
+    tau = learning_rate * step.
+
+    - ``width``: the number N of neurons, or ``math.inf``. The initial weights are N(0, sigma^2),
+      from ``seed`` by a stream of their own; or ``init`` gives them: W of shape (N, D), or the
+      pair (wbar, M), M any symmetric matrix, for the engines that need no neurons (then leave
+      ``width`` out).
+    - ``engine``: "moments", exact in (wbar, M) for every N; "neurons", one by one by autograd;
+      "linearised", the closed form of the lazy limit.
+    - ``momentum``: heavy-ball, as in ``torch.optim.SGD``. ``weight_decay`` adds
+      (weight_decay/2) (1/N) sum_i |w_i|^2 to the loss, so a step shrinks w by
+      learning_rate weight_decay/alpha^2; ``decoupled_weight_decay`` multiplies w by
+      1 - learning_rate decoupled_weight_decay at each step, outside momentum. None of the three
+      for "linearised".
+    - ``optimiser``, for "neurons" only, is called with the list of parameters and returns the
+      ``torch.optim.Optimizer`` to use in place of all of the above; there is no tau then.
+    - ``record``: the steps to record, 0 being before the first update; a log-spaced grid if None.
+    - ``alignment``: the set whose kernel-task alignment is recorded: "test", "train" or None.
+    - ``dtype``: "float64" or "float32"; ``device``: a torch device. Measurements are in float64.
+    - ``progress`` is called now and then with (steps done, steps).
+
+    Returns a ``Run``. Raises ``ValueError`` for bad input before any work, and
+    ``DivergenceError`` when the loss grows without bound.
+
+    >>> task = PolynomialTask(D=5, P=20, n_test=50, seed=0)
+    >>> options = dict(alpha=1.0, epsilon=0.5, width=8, steps=100, learning_rate=0.5, seed=1)
+    >>> exact = train(task, engine="moments", **options)
+    >>> slow = train(task, engine="neurons", **options)
+    >>> ratio = exact.history.population_loss / slow.history.population_loss
+    >>> bool(abs(ratio - 1).max() < 1e-9)
+    True
+    """
+    if not isinstance(task, PolynomialTask):
+        raise ValueError(f"task = {task!r}: must be a PolynomialTask")
+    engine = one_of("engine", engine, ENGINES)
+    steps = positive_integer("steps", steps)
+    grid = checked_grid(record, steps)
+    W, start = _initial(task.D, width, init, finite("sigma", sigma), natural("seed", seed))
+    if engine == "neurons" and W is None:
+        raise ValueError("engine = 'neurons': needs a finite width, or init = W of shape (N, D)")
+    if alignment is not None:
+        one_of("alignment", alignment, ("test", "train"))
+    real_dtype = DTYPES[one_of("dtype", dtype, DTYPES)]
+    _check_device(device)
+    problem = Problem(
+        task=task,
+        X=task.X.to(dtype=real_dtype, device=device),
+        y=task.y.to(dtype=real_dtype, device=device),
+        start=start,
+        W=W,
+        alpha=finite("alpha", alpha, nonzero=True),
+        epsilon=finite("epsilon", epsilon),
+        learning_rate=finite("learning_rate", learning_rate, positive=True),
+        centred=_boolean("centred", centred),
+        momentum=_momentum(momentum),
+        weight_decay=_not_negative("weight_decay", weight_decay),
+        decoupled_weight_decay=_not_negative("decoupled_weight_decay", decoupled_weight_decay),
+        stops=(*grid, steps) if grid[-1] < steps else grid,
+        optimiser=optimiser,
+        progress=progress,
+    )
+    _check_combination(problem, engine)
+    config = _config(problem, engine, width, init, sigma, seed, dtype, device, alignment)
+    return _run(problem, engine, alignment, set(grid), config)
+
+
+def _run(problem: Problem, engine: str, alignment: str | None, grid: set[int], config: dict) -> Run:
+    recorder = Recorder(problem, alignment)
+    last = Snapshot.of(0, problem.start, problem.start)
+    try:
+        for last in ENGINES[engine](problem):
+            if last.step in grid:
+                recorder.add(last)
+    except Diverged as event:
+        raise _divergence(problem, event.step, last) from None
+    history = recorder.history(_attributes(config))
+    state = last.W.cpu() if last.W is not None else (last.wbar.cpu(), last.M.cpu())
+    return Run(history, state, config)
+
+
+def _initial(
+    D: int, width: object, init: object, sigma: float, seed: int
+) -> tuple[Tensor | None, PseudoNeurons]:
+    """Return the initial neurons W, if there are any, and the pseudo-neurons."""
+    if init is None:
+        if isinstance(width, float) and width == float("inf"):
+            return None, PseudoNeurons.isotropic(D, sigma)
+        if width is None:
+            raise ValueError("width = None: must be a positive integer or inf, or give init")
+        N = positive_integer("width", width)
+        W = sigma * standard_normal(seed, "weights", (N, D))
+        return W, PseudoNeurons.from_weights(W)
+    if isinstance(init, tuple):
+        if len(init) != 2:
+            raise ValueError(f"init is a tuple of {len(init)}: must be W or the pair (wbar, M)")
+        if width is not None:
+            raise ValueError(f"width = {width!r}: must be left out where init = (wbar, M)")
+        wbar = real_array("init wbar", init[0], (D,), f"(D,) = ({D},)")
+        return None, PseudoNeurons.from_moments(wbar, symmetric_matrix("init M", init[1], D))
+    W = real_array("init W", init, (None, D), f"(N, D) with D = {D}")
+    if width is not None and width != W.shape[0]:
+        raise ValueError(f"width = {width!r}: must be {W.shape[0]}, the rows of init, or left out")
+    return W, PseudoNeurons.from_weights(W)
+
+
+def _boolean(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} = {value!r}: must be True or False")
+    return value
+
+
+def _not_negative(name: str, value: object) -> float:
+    if finite(name, value) < 0:
+        raise ValueError(f"{name} = {value!r}: must be at least 0")
+    return finite(name, value)
+
+
+def _momentum(value: object) -> float:
+    if not 0 <= finite("momentum", value) < 1:
+        raise ValueError(f"momentum = {value!r}: must be at least 0 and below 1")
+    return finite("momentum", value)
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError):
+        reason = "must be a torch device that this machine has, such as cpu or cuda"
+        raise ValueError(f"device = {device!r}: {reason}") from None
+
+
+def _check_combination(problem: Problem, engine: str) -> None:
+    extras = ("momentum", "weight_decay", "decoupled_weight_decay")
+    used = [name for name in extras if getattr(problem, name)]
+    if engine == "linearised" and used:
+        raise ValueError(f"{used[0]} = {getattr(problem, used[0])}: must be 0 for 'linearised'")
+    if problem.optimiser is not None:
+        if engine != "neurons":
+            raise ValueError(f"optimiser: must be None for engine = {engine!r}, only for 'neurons'")
+        if used:
+            raise ValueError(f"{used[0]} = {getattr(problem, used[0])}: belongs in the optimiser")
+
+
+def _divergence(problem: Problem, step: int, last: Snapshot) -> DivergenceError:
+    """Return the error with the largest stable rate, at the start if that was already exceeded."""
+    names = ("alpha", "epsilon", "momentum", "weight_decay", "decoupled_weight_decay")
+    numbers = {name: getattr(problem, name) for name in names}
+    X = problem.task.X
+    rate, at = stable_learning_rate(X, problem.start.wbar, problem.start.M, **numbers), 0
+    if problem.learning_rate <= rate and last.step > 0:
+        wbar, M = last.kernel_wbar.cpu(), last.kernel_M.cpu()
+        rate, at = stable_learning_rate(X, wbar, M, **numbers), last.step
+    return DivergenceError(step, problem.learning_rate, rate, at)
+
+
+def _config(
+    problem: Problem,
+    engine: str,
+    width: int | float | None,
+    init: object,
+    sigma: float,
+    seed: int,
+    dtype: str,
+    device: str,
+    alignment: str | None,
+) -> dict:
+    W = problem.W
+    config = {
+        "task": problem.task.describe(),
+        "engine": engine,
+        "width": W.shape[0] if W is not None else None if width is None else "inf",
+        "init": None if init is None else "(wbar, M)" if isinstance(init, tuple) else "W",
+        "sigma": sigma if init is None else None,
+        "seed": seed if init is None else None,
+        "steps": problem.stops[-1],
+        "optimiser": None if problem.optimiser is None else repr(problem.optimiser),
+        "alignment": alignment,
+        "dtype": dtype,
+        "device": str(device),
+        "lazyrich": lazyrich.__version__,
+        "torch": str(torch.__version__),
+    }
+    names = ("alpha", "epsilon", "learning_rate", "centred")
+    names += ("momentum", "weight_decay", "decoupled_weight_decay")
+    return config | {name: getattr(problem, name) for name in names}
+
+
+def _attributes(config: dict) -> dict[str, str]:
+    """Return what the history says about itself."""
+    return {
+        "conventions": CONVENTIONS,
+        "engine": config["engine"],
+        "predictor": "f(x;w) - f(x;w0)" if config["centred"] else "f(x;w)",
+        "lazyrich": config["lazyrich"],
+    }
