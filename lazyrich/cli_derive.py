@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FORMATS = ("pretty", "latex", "python", "json")
 
 
-@click.command("derive")
+@click.command("derive", short_help="Print a closed form, its derivation or its value.")
 @click.argument("name", required=False)
 @click.option(
     "--at",

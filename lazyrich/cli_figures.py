@@ -1,0 +1,70 @@
+"""``lazyrich figures``: draw the figures of the paper and check what they are said to show."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from lazyrich.cli_progress import progress_bar, quiet_option
+
+
+@click.command("figures", short_help="Draw the paper's figures and check them.")
+@click.argument("numbers", nargs=-1, metavar="[NUMBER ... | all]")
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    metavar="quick|paper",
+    help="A minute or so, or the paper's own parameters.",
+)
+@click.option(
+    "--out",
+    default="figures",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for the files; made if it is missing.",
+)
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes to run in.")
+@quiet_option
+def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: bool) -> None:
+    """Draw the figures NUMBER ... as PDF and PNG; without NUMBER, list them.
+
+    Each figure comes with checks of what the paper says that it shows; exits 1 if one fails.
+
+    \b
+    Examples:
+      lazyrich figures
+      lazyrich figures 1 4 --preset quick --out pictures
+      lazyrich figures all --preset paper --jobs 2
+    """
+    from lazyrich import paper_figures
+    from lazyrich.arguments import one_of, positive_integer
+
+    known = paper_figures.names()
+    if not numbers:
+        click.echo("\n".join(f"{number:>4}  {title}" for number, title in known.items()))
+        return
+    for number in numbers:
+        one_of("NUMBER", number, [*known, "all"])
+    one_of("--preset", preset, ("quick", "paper"))
+    positive_integer("--jobs", jobs)
+    wanted = list(known) if "all" in numbers else list(dict.fromkeys(numbers))
+    passed = True
+    for number in wanted:
+        with progress_bar(f"figure {number}", quiet) as progress:
+            figure = paper_figures.make(
+                number, preset=preset, out=Path(out), jobs=jobs, progress=progress
+            )
+        click.echo(_report(number, known[number], figure))
+        passed = passed and all(check.passed for check in figure.checks)
+    if not passed:
+        sys.exit(1)
+
+
+def _report(number: str, title: str, figure) -> str:
+    lines = [f"Figure {number}: {title} ({figure.seconds:.1f} s)"]
+    for check in figure.checks:
+        mark = "holds" if check.passed else "FAILS"
+        lines.append(f"  {mark}  {check.name}: {check.measured} (allowed: {check.allowed})")
+    lines += [f"  wrote {path}" for path in figure.paths]
+    return "\n".join(lines)

@@ -1,0 +1,44 @@
+"""Checks of the files that a subcommand is asked to write, made before its work starts."""
+
+import os
+from pathlib import Path
+
+from lazyrich.arguments import one_of
+
+
+def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Path | None:
+    """Return ``path`` as a ``Path`` if a file of one of these suffixes can be written there.
+
+    ``None`` stays ``None``. Raises ``ValueError`` for another suffix, for a folder in the file's
+    place and for a folder that is missing or can't be written to.
+
+    >>> output_file("--plot", "curve.gif", (".png", ".pdf"))
+    Traceback (most recent call last):
+    ...
+    ValueError: --plot curve.gif: suffix = '.gif': Allowed: .png, .pdf
+    """
+    if path is None:
+        return None
+    file = Path(path)
+    try:
+        one_of("suffix", file.suffix, suffixes)
+    except ValueError as error:
+        raise ValueError(f"{option} {path}: {error}") from None
+    if file.is_dir():
+        raise ValueError(f"{option} {path}: is a folder; must be a file")
+    if not file.parent.is_dir():
+        raise ValueError(f"{option} {path}: the folder {file.parent} does not exist")
+    if not os.access(file.parent, os.W_OK):
+        raise ValueError(f"{option} {path}: the folder {file.parent} can't be written to")
+    return file
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write ``content`` to ``file``, whole or not at all. Raises ``OSError`` if that fails."""
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,140 @@
+"""``lazyrich simulate``: train one network on the polynomial task and print its losses."""
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lazyrich.cli_progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+COLUMNS = ("train_loss", "test_loss", "population_loss", "variance", "misalignment", "linear")
+
+# The loss counts as learnt below this value, for the time to grok: the criterion of the paper's
+# phase diagram (Fig. 3e). The power of the target is 3/4.
+LEARNT = 0.1
+
+
+def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    if value == "inf":
+        return math.inf
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"--width {value}: must be a positive integer or inf") from None
+
+
+@click.command(
+    "simulate",
+    short_help="Train a network and print its losses.",
+    context_settings={"show_default": True},
+)
+@click.option("--D", "dimension", type=int, default=100, help="Dimension of the inputs.")
+@click.option("--P", "samples", type=int, default=550, help="Number of training samples.")
+@click.option("--n-test", type=int, default=1000, help="Number of test samples.")
+@click.option("--width", default="500", callback=_width, help="Number N of neurons, or inf.")
+@click.option("--alpha", type=float, default=1.0, help="Scale of the output: laziness.")
+@click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
+@click.option("--sigma", type=float, default=1.0, help="Standard deviation of the weights at 0.")
+@click.option("--engine", default="flow", help="flow, moments, neurons or linearised.")
+@click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
+@click.option("--learning-rate", type=float, default=1.0, help="eta0; eta = eta0 N/alpha^2.")
+@click.option(
+    "--centred/--no-centred", default=True, help="Train f(x;w) - f(x;w0), or f(x;w) itself."
+)
+@click.option("--momentum", type=float, default=0.0, help="Heavy-ball momentum.")
+@click.option("--weight-decay", type=float, default=0.0, help="Weight decay in the loss.")
+@click.option("--decoupled-weight-decay", type=float, default=0.0, help="Decoupled weight decay.")
+@click.option("--seed", type=int, default=0, help="Seed of the task and of the weights.")
+@click.option("--dtype", default="float64", help="float64 or float32.")
+@click.option("--device", default="cpu", help="cpu, or a GPU such as cuda.")
+@click.option("--out", metavar="FILE.nc", help="Write the run here: simulate.load reads it.")
+@click.option("--plot", metavar="FILE", help="Draw the losses here: .png or .pdf.")
+@quiet_option
+def command(
+    dimension: int, samples: int, n_test: int, out: str | None, plot: str | None, **options: Any
+) -> None:
+    """Train f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2, on y = (beta.x)^2/2.
+
+    Without options: the setting of Figure 1 of the paper. Prints the losses at powers of ten of
+    the steps, and the time to grok.
+
+    \b
+    Examples:
+      lazyrich simulate --plot grokking.png
+      lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
+      lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
+    """
+    from lazyrich.cli_files import output_file, write_whole
+
+    run_file = output_file("--out", out, (".nc",))
+    plot_file = output_file("--plot", plot, (".png", ".pdf"))
+    quiet, seed = options.pop("quiet"), options["seed"]
+    from lazyrich import simulate
+
+    task = simulate.PolynomialTask(D=dimension, P=samples, n_test=n_test, seed=seed)
+    with progress_bar("training", quiet) as progress:
+        run = simulate.train(task, progress=progress, **options)
+    picture = _picture(run.history, plot_file.suffix[1:]) if plot_file else b""
+    if run_file:
+        run.save(run_file)
+    if plot_file:
+        write_whole(plot_file, picture)
+    click.echo(_table(run.history))
+    click.echo(_summary(run.history))
+    for file in filter(None, (run_file, plot_file)):
+        click.echo(f"wrote {file}")
+
+
+def _table(history: "Dataset") -> str:
+    """The losses at step 0, at the powers of ten and at the end."""
+    last = int(history.step[-1])
+    powers = [10**k for k in range(len(str(last)))]
+    steps = sorted({0, last, *(p for p in powers if p <= last)})
+    rows = history.sel(step=steps, method="nearest").drop_duplicates("step")
+    lines = ["".join([f"{'step':>9}", *(f"{name:>17}" for name in COLUMNS)])]
+    for step in rows.step.values:
+        values = (float(rows[name].sel(step=step)) for name in COLUMNS)
+        lines.append("".join([f"{step:>9}", *(f"{value:>17.6g}" for value in values)]))
+    return "\n".join(lines)
+
+
+def _summary(history: "Dataset") -> str:
+    train, test = (_learnt(history, name) for name in ("train_loss", "test_loss"))
+    last = int(history.step[-1])
+    floor = float(history.kernel_regression_test_loss)
+    lines = [f"test loss of kernel regression with the initial kernel: {floor:.6g}"]
+    for name, step in (("train", train), ("test", test)):
+        when = f"from step {step}" if step is not None else f"not within {last} steps"
+        lines.append(f"{name} loss below {LEARNT}: {when}")
+    if train is not None:
+        delay = f"{test - train} steps" if test is not None else f"more than {last - train} steps"
+        lines.append(f"time to grok (the second less the first): {delay}")
+    return "\n".join(lines)
+
+
+def _learnt(history: "Dataset", name: str) -> int | None:
+    """The first recorded step with this loss below ``LEARNT``."""
+    learnt = history.step.values[history[name].values < LEARNT]
+    return int(learnt[0]) if learnt.size else None
+
+
+def _picture(history: "Dataset", form: str) -> bytes:
+    """The losses over the steps, on logarithmic axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="step", ylabel="loss")
+    later = history.sel(step=slice(1, None))
+    for name, style in {"train_loss": "-", "test_loss": "-", "linear": ":"}.items():
+        label = {"linear": "linear term of the population loss"}.get(name, name.replace("_", " "))
+        axes.plot(later.step, later[name], style, label=label)
+    floor = float(history.kernel_regression_test_loss)
+    axes.axhline(floor, color="black", linewidth=0.8, label="kernel regression, test loss")
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form)
+    return buffer.getvalue()

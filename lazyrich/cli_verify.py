@@ -1,0 +1,48 @@
+"""``lazyrich verify``: hold theory, simulation and papers against each other."""
+
+import sys
+
+import click
+
+from lazyrich.cli_progress import progress_bar, quiet_option
+
+REPORTS = (".html", ".md", ".json")
+
+
+@click.command("verify", short_help="Check the ledger of claims.")
+@click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
+@click.option("--examples", type=int, help="Random examples for each property.")
+@click.option("--seed", type=int, help="Seed of the random examples.")
+@click.option("--report", metavar="FILE", help="Write a report as well: .html, .md or .json.")
+@quiet_option
+def command(
+    claims: tuple[str, ...],
+    examples: int | None,
+    seed: int | None,
+    report: str | None,
+    quiet: bool,
+) -> None:
+    """Check each CLAIM of the ledger (default: all) and print its verdict and evidence.
+
+    Exits 1 if anything that should hold fails. A misprint in a paper is a verdict, no failure.
+
+    \b
+    Examples:
+      lazyrich verify
+      lazyrich verify equation-6 --examples 20 --seed 1
+      lazyrich verify --report verdicts.html
+    """
+    from lazyrich.cli_files import output_file
+
+    file = output_file("--report", report, REPORTS)
+    from lazyrich import verify
+
+    with progress_bar("verifying", quiet) as progress:
+        result = verify.run(
+            names=list(claims) or None, examples=examples, seed=seed, progress=progress
+        )
+    if file is not None:
+        result.write(file)
+    click.echo(str(result))
+    if result.failed:
+        sys.exit(1)
