@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file, and give it the name ``path`` once it is on the disk.
+
+    Whatever interrupts this, a reader of ``path`` finds the old file or the new one, whole. Raises
+    ``OSError`` with one clear line where the folder is missing, not writable, or full.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "a.txt", lambda part: part.write_text("whole"))
+    ...     (Path(folder) / "a.txt").read_text(), len(list(Path(folder).iterdir()))
+    ('whole', 1)
+    """
+    path = Path(path)
+    try:
+        # Hidden, and with the suffix of the file, by which some writers choose the format.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
+        os.close(handle)
+        try:
+            write(Path(name))
+            _sync(name)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)  # as open() would; mkstemp's files are the owner's
+            os.replace(name, path)
+            _sync(path.parent)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(f"{path}: can't be written: {reason}") from error
+
+
+def _sync(path: str | os.PathLike) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
