@@ -1,0 +1,299 @@
+"""The command line: what it prints, what it writes, how it fails, and what it doesn't load."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import sympy
+
+from lazyrich import cli, cli_progress, simulate, theory, verify
+
+SMALL = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 50 --learning-rate 0.2 --n-test 9"
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def call(arguments):
+        try:
+            cli.main(shlex.split(arguments))
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+def ok(result):
+    """The stdout of a call that succeeded without a word on stderr."""
+    code, out, err = result
+    assert (code, err) == (0, "")
+    return out
+
+
+def start(*arguments, **options):
+    """The command line as a process of its own."""
+    code = "from lazyrich.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, **options
+    )
+
+
+BAD_USAGE = {
+    "drive": ("drive", "derive"),
+    "--bogus": ("--bogus",),
+    "derive test-los": ("test-los", "'test-loss'"),
+    "derive test-loss extra": ("extra",),
+    "derive --steps": ("NAME", "test-loss"),
+    "derive test-loss --format xml": ("--format", "xml", "json"),
+    "derive test-loss --setps": ("--setps", "'--steps'"),
+    "derive test-loss --at": ("--at",),
+    "derive test-loss --at alpha": ("--at alpha", "KEY=VALUE"),
+    "derive test-loss --at alpha=": ("--at alpha=", "KEY=VALUE"),
+    "derive test-loss --at alpha=one": ("--at alpha=one", "1/4"),
+    "derive test-loss --at alpha=1/0": ("--at alpha=1/0", "1/4"),
+    "derive test-loss --at alpha=nan": ("--at alpha=nan", "number"),
+    "derive test-loss --at beta=[1,": ("--at beta=[1,", "vector"),
+    "derive test-loss --at alpah=1": ("alpah", "'alpha'"),
+    "derive test-loss --at alpha=1 --at alpha=2": ("alpha=2", "twice"),
+    "derive test-loss --at alpha=1": ("missing", "beta"),
+    "simulate --D 0": ("D = 0", "positive integer"),
+    "simulate --P -3": ("P = -3", "positive integer"),
+    "simulate --P 1.5": ("--P", "1.5", "integer"),
+    "simulate --width 0": ("width = 0", "positive integer"),
+    "simulate --width wide": ("--width wide", "positive integer or inf"),
+    "simulate --steps 0": ("steps = 0", "positive integer"),
+    "simulate --alpha 0": ("alpha = 0", "other than 0"),
+    "simulate --epsilon nan": ("epsilon = nan", "finite"),
+    "simulate --learning-rate inf": ("learning_rate = inf", "finite"),
+    "simulate --engine momments": ("engine = 'momments'", "'moments'"),
+    "simulate --engine neurons --width inf": ("neurons", "finite width"),
+    "simulate --plot curve.gif": ("--plot curve.gif", ".png, .pdf"),
+    "simulate --out missing/run.nc": ("--out missing/run.nc", "missing does not exist"),
+    f"{SMALL} --learning-rate 1e6": ("learning_rate = 1e+06", "diverged", "largest stable"),
+    "verify no-such-claim": ("no-such-claim",),
+    "verify --report table.txt": ("--report table.txt", ".html, .md, .json"),
+    "figures 99": ("NUMBER = '99'", "1"),
+    "figures 1 --preset fast": ("--preset = 'fast'", "quick, paper"),
+    "figures 1 --jobs 0": ("--jobs = 0", "positive integer"),
+}
+
+
+@pytest.mark.parametrize("arguments", BAD_USAGE)
+def test_bad_usage_is_one_line_and_exit_code_2(run, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("lazyrich: ")
+    assert err.count("\n") == 1
+    for needle in BAD_USAGE[arguments]:
+        assert needle in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_arguments_it_helps(run):
+    out = ok(run(""))
+    assert all(f"\n  {name}" in out for name in cli.COMMANDS)
+    assert ok(run("--version")).startswith("lazyrich, version ")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_examples_in_the_help_are_valid(run, name):
+    """Every option that an example uses exists, and takes the value that it is given."""
+    examples = re.findall(r"^ +lazyrich (.+)$", ok(run(f"{name} --help")), re.MULTILINE)
+    assert examples
+    command = cli.command.get_command(None, name)
+    for example in examples:
+        called, *arguments = shlex.split(example)
+        assert called == name
+        command.make_context(name, arguments)
+
+
+def test_the_examples_of_derive_run(run):
+    for example in re.findall(r"^ +lazyrich (.+)$", ok(run("derive --help")), re.MULTILINE):
+        assert ok(run(example)).strip()
+
+
+def test_derive_lists_every_closed_form_in_its_group(run):
+    listing = ok(run("derive"))
+    positions = [listing.index(group) for group in theory.groups()]
+    assert positions == sorted(positions)
+    assert all(f"  {name} " in listing and line in listing for name, line in theory.names().items())
+    assert json.loads(ok(run("derive --format json"))) == theory.groups()
+
+
+@pytest.mark.parametrize("name", theory.names())
+def test_python_output_gives_the_closed_form_back(run, name):
+    scope = {}
+    exec(ok(run(f"derive {name} --format python --steps")), scope)
+    closed_form = theory.closed_form(name)
+
+    def same(read, meant):
+        # SymPy evaluates a transposed sum while it reads; doit does the same to the original.
+        return sympy.sympify(read).doit() == sympy.sympify(meant).doit()
+
+    assert same(scope["expr"], closed_form.expr)
+    assert scope["terms"].keys() == closed_form.terms.keys()
+    assert all(same(scope["terms"][key], term) for key, term in closed_form.terms.items())
+    assert len(scope["steps"]) == len(closed_form.steps)
+    for (sentence, read), (meant_sentence, meant) in zip(
+        scope["steps"], closed_form.steps, strict=True
+    ):
+        assert sentence == meant_sentence
+        assert same(read, meant)
+
+
+@pytest.mark.parametrize("name", theory.names())
+def test_every_format_prints_every_closed_form(run, name):
+    document = json.loads(ok(run(f"derive {name} --format json --steps")))
+    closed_form = theory.closed_form(name)
+    assert document["latex"] == closed_form.latex()
+    assert document["terms"].keys() == closed_form.terms.keys()
+    sentences = [sentence for sentence, _ in closed_form.steps]
+    assert [step["sentence"] for step in document["steps"]] == sentences
+    assert closed_form.latex() in ok(run(f"derive {name} --format latex"))
+    pretty = ok(run(f"derive {name} --steps"))
+    assert closed_form.source in pretty
+    assert all(sentence in pretty for sentence in sentences)
+
+
+POINT = "--at D=2 --at alpha=1 --at beta=[2,0] --at wbar=[1/2,0] --at M=[[1,0],[0,1/3]]"
+
+
+def test_values_are_exact_for_exact_input_and_floats_for_floats(run):
+    exact = json.loads(ok(run(f"derive test-loss {POINT} --at epsilon=1/4 --format json")))
+    rounded = json.loads(ok(run(f"derive test-loss {POINT} --at epsilon=0.25 --format json")))
+    closed_form = theory.closed_form("test-loss")
+    half, third, quarter = (sympy.Rational(1, n) for n in (2, 3, 4))
+    value = closed_form.evaluate(
+        D=2, alpha=1, epsilon=quarter, beta=[2, 0], wbar=[half, 0], M=[[1, 0], [0, third]]
+    )
+    assert sympy.Rational(exact["expr"]) == value
+    assert sum(map(sympy.Rational, exact["terms"].values())) == value
+    assert isinstance(rounded["expr"], float)
+    assert rounded["expr"] == pytest.approx(float(value), rel=1e-14)
+
+
+def test_derive_never_loads_torch_nor_numpy():
+    code = (
+        "import sys; from lazyrich.cli import main; main(['derive', 'test-loss', '--steps']); "
+        "sys.exit(bool({'torch', 'numpy', 'rich'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def _seconds(code):
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", theory.names())
+def test_derive_answers_within_a_second_of_importing_sympy(name):
+    derive = f"from lazyrich.cli import main; main(['derive', {name!r}])"
+    # The shortest of a few: other work on the machine only ever adds time.
+    extra = min(_seconds(derive) - _seconds("import sympy") for _ in range(3))
+    assert extra < 1
+
+
+def test_simulate_prints_the_losses_that_it_writes(run, tmp_path):
+    out, plot = tmp_path / "run.nc", tmp_path / "run.png"
+    printed = ok(run(f"{SMALL} --seed 3 --out {out} --plot {plot}"))
+    history = simulate.load(out).history
+    task = simulate.PolynomialTask(D=4, P=12, n_test=9, seed=3)
+    again = simulate.train(
+        task, alpha=1.0, epsilon=0.5, width=8, steps=50, learning_rate=0.2, centred=True, seed=3
+    )
+    assert history.train_loss.equals(again.history.train_loss)
+    header, *rows = printed.splitlines()
+    steps = [int(row.split()[0]) for row in rows if row.split()[0].isdigit()]
+    assert steps == [0, 1, 10, 50]
+    for step, row in zip(steps, rows, strict=False):
+        for name, value in zip(header.split()[1:], row.split()[1:], strict=True):
+            assert float(value) == pytest.approx(float(history[name].sel(step=step)), rel=1e-5)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert sorted(tmp_path.iterdir()) == [out, plot]
+
+
+@pytest.mark.parametrize("engine", ["moments", "neurons", "linearised"])
+def test_simulate_runs_every_engine(run, engine):
+    assert "time to grok" in ok(run(f"{SMALL} --steps 200 --engine {engine}"))
+
+
+def test_simulate_says_so_when_nothing_is_learnt_in_time(run):
+    out = ok(run(f"{SMALL} --width inf --steps 1"))
+    assert "train loss below 0.1: not within 1 steps" in out
+    assert "time to grok" not in out
+
+
+def test_a_failed_write_leaves_no_file(run, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    code, out, err = run(f"{SMALL} --out {tmp_path / 'run.nc'} --plot {tmp_path / 'run.pdf'}")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "No space left" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_that_fails_gives_exit_code_1(run, monkeypatch):
+    for failed, expected in (([], 0), (["equation-6"], 1)):
+        report = SimpleNamespace(failed=failed, rows=[])
+        monkeypatch.setattr(verify, "run", lambda report=report, **_: report)
+        code, _, err = run("verify")
+        assert (code, err) == (expected, "")
+
+
+def test_a_figure_whose_check_fails_gives_exit_code_1(run, monkeypatch):
+    from lazyrich import paper_figures
+
+    for passed in (True, False):
+        check = SimpleNamespace(name="delay", measured=1, allowed="> 2", passed=passed)
+        figure = SimpleNamespace(checks=[check], paths=["figure.pdf"], seconds=0.0)
+        monkeypatch.setattr(paper_figures, "make", lambda *_, figure=figure, **__: figure)
+        code, out, err = run("figures 1")
+        assert (code, err) == (0 if passed else 1, "")
+        assert ("FAILS  delay" in out) is not passed
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulate, "train", interrupted)
+    code, out, err = run(SMALL)
+    # The line break before it ends the terminal's own ^C.
+    assert (code, out, err.lstrip("\n")) == (130, "", "lazyrich: interrupted\n")
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback():
+    code = "from lazyrich.cli import main; main(['derive', 'test-loss', '--steps'])"
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} | true"
+    assert subprocess.run(command, shell=True, capture_output=True, text=True).stderr == ""
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_progress_bar_is_for_terminals_and_not_for_quiet(run, monkeypatch, quiet, terminal):
+    monkeypatch.setattr(cli_progress, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    code, _, err = run(SMALL + (" --quiet" if quiet else ""))
+    assert code == 0
+    assert ("training" in err) is (terminal and not quiet)
+
+
+def test_a_process_exits_with_the_code():
+    assert start("--version").returncode == 0
+    failed = start("derive", "nothing")
+    assert failed.returncode == 2
+    assert failed.stderr.count("\n") == 1
