@@ -9,7 +9,8 @@ True
 
 from lazyrich.simulate.run import Run, load
 from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.sweep import sweep
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train
 
-__all__ = ["DivergenceError", "PolynomialTask", "Run", "load", "train"]
+__all__ = ["DivergenceError", "PolynomialTask", "Run", "load", "sweep", "train"]

@@ -1,6 +1,7 @@
 """``train``: one run of one network on one task, by any of the engines."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import Recorder, checked_grid
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.simulate.stability import DivergenceError, Diverged, stable_learning_rate
+from lazyrich.simulate.stability import Diverged, DivergenceError, stable_learning_rate
 from lazyrich.simulate.task import PolynomialTask
 
 # Each takes a Problem and yields Snapshots. A new engine is a new line here.
@@ -25,6 +26,7 @@ ENGINES = {
     "linearised": linearised.descend,
 }
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
+DECAYS = ("weight_decay", "decoupled_weight_decay")
 
 CONVENTIONS = (
     "f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2; y = (beta.x)^2/2; "
@@ -93,58 +95,76 @@ def train(
     >>> bool(abs(ratio - 1).max() < 1e-9)
     True
     """
+    return _run(plan(**locals()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run whose arguments have been checked."""
+
+    problem: Problem
+    engine: str
+    alignment: str | None
+    grid: tuple[int, ...]
+    config: dict
+
+
+def plan(task: PolynomialTask, **given: Any) -> Plan:
+    """Check all arguments of ``train``, given by name, and return the run that they ask for.
+
+    Raises ``ValueError`` for bad input.
+    """
     if not isinstance(task, PolynomialTask):
         raise ValueError(f"task = {task!r}: must be a PolynomialTask")
-    engine = one_of("engine", engine, ENGINES)
-    steps = positive_integer("steps", steps)
-    grid = checked_grid(record, steps)
-    W, start = _initial(task.D, width, init, finite("sigma", sigma), natural("seed", seed))
+    engine = one_of("engine", given["engine"], ENGINES)
+    steps = positive_integer("steps", given["steps"])
+    grid = checked_grid(given["record"], steps)
+    W, start = _initial(task.D, given)
     if engine == "neurons" and W is None:
         raise ValueError("engine = 'neurons': needs a finite width, or init = W of shape (N, D)")
-    if alignment is not None:
-        one_of("alignment", alignment, ("test", "train"))
-    real_dtype = DTYPES[one_of("dtype", dtype, DTYPES)]
-    _check_device(device)
+    if given["alignment"] is not None:
+        one_of("alignment", given["alignment"], ("test", "train"))
+    real_dtype = DTYPES[one_of("dtype", given["dtype"], DTYPES)]
+    _check_device(given["device"])
     problem = Problem(
         task=task,
-        X=task.X.to(dtype=real_dtype, device=device),
-        y=task.y.to(dtype=real_dtype, device=device),
+        X=task.X.to(dtype=real_dtype, device=given["device"]),
+        y=task.y.to(dtype=real_dtype, device=given["device"]),
         start=start,
         W=W,
-        alpha=finite("alpha", alpha, nonzero=True),
-        epsilon=finite("epsilon", epsilon),
-        learning_rate=finite("learning_rate", learning_rate, positive=True),
-        centred=_boolean("centred", centred),
-        momentum=_momentum(momentum),
-        weight_decay=_not_negative("weight_decay", weight_decay),
-        decoupled_weight_decay=_not_negative("decoupled_weight_decay", decoupled_weight_decay),
+        alpha=finite("alpha", given["alpha"], nonzero=True),
+        epsilon=finite("epsilon", given["epsilon"]),
+        learning_rate=finite("learning_rate", given["learning_rate"], positive=True),
+        centred=_boolean("centred", given["centred"]),
+        momentum=_momentum(given["momentum"]),
         stops=(*grid, steps) if grid[-1] < steps else grid,
-        optimiser=optimiser,
-        progress=progress,
+        optimiser=given["optimiser"],
+        progress=given["progress"],
+        **{name: _not_negative(name, given[name]) for name in DECAYS},
     )
     _check_combination(problem, engine)
-    config = _config(problem, engine, width, init, sigma, seed, dtype, device, alignment)
-    return _run(problem, engine, alignment, set(grid), config)
+    return Plan(problem, engine, given["alignment"], grid, _config(problem, engine, given))
 
 
-def _run(problem: Problem, engine: str, alignment: str | None, grid: set[int], config: dict) -> Run:
-    recorder = Recorder(problem, alignment)
-    last = Snapshot.of(0, problem.start, problem.start)
+def _run(wanted: Plan) -> Run:
+    problem = wanted.problem
+    recorder = Recorder(problem, wanted.alignment)
+    grid, last = set(wanted.grid), Snapshot.of(0, problem.start, problem.start)
     try:
-        for last in ENGINES[engine](problem):
+        for last in ENGINES[wanted.engine](problem):
             if last.step in grid:
                 recorder.add(last)
     except Diverged as event:
         raise _divergence(problem, event.step, last) from None
-    history = recorder.history(_attributes(config))
+    history = recorder.history(_attributes(wanted.config))
     state = last.W.cpu() if last.W is not None else (last.wbar.cpu(), last.M.cpu())
-    return Run(history, state, config)
+    return Run(history, state, wanted.config)
 
 
-def _initial(
-    D: int, width: object, init: object, sigma: float, seed: int
-) -> tuple[Tensor | None, PseudoNeurons]:
+def _initial(D: int, given: dict[str, Any]) -> tuple[Tensor | None, PseudoNeurons]:
     """Return the initial neurons W, if there are any, and the pseudo-neurons."""
+    width, init = given["width"], given["init"]
+    sigma, seed = finite("sigma", given["sigma"]), natural("seed", given["seed"])
     if init is None:
         if isinstance(width, float) and width == float("inf"):
             return None, PseudoNeurons.isotropic(D, sigma)
@@ -193,8 +213,7 @@ def _check_device(device: str) -> None:
 
 
 def _check_combination(problem: Problem, engine: str) -> None:
-    extras = ("momentum", "weight_decay", "decoupled_weight_decay")
-    used = [name for name in extras if getattr(problem, name)]
+    used = [name for name in ("momentum", *DECAYS) if getattr(problem, name)]
     if engine == "linearised" and used:
         raise ValueError(f"{used[0]} = {getattr(problem, used[0])}: must be 0 for 'linearised'")
     if problem.optimiser is not None:
@@ -206,7 +225,7 @@ def _check_combination(problem: Problem, engine: str) -> None:
 
 def _divergence(problem: Problem, step: int, last: Snapshot) -> DivergenceError:
     """Return the error with the largest stable rate, at the start if that was already exceeded."""
-    names = ("alpha", "epsilon", "momentum", "weight_decay", "decoupled_weight_decay")
+    names = ("alpha", "epsilon", "momentum", *DECAYS)
     numbers = {name: getattr(problem, name) for name in names}
     X = problem.task.X
     rate, at = stable_learning_rate(X, problem.start.wbar, problem.start.M, **numbers), 0
@@ -216,35 +235,25 @@ def _divergence(problem: Problem, step: int, last: Snapshot) -> DivergenceError:
     return DivergenceError(step, problem.learning_rate, rate, at)
 
 
-def _config(
-    problem: Problem,
-    engine: str,
-    width: int | float | None,
-    init: object,
-    sigma: float,
-    seed: int,
-    dtype: str,
-    device: str,
-    alignment: str | None,
-) -> dict:
+def _config(problem: Problem, engine: str, given: dict[str, Any]) -> dict:
+    width, init = given["width"], given["init"]
     W = problem.W
     config = {
         "task": problem.task.describe(),
         "engine": engine,
         "width": W.shape[0] if W is not None else None if width is None else "inf",
         "init": None if init is None else "(wbar, M)" if isinstance(init, tuple) else "W",
-        "sigma": sigma if init is None else None,
-        "seed": seed if init is None else None,
+        "sigma": given["sigma"] if init is None else None,
+        "seed": given["seed"] if init is None else None,
         "steps": problem.stops[-1],
         "optimiser": None if problem.optimiser is None else repr(problem.optimiser),
-        "alignment": alignment,
-        "dtype": dtype,
-        "device": str(device),
+        "alignment": given["alignment"],
+        "dtype": given["dtype"],
+        "device": str(given["device"]),
         "lazyrich": lazyrich.__version__,
         "torch": str(torch.__version__),
     }
-    names = ("alpha", "epsilon", "learning_rate", "centred")
-    names += ("momentum", "weight_decay", "decoupled_weight_decay")
+    names = ("alpha", "epsilon", "learning_rate", "centred", "momentum", *DECAYS)
     return config | {name: getattr(problem, name) for name in names}
 
 

@@ -1,0 +1,130 @@
+"""One cell of a sweep: its full configuration, the address of its result, and its run.
+
+A cell is a flat dictionary of the arguments of ``PolynomialTask`` and ``train``, defaults filled
+in. Its address is the hash of that dictionary and of the code that computes it.
+"""
+
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import lazyrich
+from lazyrich.arguments import finite, one_of
+from lazyrich.simulate.run import Run
+from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.task import PolynomialTask
+from lazyrich.simulate.train import plan, train
+
+Cell = dict[str, Any]
+Outcome = Run | DivergenceError
+
+# ``task_seed`` draws the data, ``seed`` the weights; ``label_scale`` multiplies the labels.
+TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale")
+# What no file can hold, or what does not change the result.
+_LEFT_OUT = ("task", "init", "optimiser", "progress")
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """Return every key of a cell with its default; ``inspect.Parameter.empty`` where it has none.
+
+    >>> defaults()["engine"], defaults()["label_scale"]
+    ('moments', 1.0)
+    """
+    of_task = inspect.signature(PolynomialTask).parameters
+    of_train = inspect.signature(train).parameters
+    task = {"D": of_task["D"], "P": of_task["P"], "n_test": of_task["n_test"]}
+    found = {name: p.default for name, p in task.items()}
+    found |= {"task_seed": of_task["seed"].default, "label_scale": 1.0}
+    return found | {name: p.default for name, p in of_train.items() if name not in _LEFT_OUT}
+
+
+def complete(values: Mapping[str, Any]) -> Cell:
+    """Return the full configuration: ``values`` over the defaults.
+
+    Raises ``ValueError`` for an unknown key (with the nearest known one) and for a missing one.
+
+    >>> complete({"D": 5, "P": 9, "alpha": 1.0, "epsilon": 0.5, "steps": 3, "width": 4})["seed"]
+    0
+    """
+    for name in values:
+        one_of("key", name, defaults())
+    cell = {**defaults(), **values}
+    for name, value in cell.items():
+        if value is inspect.Parameter.empty:
+            raise ValueError(f"{name} is missing: must be in the grid or among the fixed values")
+    return cell
+
+
+@cache
+def code_version() -> str:
+    """Return what identifies the code behind a result: versions, and a digest of the sources."""
+    digest = hashlib.sha256()
+    for package in ("lazyrich.theory", "lazyrich.simulate"):
+        folder = Path(str(files(package)))
+        for file in sorted(folder.glob("*.py")):
+            digest.update(file.name.encode() + file.read_bytes())
+    return f"lazyrich {lazyrich.__version__} {digest.hexdigest()}, torch {torch.__version__}"
+
+
+def address(cell: Cell) -> str:
+    """Return the name under which the result of the cell is kept: 32 hexadecimal digits."""
+    text = json.dumps({"cell": cell, "code": code_version()}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def cost(cell: Cell) -> float:
+    """Return the multiplications that a cell takes, roughly: enough for an honest time left.
+
+    >>> small = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 1, "steps": 10, "width": 4})
+    >>> cost(small | {"steps": 10**6}) > 100 * cost(small)
+    True
+    """
+    D, P, N, steps = cell["D"], cell["P"], cell["width"] or math.inf, cell["steps"]
+    vectors = N if cell["engine"] == "neurons" else min(N - 1, D) + 1
+    evaluations = {"flow": 10 * math.sqrt(steps), "linearised": P}.get(cell["engine"], steps)
+    records = len(cell["record"]) if cell["record"] is not None else 20 * math.log10(10 * steps)
+    aligned = {"test": cell["n_test"], "train": P, None: 0}[cell["alignment"]]
+    return 2 * P * D * vectors * evaluations + records * (P + cell["n_test"] + aligned**2) * D
+
+
+@lru_cache(maxsize=4)
+def _task(D: int, P: int, n_test: int, task_seed: int, label_scale: float) -> PolynomialTask:
+    task = PolynomialTask(D=D, P=P, n_test=n_test, seed=task_seed)
+    if finite("label_scale", label_scale, positive=True) == 1:
+        return task
+    return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(label_scale), task.X_test)
+
+
+def check(cell: Cell) -> None:
+    """Let the task and ``train`` check the cell, without training. Raises ``ValueError``."""
+    unused = dict.fromkeys(_LEFT_OUT[1:])
+    plan(_task(*(cell[name] for name in TASK_NAMES)), **_arguments(cell), **unused)
+
+
+def _arguments(cell: Cell) -> dict[str, Any]:
+    """The arguments of ``train`` in a cell."""
+    return {name: value for name, value in cell.items() if name not in TASK_NAMES}
+
+
+def run(cell: Cell) -> Outcome:
+    """Return the run of the cell, or the ``DivergenceError`` that ended it.
+
+    Raises ``ValueError`` for bad input.
+
+    >>> cell = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 0.5, "steps": 3, "width": 4})
+    >>> run(cell).history.sizes["step"]
+    4
+    """
+    try:
+        return train(_task(*(cell[name] for name in TASK_NAMES)), **_arguments(cell))
+    except DivergenceError as divergence:
+        return divergence
