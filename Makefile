@@ -5,7 +5,7 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 PACKAGES := lazyrich theory simulate verify paper_figures
 # The folders are listed beside their files, so that a file's removal counts as a change.

@@ -35,25 +35,23 @@ def command(name: str | None, assignments: tuple[str, ...], form: str, steps: bo
       lazyrich derive test-loss --format latex
       lazyrich derive ntk-eigenvalues --at D=3 --at epsilon=1/4 --at sigma=1
     """
-    from lazyrich import theory
+    from lazyrich.theory import closed_form, groups, names
 
     if name is None:
         if assignments or steps:
-            raise ValueError(f"--at and --steps need a NAME: one of {', '.join(theory.names())}")
-        click.echo(json.dumps(theory.groups(), indent=2) if form == "json" else _listing())
+            raise ValueError(f"--at and --steps need a NAME: one of {', '.join(names())}")
+        click.echo(json.dumps(groups(), indent=2) if form == "json" else _listing())
         return
-    closed_form = theory.closed_form(name)
-    point = _point(assignments)
     write = {"pretty": _pretty, "latex": _latex, "python": _python, "json": _json}[form]
-    click.echo(write(closed_form, point, steps))
+    click.echo(write(closed_form(name), _point(assignments), steps))
 
 
 def _listing() -> str:
-    from lazyrich import theory
+    from lazyrich.theory import groups, names
 
-    width = max(map(len, theory.names()))
+    width = max(map(len, names()))
     lines = []
-    for group, entries in theory.groups().items():
+    for group, entries in groups().items():
         lines += [group, *(f"  {name:{width}}  {line}" for name, line in entries.items()), ""]
     return "\n".join(lines[:-1])
 

@@ -37,10 +37,10 @@ def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: b
       lazyrich figures 1 4 --preset quick --out pictures
       lazyrich figures all --preset paper --jobs 2
     """
-    from lazyrich import paper_figures
     from lazyrich.arguments import one_of, positive_integer
+    from lazyrich.paper_figures import make, names
 
-    known = paper_figures.names()
+    known = names()
     if not numbers:
         click.echo("\n".join(f"{number:>4}  {title}" for number, title in known.items()))
         return
@@ -52,9 +52,7 @@ def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: b
     passed = True
     for number in wanted:
         with progress_bar(f"figure {number}", quiet) as progress:
-            figure = paper_figures.make(
-                number, preset=preset, out=Path(out), jobs=jobs, progress=progress
-            )
+            figure = make(number, preset=preset, out=Path(out), jobs=jobs, progress=progress)
         click.echo(_report(number, known[number], figure))
         passed = passed and all(check.passed for check in figure.checks)
     if not passed:

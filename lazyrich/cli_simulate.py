@@ -39,7 +39,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--alpha", type=float, default=1.0, help="Scale of the output: laziness.")
 @click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
 @click.option("--sigma", type=float, default=1.0, help="Standard deviation of the weights at 0.")
-@click.option("--engine", default="flow", help="flow, moments, neurons or linearised.")
+@click.option("--engine", default="moments", help="moments, neurons or linearised.")
 @click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
 @click.option("--learning-rate", type=float, default=1.0, help="eta0; eta = eta0 N/alpha^2.")
 @click.option(
@@ -73,11 +73,11 @@ def command(
     run_file = output_file("--out", out, (".nc",))
     plot_file = output_file("--plot", plot, (".png", ".pdf"))
     quiet, seed = options.pop("quiet"), options["seed"]
-    from lazyrich import simulate
+    from lazyrich.simulate import PolynomialTask, train
 
-    task = simulate.PolynomialTask(D=dimension, P=samples, n_test=n_test, seed=seed)
+    task = PolynomialTask(D=dimension, P=samples, n_test=n_test, seed=seed)
     with progress_bar("training", quiet) as progress:
-        run = simulate.train(task, progress=progress, **options)
+        run = train(task, progress=progress, **options)
     picture = _picture(run.history, plot_file.suffix[1:]) if plot_file else b""
     if run_file:
         run.save(run_file)

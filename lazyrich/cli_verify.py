@@ -35,14 +35,12 @@ def command(
     from lazyrich.cli_files import output_file
 
     file = output_file("--report", report, REPORTS)
-    from lazyrich import verify
+    from lazyrich.verify import run
 
     with progress_bar("verifying", quiet) as progress:
-        result = verify.run(
-            names=list(claims) or None, examples=examples, seed=seed, progress=progress
-        )
+        ledger = run(list(claims) or None, examples=examples, seed=seed, progress=progress)
     if file is not None:
-        result.write(file)
-    click.echo(str(result))
-    if result.failed:
+        ledger.write(file)
+    click.echo(str(ledger))
+    if ledger.failed:
         sys.exit(1)

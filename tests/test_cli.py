@@ -248,7 +248,7 @@ def test_a_failed_write_leaves_no_file(run, tmp_path, monkeypatch):
 def test_a_claim_that_fails_gives_exit_code_1(run, monkeypatch):
     for failed, expected in (([], 0), (["equation-6"], 1)):
         report = SimpleNamespace(failed=failed, rows=[])
-        monkeypatch.setattr(verify, "run", lambda report=report, **_: report)
+        monkeypatch.setattr(verify, "run", lambda *_, report=report, **__: report)
         code, _, err = run("verify")
         assert (code, err) == (expected, "")
 
