@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 # Each name NAME is the command ``command`` in lazyrich/cli_NAME.py.
-COMMANDS = ("derive", "simulate", "verify", "figures")
+COMMANDS = ("derive", "simulate", "sweep", "verify", "figures")
 
 
 class _Group(click.Group):

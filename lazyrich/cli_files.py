@@ -35,10 +35,6 @@ def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Pat
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write ``content`` to ``file``, whole or not at all. Raises ``OSError`` if that fails."""
-    part = file.with_name(f".{file.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    from lazyrich import files
+
+    files.write_whole(file, lambda part: part.write_bytes(content))

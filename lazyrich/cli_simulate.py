@@ -1,6 +1,5 @@
 """``lazyrich simulate``: train one network on the polynomial task and print its losses."""
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import click
 from lazyrich.cli_progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from xarray import Dataset
 
 COLUMNS = ("train_loss", "test_loss", "population_loss", "variance", "misalignment", "linear")
@@ -68,21 +68,21 @@ def command(
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
     """
-    from lazyrich.cli_files import output_file, write_whole
+    from lazyrich.cli_files import output_file
 
     run_file = output_file("--out", out, (".nc",))
     plot_file = output_file("--plot", plot, (".png", ".pdf"))
     quiet, seed = options.pop("quiet"), options["seed"]
+    from lazyrich.files import write_whole
     from lazyrich.simulate import PolynomialTask, train
 
     task = PolynomialTask(D=dimension, P=samples, n_test=n_test, seed=seed)
     with progress_bar("training", quiet) as progress:
         run = train(task, progress=progress, **options)
-    picture = _picture(run.history, plot_file.suffix[1:]) if plot_file else b""
     if run_file:
         run.save(run_file)
     if plot_file:
-        write_whole(plot_file, picture)
+        write_whole(plot_file, _picture(run.history).savefig)
     click.echo(_table(run.history))
     click.echo(_summary(run.history))
     for file in filter(None, (run_file, plot_file)):
@@ -122,7 +122,7 @@ def _learnt(history: "Dataset", name: str) -> int | None:
     return int(learnt[0]) if learnt.size else None
 
 
-def _picture(history: "Dataset", form: str) -> bytes:
+def _picture(history: "Dataset") -> "Figure":
     """The losses over the steps, on logarithmic axes."""
     from matplotlib.figure import Figure
 
@@ -135,6 +135,4 @@ def _picture(history: "Dataset", form: str) -> bytes:
     floor = float(history.kernel_regression_test_loss)
     axes.axhline(floor, color="black", linewidth=0.8, label="kernel regression, test loss")
     axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=form)
-    return buffer.getvalue()
+    return figure
