@@ -1,6 +1,7 @@
 """Arrays that a user gives (checked), and arrays that a seed gives (independent streams)."""
 
 import numbers
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def symmetric_matrix(name: str, value: object, D: int) -> Tensor:
     return (matrix + matrix.T) / 2
 
 
-def natural(name: str, value: object) -> int:
+def natural(name: str, value: Any) -> int:
     """Return ``value`` as an ``int`` if it is a whole number of at least 0; else ``ValueError``.
 
     >>> natural("seed", -1)

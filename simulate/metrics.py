@@ -5,6 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float, Number
 from lazyrich.simulate.task import PolynomialTask
 
@@ -80,3 +81,55 @@ def centred_alignment(
     means = K.mean(-1, keepdim=True)
     H_K_H = K - means - means.mT + means.mean(-2, keepdim=True)
     return alignment(H_K_H, y - y.mean(-1, keepdim=True))
+
+
+def ntk_alignments(
+    X: Float[Tensor, "n D"],
+    y: Float[Tensor, " n"],
+    wbar: Float[Tensor, " D"],
+    M: Float[Tensor, "D D"],
+    *,
+    epsilon: float,
+    block: int = 128,
+) -> dict[str, float]:
+    """Return ``alignment`` and ``centred_alignment`` of the normalised NTK on X, in little memory.
+
+    K is made ``block`` rows at a time, on and above the diagonal only, and never held whole:
+    its norm, its row sums and K y are enough. The centred one loses the digits of |H K H|_F^2
+    against |K|_F^2.
+
+    >>> X, M = torch.tensor([[1.0, 0.5], [0.0, 2.0], [1.0, 1.0]]), torch.eye(2)
+    >>> y, wbar = torch.tensor([1.0, 2.0, 0.0]), torch.tensor([0.5, 0.0])
+    >>> K = ntk_normalised(X, X, wbar, M, epsilon=0.5)
+    >>> both = ntk_alignments(X, y, wbar, M, epsilon=0.5, block=2)
+    >>> abs(both["alignment"] - float(alignment(K, y))) < 1e-6
+    True
+    >>> abs(both["centred_alignment"] - float(centred_alignment(K, y))) < 1e-6
+    True
+    """
+    n = X.shape[0]
+    sides = torch.stack([torch.ones_like(y), y], 1)
+    products = torch.zeros_like(sides)  # K 1 and K y
+    square = torch.zeros_like(y[:1])  # |K|_F^2
+    for top in range(0, n, block):
+        end = min(top + block, n)
+        K = ntk_normalised(X[top:end], X[top:], wbar, M, epsilon=epsilon)
+        mirrored = K[:, end - top :]
+        products[top:end] += K @ sides[top:]
+        products[end:] += mirrored.T @ sides[top:end]
+        square += K[:, : end - top].square().sum() + 2 * mirrored.square().sum()
+    (ones_K_ones, ones_K_y), (_, y_K_y) = (sides.T @ products).tolist()
+    mean, power = float(y.mean()), float(y.square().sum())
+    rows = float(products[:, 0].square().sum())
+    centred_square = float(square) - 2 * rows / n + (ones_K_ones / n) ** 2
+    centred_power = float((y - y.mean()).square().sum())
+    centred_y_K_y = y_K_y - 2 * mean * ones_K_y + mean**2 * ones_K_ones
+    return {
+        "alignment": _quotient(y_K_y, float(square), power),
+        "centred_alignment": _quotient(centred_y_K_y, centred_square, centred_power),
+    }
+
+
+def _quotient(numerator: float, kernel_square: float, power: float) -> float:
+    defined = kernel_square > 0 and power > 0
+    return numerator / (kernel_square**0.5 * power) if defined else float("nan")

@@ -108,12 +108,12 @@ class Descent:
             torch.matmul(self._XT, T, out=gradient)
             if self._decay is not None:
                 gradient.addcmul_(V, self._decay)
+            move = gradient
             if self._momentum is not None:
-                gradient = self._velocity.mul_(self._momentum).add_(gradient)
+                move = self._velocity.mul_(self._momentum).add_(gradient)
             if self._shrink is not None:
                 V.mul_(self._shrink)
-            V.sub_(gradient)
-            gradient = self._gradient
+            V.sub_(move)
 
 
 def _any(value: Number) -> bool:

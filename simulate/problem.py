@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -38,16 +39,13 @@ class Problem:
     optimiser: Callable[[list[Tensor]], torch.optim.Optimizer] | None
     progress: Callable[[int, int], Any] | None
 
-    @property
+    @cached_property
     def loss_scale(self) -> float:
-        """The larger of the train loss of f = 0 and of the first train loss."""
-        power = float(self.task.y.square().mean())
-        if self.centred:
-            return power
+        """The mean square of the labels and of the first predictions, added."""
         first = predictions(
             self.task.X, self.start.wbar, self.start.M, alpha=self.alpha, epsilon=self.epsilon
         )
-        return max(power, float((first - self.task.y).square().mean()))
+        return float(self.task.y.square().mean() + first.square().mean())
 
     def report(self, steps_done: int) -> None:
         """Tell the progress callback, if there is one."""

@@ -10,22 +10,22 @@ from torch import Tensor
 from lazyrich.simulate.arrays import natural
 from lazyrich.simulate.linearised import LinearisedDescent
 from lazyrich.simulate.metrics import (
-    alignment,
-    centred_alignment,
     mean_square,
+    ntk_alignments,
     population_terms,
 )
-from lazyrich.simulate.network import ntk_normalised, predictions
+from lazyrich.simulate.network import predictions
 from lazyrich.simulate.problem import Problem, Snapshot
+from lazyrich.simulate.stability import Diverged, has_diverged
 
 _OF_PREDICTOR = "of the predictor trained (f(x;w) - f(x;w0) where centred)"
 DESCRIPTIONS = {
     "train_loss": f"mean square error on the training set, {_OF_PREDICTOR}",
     "test_loss": f"mean square error on the test set, {_OF_PREDICTOR}; NaN without a test set",
-    "population_loss": f"expected square error over x ~ N(0, I/D) by eq. (6), {_OF_PREDICTOR}",
-    "variance": "term of the population loss: eq. (6), error in the variance of the output",
-    "misalignment": "term of the population loss: eq. (6), misalignment of M with beta",
-    "linear": "term of the population loss: eq. (6), power of the linear modes",
+    "population_loss": f"expected square error over the population, by eq. (6), {_OF_PREDICTOR}",
+    "variance": "term of the population loss, eq. (6): error in the variance",
+    "misalignment": "term of the population loss, eq. (6): misalignment of M with beta",
+    "linear": "term of the population loss, eq. (6): power of the linear modes",
     "weight_norm": "root mean square over the neurons of |w|, sqrt(Tr M)",
     "parameter_change": "|W - W0|_F/|W0|_F; NaN where W0 = 0",
     "alignment": "kernel-task alignment y^T K y/(|K|_F |y|^2), uncentred",
@@ -92,7 +92,8 @@ class Recorder:
         self._aligned: tuple[Tensor, dict[str, float]] | None = None
 
     def add(self, snapshot: Snapshot) -> None:
-        """Measure one snapshot."""
+        """Measure one snapshot. Raises ``Diverged`` if its train loss says so."""
+        self.check(snapshot)
         row = self._losses(snapshot.wbar, snapshot.M)
         row["weight_norm"] = _root(snapshot.weight_square)
         row["parameter_change"] = _root(_ratio(snapshot.change_square, self._square0))
@@ -100,15 +101,26 @@ class Recorder:
         self._rows.append(row)
         self._steps.append(snapshot.step)
 
-    def _losses(self, wbar: Tensor, M: Tensor) -> dict[str, float]:
-        problem = self._problem
-        numbers = {"alpha": problem.alpha, "epsilon": problem.epsilon}
+    def check(self, snapshot: Snapshot) -> None:
+        """Raise ``Diverged`` if the train loss of this snapshot says so."""
+        if has_diverged(self._loss("train", snapshot.wbar, snapshot.M), self._problem.loss_scale):
+            raise Diverged(snapshot.step)
+
+    def _loss(self, name: str, wbar: Tensor, M: Tensor) -> float:
+        problem, (X, y) = self._problem, self._data[name]
         if problem.centred:
             wbar, M = wbar - self._wbar0, M - self._M0
-        losses = {}
-        for name, (X, y) in self._data.items():
-            losses[f"{name}_loss"] = float(mean_square(predictions(X, wbar, M, **numbers), y))
-        terms = population_terms(problem.task, wbar, M, **numbers)
+        f = predictions(X, wbar, M, alpha=problem.alpha, epsilon=problem.epsilon)
+        return float(mean_square(f, y))
+
+    def _losses(self, wbar: Tensor, M: Tensor) -> dict[str, float]:
+        problem = self._problem
+        losses = {f"{name}_loss": self._loss(name, wbar, M) for name in self._data}
+        if problem.centred:
+            wbar, M = wbar - self._wbar0, M - self._M0
+        terms = population_terms(
+            problem.task, wbar, M, alpha=problem.alpha, epsilon=problem.epsilon
+        )
         terms = {name: float(value) for name, value in terms.items()}
         return losses | {"population_loss": sum(terms.values())} | terms
 
@@ -118,13 +130,9 @@ class Recorder:
         if self._aligned is not None and self._aligned[0] is snapshot.kernel_M:
             return self._aligned[1]  # the linearised network keeps its kernel
         X, y = self._data[self._alignment_set]
-        K = ntk_normalised(
-            X, X, snapshot.kernel_wbar, snapshot.kernel_M, epsilon=self._problem.epsilon
+        values = ntk_alignments(
+            X, y, snapshot.kernel_wbar, snapshot.kernel_M, epsilon=self._problem.epsilon
         )
-        values = {
-            "alignment": float(alignment(K, y)),
-            "centred_alignment": float(centred_alignment(K, y)),
-        }
         self._aligned = (snapshot.kernel_M, values)
         return values
 

@@ -2,13 +2,14 @@
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import xarray
 from torch import Tensor
+
+from lazyrich.files import write_whole
 
 # Raise it when a file written before could be misread, and say so in the changelog.
 FORMAT = 1
@@ -34,7 +35,6 @@ class Run:
         The file appears under its name only when it is complete and on the disk. Raises
         ``OSError`` with one clear line where the folder is missing, not writable, or full.
         """
-        path = Path(path)
         if isinstance(self.state, Tensor):
             state = {"W": (("neuron", "input"), self.state.numpy())}
         else:
@@ -44,35 +44,7 @@ class Run:
         tree = xarray.DataTree.from_dict(
             {"/": root, "/history": self.history, "/state": xarray.Dataset(state)}
         )
-        try:
-            _write_whole(tree, path)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise type(error)(f"{path}: can't be written: {reason}") from error
-
-
-def _write_whole(tree: xarray.DataTree, path: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        os.close(handle)
-        tree.to_netcdf(name, engine="h5netcdf")
-        _sync(name)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # as open() would; mkstemp's files are the owner's alone
-        os.replace(name, path)
-        _sync(path.parent)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _sync(path: str | Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        write_whole(path, lambda part: tree.to_netcdf(part, engine="h5netcdf"))
 
 
 def load(path: str | os.PathLike) -> Run:

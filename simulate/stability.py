@@ -6,9 +6,9 @@ from torch import Tensor
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float
 
-# Train loss above this multiple of its scale (the larger of the first loss and the mean square
-# label) counts as diverged. A stable run that overshoots for a while at a large rate (the
-# catapult of Lewkowycz et al. 2020) stays orders of magnitude below it.
+# Train loss above this multiple of its scale (the mean square of the labels and of the first
+# predictions) counts as diverged. A run that overshoots for a while at a large rate and recovers
+# (the catapult of Lewkowycz et al. 2020) stays orders of magnitude below it.
 DIVERGED = 1e12
 
 # Engines look at the train loss at least this often, in steps.
