@@ -73,7 +73,7 @@ def expectation(
     ``expr`` is a polynomial in traces and bilinear forms of symbols of any shape that fits. Vectors
     without a law stay as they are, so one argument of a kernel can be integrated out alone.
     ``symmetric`` names the symmetric matrices (by default those of ``theory.symbols``).
-    Raises ``ValueError`` if ``expr`` is no such polynomial.
+    Raises ``ValueError`` if ``expr`` is no such polynomial, or a covariance is not symmetric.
 
     >>> from lazyrich.theory.symbols import D, A, isotropic, x, x_prime
     >>> expectation(dot(x, x_prime) ** 2 * form(x, A, x), isotropic(x))
@@ -91,16 +91,19 @@ def gradient(
 ) -> MatrixExpr:
     """The gradient G of a scalar in a vector or a matrix: d expr = Tr(G^T d symbol).
 
-    In a symmetric matrix G is the symmetric one. Shape: that of ``symbol``.
+    In a symmetric matrix G is the symmetric one. Shape: that of ``symbol``. Raises ``ValueError``
+    if ``expr`` is no polynomial in ``symbol``.
 
     >>> from lazyrich.theory.symbols import M, beta
     >>> gradient(form(beta, M, beta), M)
     beta*beta.T
     """
     reader = Reader(symmetric)
+    polynomial = words.tidy(reader.polynomial(expr))
+    _check_not_hidden(symbol, polynomial)
     terms = [
         words.to_sympy({_without(monomial, item): coefficient * exponent}) * partial
-        for monomial, coefficient in words.tidy(reader.polynomial(expr)).items()
+        for monomial, coefficient in polynomial.items()
         for item, exponent in monomial
         for partial in _partials(item, symbol, reader.symmetric)
     ]
@@ -144,6 +147,7 @@ class _Pairings:
     """Integrates one Gaussian vector out of polynomials."""
 
     def __init__(self, law: Gaussian, reader: Reader):
+        _check_law(law, reader)
         self.x = law.vector
         self.symmetric = reader.symmetric
         self.covariance = list(reader.matrix_terms(law.covariance))
@@ -152,6 +156,7 @@ class _Pairings:
 
     def integrate(self, polynomial: Polynomial) -> Polynomial:
         """The expectation of a polynomial over x."""
+        _check_not_hidden(self.x, polynomial)
         total: Polynomial = {}
         for monomial, coefficient in polynomial.items():
             linear: list[Vector] = []
@@ -226,6 +231,24 @@ class _Pairings:
         """d(x^T Q x) = (Q + Q^T) x: one term of weight two where Q is symmetric."""
         backward = words.reverse(matrix, self.symmetric)
         return [(matrix, 2)] if matrix == backward else [(matrix, 1), (backward, 1)]
+
+
+def _check_law(law: Gaussian, reader: Reader) -> None:
+    if not isinstance(law, Gaussian):
+        raise ValueError(f"law = {law}: must be isotropic(vector) or Gaussian(vector, covariance)")
+    vector, covariance = law.vector, law.covariance
+    if covariance.shape != (vector.shape[0], vector.shape[0]):
+        raise ValueError(f"covariance = {covariance}: must be square of size {vector.shape[0]}")
+    if reader.canonical_matrix(covariance - covariance.T) != sp.ZeroMatrix(*covariance.shape):
+        raise ValueError(f"covariance = {covariance}: must be symmetric")
+
+
+def _check_not_hidden(symbol: MatrixSymbol, polynomial: Polynomial) -> None:
+    """Inside an inverse or a diagonal matrix a symbol is no factor of the contraction."""
+    for item in {item for monomial in polynomial for item, _ in monomial}:
+        for letter in item.word:
+            if letter.matrix != symbol and letter.matrix.has(symbol):
+                raise ValueError(f"expr contains {letter.matrix}: no polynomial in {symbol}")
 
 
 def _sorted_words(items: list[Word]) -> tuple[Word, ...]:

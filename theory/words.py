@@ -12,6 +12,7 @@ In SymPy's language both kinds are ``Trace``: a^T A b is the trace of a 1 x 1 ma
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import reduce
+from itertools import pairwise
 from typing import NamedTuple
 
 import sympy as sp
@@ -28,7 +29,11 @@ class Letter(NamedTuple):
 
     def turned(self, symmetric: frozenset[str]) -> "Letter":
         """The transposed letter; symmetric matrices stay as they are."""
-        return self if self.name in symmetric else self._replace(transposed=not self.transposed)
+        is_symmetric = self.name in symmetric or (
+            isinstance(self.matrix, sp.DiagMatrix)
+            or (isinstance(self.matrix, sp.Inverse) and str(self.matrix.arg) in symmetric)
+        )
+        return self if is_symmetric else self._replace(transposed=not self.transposed)
 
 
 Word = tuple[Letter, ...]
@@ -133,6 +138,8 @@ class Reader:
         Raises ``ValueError`` where a matrix stands anywhere else.
         """
         expr = sp.sympify(expr)
+        if isinstance(expr, MatrixExpr):
+            raise ValueError(f"expr = {expr}: matrices must stand inside Trace(...)")
         if isinstance(expr, Trace):
             return self._trace(expr.arg)
         if not expr.has(Trace):
@@ -157,6 +164,7 @@ class Reader:
                 yield from self.matrix_terms(term)
         elif isinstance(matrix, sp.MatMul):
             scalar, factors = matrix.as_coeff_matrices()
+            _check_shapes(matrix, factors)
             terms: Iterable[tuple[Polynomial, Word]] = [(self.polynomial(scalar), ())]
             for factor in factors:
                 terms = [
@@ -177,6 +185,11 @@ class Reader:
         elif isinstance(matrix, sp.Identity):
             yield {ONE: sp.S.One}, ()
         elif isinstance(matrix, MatrixSymbol | sp.Inverse | sp.DiagMatrix):
+            if matrix.shape[0] == 1:
+                raise ValueError(
+                    f"{matrix} has shape {matrix.shape}: vectors are columns, with a symbolic "
+                    "number of entries or more than one"
+                )
             yield {ONE: sp.S.One}, (Letter(str(matrix), False, matrix),)
         else:
             raise ValueError(
@@ -219,6 +232,13 @@ class Reader:
         return {monomial: sp.S.One}
 
 
+def _check_shapes(matrix: MatrixExpr, factors: list[MatrixExpr]) -> None:
+    """SymPy multiplies matrices of different symbolic sizes without complaint."""
+    for left, right in pairwise(factors):
+        if left.shape[1] != right.shape[0]:
+            raise ValueError(f"matrix = {matrix}: {left} {left.shape} times {right} {right.shape}")
+
+
 def _is_row(letter: Letter) -> bool:
     return letter.transposed and letter.matrix.shape[1] == 1
 
@@ -234,9 +254,10 @@ def word_matrix(word: Word, dimension: sp.Expr) -> MatrixExpr:
 
 
 def contraction_expr(item: Contraction) -> sp.Expr:
-    """The contraction as a SymPy ``Trace``."""
+    """The contraction as a SymPy ``Trace``; a number where inverses cancel in it."""
     if item.left is None or item.right is None:
-        return Trace(word_matrix(item.word, item.word[0].matrix.shape[0]))
+        matrix = word_matrix(item.word, item.word[0].matrix.shape[0])
+        return matrix.rows if matrix.is_Identity else Trace(matrix)
     if not item.word:
         return Trace(item.left.T * item.right)
     inside = word_matrix(item.word, item.left.shape[0])
