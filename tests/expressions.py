@@ -1,12 +1,11 @@
 """Hypothesis strategies of random polynomials in traces and bilinear forms, and of their values."""
 
-from fractions import Fraction
-
 import sympy as sp
 from hypothesis import strategies as st
 from sympy import MatrixSymbol, Rational, Trace
 
 from lazyrich.theory.symbols import A, B, D, I, beta, epsilon, u, x, x_prime
+from lazyrich.verify.coordinates import Coordinates
 
 K = MatrixSymbol("K", D, D)  # K and L are not symmetric
 L = MatrixSymbol("L", D, D)
@@ -53,4 +52,9 @@ def values(draw, d: int):
     """Values of all symbols but x and x'."""
     found = {m.name: draw(tables(d, symmetric=m in SYMMETRIC)) for m in (*MATRICES, ROOT)}
     found |= {v.name: [[draw(numbers)] for _ in range(d)] for v in (beta, u)}
-    return found | {"epsilon": Fraction(draw(st.integers(-4, 4)), 3)}
+    return found | {"epsilon": Rational(draw(st.integers(-4, 4)), 3)}
+
+
+def put(at: Coordinates, found: dict) -> dict:
+    """The values as what the coordinates compute with."""
+    return {k: at.matrix(v) if isinstance(v, list) else at.number(v) for k, v in found.items()}

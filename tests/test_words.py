@@ -7,15 +7,17 @@ from sympy import MatrixSymbol, Trace
 
 from lazyrich.theory.symbols import A, B, D, I, Sigma, beta, u, x
 from lazyrich.theory.wick import canonical, canonical_matrix, equal, form
+from lazyrich.verify.coordinates import Coordinates, is_zero
 
-from .explicit import Explicit
-from .expressions import LETTERS, MATRICES, SYMMETRIC, K, L, dimensions, polynomials, values
+from .expressions import LETTERS, MATRICES, SYMMETRIC, K, L, dimensions, polynomials, put, values
 
 
 @given(expr=polynomials(), d=dimensions, data=st.data())
 def test_canonical_form_has_the_same_value(expr, d, data):
-    free = Explicit(d, ("x", "x'"), data.draw(values(d)))
-    assert free.scalar(canonical(expr, SYMMETRIC)) == free.scalar(expr)
+    at = Coordinates(d, vectors=["x", "x_prime"])
+    numbers = put(at, data.draw(values(d)))
+    spelt = canonical(expr, SYMMETRIC)
+    assert at.interpret(spelt, **numbers) == at.interpret(expr, **numbers)
 
 
 @given(expr=polynomials())
@@ -83,10 +85,11 @@ small = polynomials(factors=1, terms=1, vectors=(beta, u), letters=LETTERS)
 @given(a=small, b=small)
 def test_different_expressions_have_different_canonical_forms(a, b):
     assume(a != 0 and b != 0)
-    point = Explicit(5, (), GENERIC)
+    at = Coordinates(5)
+    numbers = put(at, GENERIC)
     # Coefficients that depend on D differently may agree at D = 5: compare what they multiply.
     a, b = (expr / expr.subs(dict.fromkeys(expr.atoms(Trace), 1)) for expr in (a, b))
-    assert equal(a, b, SYMMETRIC) == (point.scalar(a) == point.scalar(b))
+    assert equal(a, b, SYMMETRIC) == (at.interpret(a, **numbers) == at.interpret(b, **numbers))
 
 
 @given(expr=polynomials(factors=2, terms=2), factor=st.integers(2, 5))
@@ -124,5 +127,7 @@ def test_adjacent_inverses_cancel():
 def test_canonical_matrix_has_the_same_entries(d, data):
     words = st.lists(st.sampled_from(LETTERS), min_size=1, max_size=3)
     matrix = data.draw(words.map(lambda word: (I + sp.MatMul(*word)) * (beta * u.T - 2 * word[0])))
-    point = Explicit(d, (), data.draw(values(d)))
-    assert point.table(canonical_matrix(matrix, SYMMETRIC)) == point.table(matrix)
+    at = Coordinates(d)
+    numbers = put(at, data.draw(values(d)))
+    spelt = canonical_matrix(matrix, SYMMETRIC)
+    assert is_zero(at.interpret(spelt, **numbers) - at.interpret(matrix, **numbers))
