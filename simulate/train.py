@@ -30,8 +30,9 @@ DECAYS = ("weight_decay", "decoupled_weight_decay")
 
 CONVENTIONS = (
     "f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2; y = (beta.x)^2/2; "
-    "x ~ N(0, covariance), I/D by default; loss = mean of (f - y)^2, no factor 1/2; gradient descent on the full batch "
-    "at eta = learning_rate N/alpha^2; wbar = mean of w_i, M = mean of w_i w_i^T; "
+    "x ~ N(0, covariance), I/D by default; loss = mean of (f - y)^2, no factor 1/2; gradient "
+    "descent on the full batch at eta = learning_rate N/alpha^2; wbar = mean of w_i, "
+    "M = mean of w_i w_i^T; "
     "K = NTK/(alpha^2/N)"
 )
 
