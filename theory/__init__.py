@@ -27,6 +27,27 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "test-loss-centred": ("test_loss", "the same for the centred predictor f(w) - f(w0)"),
         "test-loss-minimiser": ("test_loss", "the weights that minimise it, and when they exist"),
     },
+    "The kernel and the task": {
+        "kernel-alignment": ("alignment", "kernel-task alignment at any weights, uncentred"),
+        "centred-kernel-alignment": ("alignment", "the same, kernel and target centred (CKA)"),
+        "kernel-alignment-at-init": ("alignment", "both at initialisation, and their saturation"),
+        "gram-alignment": ("alignment", "what a Gram matrix of P samples measures on average"),
+        "most-aligned-moment": ("most_aligned", "the M that maximises the alignment"),
+        "eigenvector-label-alignment": (
+            "eigenvector_labels",
+            "alignment with labels from the j-th eigenvector of the kernel",
+        ),
+        "ntk-rank": ("rank", "rank of the kernel at n neurons and at infinite width"),
+        "lazy-movement": ("difficulty", "|w - w0|^2 of lazy training and y^T K^-1 y"),
+        "target-difficulty": ("difficulty", "y^T K^-1 y of the target for all large P"),
+        "linearisation-error": ("difficulty", "what the linearised network leaves out"),
+    },
+    "Both layers trained": {
+        "readout-network-function": ("readout", "f in readout-weighted moments"),
+        "readout-ntk-at-init": ("readout", "the kernel of both layers at initialisation"),
+        "readout-ntk-eigenvalues": ("readout", "its eigenvalues and multiplicities"),
+        "readout-moment-flow": ("readout", "the flow of (wbar, M), which does not close"),
+    },
     "The dynamics": {
         "moment-step": ("moment_dynamics", "one step of gradient descent on (wbar, M)"),
         "moment-flow": ("moment_dynamics", "its gradient-flow limit"),
