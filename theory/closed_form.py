@@ -10,6 +10,7 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.stringpict import prettyForm
 
+from lazyrich.arguments import one_of
 from lazyrich.theory import generate
 
 Step = tuple[str, Any]  # a sentence and the expression that it leads to
@@ -81,7 +82,9 @@ class ClosedForm:
 
     def _known(self, values: dict[str, Any]) -> dict[str, Any]:
         symbols = generate.arguments(sp.Tuple(*_flat([self.expr, *self.terms.values()])))
-        values = {k: _entries(v, symbols.get(k)) for k, v in values.items()}
+        for name in values:
+            one_of("argument", name, symbols)
+        values = {k: _entries(k, v, symbols[k]) for k, v in values.items()}
         return generate.complete(values, symbols)
 
 
@@ -93,14 +96,38 @@ def _whole(part: Part):
     return sp.Tuple(*part) if isinstance(part, tuple) else part
 
 
-def _entries(value: Any, symbol: sp.Basic | None) -> Any:
-    """Arrays and SymPy matrices as nested lists; a column (D, 1) as a list of D entries."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    is_column = isinstance(symbol, MatrixSymbol) and symbol.shape[1] == 1
-    if is_column and isinstance(value, list) and value and isinstance(value[0], list):
-        value = [entry for row in value for entry in row]
+def _entries(name: str, value: Any, symbol: sp.Symbol | MatrixSymbol) -> Any:
+    """A number, or a vector as a list of its D entries, or a matrix as a list of rows."""
+    try:
+        if isinstance(symbol, sp.Symbol):
+            return _number(name, sp.sympify(value), symbol)
+        value = value.tolist() if hasattr(value, "tolist") else value
+        rows = [row if isinstance(row, list | tuple) else [row] for row in value]
+        table = [[sp.sympify(entry) for entry in row] for row in rows]
+    except (TypeError, sp.SympifyError):
+        raise _wrong(name, value, symbol) from None
+    lengths = {len(row) for row in table}
+    is_column = symbol.shape[1] == 1
+    is_numbers = all(isinstance(entry, sp.Expr) for row in table for entry in row)
+    if not is_numbers or len(lengths) != 1 or (is_column and lengths != {1}):
+        raise _wrong(name, value, symbol)
+    return [entry for (entry,) in table] if is_column else table
+
+
+def _number(name: str, value: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
+    for law in ("integer", "positive", "nonzero", "real"):
+        if getattr(symbol, f"is_{law}") and getattr(value, f"is_{law}") is False:
+            raise ValueError(f"{name} = {value}: must be {law}")
+    if not isinstance(value, sp.Expr):
+        raise TypeError
     return value
+
+
+def _wrong(name: str, value: Any, symbol: sp.Symbol | MatrixSymbol) -> ValueError:
+    kind = "a number"
+    if isinstance(symbol, MatrixSymbol):
+        kind = "a list of numbers" if symbol.shape[1] == 1 else "a list of equal rows of numbers"
+    return ValueError(f"{name} = {value!r}: must be {kind}")
 
 
 def _evaluate(part: Part, values: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ batch dimensions; here a word of matrices becomes a chain of ``@`` on arrays of 
 
 import importlib
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import sympy as sp
@@ -50,6 +51,10 @@ class _ArrayPrinter(PythonCodePrinter):
 
     def _print_Identity(self, expr):
         return f"_eye({self._print(expr.shape[0])}, {self.like})"
+
+    def _print_ZeroMatrix(self, expr):
+        rows, columns = map(self._print, expr.shape)
+        return f"_zeros({rows}, {columns}, {self.like})"
 
     def _print_DiagMatrix(self, expr):
         (vector,) = expr.args
@@ -132,19 +137,22 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
     xp = importlib.import_module(one_of("backend", backend, ("numpy", "torch")))
     symbols = arguments(expr)
     columns = {name for name, s in symbols.items() if isinstance(s, MatrixSymbol) and _is_column(s)}
-    scope: dict[str, Any] = {"_xp": xp, "_wide": _wide, "_eye": _eye}
+    scope: dict[str, Any] = {"_xp": xp, "_wide": _wide, **_constants(xp)}
     exec(source(expr), scope)
 
     def evaluate(**values):
-        values = complete(values, symbols)
+        for name in values:
+            one_of("argument", name, symbols)
         like = next((v for v in values.values() if hasattr(v, "dtype")), None)
         arrays = {
-            name: value if _is_number(value) else _as_array(xp, value, like)
+            name: value if _is_number(value) else _as_array(xp, name, value, like)
             for name, value in values.items()
         }
+        arrays = complete(arrays, symbols)
+        _check_batches(arrays, symbols)
         arrays |= {name: arrays[name][..., None] for name in columns}
         result = scope["value"](**arrays)
-        return _finished(expr, result, lambda value: _as_array(xp, value, like))
+        return _finished(expr, result, lambda value: _as_array(xp, "value", value, like))
 
     evaluate.__doc__ = f"{expr} on {backend} arrays, by keyword: {', '.join(symbols)}."
     return evaluate
@@ -175,15 +183,32 @@ def complete(values: dict[str, Any], symbols: dict[str, Symbol]) -> dict[str, An
             continue
         shape = _shape(values[name])
         wanted = symbol.shape[:1] if _is_column(symbol) else symbol.shape
-        actual = shape[len(shape) - len(wanted) :]
-        for size, found in zip(wanted, actual, strict=False):
-            if sizes.setdefault(str(size), found) != found or len(actual) < len(wanted):
-                allowed = ", ".join(str(sizes.get(str(s), s)) for s in wanted)
-                raise ValueError(f"{name} has shape {shape}: must be (..., {allowed})")
+        inner = shape[max(len(shape) - len(wanted), 0) :]
+        pairs = zip(wanted, inner, strict=False)
+        sizes = {str(size): found for size, found in pairs if not size.is_Integer} | sizes
+        allowed = tuple(sizes.get(str(size), size) for size in wanted)
+        if allowed != inner:
+            raise ValueError(
+                f"{name} has shape {shape}: must be (..., {', '.join(map(str, allowed))})"
+            )
     missing = [name for name in symbols if name not in values and name not in sizes]
     if missing:
         raise ValueError(f"missing argument {missing[0]}: needed are {', '.join(symbols)}")
     return {name: values.get(name, sizes.get(name)) for name in symbols}
+
+
+def _check_batches(arrays: dict[str, Any], symbols: dict[str, Symbol]) -> None:
+    """Leading dimensions must broadcast. Raises ``ValueError`` if they don't."""
+    total: tuple[int, ...] = ()
+    for name, array in arrays.items():
+        symbol = symbols[name]
+        inner = 0 if isinstance(symbol, sp.Symbol) else 1 if _is_column(symbol) else 2
+        batch = _shape(array)[: len(_shape(array)) - inner]
+        pairs = zip_longest(reversed(total), reversed(batch), fillvalue=1)
+        together = [max(a, b) if 1 in (a, b) else a if a == b else None for a, b in pairs]
+        if None in together:
+            raise ValueError(f"{name} has batch shape {batch}: must broadcast with {total}")
+        total = tuple(reversed(together))
 
 
 def _is_column(matrix) -> bool:
@@ -204,21 +229,39 @@ def _shape(value) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _as_array(xp, value, like):
-    """Numbers and lists take the type and the device of ``like``, where there is one."""
+def _as_array(xp, name, value, like):
+    """Floating arrays stay; all else becomes one, of the type and on the device of ``like``.
+
+    Integers must not: beside a list of fractions they would round it.
+    """
+    is_torch = xp.__name__ == "torch"
+    if is_torch and hasattr(value, "is_floating_point") and value.is_floating_point():
+        return value
+    if not is_torch and getattr(getattr(value, "dtype", None), "kind", "") == "f":
+        return value
+    options = _options(xp, like)
+    try:
+        return xp.as_tensor(value, **options) if is_torch else xp.asarray(value, **options)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} = {value!r}: must be real numbers in equal rows") from None
+
+
+def _options(xp, like) -> dict[str, Any]:
+    """dtype and device of a new array: those of ``like`` if it is a floating one, else float64."""
     if xp.__name__ == "torch":
-        kind = {} if hasattr(value, "dtype") or like is None else {"dtype": like.dtype}
-        return xp.as_tensor(value, **kind, device=getattr(like, "device", None))
-    return xp.asarray(value)
+        is_floating = hasattr(like, "is_floating_point") and like.is_floating_point()
+        device = getattr(like, "device", None)
+        return {"dtype": like.dtype if is_floating else xp.float64, "device": device}
+    is_floating = getattr(getattr(like, "dtype", None), "kind", "") == "f"
+    return {"dtype": like.dtype if is_floating else xp.float64}
 
 
-def _eye(size, like):
-    """The identity, of the type and on the device of the array ``like``."""
-    if hasattr(like, "new_ones"):
-        return like.new_ones(int(size)).diag()
-    import numpy as np
-
-    return np.eye(int(size))
+def _constants(xp) -> dict[str, Callable[..., Any]]:
+    """Unit and zero matrices of the type and on the device of an array, or of none."""
+    return {
+        "_eye": lambda size, like: xp.eye(int(size), **_options(xp, like)),
+        "_zeros": lambda r, c, like: xp.zeros((int(r), int(c)), **_options(xp, like)),
+    }
 
 
 def _wide(scalar):
