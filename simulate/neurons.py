@@ -46,7 +46,7 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
     first = torch.zeros_like(y)
     if problem.centred:
         first = network(X, start, alpha=problem.alpha, epsilon=problem.epsilon)
-    shrink = 1 - problem.learning_rate * problem.decoupled_weight_decay
+    decay = problem.learning_rate * problem.decoupled_weight_decay
     scale, done = problem.loss_scale, 0
     for stop in problem.stops:
         while done < stop:
@@ -54,9 +54,10 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
             f = network(X, W, alpha=problem.alpha, epsilon=problem.epsilon) - first
             loss = (f - y).square().mean()
             loss.backward()
-            with torch.no_grad():
-                W.mul_(shrink)
+            decoupled = decay * W.detach()
             optimiser.step()
+            with torch.no_grad():
+                W.sub_(decoupled)
             done += 1
             if done % CHECK_EVERY == 0 or done == stop:
                 if has_diverged(loss.item(), scale):
