@@ -48,9 +48,27 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "readout-ntk-eigenvalues": ("readout", "its eigenvalues and multiplicities"),
         "readout-moment-flow": ("readout", "the flow of (wbar, M), which does not close"),
     },
+    "Finite width at initialisation": {
+        "moments-at-init": ("finite_width", "mean and variance of wbar and M, by functionals"),
+        "loss-at-init": ("finite_width", "mean of the plain population loss, by terms"),
+        "loss-variance-at-init": ("finite_width", "its variance, by terms"),
+        "ntk-at-finite-width": ("finite_width", "mean and variance of the kernel"),
+    },
     "The dynamics": {
         "moment-step": ("moment_dynamics", "one step of gradient descent on (wbar, M)"),
-        "moment-flow": ("moment_dynamics", "its gradient-flow limit"),
+        "moment-step-decay": ("moment_dynamics", "the same with weight decay of both kinds"),
+        "moment-step-momentum": ("momentum", "with heavy-ball momentum: five moments close"),
+        "momentum-modes": ("momentum", "linear modes under momentum: speed, oscillation"),
+        "moment-flow": ("moment_dynamics", "the gradient-flow limit of the step"),
+        "moment-flow-decay": ("moment_dynamics", "the flow with weight decay"),
+        "population-step": ("population_dynamics", "the step with infinitely many samples"),
+        "population-flow": ("population_dynamics", "its gradient-flow limit"),
+        "population-flow-scalar": ("population_scalars", "three numbers: features that compete"),
+    },
+    "Scales and laziness": {
+        "early-dynamics": ("scaling", "what alpha, N and eta do to the first moves of f"),
+        "scale-equivalence": ("scaling", "scales of output, weights, labels that train alike"),
+        "lazy-coordinates": ("scaling", "the centred network in delta = alpha (w - w0)"),
     },
 }
 

@@ -4,8 +4,11 @@ Every neuron undergoes the same affine map w -> A w - g, whatever the width N, s
 moments over the neurons close. eta = eta_0 N/alpha^2 (Kumar et al. 2024, App. 8.1).
 """
 
+from dataclasses import replace
+
 import sympy as sp
 from sympy import DiagMatrix, MatrixSymbol
+from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory import words
 from lazyrich.theory.closed_form import ClosedForm
@@ -16,35 +19,61 @@ from lazyrich.theory.words import Reader
 
 X = MatrixSymbol("X", P, D)  # the training inputs, a sample a row
 r = MatrixSymbol("r", P, 1)  # the residuals f(x_mu) - y_mu
+kappa = sp.Symbol("kappa", nonnegative=True)  # weight decay in the loss
+kappa_d = sp.Symbol("kappa_d", nonnegative=True)  # decoupled weight decay
+_eta = eta_0 * N / alpha**2
 _A = MatrixSymbol("A", D, D)
 _g = MatrixSymbol("g", D, 1)
 
+_SETTING = (
+    "Full-batch gradient descent on the mean square error (no 1/2); readouts fixed. "
+    "The residuals are those of the predictor that is trained: plain or centred."
+)
+_RATE = "derived here; the learning rate from Kumar et al. 2024, App. 8.1"
 
-def neuron_step() -> tuple[sp.MatrixExpr, sp.MatrixExpr, sp.MatrixExpr]:
-    """(one sample's part of -step, A, g) of the map w -> A w - g of every neuron."""
-    residual = sp.Symbol("r_mu")
-    # The gradient of residual^2 is 2 residual grad f, and f depends on w_i by its own share only.
+
+def sample_step(residual: sp.Expr) -> MatrixExpr:
+    """What gradient descent on the square of one sample's residual takes from a neuron w.
+
+    The residual counts as a number: the gradient of f is taken by the neuron's own share of f.
+
+    >>> print(sample_step(sp.Symbol("r")).subs(sp.Symbol("epsilon", real=True), 0))
+    (2*eta_0*r/alpha)*x
+    """
     share = alpha / N * activation(dot(w, x))
-    part = canonical_matrix(eta_0 * N / alpha**2 * 2 * residual * gradient(share, w))
-    constant, linear = _split_by_degree(part, residual)
-    g = constant * X.T * r / P
-    G = linear * X.T * DiagMatrix(r) * X / P
-    return part, I - G, g
+    return canonical_matrix(_eta * 2 * residual * gradient(share, w))
 
 
-def _split_by_degree(part: sp.MatrixExpr, residual: sp.Symbol) -> tuple[sp.Expr, sp.Expr]:
-    """The a and b of part = residual (a x + b (w.x) x)."""
-    ((scalar, word),) = _collected(part)
+def sample_coefficients() -> tuple[sp.Expr, sp.Expr]:
+    """The numbers a and b of sample_step(residual) = residual (a + b w.x) x.
+
+    >>> sample_coefficients()
+    (2*eta_0/alpha, 2*epsilon*eta_0/alpha)
+    """
+    ((scalar, word),) = _collected(sample_step(sp.S.One))
     if [letter.matrix for letter in word] != [x]:
-        raise AssertionError(f"one sample moves a neuron along x, not {part}")
+        raise AssertionError(f"one sample moves a neuron along x, not along {word}")
     h = sp.Symbol("h")
-    polynomial = sp.Poly(sp.expand(scalar / residual).subs(canonical(dot(w, x)), h), h)
+    polynomial = sp.Poly(sp.expand(scalar).subs(canonical(dot(w, x)), h), h)
     if polynomial.degree() > 1:
-        raise AssertionError(f"the step of a neuron is not affine in its weights: {part}")
+        raise AssertionError(f"the step of a neuron is not affine in its weights: {scalar}")
     return polynomial.coeff_monomial(1), polynomial.coeff_monomial(h)
 
 
-def _collected(matrix: sp.MatrixExpr) -> list[tuple[sp.Expr, words.Word]]:
+def neuron_step() -> tuple[MatrixExpr, MatrixExpr]:
+    """(G, g) of the map w -> w - G w - g of every neuron: the mean over the samples."""
+    a, b = sample_coefficients()
+    return b * X.T * DiagMatrix(r) * X / P, a * X.T * r / P
+
+
+def decay_step() -> sp.Expr:
+    """The share of itself that w loses to the gradient of (kappa/2) mean |w_i|^2 in one step."""
+    lost = canonical_matrix(_eta * gradient(kappa / 2 * dot(w, w) / N, w))
+    ((share, _),) = _collected(lost)
+    return share
+
+
+def _collected(matrix: MatrixExpr) -> list[tuple[sp.Expr, words.Word]]:
     reader = Reader(())
     total: dict[words.Word, words.Polynomial] = {}
     for scalar, word in reader.matrix_terms(matrix):
@@ -52,11 +81,19 @@ def _collected(matrix: sp.MatrixExpr) -> list[tuple[sp.Expr, words.Word]]:
     return [(words.to_sympy(scalar), word) for word, scalar in total.items()]
 
 
-def _affine_moments(A: sp.MatrixExpr, g: sp.MatrixExpr) -> tuple[sp.MatrixExpr, sp.MatrixExpr]:
+def affine_moments(A: MatrixExpr, g: MatrixExpr) -> tuple[MatrixExpr, MatrixExpr]:
     """(wbar, M) after w -> A w - g: the neuron averages of A w - g and of its outer square."""
     mean = A * wbar - g
     second = A * M * A.T - A * wbar * g.T - g * wbar.T * A.T + g * g.T
     return mean, second
+
+
+def _averages() -> list:
+    mean, second = affine_moments(_A, _g)
+    return [
+        ("The average of A w - g over the neurons.", mean),
+        ("The average of its outer square.", second),
+    ]
 
 
 def moment_step() -> ClosedForm:
@@ -65,29 +102,53 @@ def moment_step() -> ClosedForm:
     Symbols: X the inputs (P, D), r the residuals f - y (P,) at the current weights.
     ``terms``: wbar (D,) and M (D, D) after the step; ``components``: A (D, D) and g (D,).
     """
-    part, A, g = neuron_step()
-    mean, second = _affine_moments(A, g)
+    G, g = neuron_step()
+    mean, second = affine_moments(I - G, g)
     return ClosedForm(
         name="moment-step",
         title="(wbar, M) after one step of full-batch gradient descent",
         expr=sp.Tuple(mean, second),
         terms={"wbar": mean, "M": second},
-        components={"A": A, "g": g},
+        components={"A": I - G, "g": g},
         steps=[
             (
                 "What the sample x with residual r takes from a neuron w, eta = eta_0 N/alpha^2.",
-                part,
+                sample_step(sp.Symbol("r_mu")),
             ),
             ("The mean over the samples: w -> A w - g with this g,", g),
-            ("and this A, the same for all neurons.", A),
-            ("The average of A w - g over the neurons.", _affine_moments(_A, _g)[0]),
-            ("The average of its outer square.", _affine_moments(_A, _g)[1]),
+            ("and this A, the same for all neurons.", I - G),
+            *_averages(),
         ],
-        assumptions=(
-            "Full-batch gradient descent on the mean square error (no 1/2); readouts fixed. "
-            "The residuals are those of the predictor that is trained: plain or centred."
-        ),
-        source="derived here; the learning rate from Kumar et al. 2024, App. 8.1",
+        assumptions=_SETTING,
+        source=_RATE,
+    )
+
+
+def moment_step_decay() -> ClosedForm:
+    """The step with weight decay, kappa in the loss and kappa_d decoupled; exact at every N.
+
+    The loss has (kappa/2) (1/N) sum |w_i|^2 added; the decoupled kind multiplies w by
+    1 - eta_0 kappa_d beside the gradient step. ``terms`` and ``components`` as of moment-step.
+    """
+    G, g = neuron_step()
+    share = decay_step()
+    A = (1 - eta_0 * kappa_d - share) * I - G
+    mean, second = affine_moments(A, g)
+    return ClosedForm(
+        name="moment-step-decay",
+        title="(wbar, M) after one step with weight decay, in the loss and decoupled",
+        expr=sp.Tuple(mean, second),
+        terms={"wbar": mean, "M": second},
+        components={"A": A, "g": g},
+        steps=[
+            ("The gradient of (kappa/2) mean |w_i|^2, times eta, is this share of w.", share),
+            ("Decoupled decay takes this share besides.", eta_0 * kappa_d),
+            ("The map w -> A w - g of every neuron now has this A,", A),
+            ("and g is that of moment-step.", g),
+            *_averages(),
+        ],
+        assumptions=_SETTING,
+        source=_RATE + "; weight decay as in App. 13",
     )
 
 
@@ -96,11 +157,32 @@ def moment_flow() -> ClosedForm:
 
     ``terms``: d wbar/d tau (D,) and d M/d tau (D, D).
     """
-    step = moment_step()
-    terms = {k: _rate(part) for k, part in step.terms.items()}
+    return _flow_of(moment_step(), "moment-flow", "d(wbar, M)/d tau under gradient flow")
+
+
+def moment_flow_decay() -> ClosedForm:
+    """The gradient flow with weight decay: the two kinds count only as kappa/alpha^2 + kappa_d.
+
+    ``terms``: d wbar/d tau (D,) and d M/d tau (D, D); ``components``: ``at_zero_residual``, what
+    is left of them where every sample is fitted: M shrinks at twice the rate of wbar, and with it
+    the kernel moves at a rate linear in the decay.
+    """
+    flow = _flow_of(
+        moment_step_decay(),
+        "moment-flow-decay",
+        "d(wbar, M)/d tau under gradient flow with weight decay",
+    )
+    fitted = {r: sp.ZeroMatrix(P, 1), DiagMatrix(r): sp.ZeroMatrix(P, P)}
+    left = tuple(canonical_matrix(part.subs(fitted).doit()) for part in flow.terms.values())
+    last = ("Where every sample is fitted, r = 0: decay alone is left.", left)
+    return replace(flow, steps=[*flow.steps, last], components={"at_zero_residual": left})
+
+
+def _flow_of(step: ClosedForm, name: str, title: str) -> ClosedForm:
+    terms = {k: rate(part) for k, part in step.terms.items()}
     return ClosedForm(
-        name="moment-flow",
-        title="d(wbar, M)/d tau under gradient flow, tau = eta_0 * step",
+        name=name,
+        title=f"{title}, tau = eta_0 * step",
         expr=sp.Tuple(*terms.values()),
         terms=terms,
         steps=[
@@ -108,14 +190,18 @@ def moment_flow() -> ClosedForm:
             ("d wbar/d tau: the part linear in eta_0.", terms["wbar"]),
             ("d M/d tau, likewise.", terms["M"]),
         ],
-        assumptions="As moment-step, eta_0 -> 0 at fixed tau.",
+        assumptions=f"As {step.name}, eta_0 -> 0 at fixed tau.",
         source="derived here",
     )
 
 
-def _rate(matrix: sp.MatrixExpr) -> sp.MatrixExpr:
-    """d/d eta_0 at 0 of a matrix polynomial in eta_0."""
+def rate(matrix: MatrixExpr) -> MatrixExpr:
+    """d/d eta_0 at 0 of a matrix polynomial in eta_0.
+
+    >>> rate(eta_0 * M + eta_0**2 * I + wbar * wbar.T)
+    M
+    """
     dimension = matrix.shape[0]
     rates = [(sp.diff(scalar, eta_0).subs(eta_0, 0), word) for scalar, word in _collected(matrix)]
-    terms = [rate * words.word_matrix(word, dimension) for rate, word in rates if rate != 0]
-    return sp.MatAdd(*terms).doit(deep=False)
+    terms = [slope * words.word_matrix(word, dimension) for slope, word in rates if slope != 0]
+    return sp.MatAdd(sp.ZeroMatrix(*matrix.shape), *terms).doit(deep=False)
