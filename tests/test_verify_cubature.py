@@ -42,7 +42,7 @@ def shells(D):
 
 @pytest.mark.parametrize("D", range(1, 6))
 def test_fifth_degree_rule_has_the_exact_moments_up_to_degree_5(D):
-    """In rational arithmetic: on each shell a monomial is radius^degree times a product of signs."""
+    """In rational arithmetic: on a shell a monomial is a power of the radius times signs."""
     rule = list(shells(D))
     assert sum(len(signs) for _, _, signs in rule) == 2 * D**2 + 1
     for degree in range(6):

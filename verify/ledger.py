@@ -195,7 +195,7 @@ def _rejection(control: Callable[[Budget], str], budget: Budget) -> tuple[str, b
 
 def _line(error: Exception) -> str:
     """An error in one line, with the falsifying example that Hypothesis attaches to it."""
-    notes = [note for note in getattr(error, "__notes__", []) if "Falsifying" in note]
+    notes = [n for n in getattr(error, "__notes__", []) if n.startswith(("Fals", "Failing"))]
     text = " ".join(" ".join([str(error), *notes]).split())
     name = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
     return f"{name}{text}"[:400]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lazyrich
 from lazyrich.arguments import one_of
-from lazyrich.cli_files import write_whole
+from lazyrich.files import write_whole
 from lazyrich.verify.ledger import Ledger, Result, Row
 
 SUFFIXES = (".html", ".md", ".json")
@@ -30,7 +30,7 @@ class Report(Ledger):
         file = Path(path)
         writer = {".html": to_html, ".md": to_markdown, ".json": to_json}
         content = writer[one_of("suffix", file.suffix, SUFFIXES)](self)
-        write_whole(file, content.encode())
+        write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))
 
 
 def summary(ledger: Ledger) -> str:
