@@ -85,7 +85,7 @@ def cost(cell: Cell) -> float:
     """Return the multiplications that a cell takes, roughly: enough for an honest time left.
 
     >>> small = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 1, "steps": 10, "width": 4})
-    >>> cost(small | {"steps": 10**6}) > 100 * cost(small)
+    >>> cost(small | {"D": 50}) == 10 * cost(small | {"width": 5}) > 10 * cost(small)
     True
     """
     D, P, N, steps = cell["D"], cell["P"], cell["width"] or math.inf, cell["steps"]

@@ -22,11 +22,13 @@ from lazyrich.files import write_whole
 from lazyrich.simulate import cells
 from lazyrich.simulate.cells import Cell, Outcome
 from lazyrich.simulate.run import load
+from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import DivergenceError
 
 Progress = Callable[[float, float], Any]
 
 
+@checks_its_arguments
 def sweep(
     grid: Mapping[str, Sequence],
     *,

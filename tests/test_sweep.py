@@ -1,0 +1,260 @@
+"""Sweeps: every cell once, nothing lost, the same bits wherever and however often it runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+
+from lazyrich import simulate
+from lazyrich.simulate import cells
+from lazyrich.simulate.sweep import Store
+
+GRID = {"alpha": [0.5, 1.0, 2.0], "epsilon": [-0.3, 0.4], "seed": [0, 1]}
+FIXED = {"D": 6, "P": 25, "n_test": 20, "width": 9, "steps": 40, "learning_rate": 0.5}
+
+# A sweep in a process of its own, in which each cell takes a while, so that it can be killed.
+SCRIPT = """
+import sys, time
+from lazyrich import simulate
+from lazyrich.simulate import cells
+from tests_sweep_settings import GRID, FIXED
+fast = cells.run
+def slow(cell):
+    time.sleep(0.3)
+    return fast(cell)
+cells.run = slow
+simulate.sweep(GRID, folder=sys.argv[1], jobs=1, **FIXED)
+"""
+
+
+def finished_files(folder: Path) -> dict[str, int]:
+    """Each finished cell and when it was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.nc")}
+
+
+def start_script(folder: Path, beside: Path) -> subprocess.Popen:
+    (beside / "tests_sweep_settings.py").write_text(f"GRID = {GRID!r}\nFIXED = {FIXED!r}\n")
+    environment = {**os.environ, "PYTHONPATH": str(beside)}
+    command = [sys.executable, "-c", SCRIPT, str(folder)]
+    return subprocess.Popen(command, env=environment, cwd=beside, start_new_session=True)
+
+
+def wait_for(condition, what: str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory) -> xarray.Dataset:
+    """The sweep without interruption, in one process."""
+    return simulate.sweep(GRID, folder=tmp_path_factory.mktemp("reference"), jobs=1, **FIXED)
+
+
+def test_each_cell_of_a_sweep_is_the_run_of_its_arguments(reference):
+    task = simulate.PolynomialTask(D=6, P=25, n_test=20, seed=0)
+    run = simulate.train(
+        task, alpha=2.0, epsilon=-0.3, seed=1, width=9, steps=40, learning_rate=0.5
+    )
+    cell = reference.sel(alpha=2.0, epsilon=-0.3, seed=1)
+    for name, variable in run.history.data_vars.items():
+        assert np.array_equal(cell[name].values, variable.values), name
+
+
+def test_a_second_sweep_opens_what_the_first_has_finished(tmp_path, reference):
+    simulate.sweep(GRID, folder=tmp_path, jobs=1, **FIXED)
+    before = finished_files(tmp_path)
+    again = simulate.sweep(GRID, folder=tmp_path, jobs=1, **FIXED)
+    assert finished_files(tmp_path) == before
+    assert again.identical(reference)
+
+
+def test_a_larger_grid_reuses_the_cells_that_it_shares(tmp_path):
+    few, more = {"alpha": [1.0], "seed": [0, 1]}, {"alpha": [1.0, 4.0], "seed": [0, 1]}
+    simulate.sweep(few, folder=tmp_path, jobs=1, epsilon=0.5, **FIXED)
+    before = finished_files(tmp_path)
+    simulate.sweep(more, folder=tmp_path, jobs=1, epsilon=0.5, **FIXED)
+    after = finished_files(tmp_path)
+    assert before.items() <= after.items()
+    assert len(after) == 4
+
+
+def test_processes_do_not_change_a_bit(tmp_path, reference):
+    assert simulate.sweep(GRID, folder=tmp_path, jobs=2, **FIXED).identical(reference)
+
+
+@pytest.mark.slow
+def test_a_killed_driver_loses_nothing_that_had_finished(tmp_path, reference):
+    folder = tmp_path / "cells"
+    driver = start_script(folder, tmp_path)
+    wait_for(lambda: len(finished_files(folder)) >= 3, "three finished cells")
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    before = finished_files(folder)
+    assert 3 <= len(before) < 12
+    resumed = simulate.sweep(GRID, folder=folder, jobs=1, **FIXED)
+    assert before.items() <= finished_files(folder).items()
+    assert resumed.identical(reference)
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_leave_one_whole_folder(tmp_path, reference):
+    folder = tmp_path / "cells"
+    drivers = [start_script(folder, tmp_path) for _ in range(2)]
+    assert [driver.wait(timeout=120) for driver in drivers] == [0, 0]
+    assert len(finished_files(folder)) == 12
+    assert not list(folder.rglob(".part*"))
+    assert simulate.sweep(GRID, folder=folder, jobs=1, **FIXED).identical(reference)
+
+
+class Cluster:
+    """A Dask scheduler and two workers on loopback, each a process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        address_file = folder / "scheduler.json"
+        self.processes = [
+            self._start("scheduler", "--scheduler-file", str(address_file), "--port", "0")
+        ]
+        wait_for(address_file.exists, "the scheduler")
+        self.address = self._address(address_file)
+        for _ in range(2):
+            options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
+            self.processes.append(self._start("worker", self.address, *options))
+
+    def _start(self, kind: str, *options: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "dask", kind, *options]
+        command += ["--host", "127.0.0.1", "--no-dashboard"]
+        log = (self.folder / f"{kind}-{time.monotonic_ns()}.log").open("w")
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    @staticmethod
+    def _address(file: Path) -> str:
+        import json
+
+        return json.loads(file.read_text())["address"]
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
+    pytest.importorskip("dask.distributed")
+    grid = {"alpha": [0.5, 1.0, 2.0, 4.0], "seed": [0, 1, 2, 3]}
+    fixed = {**FIXED, "D": 20, "P": 80, "steps": 300, "epsilon": 0.4}
+    here = simulate.sweep(grid, folder=tmp_path / "here", jobs=1, **fixed)
+    killed = []
+    with Cluster(tmp_path) as cluster:
+
+        def kill_a_worker(done: float, total: float) -> None:
+            if not killed and done > total / 5:
+                killed.append(cluster.processes[-1].pid)
+                os.killpg(killed[0], signal.SIGKILL)
+
+        there = simulate.sweep(
+            grid,
+            folder=tmp_path / "there",
+            scheduler=cluster.address,
+            progress=kill_a_worker,
+            **fixed,
+        )
+    assert killed, "the sweep ended before a worker could be killed"
+    assert there.identical(here)
+
+
+def test_a_diverged_cell_is_marked_and_kept(tmp_path):
+    grid = {"learning_rate": [0.5, 1e4]}
+    fixed = {name: value for name, value in FIXED.items() if name != "learning_rate"}
+    found = simulate.sweep(grid, folder=tmp_path, jobs=1, alpha=1.0, epsilon=0.4, **fixed)
+    assert found.status.values.tolist() == ["finished", "diverged"]
+    assert np.isfinite(found.train_loss.sel(learning_rate=0.5)).all()
+    assert np.isnan(found.train_loss.sel(learning_rate=1e4)).all()
+    assert 0 < float(found.stable_learning_rate.sel(learning_rate=1e4)) < 1e4
+    again = simulate.sweep(grid, folder=tmp_path, jobs=1, alpha=1.0, epsilon=0.4, **fixed)
+    assert again.identical(found)
+
+
+def test_the_address_of_a_cell_hangs_on_every_argument_and_on_the_code(monkeypatch):
+    cell = cells.complete({**FIXED, "alpha": 1.0, "epsilon": 0.4})
+    assert cells.address(cell) == cells.address(dict(reversed(cell.items())))
+    changes = {"alpha": 1.5, "task_seed": 7, "label_scale": 2.0, "record": [1], "dtype": "float32"}
+    others = {cells.address({**cell, name: value}) for name, value in changes.items()}
+    assert len(others | {cells.address(cell)}) == 6
+    old = cells.address(cell)
+    monkeypatch.setattr(cells, "code_version", lambda: "another version")
+    assert cells.address(cell) != old
+
+
+def test_label_scale_multiplies_the_labels_and_nothing_else():
+    cell = {**FIXED, "alpha": 1.0, "epsilon": 0.4, "steps": 1}
+    # Centred, the first train loss is the mean square label.
+    plain, scaled = (
+        cells.run(cells.complete({**cell, "centred": True, "label_scale": scale}))
+        for scale in (1.0, 3.0)
+    )
+    ratio = scaled.history.train_loss[0] / plain.history.train_loss[0]
+    assert float(ratio) == pytest.approx(9, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("grid", "fixed", "message"),
+    [
+        ({}, {}, "grid is empty: must have at least one key"),
+        ({"alpha": []}, {}, "grid alpha is empty: must have at least one value"),
+        ({"alpha": 3.0}, {}, "grid alpha = 3.0: must be a list of values"),
+        ({"alpha": [1.0, 1.0]}, {}, "grid alpha = [1.0, 1.0]: must have no value twice"),
+        ({"alpha": [1.0], "D": [2]}, {}, "D = 6: is in the grid too; must be in one of both"),
+        ({"alhpa": [1.0]}, {}, "key = 'alhpa': did you mean 'alpha'?"),
+        ({"alpha": [1.0, 0.0]}, {}, "alpha = 0.0: must be a finite number other than 0"),
+        ({"engine": ["momments"]}, {"alpha": 1.0}, "engine = 'momments': did you mean 'moments'?"),
+        ({"P": [5, -1]}, {"alpha": 1.0}, "P = -1: must be a positive integer"),
+        ({"seed": [0]}, {}, "alpha is missing: must be in the grid or among the fixed values"),
+        ({"alpha": [1.0]}, {"jobs": 0}, "jobs = 0: must be a positive integer"),
+    ],
+)
+def test_bad_input_is_one_line_before_any_work(tmp_path, grid, fixed, message):
+    settings = {name: value for name, value in FIXED.items() if name not in grid or name == "D"}
+    with pytest.raises(ValueError) as error:
+        simulate.sweep(grid, folder=tmp_path / "new", epsilon=0.4, **settings, **fixed)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="folder = .*file/cells: can't be made: Not a directory"):
+        Store(tmp_path / "file" / "cells")
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_had_finished(tmp_path):
+    script = (
+        "import resource, sys\n"
+        "from lazyrich import simulate\n"
+        f"few, grid, fixed = {{**{GRID!r}, 'seed': [0]}}, {GRID!r}, {FIXED!r}\n"
+        "simulate.sweep(few, folder=sys.argv[1], jobs=1, **fixed)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "try:\n"
+        "    simulate.sweep(grid, folder=sys.argv[1], jobs=1, **fixed)\n"
+        "except OSError as error:\n"
+        "    print(error)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "cells")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert result.stdout.count("\n") == 1, result.stdout + result.stderr
+    assert "can't be written: " in result.stdout
+    assert len(finished_files(tmp_path / "cells")) == 6
+    assert not list((tmp_path / "cells").rglob(".part*"))
