@@ -27,13 +27,15 @@ tau = sp.Symbol("tau", positive=True)  # time eta_0 * step
 
 
 def _mode() -> sp.Expr:
-    """The weights' coordinate along one right singular vector of J at time tau."""
+    """The square of the weights' coordinate along a right singular vector of J at time tau."""
     coordinate, s = sp.Function("d"), sp.Symbol("s", positive=True)
     d = coordinate(tau)
     loss = (r_k - s * d) ** 2 / P
     rate = -(N / alpha**2) * sp.diff(loss, d)  # eta = eta_0 N/alpha^2
     solution = sp.dsolve(sp.diff(d, tau) - rate, d, ics={coordinate(0): 0}).rhs
-    return sp.simplify(solution.subs(s, sp.sqrt(alpha**2 / N * kappa)))
+    # 1 - exp(-...) stays in one factor: expanded, its exponentials would overflow in floats.
+    square = sp.collect(sp.expand(solution), r_k / s) ** 2
+    return sp.powdenest(square.subs(s, sp.sqrt(alpha**2 / N * kappa)))
 
 
 def lazy_movement() -> ClosedForm:
@@ -52,7 +54,7 @@ def lazy_movement() -> ClosedForm:
         raise AssertionError(f"the linearised network reaches {reached}, not r")
     square = (minimum.T * minimum).doit().subs(_J * _J.T, _Theta).doit().subs(_Theta.T, _Theta)
     expr = N / alpha**2 * Trace(square.subs(_Theta, K))
-    mode = _mode() ** 2
+    mode = _mode()
     start = sp.limit(mode, kappa, 0)
     return ClosedForm(
         name="lazy-movement",
