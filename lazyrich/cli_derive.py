@@ -148,14 +148,18 @@ def _definitions(expression: Any) -> list[str]:
 
     from lazyrich.theory import generate
 
-    scalars, matrices = [], []
-    for name, symbol in generate.arguments(expression).items():
-        if isinstance(symbol, sympy.MatrixSymbol):
-            rows, columns = symbol.shape
-            matrices.append(f"{name} = MatrixSymbol({symbol.name!r}, {rows}, {columns})")
-        else:
-            scalars.append(f"{name} = {sympy.srepr(symbol)}")
-    return [*scalars, *matrices, ""] if scalars or matrices else []
+    names = generate.arguments(expression)
+    matrices = {n: s for n, s in names.items() if isinstance(s, sympy.MatrixSymbol)}
+    # Sizes too: that of D*N weights has two symbols.
+    scalars = set(names.values()) - set(matrices.values())
+    scalars |= {
+        symbol for m in matrices.values() for size in m.shape for symbol in size.free_symbols
+    }
+    lines = [f"{generate.python_name(s)} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)]
+    for name, matrix in matrices.items():
+        rows, columns = matrix.shape
+        lines.append(f"{name} = MatrixSymbol({matrix.name!r}, {rows}, {columns})")
+    return [*lines, ""] if lines else []
 
 
 def _source(expression: Any) -> str:

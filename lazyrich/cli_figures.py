@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lazyrich.cli_progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from lazyrich.paper_figures.report import Result
 
 
 @click.command("figures", short_help="Draw the paper's figures and check them.")
@@ -38,7 +42,7 @@ def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: b
       lazyrich figures all --preset paper --jobs 2
     """
     from lazyrich.arguments import one_of, positive_integer
-    from lazyrich.paper_figures import make, names
+    from lazyrich.paper_figures import PRESETS, make, names
 
     known = names()
     if not numbers:
@@ -46,23 +50,23 @@ def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: b
         return
     for number in numbers:
         one_of("NUMBER", number, [*known, "all"])
-    one_of("--preset", preset, ("quick", "paper"))
+    one_of("--preset", preset, PRESETS)
     positive_integer("--jobs", jobs)
     wanted = list(known) if "all" in numbers else list(dict.fromkeys(numbers))
     passed = True
     for number in wanted:
         with progress_bar(f"figure {number}", quiet) as progress:
             figure = make(number, preset=preset, out=Path(out), jobs=jobs, progress=progress)
-        click.echo(_report(number, known[number], figure))
-        passed = passed and all(check.passed for check in figure.checks)
+        click.echo(_report(figure))
+        passed = passed and figure.passed
     if not passed:
         sys.exit(1)
 
 
-def _report(number: str, title: str, figure) -> str:
-    lines = [f"Figure {number}: {title} ({figure.seconds:.1f} s)"]
+def _report(figure: "Result") -> str:
+    lines = [f"Figure {figure.number}: {figure.title} ({figure.seconds:.1f} s)"]
     for check in figure.checks:
-        mark = "holds" if check.passed else "FAILS"
-        lines.append(f"  {mark}  {check.name}: {check.measured} (allowed: {check.allowed})")
+        lines.append(f"  {check.outcome}: {check.sentence}")
+        lines.append(f"      measured {check.measured}; holds if {check.allowed}")
     lines += [f"  wrote {path}" for path in figure.paths]
     return "\n".join(lines)

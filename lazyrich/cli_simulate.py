@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("train_loss", "test_loss", "population_loss", "variance", "misalignment", "linear")
 
-# The loss counts as learnt below this value, for the time to grok: the criterion of the paper's
-# phase diagram (Fig. 3e). The power of the target is 3/4.
-LEARNT = 0.1
-
 
 def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
     if value == "inf":
@@ -74,6 +70,7 @@ def command(
     plot_file = output_file("--plot", plot, (".png", ".pdf"))
     quiet, seed = options.pop("quiet"), options["seed"]
     from lazyrich.files import write_whole
+    from lazyrich.paper_figures.style import rendered
     from lazyrich.simulate import PolynomialTask, train
 
     task = PolynomialTask(D=dimension, P=samples, n_test=n_test, seed=seed)
@@ -82,7 +79,8 @@ def command(
     if run_file:
         run.save(run_file)
     if plot_file:
-        write_whole(plot_file, _picture(run.history).savefig)
+        picture = rendered(_picture(run.history), [plot_file.suffix[1:]])
+        write_whole(plot_file, lambda part: part.write_bytes(*picture.values()))
     click.echo(_table(run.history))
     click.echo(_summary(run.history))
     for file in filter(None, (run_file, plot_file)):
@@ -103,36 +101,38 @@ def _table(history: "Dataset") -> str:
 
 
 def _summary(history: "Dataset") -> str:
-    train, test = (_learnt(history, name) for name in ("train_loss", "test_loss"))
-    last = int(history.step[-1])
-    floor = float(history.kernel_regression_test_loss)
-    lines = [f"test loss of kernel regression with the initial kernel: {floor:.6g}"]
-    for name, step in (("train", train), ("test", test)):
-        when = f"from step {step}" if step is not None else f"not within {last} steps"
-        lines.append(f"{name} loss below {LEARNT}: {when}")
-    if train is not None:
-        delay = f"{test - train} steps" if test is not None else f"more than {last - train} steps"
-        lines.append(f"time to grok (the second less the first): {delay}")
+    from lazyrich.paper_figures.time_to_grok import CENSORED, UNFITTED, time_to_grok
+
+    times, last = time_to_grok(history), int(history.step[-1])
+    floor = float(history.kernel_regression_population_loss)
+    lines = [f"population loss of kernel regression with the initial kernel: {floor:.6g}"]
+    for name, loss in (("train", "train loss"), ("test", "population loss")):
+        step = float(times[name])
+        when = f"not within {last} steps" if math.isnan(step) else f"from step {step:.0f}"
+        lines.append(f"{loss} below {times.threshold} for good: {when}")
+    delays = {
+        CENSORED: f"more than {float(times.at_least):.0f} steps",
+        UNFITTED: "none in this run",
+    }
+    delay = delays.get(str(times.status.values), f"{float(times.delay):.0f} steps")
+    lines.append(f"time to grok (the second less the first): {delay}")
     return "\n".join(lines)
-
-
-def _learnt(history: "Dataset", name: str) -> int | None:
-    """The first recorded step with this loss below ``LEARNT``."""
-    learnt = history.step.values[history[name].values < LEARNT]
-    return int(learnt[0]) if learnt.size else None
 
 
 def _picture(history: "Dataset") -> "Figure":
     """The losses over the steps, on logarithmic axes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="step", ylabel="loss")
-    later = history.sel(step=slice(1, None))
-    for name, style in {"train_loss": "-", "test_loss": "-", "linear": ":"}.items():
-        label = {"linear": "linear term of the population loss"}.get(name, name.replace("_", " "))
-        axes.plot(later.step, later[name], style, label=label)
-    floor = float(history.kernel_regression_test_loss)
-    axes.axhline(floor, color="black", linewidth=0.8, label="kernel regression, test loss")
-    axes.legend()
+    from lazyrich.paper_figures.style import LOOKS, WIDTH, house_style, steps_axis
+
+    with house_style():
+        figure = Figure(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
+        axes = figure.add_subplot(yscale="log", ylabel="loss")
+        later = history.sel(step=slice(1, None))
+        for name in ("train_loss", "population_loss", "linear"):
+            axes.plot(later.step, later[name], **LOOKS[name])
+        floor = float(history.kernel_regression_population_loss)
+        axes.axhline(floor, **LOOKS["kernel_regression"])
+        steps_axis(axes, int(history.step[-1]))
+        axes.legend()
     return figure
