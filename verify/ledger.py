@@ -76,6 +76,7 @@ class Claim:
     derived: str = ""
     assumption: str = ""
     counterexample: str | Callable[[], str] = ""
+    derivation: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a verdict without what it needs."""

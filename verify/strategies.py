@@ -124,6 +124,11 @@ def networks(draw, largest_D: int = 5, largest_N: int = 5) -> Network:
     return Network(draw(alphas()), draw(epsilons()), draw(arrays(N, D)), draw(vectors(D)))
 
 
+def networks_with_rows(rows: int) -> SearchStrategy[tuple[Network, Array]]:
+    """Networks with an array (rows, D) each: inputs, or the weights of other neurons."""
+    return networks().flatmap(lambda network: st.tuples(st.just(network), arrays(rows, network.D)))
+
+
 @dataclass(frozen=True)
 class Training:
     """A network with training inputs X (P, D), which may be centred (f(w) - f(w0) is trained)."""

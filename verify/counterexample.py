@@ -1,0 +1,46 @@
+"""The smallest counter-example to a printed formula, found by a search over simple exact points."""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
+
+import sympy as sp
+
+# From simple to less simple; 1 first, so that coincidences at 1 are met and passed over.
+SIMPLE = tuple(sp.Rational(n) for n in ("1", "2", "1/2", "3", "1/3", "-1", "-2"))
+
+
+def smallest(
+    printed: Callable[..., Any],
+    derived: Callable[..., Any],
+    coincidences: int = 2,
+    **domain: Sequence[Any],
+) -> str:
+    """The first point of the domain at which the two formulas differ, with both exact values.
+
+    ``domain`` lists the values of each argument from simple to less simple; points are tried in the
+    order of the sum of places in these lists. The line names the first points at which the formulas
+    agree by coincidence. Raises ``AssertionError`` if they agree everywhere.
+
+    >>> smallest(lambda e: 2 * e, lambda e: 2 * e**2, e=SIMPLE)
+    'e = 2: printed 4, derived 8 (they agree by coincidence at e = 1)'
+    """
+    places = product(*(range(len(values)) for values in domain.values()))
+    agreeing = []
+    for place in sorted(places, key=lambda place: (sum(place), place)):
+        point = {name: domain[name][i] for name, i in zip(domain, place, strict=True)}
+        left, right = (_exact(formula(**point)) for formula in (printed, derived))
+        text = ", ".join(f"{name} = {value}" for name, value in point.items())
+        if sp.simplify(left - right) == 0:
+            agreeing.append(text)
+            continue
+        shown = "; ".join(agreeing[:coincidences])
+        note = f" (they agree by coincidence at {shown})" if shown else ""
+        return f"{text}: printed {left}, derived {right}{note}"
+    raise AssertionError(f"printed and derived agree at all {len(agreeing)} points of the search")
+
+
+def _exact(value: Any) -> sp.Expr:
+    exact = sp.sympify(value)
+    assert not exact.has(sp.Float), f"{value}: must be exact"
+    return exact
