@@ -110,7 +110,7 @@ def ntk_alignments(
     n = X.shape[0]
     sides = torch.stack([torch.ones_like(y), y], 1)
     products = torch.zeros_like(sides)  # K 1 and K y
-    square = torch.zeros_like(y[:1])  # |K|_F^2
+    square = y.new_zeros(())  # |K|_F^2
     for top in range(0, n, block):
         end = min(top + block, n)
         K = ntk_normalised(X[top:end], X[top:], wbar, M, epsilon=epsilon)
@@ -121,7 +121,7 @@ def ntk_alignments(
     (ones_K_ones, ones_K_y), (_, y_K_y) = (sides.T @ products).tolist()
     mean, power = float(y.mean()), float(y.square().sum())
     rows = float(products[:, 0].square().sum())
-    centred_square = float(square) - 2 * rows / n + (ones_K_ones / n) ** 2
+    centred_square = float(square) - 2 * rows / max(n, 1) + (ones_K_ones / max(n, 1)) ** 2
     centred_power = float((y - y.mean()).square().sum())
     centred_y_K_y = y_K_y - 2 * mean * ones_K_y + mean**2 * ones_K_ones
     return {

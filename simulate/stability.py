@@ -35,9 +35,10 @@ class DivergenceError(ValueError):
     def __init__(
         self, step: int, learning_rate: float, stable_learning_rate: float, stable_at: int
     ) -> None:
+        since = ", and the kernel has grown since" if learning_rate <= stable_learning_rate else ""
         super().__init__(
             f"learning_rate = {learning_rate:g}: training diverged by step {step}; the largest "
-            f"stable rate is {stable_learning_rate:.4g} at step {stable_at}"
+            f"stable rate is {stable_learning_rate:.4g} at step {stable_at}{since}"
         )
         self.step = step
         self.learning_rate = learning_rate
@@ -71,14 +72,18 @@ def stable_learning_rate(
     is multiplied by I - (2 eta0/P) K each step. Heavy-ball momentum mu is stable while
     h < 2 (1 + mu), h = eta0 (2 lambda/P + weight_decay/alpha^2) the curvature times the step;
     decoupled decay d = eta0 decoupled_weight_decay lowers that to h < (1 + mu)(2 - d). The part
-    of the curvature that vanishes with the residual is left out. Infinite where K = 0.
+    of the curvature that vanishes with the residual is left out. Infinite where nothing moves;
+    0 where K has a negative eigenvalue, as it can for moments that no real neurons have.
 
     >>> X = torch.eye(2, dtype=torch.float64)
     >>> wbar, M = torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
     >>> stable_learning_rate(X, wbar, M, alpha=1.0, epsilon=1.0)       # K = 2 I, P = 2
     1.0
     """
-    top = float(torch.linalg.eigvalsh(ntk_normalised(X, X, wbar, M, epsilon=epsilon))[-1])
+    eigenvalues = torch.linalg.eigvalsh(ntk_normalised(X, X, wbar, M, epsilon=epsilon))
+    bottom, top = float(eigenvalues[0]), float(eigenvalues[-1])
+    if bottom < -X.shape[0] * torch.finfo(X.dtype).eps * max(-bottom, top):
+        return 0.0
     curvature = 2 * max(top, 0.0) / X.shape[0] + weight_decay / alpha**2
     rate = curvature + (1 + momentum) * decoupled_weight_decay
     return 2 * (1 + momentum) / rate if rate > 0 else float("inf")

@@ -110,7 +110,7 @@ class Plan:
     config: dict
 
 
-def plan(task: PolynomialTask, **given: Any) -> Plan:
+def plan(task: Any, **given: Any) -> Plan:
     """Check all arguments of ``train``, given by name, and return the run that they ask for.
 
     Raises ``ValueError`` for bad input.

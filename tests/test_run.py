@@ -1,0 +1,204 @@
+"""Runs: the recorded grid, progress, files that round-trip whole, and every bad argument."""
+
+import itertools
+import json
+import math
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lazyrich import simulate
+from lazyrich.simulate.record import DESCRIPTIONS, checked_grid, default_grid
+
+TASK = simulate.PolynomialTask(3, 6, n_test=5, seed=0)
+OPTIONS = {"alpha": 1.0, "epsilon": 0.5, "width": 4, "steps": 30, "learning_rate": 0.2}
+MOMENTS = (np.zeros(3), np.eye(3))
+
+
+def saved(path, **options):
+    run = simulate.train(TASK, **OPTIONS | options)
+    run.save(path)
+    return run
+
+
+@given(steps=st.integers(1, 10**12))
+def test_the_default_grid_is_log_spaced_from_0_to_the_end(steps):
+    grid = default_grid(steps)
+    assert grid[:2] == (0, 1)
+    assert grid[-1] == steps
+    assert list(grid) == sorted(set(grid))
+    ratios = [b / a for a, b in itertools.pairwise(grid) if a >= 50]
+    assert all(1 < ratio <= 10 ** (1 / 20) * 1.03 for ratio in ratios)
+
+
+@given(record=st.lists(st.integers(0, 30), min_size=1))
+def test_exactly_the_steps_asked_for_are_recorded_and_the_state_is_the_last(record):
+    assert checked_grid(record, 30) == tuple(sorted(set(record)))
+    run = simulate.train(TASK, **OPTIONS, record=record)
+    assert run.history.step.values.tolist() == sorted(set(record))
+    assert np.array_equal(run.history.tau, 0.2 * run.history.step)
+    whole = simulate.train(TASK, **OPTIONS)
+    assert torch.equal(run.state[1], whole.state[1])
+
+
+def test_step_0_is_before_the_first_update():
+    first = simulate.train(TASK, **OPTIONS, record=[0]).history
+    untouched = simulate.train(TASK, **OPTIONS | {"learning_rate": 1e-300}).history
+    assert float(first.train_loss[0]) == float(untouched.train_loss[-1])
+    assert float(first.parameter_change[0]) == 0
+
+
+def test_every_variable_says_what_it_is_and_the_history_what_its_conventions_are():
+    history = simulate.train(TASK, **OPTIONS).history
+    assert set(DESCRIPTIONS) <= set(history.data_vars)
+    for variable in (*history.data_vars.values(), *history.coords.values()):
+        assert variable.attrs["units"]
+    assert "alpha/N" in history.attrs["conventions"]
+    assert history.attrs["predictor"] == "f(x;w)"
+
+
+@pytest.mark.parametrize("engine", ["moments", "neurons", "linearised"])
+def test_progress_is_reported_up_to_the_end(engine):
+    seen = []
+    options = OPTIONS | {"steps": 1000, "engine": engine}
+    simulate.train(TASK, progress=lambda done, steps: seen.append((done, steps)), **options)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (1000, 1000)
+    assert {steps for _, steps in seen} == {1000}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"engine": "neurons"}, {"engine": "linearised"}, {"width": math.inf}]
+)
+def test_a_file_gives_back_the_run_bit_for_bit(tmp_path, options):
+    run = saved(tmp_path / "run.nc", **options)
+    again = simulate.load(tmp_path / "run.nc")
+    assert again.history.identical(run.history)
+    assert again.config == run.config == json.loads(json.dumps(run.config))
+    pairs = [(run.state, again.state)] if isinstance(run.state, torch.Tensor) else []
+    pairs += [] if pairs else list(zip(run.state, again.state, strict=True))
+    assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in pairs)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.nc"]
+
+
+def test_a_file_is_replaced_whole_or_left_alone(tmp_path, monkeypatch):
+    path = tmp_path / "run.nc"
+    first = saved(path)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match=r"run.nc: can't be written: No space left on device"):
+        saved(path, steps=5)
+    monkeypatch.undo()
+    assert [found.name for found in tmp_path.iterdir()] == ["run.nc"]
+    assert simulate.load(path).history.identical(first.history)
+    second = saved(path, steps=5)
+    assert simulate.load(path).history.identical(second.history)
+
+
+def test_a_missing_folder_or_file_is_one_line(tmp_path):
+    with pytest.raises(OSError, match=r"none/run.nc: can't be written: No such file or directory"):
+        saved(tmp_path / "none" / "run.nc")
+    with pytest.raises(FileNotFoundError, match=r"run.nc: no such result file"):
+        simulate.load(tmp_path / "run.nc")
+    with pytest.raises(FileNotFoundError, match="no such result file"):
+        simulate.load(tmp_path)
+
+
+def test_a_file_truncated_anywhere_is_refused(tmp_path):
+    path = tmp_path / "run.nc"
+    saved(path)
+    whole = path.read_bytes()
+    for length in {0, 1, 7, 8, 9, 100, *range(0, len(whole), len(whole) // 40), len(whole) - 1}:
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"run.nc: (truncated|not a result)") as caught:
+            simulate.load(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_files_of_something_else_or_of_another_version_are_refused(tmp_path):
+    path = tmp_path / "run.nc"
+    path.write_text("step,loss\n0,1\n")
+    with pytest.raises(ValueError, match=r"run.nc: truncated or not a netCDF file"):
+        simulate.load(path)
+    simulate.train(TASK, **OPTIONS).history.to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"run.nc: not a result of lazyrich"):
+        simulate.load(path)
+    saved(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["lazyrich_format"] = 99
+    with pytest.raises(ValueError, match=r"run.nc: result of format 99: this version reads"):
+        simulate.load(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"alpha": 0}, "alpha = 0: must be a finite number other than 0"),
+        ({"alpha": math.inf}, "alpha = inf: must be a finite number other than 0"),
+        ({"alpha": "1"}, "alpha = '1': must be a finite number"),
+        ({"alpha": 1j}, r"alpha = 1j: must be a finite number"),
+        ({"epsilon": math.nan}, "epsilon = nan: must be a finite number"),
+        ({"epsilon": None}, "epsilon = None: must be a finite number"),
+        ({"learning_rate": 0}, "learning_rate = 0: must be a finite number above 0"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0: must be a finite number above 0"),
+        ({"learning_rate": math.inf}, "learning_rate = inf: must be a finite number above 0"),
+        ({"steps": 0}, "steps = 0: must be a positive integer"),
+        ({"steps": 1e5}, "steps = 100000.0: must be a positive integer"),
+        ({"width": 0}, "width = 0: must be a positive integer"),
+        ({"width": 2.5}, "width = 2.5: must be a positive integer"),
+        ({"width": math.nan}, "width = nan: must be a positive integer"),
+        ({"width": None}, "width = None: must be a positive integer or inf, or give init"),
+        ({"engine": "momemts"}, "engine = 'momemts': did you mean 'moments'"),
+        ({"engine": None}, "engine = None: Allowed: neurons, moments"),
+        ({"width": math.inf, "engine": "neurons"}, "needs a finite width, or init = W"),
+        ({"seed": 1.5}, "seed = 1.5: must be an integer of at least 0"),
+        ({"sigma": math.nan}, "sigma = nan: must be a finite number"),
+        ({"centred": 1}, "centred = 1: must be True or False"),
+        ({"momentum": 1.0}, "momentum = 1.0: must be at least 0 and below 1"),
+        ({"momentum": math.nan}, "momentum = nan: must be"),
+        ({"weight_decay": -0.1}, "weight_decay = -0.1: must be at least 0"),
+        ({"decoupled_weight_decay": math.inf}, "decoupled_weight_decay = inf: must be"),
+        ({"engine": "linearised", "momentum": 0.5}, "momentum = 0.5: must be 0 for 'linearised'"),
+        ({"optimiser": torch.optim.Adam}, "optimiser: must be None for engine = 'moments'"),
+        ({"alignment": "trian"}, "alignment = 'trian': did you mean 'train'"),
+        ({"dtype": "float16"}, "dtype = 'float16': .*Allowed: float64, float32"),
+        ({"device": "gpu"}, "device = 'gpu': must be a torch device that this machine has"),
+        ({"record": [31]}, "record = 31: must be at most steps = 30"),
+        ({"record": [-1]}, "record = -1: must be an integer of at least 0"),
+        ({"record": [1.5]}, "record = 1.5: must be an integer"),
+        ({"record": []}, "record is empty"),
+        ({"record": 5}, "record = 5: must be a list of steps, or None"),
+        ({"task": "task"}, "task = 'task': must be a PolynomialTask"),
+        ({"init": np.ones((4, 2))}, r"init W has shape \(4, 2\): must be \(N, D\) with D = 3"),
+        ({"init": np.ones((5, 3))}, "width = 4: must be 5, the rows of init, or left out"),
+        ({"init": [[1, 2, math.nan]]}, "init W has 1 NaN or infinite entries"),
+        ({"init": "W"}, "init W is str: must be an array of real numbers"),
+        ({"init": MOMENTS}, r"width = 4: must be left out where init = \(wbar, M\)"),
+        ({"init": MOMENTS, "width": None, "engine": "neurons"}, "needs a finite width, or init"),
+        ({"init": (np.zeros(3),), "width": None}, "init is a tuple of 1: must be W or the pair"),
+        ({"init": (np.zeros(2), np.eye(3)), "width": None}, r"init wbar has shape \(2,\)"),
+        ({"init": (np.zeros(3), np.eye(2)), "width": None}, r"init M has shape \(2, 2\)"),
+        (
+            {"init": (np.zeros(3), np.tri(3)), "width": None},
+            "init M differs from its transpose by up to 1: must be symmetric",
+        ),
+        (
+            {"init": (np.zeros(3), np.full((3, 3), math.inf)), "width": None},
+            "init M has 9 NaN or infinite entries: must be finite",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line_before_any_work(given, message):
+    worked = []
+    options = {"task": TASK, **OPTIONS, "progress": lambda *_: worked.append(1), **given}
+    with pytest.raises(ValueError, match=message) as caught:
+        simulate.train(options.pop("task"), **options)
+    assert "\n" not in str(caught.value)
+    assert not worked
