@@ -18,6 +18,7 @@ __all__ = ["Budget", "Claim", "Evidence", "Report", "Verdict", "claims", "run"]
 _SUBJECTS = (
     "model",
     "spectrum",
+    "eigenfunctions",
     "loss",
     "alignment",
     "readouts",

@@ -87,11 +87,15 @@ def _ntk(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     yield "ntk_normalised", normalised, at.interpret(cf.terms["ntk_normalised"], **known)
 
 
-def initial(D: int, *more: str, matrices: tuple[str, ...] = ()) -> Coordinates:
-    """Coordinates in which ``initial_kernel`` can be had, with further vectors and matrices."""
-    vectors = [*NEURONS, "x", "x_prime", *more]
+def initial(
+    D: int, *more: str, matrices: tuple[str, ...] = (), scalars: tuple[str, ...] = ()
+) -> Coordinates:
+    """Coordinates in which ``initial_kernel`` can be had, with further names."""
     return Coordinates(
-        D, vectors=vectors, matrices=list(matrices), scalars=["alpha", "epsilon", "sigma"]
+        D,
+        vectors=[*NEURONS, "x", "x_prime", *more],
+        matrices=list(matrices),
+        scalars=["alpha", "epsilon", "sigma", *scalars],
     )
 
 
