@@ -61,7 +61,7 @@ def moment_step_is_autograds(
 
 
 def engines_agree(
-    training: Training, share: float, steps: int = 50, other: str = "neurons", **changed: Any
+    training: Training, share: float, steps: int = 30, other: str = "neurons", **changed: Any
 ) -> float:
     """``moments`` and the engine ``other`` agree after many steps, to rounding error.
 
