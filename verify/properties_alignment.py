@@ -24,7 +24,8 @@ Terms = Mapping[str, Callable[..., Any]]
 
 
 @cache
-def _terms(name: str) -> Terms:
+def functions(name: str) -> Terms:
+    """The torch functions of the terms of a closed form."""
     return closed_form(name).functions("torch")
 
 
@@ -89,7 +90,7 @@ def alignment_equals_its_closed_form(
     y = (points @ network.beta) ** 2 / 2
     found = alignment_moments(K, y, weights, centred)
     magnitudes = _magnitudes(K_bound, y, np.abs(weights), centred)
-    formulas = _terms("centred-kernel-alignment" if centred else "kernel-alignment")
+    formulas = functions("centred-kernel-alignment" if centred else "kernel-alignment")
     return max(
         assert_close(
             _value((terms or {}).get(name) or formulas[name], _known(network), name),
@@ -126,7 +127,7 @@ def gram_alignment_has_the_diagonal(network: Network, P: int, terms: Terms | Non
             ((P - 1) * pair[name] + float(mean[name])) / P
             for pair, mean in zip((pairs, bounds), means, strict=True)
         )
-        formula = (terms or {}).get(name) or _terms("gram-alignment")[name]
+        formula = (terms or {}).get(name) or functions("gram-alignment")[name]
         shares.append(
             assert_close(
                 _value(formula, _known(network) | {"P": P}, name),
@@ -153,7 +154,7 @@ def initial_alignment_equals_its_closed_form(
     of = alignment_moments(K, y, weights, centred)
     bound = _magnitudes(K_bound, y, weights, centred)
     name = "centred" if centred else "uncentred"
-    formula = (terms or {}).get(name) or _terms("kernel-alignment-at-init")[name]
+    formula = (terms or {}).get(name) or functions("kernel-alignment-at-init")[name]
     size = np.sqrt(of["kernel_square"]) * of["target_square"]
     condition = sum(bound[k] / of[k] for k in ("kernel_square", "target_square"))
     return assert_close(
@@ -221,7 +222,7 @@ def eigenvector_labels_have_the_derived_alignment(
         return 0.0
     K = K / size
     values, vectors = np.linalg.eigh(K)
-    derived = formula or _terms("eigenvector-label-alignment")["gram"]
+    derived = formula or functions("eigenvector-label-alignment")["gram"]
     shares = []
     for value, vector in zip(values, vectors.T, strict=True):
         shares.append(

@@ -1,0 +1,340 @@
+"""Claims on the kernel-task alignment of App. 11.2, eqs. (19), (20) (Kumar et al. 2024)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from hypothesis import strategies as st
+from sympy import Rational, Trace
+
+from lazyrich.theory import closed_form
+from lazyrich.theory.symbols import A, D, M, P, alpha, beta, epsilon, isotropic, x
+from lazyrich.theory.wick import canonical, dot, expectation, form
+from lazyrich.verify import properties_alignment as laws
+from lazyrich.verify import strategies as given
+from lazyrich.verify.certificates_alignment import CERTIFICATES
+from lazyrich.verify.counterexample import SIMPLE, smallest
+from lazyrich.verify.evidence import attacked, equality, proof
+from lazyrich.verify.ledger import Claim, Evidence, Verdict
+
+NUMERATOR = r"\langle y(x) K(x, x') y(x') \rangle"
+
+
+def claims() -> list[Claim]:
+    """The claims on App. 11.2, in the paper's order."""
+    return [
+        _correlation(),
+        _gram_matrix(),
+        _first_line(),
+        _second_line(),
+        _increases(),
+        _same_term(),
+    ]
+
+
+def _terms(name: str = "kernel-alignment") -> dict[str, sp.Expr]:
+    return dict(closed_form(name).terms)
+
+
+def _torch(terms: Mapping[str, sp.Expr]) -> laws.Terms:
+    return replace(closed_form("kernel-alignment"), terms=terms).functions("torch")
+
+
+def _second_line_printed() -> sp.Expr:
+    """<y K y'> as the second line of eq. (20) prints it."""
+    size = dot(beta, beta)
+    return epsilon**2 / D**4 * (size**2 * Trace(M) + 8 * form(beta, M, beta) * size)
+
+
+def _first_line_printed(prefactor: sp.Expr) -> sp.Expr:
+    """The first line of eq. (20), its means over x taken, with this number for the printed 1."""
+    h, law = dot(beta, x), isotropic(x)
+    first = dot(beta, beta) * expectation(h**2 * form(x, M, x), law)
+    second = 2 * expectation(form(beta, M, x) * h**3, law)
+    return canonical(prefactor * epsilon**2 / D**2 * (first + second))
+
+
+def _at(expr: sp.Expr, D_: int, m: Any, e: Any, b: Any) -> sp.Expr:
+    """A scalar of beta, M, epsilon at M = m I and beta = (b, ..., b)."""
+    expr = expr.subs({epsilon: e}).subs(D, D_)
+    symbols = {s.name: s for s in expr.atoms(sp.MatrixSymbol)}
+    values = {"M": m * sp.eye(D_), "beta": b * sp.ones(D_, 1)}
+    return expr.subs({symbols[k]: sp.ImmutableMatrix(values[k]) for k in symbols}).doit()
+
+
+def _counterexample(printed: sp.Expr) -> str:
+    derived = _terms()["numerator"]
+    return smallest(
+        lambda D, epsilon, beta, M: _at(printed, D, M, epsilon, beta),
+        lambda D, epsilon, beta, M: _at(derived, D, M, epsilon, beta),
+        D=(1, 2, 3),
+        epsilon=SIMPLE,
+        beta=SIMPLE,
+        M=SIMPLE[:5],
+    )
+
+
+def _first_line() -> Claim:
+    return Claim(
+        name="eq-20-first-line",
+        source="App. 11.2, eq. (20), first line",
+        statement=f"${NUMERATOR}$ = (epsilon^2/D^2) [|beta|^2 <(beta.x)^2 x^T M x> "
+        "+ 2 <beta^T M x (beta.x)^3>].",
+        verdict=Verdict.MISPRINT,
+        printed=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^2}} [\ldots]$",
+        derived=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{4 D^2}} [\ldots]$",
+        derivation=r"$y = \frac12 (\beta \cdot x)^2$ stands on both sides of $K$, so that "
+        r"$\frac12 \cdot \frac12$ is missing; the bracket is right. The printed line is that of "
+        r"$y = (\beta \cdot x)^2$.",
+        counterexample=lambda: _counterexample(_first_line_printed(sp.S.One)),
+        evidence=(
+            equality(
+                "with 1/4 in front the printed bracket is the derived numerator, without it not",
+                lambda: _terms()["numerator"],
+                lambda: _first_line_printed(Rational(1, 4)),
+                lambda: _first_line_printed(sp.S.One),
+            ),
+            equality(
+                "the two printed lines agree with each other",
+                lambda: _first_line_printed(sp.S.One),
+                _second_line_printed,
+                lambda: _terms()["numerator"],
+            ),
+        ),
+    )
+
+
+def _second_line() -> Claim:
+    def printed() -> dict[str, sp.Expr]:
+        return _terms() | {"numerator": _second_line_printed()}
+
+    return Claim(
+        name="eq-20",
+        source="App. 11.2, eq. (20)",
+        statement=f"${NUMERATOR}$ = (epsilon^2/D^4) |beta|^4 Tr M "
+        "+ (8 epsilon^2/D^4) beta^T M beta |beta|^2.",
+        verdict=Verdict.MISPRINT,
+        printed=r"$\frac{\epsilon^2}{D^4} |\beta|^4 \mathrm{Tr} M"
+        r" + \frac{8 \epsilon^2}{D^4} \beta^\top M \beta |\beta|^2$",
+        derived=r"$\frac{\epsilon^2}{4 D^4} |\beta|^4 \mathrm{Tr} M"
+        r" + \frac{2 \epsilon^2}{D^4} \beta^\top M \beta |\beta|^2$",
+        derivation=r"$\langle y\, x x^\top \rangle = \frac{1}{2 D^2} (|\beta|^2 I + 2 \beta"
+        r" \beta^\top) = S$, and only $\epsilon^2 (x \cdot x') x^\top M x'$ of $K$ survives: "
+        r"$\epsilon^2 \mathrm{Tr}(S M S)$. The printed form is 4 times that.",
+        counterexample=lambda: _counterexample(_second_line_printed()),
+        evidence=(
+            equality(
+                "the derived numerator is a quarter of the printed one, for every D, beta, M, wbar",
+                lambda: _terms()["numerator"],
+                lambda: _second_line_printed() / 4,
+                _second_line_printed,
+            ),
+            proof(
+                "numerator, <K^2> and <y^2> against explicit coordinates, for every D",
+                CERTIFICATES["kernel-alignment"],
+                _terms,
+                printed,
+            ),
+            attacked(
+                "autograd's kernel on an exact cubature has the derived moments",
+                laws.alignment_equals_its_closed_form,
+                (given.networks(),),
+                lambda network: laws.alignment_equals_its_closed_form(
+                    network, terms=_torch(printed())
+                ),
+            ),
+        ),
+    )
+
+
+def _gram_matrix() -> Claim:
+    def threshold(factor: int) -> sp.Expr:
+        """P (share of the diagonal)/(share of the pairs) at initialisation, sigma = 1."""
+        return factor * (D + 4) * (D + epsilon**2 * (D + 6)) / (epsilon**2 * (D + 8))
+
+    def derived() -> sp.Expr:
+        from lazyrich.theory.symbols import I
+
+        diagonal = closed_form("gram-alignment").components["numerator"] * P
+        parts = [canonical(e.subs(M, I)) for e in (diagonal, _terms()["numerator"])]
+        return sp.cancel(parts[0] / parts[1])
+
+    def figure_1() -> str:
+        at = {"D": 100, "epsilon": 0.02, "wbar": np.zeros(100), "M": np.eye(100)}
+        at["beta"] = np.ones(100)
+        gram = float(closed_form("gram-alignment").function("numpy")(P=1000, **at))
+        limit = float(closed_form("kernel-alignment").function("numpy")(**at))
+        return (
+            f"D = 100, epsilon = 0.02 (Fig. 1) at initialisation: {gram:.4f} with 1,000 test "
+            f"points, {limit:.2e} in the limit"
+        )
+
+    return Claim(
+        name="eq-19",
+        source="App. 11.2, eq. (19), and Sec. 5 (y^T K_0 y/(|K|_F |y|^2))",
+        statement="The metric of the main text, on the test distribution, is "
+        "<y K y'>/(sqrt(<K^2>) <y^2>).",
+        verdict=Verdict.ASSUMING,
+        assumption="Infinitely many test points, and no centring. A Gram matrix of P points holds "
+        "P diagonal entries, where x = x': y^T K y/P^2 has the mean (1 - 1/P) <y K y'> + "
+        "<y^2 K(x, x)>/P. At initialisation the diagonal outweighs the rest until P exceeds "
+        "3 (D + 4) (D + epsilon^2 (D + 6))/(epsilon^2 (D + 8)), about 3 D/epsilon^2.",
+        counterexample=figure_1,
+        evidence=(
+            proof(
+                "the means over P samples against explicit coordinates, for every D and P",
+                CERTIFICATES["gram-alignment"],
+                lambda: _terms("gram-alignment"),
+                _terms,
+            ),
+            attacked(
+                "the means over P samples, from autograd's kernel on exact cubatures",
+                laws.gram_alignment_has_the_diagonal,
+                (given.networks(largest_D=3), st.integers(1, 10**4)),
+                lambda network, P: laws.gram_alignment_has_the_diagonal(
+                    network, P, terms=_without_diagonal()
+                ),
+                share=0.4,
+            ),
+            equality(
+                "the number of points at which the diagonal weighs as much as the rest",
+                derived,
+                lambda: threshold(3),
+                lambda: threshold(1),
+            ),
+        ),
+    )
+
+
+def _without_diagonal() -> dict[str, Any]:
+    return {
+        name: (lambda P, f=f, **known: f(**known))  # noqa: ARG005
+        for name, f in laws.functions("kernel-alignment").items()
+    }
+
+
+def _increases() -> Claim:
+    def slope() -> sp.Expr:
+        """The change of the numerator along M + s A, per s."""
+        from lazyrich.theory.wick import gradient
+
+        return canonical(Trace(gradient(_terms()["numerator"], M) * A))
+
+    def turned(isotropic_part: int) -> sp.Expr:
+        size = dot(beta, beta)
+        quarter = epsilon**2 * size / (4 * D**4)
+        return quarter * (8 * form(beta, A, beta) + isotropic_part * size * Trace(A))
+
+    return Claim(
+        name="sec-11.2-numerator-increases",
+        source="App. 11.2, below eq. (20)",
+        statement="The numerator of the alignment increases with the alignment of M to the "
+        "direction of beta beta^T.",
+        verdict=Verdict.ASSUMING,
+        assumption="epsilon != 0, and Tr M and |beta| are held fixed: the numerator is "
+        "(epsilon^2 |beta|^2/(4 D^4)) (|beta|^2 Tr M + 8 beta^T M beta), and at initialisation "
+        "only the share 8/(D + 8) of it comes from beta^T M beta.",
+        counterexample="D = 2, epsilon = 1, beta = (1, 0): M = diag(1, 0) lies along beta beta^T, "
+        "M = diag(0, 10) across it, and the second has the larger numerator (10/64 against 9/64)",
+        evidence=(
+            equality(
+                "its slope along A: 8 beta^T A beta, and |beta|^2 Tr A beside it",
+                slope,
+                lambda: turned(1),
+                lambda: turned(0),
+            ),
+            Evidence(
+                "proved",
+                "the counter-example in exact arithmetic",
+                lambda _: _across(10),
+                lambda _: _across(8),
+            ),
+        ),
+    )
+
+
+def _across(size: int) -> str:
+    at = {"D": 2, "epsilon": 1, "beta": [1, 0], "wbar": [0, 0]}
+    along, across = (
+        closed_form("kernel-alignment").evaluate_terms(M=m, **at)["numerator"]
+        for m in ([[1, 0], [0, 0]], [[0, 0], [0, size]])
+    )
+    assert across > along, f"{across} is not above {along}"
+    return f"numerator {along} along beta, {across} across it"
+
+
+def _same_term() -> Claim:
+    def in_misalignment() -> sp.Expr:
+        """Minus the slope of the misalignment along M + s beta beta^T at M = 0, wbar = 0."""
+        from lazyrich.theory.wick import gradient
+
+        slope = gradient(closed_form("test-loss").terms["misalignment"], M)
+        along = canonical(Trace(slope.subs(M, sp.ZeroMatrix(D, D)).doit() * A))
+        return canonical(-along)
+
+    return Claim(
+        name="sec-11.2-same-term",
+        source="App. 11.2, below eq. (20)",
+        statement="beta^T M beta also appears in the alignment error of the MSE decomposition.",
+        verdict=Verdict.ASSUMING,
+        assumption="alpha epsilon > 0: it stands there as -(alpha epsilon/D^2) beta^T M beta, and "
+        "for alpha epsilon < 0 what raises the alignment raises the error.",
+        evidence=(
+            equality(
+                "the part of the misalignment that is linear in M",
+                in_misalignment,
+                lambda: alpha * epsilon / D**2 * form(beta, A, beta),
+                lambda: sp.Abs(alpha * epsilon) / D**2 * form(beta, A, beta),
+            ),
+        ),
+    )
+
+
+def _correlation() -> Claim:
+    def best(constant: int) -> sp.Expr:
+        return (D - constant) / (25 * D + 38)
+
+    def example() -> str:
+        from lazyrich.theory.most_aligned import t as t_symbol
+
+        cf, size = closed_form("most-aligned-moment"), 100
+        t = cf.evaluate(D=size)
+        value = cf.components["uncentred"].subs(D, size)
+        along, better = (float(value.subs(t_symbol, at)) for at in (0, t))
+        assert better > along, "the target's own moment is the best"
+        return (
+            f"D = {size}, large epsilon: {along:.4f} at M = beta beta^T, {better:.4f} at "
+            f"M = t I + (1 - t) beta beta^T with t = {t}, |beta| = 1"
+        )
+
+    return Claim(
+        name="sec-11.2-correlation-of-M",
+        source="App. 11.2, above eq. (19)",
+        statement="The alignment is related to the correlation of M with beta beta^T.",
+        verdict=Verdict.ASSUMING,
+        assumption="The alignment is centred, or D <= 10. Uncentred and for D > 10 the most "
+        "aligned M is not along beta beta^T but has the weight t = (D - 10)/(25 D + 38) across it; "
+        "centred, M along beta beta^T is the best at every D.",
+        counterexample=example,
+        evidence=(
+            equality(
+                "the stationary weight across beta",
+                lambda: closed_form("most-aligned-moment").expr,
+                lambda: best(10),
+                lambda: best(9),
+            ),
+            attacked(
+                "no positive semidefinite M is aligned better than the derived one",
+                laws.no_moment_is_aligned_better,
+                (_semidefinite(2, 14), st.booleans()),
+                lambda M, centred: laws.no_moment_is_aligned_better(M, centred, lambda _: 1.0),
+            ),
+        ),
+    )
+
+
+def _semidefinite(smallest_D: int, largest_D: int):
+    sizes = st.integers(smallest_D, largest_D)
+    return sizes.flatmap(given.second_moments).filter(lambda M: bool(M.any()))
