@@ -4,37 +4,45 @@
 made of are public: ``lazyrich.verify.strategies``, ``lazyrich.verify.properties``.
 """
 
+import pkgutil
+import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.util import find_spec
+from pathlib import Path
 
 from lazyrich.arguments import one_of, positive_integer
+from lazyrich.verify import errata
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, by_name, check_all
 from lazyrich.verify.report import Report
 
-__all__ = ["Budget", "Claim", "Evidence", "Report", "Verdict", "claims", "run"]
-
-# In the order of the ledger; each has a function claims() -> list[Claim].
-_SUBJECTS = (
-    "model",
-    "spectrum",
-    "eigenfunctions",
-    "loss",
-    "alignment",
-    "readouts",
-    "hermite",
-    "general",
-    "dynamics",
-    "width",
-    "text",
-)
+__all__ = ["Budget", "Claim", "Evidence", "Report", "Verdict", "claims", "run", "write_errata"]
 
 
 def claims() -> dict[str, Claim]:
-    """Every claim of the ledger by name."""
-    found = [name for s in _SUBJECTS if find_spec(name := f"lazyrich.verify.claims_{s}")]
-    modules = map(import_module, found)
-    return by_name(claim for module in modules for claim in module.claims())
+    """Every claim of the ledger by name, in the order of the paper.
+
+    They come from all modules ``claims_*`` of this package, each with a function ``claims()``.
+
+    >>> claims()["eq-6"].verdict.value
+    'confirmed'
+    """
+    names = [module.name for module in pkgutil.iter_modules(__path__, f"{__name__}.")]
+    modules = [import_module(name) for name in names if name.startswith(f"{__name__}.claims_")]
+    found = [claim for module in modules for claim in module.claims()]
+    return by_name(sorted(found, key=_place))
+
+
+def _place(claim: Claim) -> tuple:
+    """Sections by number, the abstract before and figures after them; then equations."""
+    if claim.source.startswith("Abstract"):
+        return (0,)
+    section = re.search(r"(?:Sec|App)[a-z]*\.?\s*([\d.]*\d)", claim.source)
+    equation = re.search(r"eqs?\.?\s*\((\d+)", claim.source)
+    figure = re.search(r"Fig[a-z]*\.?\s*(\d+)", claim.source)
+    if section is None:
+        return (1, int(figure[1])) if figure else (2,)
+    numbers = tuple(int(n) for n in section[1].split("."))
+    return (0, *numbers, 0, int(equation[1]) if equation else 0)
 
 
 def run(
@@ -49,11 +57,25 @@ def run(
     (0 if None); ``progress(done, total)`` is called after each claim. Raises ``ValueError`` for an
     unknown claim, with the nearest known one, before any check starts.
     """
+    from lazyrich.simulate.arrays import natural
+
     budget = Budget(
         examples=Budget.examples if examples is None else positive_integer("examples", examples),
-        seed=Budget.seed if seed is None else seed,
+        seed=Budget.seed if seed is None else natural("seed", seed),
     )
     table = claims()
     chosen = list(table) if names is None else [one_of("claim", name, table) for name in names]
     rows = check_all([table[name] for name in dict.fromkeys(chosen)], budget, progress)
     return Report(rows, budget)
+
+
+def write_errata(path: str | Path, report: Report | None = None) -> None:
+    """Write the errata to the papers as a self-contained note: .tex, or .md for pandoc.
+
+    For each misprint and refuted claim: what is printed, what it should be, a derivation and the
+    smallest counter-example; then the claims that need an unstated assumption. Takes what was found
+    from ``report``, or checks all claims. Raises ``ValueError`` for another suffix, before any
+    check, and where a claim of the note fails its check.
+    """
+    one_of("suffix", Path(path).suffix, errata.SUFFIXES)
+    errata.write(path, run() if report is None else report)

@@ -162,7 +162,7 @@ def _count_of_squares() -> Claim:
         return replace(cf, terms=linear)
 
     return Claim(
-        name="app-11-count-of-squares",
+        name="sec-11.1-count-of-squares",
         source="App. 11.1, around eq. (14)",
         statement="There are D eigenfunctions x_i^2 - |x|^2/D.",
         verdict=Verdict.REFUTED,
@@ -197,7 +197,7 @@ def _products_with_a_shift() -> Claim:
     right = LAMBDA_TRACELESS * product - c * LAMBDA_RADIAL * square
     claimed = LAMBDA_TRACELESS * (product - c * square)
     return Claim(
-        name="app-11-shifted-products",
+        name="sec-11.1-shifted-products",
         source="App. 11.1, above eq. (15)",
         statement="x_i x_j - c |x|^2 for i != j is considered as an eigenfunction.",
         verdict=Verdict.MISPRINT,
@@ -269,7 +269,7 @@ def _radial() -> list[Claim]:
             evidence=image_evidence("|x|^2", LAMBDA_RADIAL * square, printed * square),
         ),
         misprinted_eigenvalue(
-            "app-11-lambda-radial",
+            "sec-11.1-lambda-radial",
             "App. 11.1, below eq. (16)",
             "|x|^2 has eigenvalue (1/D)(1 + 2/D).",
             "radial",
@@ -277,7 +277,7 @@ def _radial() -> list[Claim]:
             **texts,
         ),
         misprinted_eigenvalue(
-            "app-11-lambda-second-term",
+            "sec-11.1-lambda-second-term",
             "App. 11.1, below eq. (17)",
             "The second term of eq. (17) has eigenvalue (1/D)(1 + 2/D).",
             "radial",
@@ -346,7 +346,7 @@ def _target() -> list[Claim]:
             ),
         ),
         misprinted_eigenvalue(
-            "app-11-lambda-first-term",
+            "sec-11.1-lambda-first-term",
             "App. 11.1, below eq. (17)",
             "The first term of eq. (17) has eigenvalue 2 epsilon/D^2.",
             "traceless",

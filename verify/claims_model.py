@@ -202,8 +202,9 @@ def _missing_product() -> Claim:
     def product(left: sp.MatrixExpr) -> str:
         try:
             return f"the product at D = 2 has shape {(left * x_2).shape}"
-        except sp.ShapeError as error:
-            raise AssertionError(f"no such product: {error}") from None
+        except sp.ShapeError:
+            shapes = f"shapes {left.shape} and {x_2.shape}"
+            raise AssertionError(f"vectors of {shapes} have no product") from None
 
     def counterexample() -> str:
         try:
