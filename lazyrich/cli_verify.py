@@ -1,10 +1,14 @@
 """``lazyrich verify``: hold theory, simulation and papers against each other."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from lazyrich.cli_progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from lazyrich.verify.ledger import Row
 
 REPORTS = (".html", ".md", ".json")
 
@@ -12,7 +16,7 @@ REPORTS = (".html", ".md", ".json")
 @click.command("verify", short_help="Check the ledger of claims.")
 @click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
 @click.option("--examples", type=int, help="Random examples for each property.")
-@click.option("--seed", type=int, help="Seed of the random examples.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the random examples.")
 @click.option("--report", metavar="FILE", help="Write a report as well: .html, .md or .json.")
 @quiet_option
 def command(
@@ -24,12 +28,14 @@ def command(
 ) -> None:
     """Check each CLAIM of the ledger (default: all) and print its verdict and evidence.
 
+    For claims that are named: also what is printed, what is derived, and the counter-example.
+
     Exits 1 if anything that should hold fails. A misprint in a paper is a verdict, no failure.
 
     \b
     Examples:
       lazyrich verify
-      lazyrich verify equation-6 --examples 20 --seed 1
+      lazyrich verify eq-6 eq-16 --examples 20 --seed 1
       lazyrich verify --report verdicts.html
     """
     from lazyrich.cli_files import output_file
@@ -42,5 +48,23 @@ def command(
     if file is not None:
         ledger.write(file)
     click.echo(str(ledger))
+    if claims:
+        click.echo("".join(f"\n{_details(row)}\n" for row in ledger.rows), nl=False)
     if ledger.failed:
         sys.exit(1)
+
+
+def _details(row: "Row") -> str:
+    """What the ledger has on one claim."""
+    claim = row.claim
+    lines = [f"{claim.name}: {claim.statement}"]
+    for label, text in (
+        ("printed", claim.printed),
+        ("derived", claim.derived),
+        ("assuming", claim.assumption),
+        ("counter-example", row.counterexample),
+    ):
+        lines += [f"  {label}: {text}"] if text else []
+    for result in row.results:
+        lines.append(f"  {result.evidence.level}: {result.evidence.sentence}: {result.found}")
+    return "\n".join(lines)

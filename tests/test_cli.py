@@ -81,6 +81,8 @@ BAD_USAGE = {
     "simulate --out missing/run.nc": ("--out missing/run.nc", "missing does not exist"),
     f"{SMALL} --learning-rate 1e6": ("learning_rate = 1e+06", "diverged", "largest stable"),
     "verify no-such-claim": ("no-such-claim",),
+    "verify --examples 0": ("examples = 0", "positive integer"),
+    "verify --seed -1": ("--seed", "-1", "x>=0"),
     "verify --report table.txt": ("--report table.txt", ".html, .md, .json"),
     "figures 99": ("NUMBER = '99'", "1"),
     "figures 1 --preset fast": ("--preset = 'fast'", "quick, paper"),
@@ -260,6 +262,18 @@ def test_a_failed_write_leaves_no_file(run, tmp_path, monkeypatch):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "No space left" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_prints_and_writes_what_the_ledger_has_on_a_claim(run, tmp_path):
+    file = tmp_path / "report.json"
+    printed = ok(run(f"verify eq-16 --examples 2 --seed 1 --report {file}"))
+    claim = verify.claims()["eq-16"]
+    assert claim.verdict == verify.Verdict.MISPRINT
+    for text in (claim.source, claim.statement, claim.printed, claim.derived, "counter-example: "):
+        assert text in printed
+    report = json.loads(file.read_text())
+    assert (report["examples"], report["seed"], report["failed"]) == (2, 1, [])
+    assert [entry["name"] for entry in report["claims"]] == ["eq-16"]
 
 
 def test_a_claim_that_fails_gives_exit_code_1(run, monkeypatch):
