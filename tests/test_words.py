@@ -121,6 +121,7 @@ def test_symmetry_of_inverses_and_diagonal_matrices_is_known():
 def test_adjacent_inverses_cancel():
     assert canonical(Trace(Sigma * Sigma.I)) == D
     assert canonical(form(x, Sigma * Sigma.I, x)) == Trace(x.T * x)
+    assert equal(Trace(Sigma * Sigma.I) ** 2 / D + 2, D + 2)
 
 
 @given(d=dimensions, data=st.data())

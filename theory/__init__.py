@@ -42,6 +42,19 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "target-difficulty": ("difficulty", "y^T K^-1 y of the target for all large P"),
         "linearisation-error": ("difficulty", "what the linearised network leaves out"),
     },
+    "General quadratic problems": {
+        "general-test-loss": (
+            "general_quadratic",
+            "population loss for covariance Sigma, target c + b.x + x^T B x/2, noisy labels",
+        ),
+        "general-test-loss-minimiser": ("general_quadratic", "where it is least, and how small"),
+        "general-target-decomposition": (
+            "general_quadratic",
+            "the target's power on what the kernel can and cannot learn",
+        ),
+        "general-ntk-operator": ("general_spectrum", "the initial kernel's operator, inputs Sigma"),
+        "general-ntk-spectrum": ("general_spectrum", "its eigenvalues, in those of Sigma"),
+    },
     "Both layers trained": {
         "readout-network-function": ("readout", "f in readout-weighted moments"),
         "readout-ntk-at-init": ("readout", "the kernel of both layers at initialisation"),

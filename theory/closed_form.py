@@ -12,6 +12,7 @@ from sympy.printing.pretty.stringpict import prettyForm
 
 from lazyrich.arguments import one_of
 from lazyrich.theory import generate
+from lazyrich.theory.evaluate import value
 
 Step = tuple[str, Any]  # a sentence and the expression that it leads to
 Part = Any  # a SymPy expression, or a tuple of them
@@ -66,11 +67,12 @@ class ClosedForm:
         >>> loss.evaluate(alpha=1, epsilon=Rational(1, 2), beta=[2], wbar=[0], M=[[1]])
         147/16
         """
-        return _evaluate(self.expr, self._known(values))
+        return _finished(value(self.expr, self._known(values)))
 
     def evaluate_terms(self, **values: Any) -> dict[str, Any]:
         """The value of each named part, as ``evaluate`` does for the whole."""
-        return {name: _evaluate(part, self._known(values)) for name, part in self.terms.items()}
+        known = self._known(values)
+        return {name: _finished(value(part, known)) for name, part in self.terms.items()}
 
     def function(self, backend: str) -> Callable[..., Any]:
         """``expr`` as a function of keyword arrays on "numpy" or "torch" (see ``generate``)."""
@@ -85,7 +87,9 @@ class ClosedForm:
         for name in values:
             one_of("argument", name, symbols)
         values = {k: _entries(k, v, symbols[k]) for k, v in values.items()}
-        return generate.complete(values, symbols)
+        known = generate.complete(values, symbols)
+        to_sympy = {True: sp.ImmutableMatrix, False: sp.sympify}
+        return {k: to_sympy[isinstance(v, list)](v) for k, v in known.items()}
 
 
 def _flat(parts) -> list:
@@ -130,21 +134,13 @@ def _wrong(name: str, value: Any, symbol: sp.Symbol | MatrixSymbol) -> ValueErro
     return ValueError(f"{name} = {value!r}: must be {kind}")
 
 
-def _evaluate(part: Part, values: dict[str, Any]) -> Any:
-    if isinstance(part, tuple | sp.Tuple):
-        return tuple(_evaluate(item, values) for item in part)
-    symbols = generate.arguments(part)
-    scalars = {s: sp.sympify(values[k]) for k, s in symbols.items() if isinstance(s, sp.Symbol)}
-    # Dimensions first: they change the shapes, and with them the matrix symbols.
-    part = part.subs(scalars)
-    matrices = {
-        s: sp.ImmutableMatrix(values[generate.python_name(s)]).reshape(*s.shape)
-        for s in part.atoms(MatrixSymbol)
-    }
-    value = part.subs(matrices).doit()
-    if isinstance(value, sp.MatrixBase | sp.MatrixExpr):
-        return sp.ImmutableMatrix(value.as_explicit())
-    return float(value) if value.has(sp.Float) else value
+def _finished(result: Any) -> Any:
+    """A float where a float came in, immutable matrices."""
+    if isinstance(result, tuple):
+        return tuple(_finished(item) for item in result)
+    if isinstance(result, sp.MatrixBase):
+        return sp.ImmutableMatrix(result)
+    return float(result) if result.has(sp.Float) else result
 
 
 class _Latex(LatexPrinter):

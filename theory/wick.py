@@ -45,7 +45,8 @@ def canonical(expr: sp.Expr, symmetric: Collection[MatrixSymbol] = SYMMETRIC) ->
     >>> canonical(Trace(beta * beta.T * M) - form(beta, M, beta))
     0
     """
-    return words.to_sympy(Reader(symmetric).polynomial(expr))
+    reader = Reader(symmetric)
+    return _written(reader.polynomial(expr), reader)
 
 
 def canonical_matrix(
@@ -83,7 +84,16 @@ def expectation(
     polynomial = reader.polynomial(expr)
     for law in laws:
         polynomial = words.tidy(_Pairings(law, reader).integrate(polynomial))
-    return words.to_sympy(polynomial)
+    return _written(polynomial, reader)
+
+
+def _written(polynomial: Polynomial, reader: Reader) -> sp.Expr:
+    """In SymPy's language, where inverses cancel: what that leaves is collected once more."""
+    expr = words.to_sympy(polynomial)
+    letters = (letter for monomial in polynomial for item, _ in monomial for letter in item.word)
+    if any(isinstance(letter.matrix, sp.Inverse) for letter in letters):
+        expr = words.to_sympy(reader.polynomial(expr))
+    return expr
 
 
 def gradient(

@@ -1,0 +1,298 @@
+"""General quadratic problems: loss, minimiser, operator and spectrum, against brute force."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from sympy import Rational
+
+from lazyrich import theory
+from lazyrich.theory import generate
+from lazyrich.theory.general_quadratic import INPUTS, PAPER, noise_mean
+from lazyrich.theory.symbols import D, I, Sigma, alpha
+from lazyrich.theory.wick import equal, expectation
+from lazyrich.verify.coordinates import Coordinates
+from lazyrich.verify.cubature import gauss_hermite
+from lazyrich.verify.tolerances import rounding
+
+from .expressions import dimensions, put, tables
+
+rationals = st.builds(Rational, st.integers(-5, 5), st.integers(1, 3))
+nonzero = rationals.filter(bool)
+
+
+@st.composite
+def problems(draw):
+    """(D, values of all symbols but Sigma, a root R of Sigma of full rank)."""
+    d = draw(dimensions)
+    found = {name: draw(tables(d, symmetric=True)) for name in ("B", "M")}
+    found |= {v: [row[:1] for row in draw(tables(d))] for v in ("b", "wbar")}
+    found |= {k: draw(nonzero) for k in ("alpha", "epsilon")}
+    found |= {k: draw(rationals) for k in ("c", "sigma_noise")}
+    found["sigma_noise"] = abs(found["sigma_noise"])
+    root = draw(tables(d))
+    # A lower triangular root with 1, 2, ... on the diagonal has full rank.
+    root = [
+        [row[j] if j < i else (i + 1) * (i == j) for j in range(d)] for i, row in enumerate(root)
+    ]
+    return d, found, root
+
+
+def in_coordinates(problem):
+    """Coordinates in z ~ N(0, I), with x = R z, and all values, Sigma and its inverse included."""
+    d, found, root = problem
+    at = Coordinates(d, vectors=["z"])
+    numbers = put(at, found)
+    R = at.matrix(root)
+    numbers |= {"Sigma": R @ R.T, "x": R @ at.values["z"]}
+    return at, numbers
+
+
+def number(at, polynomial):
+    """The mean over z."""
+    return at.mean(polynomial, "z", at.number(1))
+
+
+def values_of(problem):
+    """The same as keyword arguments of ``evaluate``."""
+    _, found, root = problem
+    R = sp.Matrix(root)
+    return found | {"Sigma": (R * R.T).tolist()}
+
+
+def target(v):
+    """y(x) in coordinates."""
+    return v["c"] + (v["b"].T @ v["x"])[0, 0] + (v["x"].T @ v["B"] @ v["x"])[0, 0] / 2
+
+
+def assert_loss_is_the_mean_square(problem, terms):
+    at, v = in_coordinates(problem)
+    network = (v["wbar"].T @ v["x"])[0, 0] + v["epsilon"] / 2 * (v["x"].T @ v["M"] @ v["x"])[0, 0]
+    error = target(v) - v["alpha"] * network
+    # Noise +-sigma_noise with equal chances has the right mean and variance.
+    squares = [(error + sign * v["sigma_noise"]) ** 2 for sign in (1, -1)]
+    loss = number(at, squares[0] + squares[1]) / 2
+    assert at.interpret(sum(terms.values()), **v) == loss
+    mean = number(at, error)
+    assert at.interpret(terms["variance"], **v) == mean**2
+
+
+LOSS = theory.closed_form("general-test-loss")
+
+
+@given(problem=problems())
+def test_the_loss_is_the_mean_square_error(problem):
+    assert_loss_is_the_mean_square(problem, LOSS.terms)
+
+
+@pytest.mark.parametrize("wrong", LOSS.terms)
+def test_a_wrong_term_is_caught(wrong):
+    problem = (
+        2,
+        {"B": [[1, 2], [2, 0]], "M": [[1, 0], [0, 3]], "b": [[1], [2]], "wbar": [[3], [1]]}
+        | {"alpha": Rational(2), "epsilon": Rational(1, 3)}
+        | {"c": Rational(1, 2), "sigma_noise": Rational(3, 2)},
+        [[1, 0], [1, 2]],
+    )
+    assert_loss_is_the_mean_square(problem, LOSS.terms)
+    with pytest.raises(AssertionError):
+        assert_loss_is_the_mean_square(problem, {**LOSS.terms, wrong: 2 * LOSS.terms[wrong]})
+
+
+def test_the_papers_loss_is_a_corollary_term_by_term():
+    paper = theory.closed_form("test-loss").terms
+    for name, term in LOSS.terms.items():
+        assert equal(term.subs(PAPER), paper.get(name, sp.S.Zero))
+
+
+def test_a_multi_index_target_has_one_misalignment_term_for_each_pair_of_directions():
+    """With orthogonal beta_k at M = 0: sum_k |beta_k|^4/(2 D^2); not so with parallel ones."""
+    zero = {"alpha": 1, "epsilon": 1, "c": 0, "b": [0, 0, 0], "sigma_noise": 0}
+    zero |= {"wbar": [0, 0, 0], "M": sp.zeros(3), "Sigma": sp.eye(3) / 3}
+    first, second, along = sp.Matrix([1, 2, 0]), sp.Matrix([2, -1, 0]), sp.Matrix([2, 4, 0])
+    apart = LOSS.evaluate_terms(**zero, B=first * first.T + second * second.T)
+    assert apart["misalignment"] == Rational(5**2 + 5**2, 2 * 9)
+    together = LOSS.evaluate_terms(**zero, B=first * first.T + along * along.T)
+    assert together["misalignment"] == Rational((5 + 20) ** 2, 2 * 9)
+
+
+MINIMISER = theory.closed_form("general-test-loss-minimiser")
+
+
+@given(problem=problems())
+def test_the_minimiser_is_the_least_loss_of_all_moments(problem):
+    d, found, _ = problem
+    values = values_of(problem)
+    wanted = MINIMISER.arguments()
+    least = MINIMISER.evaluate_terms(**{k: v for k, v in values.items() if k in wanted})
+    rest = {k: v for k, v in values.items() if k not in ("M", "wbar")}
+    assert LOSS.evaluate(**rest, M=least["M"], wbar=least["wbar"]) == least["loss"]
+    step = sp.Matrix(found["M"]), sp.Matrix(found["wbar"])
+    moved = LOSS.evaluate(**rest, M=least["M"] + step[0], wbar=least["wbar"] + step[1])
+    if step == (sp.zeros(d), sp.zeros(d, 1)):
+        assert moved == least["loss"]
+    else:
+        assert moved > least["loss"]
+
+
+def test_a_constant_target_costs_two_parts_in_D_plus_2():
+    assert sp.factor(MINIMISER.terms["loss"] - LOSS.terms["noise"]) == 2 * sp.Symbol(
+        "c", real=True
+    ) ** 2 / (D + 2)
+
+
+# The operator and its spectrum
+
+OPERATOR = theory.closed_form("general-ntk-operator")
+SPECTRUM = theory.closed_form("general-ntk-spectrum")
+
+
+@given(problem=problems(), data=st.data())
+def test_the_operator_on_constants_lines_and_forms(problem, data):
+    d, _, root = problem
+    at = Coordinates(d, vectors=["z", "x_prime"])
+    R = at.matrix(root)
+    x, x_prime = R @ at.values["z"], at.values["x_prime"]
+    A = at.matrix(data.draw(tables(d, symmetric=True)))
+    u = at.matrix([row[:1] for row in data.draw(tables(d))])
+    epsilon, sigma = (at.number(data.draw(nonzero)) for _ in range(2))
+    product = (x.T @ x_prime)[0, 0]
+    kernel = product + epsilon**2 * sigma**2 * product**2
+    functions = {
+        "constant": at.number(1),
+        "linear": (u.T @ x)[0, 0],
+        "quadratic": (x.T @ A @ x)[0, 0],
+    }
+    given_ = {"Sigma": R @ R.T, "A": A, "u": u, "epsilon": epsilon, "sigma": sigma}
+    for name, g in functions.items():
+        image = at.mean(kernel * g, "z", at.number(1))
+        assert at.interpret(OPERATOR.terms[name], **given_, x_prime=x_prime) == image
+
+
+@given(d=st.integers(1, 3), data=st.data())
+def test_the_matrix_of_squares_is_the_operator_on_them(d, data):
+    """T[sum_i a_i x_i^2] = sum_i (diagonal a)_i x'_i^2, exactly."""
+    at = Coordinates(d, vectors=["x_prime"])
+    s, a = (at.matrix([row[:1] for row in data.draw(tables(d))]) for _ in range(2))
+    sizes = {"epsilon": at.number(data.draw(nonzero)), "sigma": at.number(data.draw(nonzero))}
+    diagonals = {"Sigma": _diagonal(at, s), "A": _diagonal(at, a)}
+    image = at.interpret(OPERATOR.terms["quadratic"], **sizes, **diagonals)
+    mixed = at.interpret(SPECTRUM.terms["diagonal"], **sizes, s=s) @ a
+    assert image == (mixed * at.values["x_prime"] ** 2).sum()
+
+
+def _diagonal(at, column):
+    return at.identity() * column
+
+
+def assert_spectrum_is_that_of_the_kernel(s, epsilon, sigma, block):
+    """The kernel on an exact cubature has these eigenvalues, and else zeros."""
+    s = np.asarray(s, dtype=float)
+    d = len(s)
+    points, weights = gauss_hermite(d, 4)  # products of two functions of degree 2
+    points = points * np.sqrt(d * s)
+    product = points @ points.T
+    kernel = product + epsilon**2 * sigma**2 * product**2
+    found = np.linalg.eigvalsh(np.sqrt(weights)[:, None] * kernel * np.sqrt(weights))
+    cross = SPECTRUM.functions("numpy")["cross"](s=s, epsilon=epsilon, sigma=sigma)
+    expected = np.concatenate([s, cross[np.triu_indices(d, 1)], np.linalg.eigvalsh(block)])
+    expected = np.sort(np.concatenate([expected, np.zeros(len(found) - len(expected))]))
+    # Weyl: each eigenvalue moves by the norm of the rounding error at most. The entries have fewer
+    # than 40 roundings, and LAPACK's own error is below n roundings of the norm.
+    allowed = rounding(40 + len(found)) * max(np.linalg.norm(kernel), np.linalg.norm(block))
+    assert np.abs(found - expected).max() <= allowed
+
+
+def block_of(s, epsilon, sigma):
+    return SPECTRUM.functions("numpy")["diagonal"](s=np.array(s), epsilon=epsilon, sigma=sigma)
+
+
+variances = st.lists(st.integers(1, 8).map(float), min_size=1, max_size=3)
+scalars = st.integers(-6, 6).map(lambda k: k / 4)
+
+
+@given(s=variances, epsilon=scalars, sigma=scalars.filter(lambda v: v > 0))
+def test_the_spectrum_is_that_of_the_kernel_on_an_exact_cubature(s, epsilon, sigma):
+    assert_spectrum_is_that_of_the_kernel(s, epsilon, sigma, block_of(s, epsilon, sigma))
+
+
+def test_a_wrong_spectrum_is_caught():
+    s = [1.0, 2.0, 4.0]
+    block = block_of(s, 0.5, 1.0)
+    assert_spectrum_is_that_of_the_kernel(s, 0.5, 1.0, block)
+    with pytest.raises(AssertionError):  # without the rank-1 part: as if squares did not mix
+        assert_spectrum_is_that_of_the_kernel(s, 0.5, 1.0, np.diag(np.diag(block)))
+
+
+@given(s=st.lists(st.integers(1, 30), min_size=2, max_size=4, unique=True).map(sorted))
+def test_the_eigenvalues_on_squares_interlace_and_solve_the_secular_equation(s):
+    p, q = 2.0, 1.0  # epsilon = sigma = 1
+    s = np.array(s, dtype=float)
+    eigenvalues = np.linalg.eigvalsh(block_of(s, 1.0, 1.0))
+    poles = p * s**2
+    assert (eigenvalues > poles).all()
+    assert (eigenvalues[:-1] < poles[1:]).all()
+    assert eigenvalues[-1] <= poles[-1] + q * (s**2).sum()
+    secular = generate.function(SPECTRUM.components["secular"], "numpy")
+    for eigenvalue in eigenvalues:
+        width = 1e-6 * np.abs(eigenvalue - poles).min()
+        left, right = (
+            secular(lambda_=eigenvalue + w, s=s, epsilon=1, sigma=1) for w in (-width, width)
+        )
+        assert left > 0 > right
+
+
+def test_a_repeated_variance_keeps_its_own_eigenvalues():
+    eigenvalues = np.linalg.eigvalsh(block_of([3.0, 1.0, 3.0, 3.0], 1.0, 1.0))
+    assert np.isclose(eigenvalues, 2 * 3.0**2, rtol=1e-14).sum() == 2
+
+
+def test_the_papers_spectrum_is_a_corollary():
+    """At s = 1/D: the radial eigenvalue once, the traceless one D - 1 times."""
+    for d in (1, 2, 5):
+        block = SPECTRUM.evaluate_terms(s=[Rational(1, d)] * d, epsilon=Rational(1, 3), sigma=2)
+        found = sp.Matrix(block["diagonal"]).eigenvals()
+        paper = theory.closed_form("ntk-eigenvalues").evaluate_terms(
+            D=d, epsilon=Rational(1, 3), sigma=2
+        )
+        expected = {paper["radial"][0]: 1} | ({paper["traceless"][0]: d - 1} if d > 1 else {})
+        assert found == expected
+
+
+# What the kernel can learn of the target
+
+PARTS = theory.closed_form("general-target-decomposition")
+
+
+@given(problem=problems())
+def test_the_parts_of_the_target_and_their_powers(problem):
+    at, v = in_coordinates(problem)
+    inverse = sp.Matrix(values_of(problem)["Sigma"]).inv()
+    entries = [[at.number(entry) for entry in inverse.row(i)] for i in range(at.D)]
+    x_inverse_x = (v["x"].T @ np.array(entries, dtype=object) @ v["x"])[0, 0]
+    null = v["c"] * (1 - x_inverse_x / (at.D + 2))
+    linear = (v["b"].T @ v["x"])[0, 0]
+    functions = {"linear": linear, "quadratic": target(v) - null - linear, "null": null}
+    for name, function in functions.items():
+        assert at.interpret(PARTS.terms[name], **v) == number(at, function**2)
+
+
+def test_the_null_part_is_sent_to_zero_by_the_kernel():
+    null = OPERATOR.components["null"]
+    kernel = theory.closed_form("ntk-at-init").expr
+    assert expectation(kernel * null, INPUTS) == 0
+    assert expectation(null**2, INPUTS) != 0
+
+
+def test_isotropic_inputs_give_the_known_operator():
+    paper = theory.closed_form("ntk-eigenvalues").terms["linear"][0]
+    image = OPERATOR.terms["linear"].subs(Sigma, I / D)
+    line = OPERATOR.terms["linear"].subs(Sigma, I)
+    assert equal(image, paper * line)
+
+
+def test_noise_beyond_its_variance_is_refused():
+    with pytest.raises(ValueError, match="degree 3 in xi"):
+        noise_mean(sp.Symbol("xi", real=True) ** 3 + alpha)
+    assert noise_mean(alpha) == alpha
