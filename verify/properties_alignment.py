@@ -260,3 +260,20 @@ def rank_is_the_derived(
     expected = min(P, derived(min(N, D + 1), D))
     found = gram_rank(W, X, epsilon=1)
     assert found == expected, f"rank {found}, not {expected}, at D = {D}, N = {N}, P = {P}"
+
+
+def null_labels_are_out_of_reach(D: int, P: int, seed: int) -> None:
+    """Labels from an eigenvector of eigenvalue 0 are orthogonal to all functions of the network.
+
+    Exact, at random integer inputs: some such labels exist, and they are orthogonal to every x_i
+    and x_i x_j on the inputs, so that no weights at all reach a train loss below <y^2>.
+    """
+    X = np.random.default_rng(seed).integers(-99, 100, (P, D)).tolist()
+    inner = [[sum(a * b for a, b in zip(x, z, strict=True)) for z in X] for x in X]
+    K = DomainMatrix([[h + h * h for h in row] for row in inner], (P, P), ZZ)
+    labels = K.convert_to(ZZ.get_field()).nullspace()
+    assert labels.shape[0] > 0, f"K has full rank at D = {D}, P = {P}: every label can be fitted"
+    functions = [[*x, *(x[i] * x[j] for i in range(D) for j in range(i, D))] for x in X]
+    features = DomainMatrix(functions, (P, len(functions[0])), ZZ)
+    products = labels * features.convert_to(labels.domain)
+    assert products.is_zero_matrix, "the labels correlate with a function of the network"

@@ -18,7 +18,8 @@ Formula = Callable[..., Any]
 
 
 @cache
-def _function(name: str) -> Formula:
+def function(name: str) -> Formula:
+    """The torch function of a closed form."""
     return closed_form(name).function("torch")
 
 
@@ -62,7 +63,7 @@ def readout_kernel_is_autograds(
 ) -> float:
     """eq. (23): the derived kernel of both layers. ``kernel`` takes x, x_prime, epsilon, sigmas."""
     X_ = tensor(X)
-    derived = (kernel or _function("readout-ntk-at-init"))(
+    derived = (kernel or function("readout-ntk-at-init"))(
         x=X_[:, None, :],
         x_prime=X_[None, :, :],
         epsilon=epsilon,
@@ -116,11 +117,11 @@ def readout_moments(v: Array, W: Array) -> tuple[Array, Array]:
 
 
 def readout_function_is_that_of_the_moments(
-    v: Array, W: Array, X: Array, alpha: float, epsilon: float, function: Formula | None = None
+    v: Array, W: Array, X: Array, alpha: float, epsilon: float, outputs: Formula | None = None
 ) -> float:
-    """eqs. (21), (22). ``function`` takes x, wbar, M, alpha, epsilon."""
+    """eqs. (21), (22). ``outputs`` takes x, wbar, M, alpha, epsilon."""
     wbar, M = map(tensor, readout_moments(v, W))
-    derived = (function or _function("readout-network-function"))(
+    derived = (outputs or function("readout-network-function"))(
         x=tensor(X), wbar=wbar, M=M, alpha=alpha, epsilon=epsilon
     )
     numbers = {"alpha": alpha, "epsilon": epsilon}
@@ -148,7 +149,7 @@ def readout_loss_is_eq_6(
     big = {name: abs(value) for name, value in numbers.items()}
     f_bound = readout_outputs(*(tensor(np.abs(a)) for a in (v, W, X)), **big).numpy()
     bound = np.abs(weights) @ (f_bound + (np.abs(X) @ np.abs(beta)) ** 2 / 2) ** 2
-    derived = (loss or _function("test-loss"))(**numbers, beta=tensor(beta), wbar=wbar, M=M)
+    derived = (loss or function("test-loss"))(**numbers, beta=tensor(beta), wbar=wbar, M=M)
     return assert_close(
         float(derived),
         float(weights @ (f - (X @ beta) ** 2 / 2) ** 2),
