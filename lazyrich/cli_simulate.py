@@ -75,7 +75,7 @@ def command(
 
     task = PolynomialTask(D=dimension, P=samples, n_test=n_test, seed=seed)
     with progress_bar("training", quiet) as progress:
-        run = train(task, progress=progress, **options)
+        run = train(task, record=_record(options["steps"]), progress=progress, **options)
     if run_file:
         run.save(run_file)
     if plot_file:
@@ -87,12 +87,22 @@ def command(
         click.echo(f"wrote {file}")
 
 
+def _printed(steps: int) -> set[int]:
+    """The steps to print: 0, the powers of ten, the last."""
+    return {0, steps, *(10**k for k in range(len(str(steps))) if 10**k <= steps)}
+
+
+def _record(steps: int) -> set[int]:
+    """The default grid with the steps to print."""
+    from lazyrich.arguments import positive_integer
+    from lazyrich.simulate.record import default_grid
+
+    return {*default_grid(positive_integer("steps", steps)), *_printed(steps)}
+
+
 def _table(history: "Dataset") -> str:
-    """The losses at step 0, at the powers of ten and at the end."""
-    last = int(history.step[-1])
-    powers = [10**k for k in range(len(str(last)))]
-    steps = sorted({0, last, *(p for p in powers if p <= last)})
-    rows = history.sel(step=steps, method="nearest").drop_duplicates("step")
+    """The losses at the steps to print."""
+    rows = history.sel(step=sorted(_printed(int(history.step[-1]))))
     lines = ["".join([f"{'step':>9}", *(f"{name:>17}" for name in COLUMNS)])]
     for step in rows.step.values:
         values = (float(rows[name].sel(step=step)) for name in COLUMNS)
@@ -108,13 +118,13 @@ def _summary(history: "Dataset") -> str:
     lines = [f"population loss of kernel regression with the initial kernel: {floor:.6g}"]
     for name, loss in (("train", "train loss"), ("test", "population loss")):
         step = float(times[name])
-        when = f"not within {last} steps" if math.isnan(step) else f"from step {step:.0f}"
+        when = f"not within {last} steps" if math.isnan(step) else f"from step {step:.1f}"
         lines.append(f"{loss} below {times.threshold} for good: {when}")
     delays = {
-        CENSORED: f"more than {float(times.at_least):.0f} steps",
+        CENSORED: f"more than {float(times.at_least):.1f} steps",
         UNFITTED: "none in this run",
     }
-    delay = delays.get(str(times.status.values), f"{float(times.delay):.0f} steps")
+    delay = delays.get(str(times.status.values), f"{float(times.delay):.1f} steps")
     lines.append(f"time to grok (the second less the first): {delay}")
     return "\n".join(lines)
 

@@ -6,12 +6,16 @@ time under other names; this walks the one installed package instead.
 
 import doctest
 import importlib
+import math
 import pkgutil
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import lazyrich
+from lazyrich.cli import main
 
 
 def _fail(name):
@@ -56,3 +60,39 @@ def test_each_subpackage_has_doctests():
             tests = finder.find(importlib.import_module(name))
             examples[subpackage] += sum(len(test.examples) for test in tests)
     assert all(examples.values()), f"doctests per subpackage: {examples}"
+
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+
+
+def _blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", _blocks("pycon"))
+def test_the_python_examples_of_the_readme(block):
+    test = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def _agree(word, meant):
+    """Equal words; floats need only be what all machines agree on."""
+    try:
+        return math.isclose(float(word), float(meant), rel_tol=1e-4)
+    except ValueError:
+        return word == meant
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    re.findall(r"^\$ lazyrich (.+)\n((?:(?!\$ ).*\n)*)", "".join(_blocks("console")), re.MULTILINE),
+)
+def test_the_console_examples_of_the_readme(arguments, printed, capsys):
+    main(shlex.split(arguments))
+    words, meant = (
+        re.sub(r"\d+\.\d+ s\b", "TIME", text).split() for text in (capsys.readouterr().out, printed)
+    )
+    assert meant
+    assert len(words) == len(meant)
+    assert [pair for pair in zip(words, meant, strict=True) if not _agree(*pair)] == []
