@@ -144,9 +144,13 @@ def interpret(
         return _fold(lambda a, b: a + b, map(go, expr.args))
     if isinstance(expr, sp.MatMul | sp.Mul):  # a MatMul is a Mul, too
         return _fold(_times, map(go, expr.args))
-    if isinstance(expr, sp.Pow | sp.MatPow) and expr.exp.is_Integer:
+    if (isinstance(expr, sp.Pow) and expr.exp.is_Integer) or _is_repeated(expr):
         return _power(go(expr.base), int(expr.exp))
     return _matrix(expr, go, number)
+
+
+def _is_repeated(expr: sp.Basic) -> bool:
+    return isinstance(expr, sp.MatPow) and bool(expr.exp.is_Integer and expr.exp > 0)
 
 
 def _matrix(expr: sp.Basic, go: Callable, number: Callable) -> Matrix:

@@ -145,7 +145,7 @@ def _from_linearised(
     start = W.mean(0), W.T @ W / N
     numbers = {"alpha": alpha, "epsilon": epsilon}
     stable = stable_learning_rate(task.X, *map(tensor, start), **numbers)
-    options: dict[str, Any] = {"init": W, "centred": centred, "alignment": None, "steps": 100}
+    options: dict[str, Any] = {"init": W, "centred": centred, "alignment": None, "steps": 50}
     options |= {"learning_rate": stable / 2, **numbers}
     points, weights = fifth_degree(D)
 

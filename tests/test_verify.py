@@ -1,0 +1,205 @@
+"""The ledger keeps its word: what fails is seen to fail, and reports say what was found."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from lazyrich import verify
+from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, by_name, check, check_all
+from lazyrich.verify.report import Report, summary
+
+
+def holds(_):
+    return "1 = 1"
+
+
+def fails(_):
+    raise AssertionError("1 is not 2")
+
+
+def breaks(_):
+    raise ZeroDivisionError("by zero")
+
+
+def claim(
+    name="unit", verdict=Verdict.CONFIRMED, level="proved", check=holds, control=None, **more
+):
+    evidence = (Evidence(level, "one is one", check, control),)
+    return Claim(name, "Sec. 0, eq. (1)", "1 = 1", verdict, evidence, **more)
+
+
+@pytest.mark.parametrize(
+    ("check_", "control", "passed", "said"),
+    [
+        (holds, None, True, "1 = 1"),
+        (holds, fails, True, "1 is not 2"),
+        (fails, fails, False, "1 is not 2"),
+        (breaks, fails, False, "ZeroDivisionError: by zero"),
+        (holds, holds, False, "a planted wrong formula was accepted: 1 = 1"),
+        (holds, breaks, False, "the control broke: ZeroDivisionError: by zero"),
+    ],
+)
+def test_a_claim_passes_only_if_its_check_holds_and_its_control_is_rejected(
+    check_, control, passed, said
+):
+    row = check(claim(check=check_, control=control), Budget())
+    assert row.passed is passed
+    assert said in (row.results[0].found, row.results[0].control)
+
+
+def test_a_counterexample_that_is_not_found_fails_the_claim():
+    def none():
+        raise AssertionError("they agree everywhere")
+
+    texts = {"printed": "1", "derived": "2"}
+    bad = claim(verdict=Verdict.MISPRINT, counterexample=none, **texts)
+    good = claim(verdict=Verdict.MISPRINT, counterexample=lambda: "at 0", **texts)
+    assert not check(bad, Budget()).passed
+    assert check(good, Budget()).counterexample == "at 0"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: claim(verdict=Verdict.MISPRINT, printed="1", derived="2"), "needs counterexample"),
+        (lambda: claim(verdict=Verdict.REFUTED, printed="1"), "needs derived"),
+        (lambda: claim(verdict=Verdict.ASSUMING), "needs assumption"),
+        (lambda: Claim("a", "b", "c", Verdict.CONFIRMED, ()), "needs evidence"),
+        (lambda: claim(level="prooved"), "did you mean 'proved'"),
+        (lambda: by_name([claim(), claim()]), "the name is taken"),
+        (lambda: verify.run(["eq-66"]), "did you mean 'eq-6'"),
+        (lambda: verify.run(examples=0), "examples = 0"),
+        (lambda: verify.run(seed=-1), "seed = -1"),
+    ],
+)
+def test_bad_claims_and_arguments_are_refused_with_one_clear_line(make, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_progress_is_told_after_each_claim():
+    told = []
+    check_all([claim("a"), claim("b")], Budget(), lambda *counts: told.append(counts))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_run_checks_the_claims_asked_for_once_and_in_the_papers_order_by_default():
+    report = verify.run(["eq-4", "eq-3", "eq-4"], examples=2)
+    assert [row.claim.name for row in report.rows] == ["eq-4", "eq-3"]
+    order = list(verify.claims())
+    assert order.index("eq-1") < order.index("eq-5") < order.index("eq-6") < order.index("eq-17")
+
+
+def test_a_seed_fixes_the_random_inputs():
+    def found(seed):
+        rows = verify.run(["eq-4"], examples=5, seed=seed).rows
+        return [result.found for row in rows for result in row.results]
+
+    assert found(1) == found(1)
+    assert found(1) != found(2)
+
+
+@pytest.fixture
+def mixed():
+    """A report with a failure, a misprint and characters that need escaping."""
+    evil = "<b>|&amp; $x_i$"
+    texts = {"printed": evil, "derived": "2", "counterexample": "at 0"}
+    claims = [
+        claim("misprinted", verdict=Verdict.MISPRINT, control=fails, **texts),
+        claim("failing", check=fails),
+    ]
+    return Report(check_all(claims, Budget()), Budget())
+
+
+def test_the_printed_table_shows_failures_in_full(mixed):
+    lines = str(mixed).splitlines()
+    assert lines[0].split() == ["claim", "source", "verdict", "evidence", "time"]
+    assert "misprint" in lines[2]
+    assert "FAILED" in lines[3]
+    assert any("1 is not 2" in line for line in lines)
+    assert [row.claim.name for row in mixed.failed] == ["failing"]
+    assert "1 FAILED" in summary(mixed)
+
+
+class _Structure(HTMLParser):
+    """Open tags must close in order; collects the text and the attributes."""
+
+    VOID = ("meta", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.attributes = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_html_report_is_well_formed_and_needs_nothing_else(mixed, tmp_path):
+    mixed.write(tmp_path / "report.html")
+    source = (tmp_path / "report.html").read_text()
+    page = _Structure()
+    page.feed(source)
+    assert page.open == []
+    assert not {name for name, _ in page.attributes} & {"src", "href"}
+    assert "<b>" not in source
+    assert "<b>|&amp; $x_i$" in "".join(page.text)
+    assert "1 is not 2" in "".join(page.text)
+
+
+def test_the_json_report_holds_everything(mixed, tmp_path):
+    mixed.write(tmp_path / "report.json")
+    data = json.loads((tmp_path / "report.json").read_text())
+    assert data["failed"] == ["failing"]
+    first, second = data["claims"]
+    assert (first["verdict"], first["passed"]) == ("misprint", True)
+    assert first["counter-example"] == "at 0"
+    assert first["evidence"][0]["control"] == "1 is not 2"
+    assert second["passed"] is False
+
+
+def test_the_markdown_report_has_one_row_and_one_section_a_claim(mixed, tmp_path):
+    mixed.write(tmp_path / "report.md")
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    assert sum(line.startswith("| misprinted") for line in lines) == 1
+    assert sum(line.startswith("## ") for line in lines) == 2
+    assert "- printed: <b>|&amp; $x_i$" in lines
+
+
+def test_a_report_of_another_kind_is_refused_and_a_failed_one_leaves_no_file(mixed, tmp_path):
+    with pytest.raises(ValueError, match=r"suffix = '\.pdf'"):
+        mixed.write(tmp_path / "report.pdf")
+    with pytest.raises(OSError, match="missing"):
+        mixed.write(tmp_path / "missing" / "report.md")
+    assert list(tmp_path.iterdir()) == []
+
+
+ALL = verify.claims()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_claim_says_all_that_a_reader_needs(name):
+    one = ALL[name]
+    assert not set(name) & set(" \t\n/")
+    texts = (one.source, one.statement, one.printed, one.derived, one.assumption, one.derivation)
+    for text in (*texts, *(evidence.sentence for evidence in one.evidence)):
+        assert text.isascii(), f"{text!r} has characters that LaTeX can't set"
+        assert text.count("$") % 2 == 0, f"{text!r} leaves a formula open"
+        assert text.count("{") == text.count("}"), f"{text!r} leaves a brace open"
+    computed = [evidence for evidence in one.evidence if evidence.level != "read"]
+    assert not computed or any(evidence.control for evidence in computed), "no negative control"
+
+
+@pytest.mark.slow
+def test_the_whole_ledger_stands():
+    report = verify.run(examples=3)
+    assert not report.failed, str(report)
