@@ -7,6 +7,7 @@ time under other names; this walks the one installed package instead.
 import doctest
 import importlib
 import math
+import os
 import pkgutil
 import re
 import shlex
@@ -31,12 +32,13 @@ MODULES = ["lazyrich"] + [
 
 def _public_modules_on_disk():
     """Names of the public modules of the package, from the files that lie in its folders."""
-    for folder in lazyrich.__path__:
-        for file in Path(folder).rglob("*.py"):
-            parts = file.relative_to(folder).with_suffix("").parts
-            parts = parts[:-1] if parts[-1] == "__init__" else parts
-            if not any(part.startswith("_") for part in parts):
-                yield ".".join(["lazyrich", *parts])
+    for top in lazyrich.__path__:
+        for folder, _, files in os.walk(top, followlinks=True):
+            for file in files:
+                parts = (Path(folder) / file).relative_to(top).with_suffix("").parts
+                parts = parts[:-1] if parts[-1] == "__init__" else parts
+                if file.endswith(".py") and not any(part.startswith("_") for part in parts):
+                    yield ".".join(["lazyrich", *parts])
 
 
 def test_the_walk_finds_every_public_module():
