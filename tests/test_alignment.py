@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
+from lazyrich.verify import claims_alignment, claims_cka, claims_eigenvectors, ledger
 from lazyrich.verify import properties_alignment as laws
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.certificates_alignment import CERTIFICATES
@@ -22,6 +23,19 @@ from lazyrich.verify.strategies import (
 )
 
 NAMES = ("kernel-alignment", "centred-kernel-alignment", "gram-alignment")
+CLAIMS = ledger.by_name(
+    claim
+    for module in (claims_alignment, claims_cka, claims_eigenvectors)
+    for claim in module.claims()
+)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_verdict_stands(name):
+    row = ledger.check(CLAIMS[name], ledger.Budget(examples=5))
+    wrong = [(r.evidence.sentence, r.found, r.control) for r in row.results if not r.passed]
+    assert row.passed, f"{wrong} {row.counterexample}"
+    assert all(r.control for r in row.results), "evidence without a control"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -80,8 +80,9 @@ def _first_line() -> Claim:
     return Claim(
         name="eq-20-first-line",
         source="App. 11.2, eq. (20), first line",
-        statement=f"${NUMERATOR}$ = (epsilon^2/D^2) [|beta|^2 <(beta.x)^2 x^T M x> "
-        "+ 2 <beta^T M x (beta.x)^3>].",
+        statement=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^2}} [|\beta|^2 "
+        r"\langle (\beta \cdot x)^2 x^\top M x \rangle + "
+        r"2 \langle \beta^\top M x\, (\beta \cdot x)^3 \rangle]$.",
         verdict=Verdict.MISPRINT,
         printed=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^2}} [\ldots]$",
         derived=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{4 D^2}} [\ldots]$",
@@ -113,8 +114,8 @@ def _second_line() -> Claim:
     return Claim(
         name="eq-20",
         source="App. 11.2, eq. (20)",
-        statement=f"${NUMERATOR}$ = (epsilon^2/D^4) |beta|^4 Tr M "
-        "+ (8 epsilon^2/D^4) beta^T M beta |beta|^2.",
+        statement=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^4}} |\beta|^4 \mathrm{{Tr}} M + "
+        r"\frac{8 \epsilon^2}{D^4} \beta^\top M \beta |\beta|^2$.",
         verdict=Verdict.MISPRINT,
         printed=r"$\frac{\epsilon^2}{D^4} |\beta|^4 \mathrm{Tr} M"
         r" + \frac{8 \epsilon^2}{D^4} \beta^\top M \beta |\beta|^2$",

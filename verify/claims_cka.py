@@ -51,7 +51,7 @@ def _not_centred() -> Claim:
     return Claim(
         name="sec-5-cka-is-not-centred",
         source="Sec. 5; Sec. 6.1",
-        statement="The centered-kernel alignment (CKA) is y^T K_0 y/(|K|_F |y|^2).",
+        statement=r"The centered-kernel alignment (CKA) is $y^\top K_0 y/(\|K\|_F \|y\|^2)$.",
         verdict=Verdict.MISPRINT,
         printed=r"$\frac{y^\top K_0\, y}{\|K\|_F \|y\|^2}$",
         derived=r"$\frac{y^\top H K_0 H y}{\|H K_0 H\|_F \|H y\|^2}$, $H = I - \frac1n 1 1^\top$",
@@ -182,7 +182,7 @@ def _norm_not_squared() -> Claim:
     return Claim(
         name="sec-5.3-cka-norm",
         source="Sec. 5.3, below eq. (6)",
-        statement="The CKA is y^T K_0 y/(|K_0|_F |y|).",
+        statement=r"The CKA is $y^\top K_0 y/(\|K_0\|_F \|y\|)$.",
         verdict=Verdict.MISPRINT,
         printed=r"$\frac{y^\top K_0\, y}{\|K_0\|_F \|y\|}$",
         derived=r"$\frac{y^\top K_0\, y}{\|K_0\|_F \|y\|^2}$",

@@ -119,12 +119,13 @@ def _movement() -> Claim:
     return Claim(
         name="eq-9",
         source="App. 10, eq. (9)",
-        statement="Near the kernel limit |w - w0|^2 is precisely given by y^T K^-1 y.",
+        statement=r"Near the kernel limit $|w - w_0|^2$ is precisely given by $y^\top K^{-1} y$.",
         verdict=Verdict.ASSUMING,
         assumption="K is the kernel of eq. (2), with its alpha^2/N; f(w0) = 0 on the training "
         "inputs (or the centred predictor); K is invertible; training is the linearised network's, "
         "by gradient descent, to its end. With the K of eqs. (5), (10) the '~' hides a factor: "
-        "|w - w0|^2 = (N/alpha^2) (y - f_0)^T K^+ (y - f_0), which vanishes in the kernel limit.",
+        r"$|w - w_0|^2 = \frac{N}{\alpha^2} (y - f_0)^\top K^+ (y - f_0)$, which vanishes in the "
+        "kernel limit.",
         counterexample=lambda: (
             smallest(lambda alpha: _one_neuron(Rational(1), alpha)[0], movement, alpha=SIMPLE)
             + ", with the K of eq. (10), N = D = P = x = w0 = epsilon = y = 1"
@@ -226,10 +227,11 @@ def _infinite_difficulty() -> Claim:
         source="App. 10, below eq. (9)",
         statement="Lazy learning on tasks of infinite difficulty is not self-consistent.",
         verdict=Verdict.REFUTED,
-        printed="y^T K^-1 y infinite: lazy learning is not self-consistent",
-        derived="labels outside the range of K, for which y^T K^-1 y is infinite (as the limit of "
-        "y^T (K + lambda I)^-1 y), move the weights by the finite (N/alpha^2) y^T K^+ y; the rest "
-        "of them is never fitted, at any time. With epsilon = 0 training is exactly lazy.",
+        printed=r"$y^\top K^{-1} y = \infty$: lazy learning is not self-consistent",
+        derived=r"labels outside the range of $K$, for which $y^\top K^{-1} y$ is infinite as the "
+        r"limit of $y^\top (K + \lambda I)^{-1} y$, move the weights by the finite $|w - w_0|^2 = "
+        r"\frac{N}{\alpha^2} y^\top K^+ y$; the rest of them is never fitted. With $\epsilon = 0$ "
+        "the network is linear in its weights, and training exactly lazy",
         derivation=r"A mode of eigenvalue $\kappa$ moves the weights by $\frac{N}{\alpha^2}"
         r" \frac{r_k^2}{\kappa} (1 - e^{-2 \kappa \tau/P})^2$, which tends to 0 with $\kappa$ at "
         r"every $\tau$.",

@@ -138,8 +138,9 @@ def _which_j() -> Claim:
                 "exact rank of the kernel of N neurons on P inputs",
                 laws.rank_is_the_derived,
                 (given.dimensions(4), given.widths(6), st.integers(1, 16), given.seeds()),
-                lambda D_, N, P, seed: laws.rank_is_the_derived(
-                    D_, N, P, seed, lambda n, D_: min(n * D_, D_ * (D_ + 3) // 2)
+                # Sharing functions makes N D too many: at D = N = 3 by one.
+                lambda _D, _N, _P, seed: laws.rank_is_the_derived(
+                    3, 3, 20, seed, lambda n, D_: n * D_
                 ),
             ),
         ),

@@ -133,13 +133,13 @@ def _kernel_at_init() -> Claim:
     return Claim(
         name="eq-23",
         source="App. 12, eq. (23)",
-        statement="At initialisation the kernel of both layers is 2 x.x' + (3 epsilon^2/2) "
-        "(x.x')^2 + (epsilon^2/4) |x|^2 |x'|^2.",
+        statement=r"At initialisation the kernel of both layers is $2\, x \cdot x' + "
+        r"\frac{3 \epsilon^2}{2} (x \cdot x')^2 + \frac{\epsilon^2}{4} |x|^2 |x'|^2$.",
         verdict=Verdict.ASSUMING,
         assumption="Infinite width, w_i ~ N(0, I), readouts with <v^2> = 1 and independent of the "
         "w_i, one learning rate for both layers, and the factor alpha^2/N left out. In general it "
-        "is (sigma_w^2 + sigma_v^2) x.x' + epsilon^2 sigma_w^2 (sigma_w^2/2 + sigma_v^2) (x.x')^2 "
-        "+ (epsilon^2 sigma_w^4/4) |x|^2 |x'|^2.",
+        r"is $(\sigma_w^2 + \sigma_v^2)\, x \cdot x' + \epsilon^2 \sigma_w^2 (\sigma_w^2/2 + "
+        r"\sigma_v^2) (x \cdot x')^2 + \frac{\epsilon^2 \sigma_w^4}{4} |x|^2 |x'|^2$.",
         evidence=(
             equality(
                 "at sigma_w = sigma_v = 1 the derived kernel is the printed one",
@@ -184,7 +184,7 @@ def _order_of_eigenvalues() -> Claim:
         name="sec-12-quadratic-eigenvalues",
         source="App. 12, below eq. (23)",
         statement="As before, the eigenvalues associated with quadratic functions are "
-        "O(epsilon D^-2).",
+        r"$\mathcal{O}(\epsilon D^{-2})$.",
         verdict=Verdict.REFUTED,
         printed=r"$\mathcal{O}(\epsilon D^{-2})$",
         derived=r"traceless $3 \epsilon^2/D^2 = \mathcal{O}(\epsilon^2 D^{-2})$; radial "
