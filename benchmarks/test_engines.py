@@ -16,6 +16,7 @@ opponents:
 prints the table; the last column of each group is what a step costs against ``products``.
 """
 
+import inspect
 import time
 
 import pytest
@@ -25,8 +26,8 @@ from lazyrich import simulate
 from lazyrich.simulate import neurons
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.moments import Descent
-from lazyrich.simulate.problem import Problem
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.train import plan
 
 D, P, ALPHA, EPSILON, RATE = 100, 550, 1.0, 0.02, 1.0
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -64,25 +65,13 @@ def moments(dtype, N=500):
 
 def neurons_engine(dtype, N):
     """The reference engine, whole: every call trains anew for STEPS steps."""
-    task, X, y = data(dtype)
+    task, _, _ = data(dtype)
     W = standard_normal(0, "weights", (N, D))
-    problem = Problem(
-        task=task,
-        X=X,
-        y=y,
-        start=PseudoNeurons.from_weights(W),
-        W=W,
-        alpha=ALPHA,
-        epsilon=EPSILON,
-        learning_rate=RATE,
-        centred=True,
-        momentum=0.0,
-        weight_decay=0.0,
-        decoupled_weight_decay=0.0,
-        stops=(STEPS,),
-        optimiser=None,
-        progress=None,
-    )
+    defaults = {name: p.default for name, p in inspect.signature(simulate.train).parameters.items()}
+    numbers = {"alpha": ALPHA, "epsilon": EPSILON, "learning_rate": RATE, "centred": True}
+    numbers |= {"engine": "neurons", "init": W, "steps": STEPS, "record": [STEPS]}
+    numbers |= {"task": task, "dtype": str(dtype).removeprefix("torch.")}
+    problem = plan(**defaults | numbers).problem
     assert problem.loss_scale > 0  # computed once, here
 
     def step(count):
