@@ -55,6 +55,14 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "general-ntk-operator": ("general_spectrum", "the initial kernel's operator, inputs Sigma"),
         "general-ntk-spectrum": ("general_spectrum", "its eigenvalues, in those of Sigma"),
     },
+    "Higher degrees": {
+        "hermite-3-ntk-at-init": ("hermite", "the initial kernel for h + (epsilon/2) He_3(h)"),
+        "hermite-4-ntk-at-init": ("hermite", "the same with He_4"),
+        "hermite-3-ntk-eigenvalues": ("hermite_spectrum", "its spectrum by degree of harmonics"),
+        "hermite-4-ntk-eigenvalues": ("hermite_spectrum", "the same with He_4"),
+        "hermite-3-target-power": ("hermite", "power of He_3(beta.x) by degree, any beta"),
+        "hermite-4-target-power": ("hermite", "the same of He_4(beta.x)"),
+    },
     "Both layers trained": {
         "readout-network-function": ("readout", "f in readout-weighted moments"),
         "readout-ntk-at-init": ("readout", "the kernel of both layers at initialisation"),
