@@ -11,6 +11,7 @@ from lazyrich.verify import claims_alignment, claims_cka, claims_eigenvectors, l
 from lazyrich.verify import properties_alignment as laws
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.certificates_alignment import CERTIFICATES
+from lazyrich.verify.properties import assert_matches_closed_form
 from lazyrich.verify.strategies import (
     arrays,
     dimensions,
@@ -131,3 +132,17 @@ def test_rank_of_the_kernel(D, N, P, seed):
 def test_a_wrong_rank_is_rejected():
     with pytest.raises(AssertionError, match="rank 8, not 9"):
         laws.rank_is_the_derived(3, 3, 20, 0, formula=lambda n, D: n * D)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_alignment_is_the_ratio_of_its_terms(name):
+    cf = closed_form(name)
+    numerator, square, power = cf.terms.values()
+    assert sp.simplify(cf.expr**2 * square * power**2 - numerator**2) == 0
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("name", NAMES)
+def test_generated_functions_equal_the_terms(name, backend):
+    for part, function in closed_form(name).functions(backend).items():
+        assert_matches_closed_form(name, function, part=part, budget=ledger.Budget(examples=10))

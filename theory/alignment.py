@@ -40,8 +40,9 @@ def moments(kernel: sp.Expr, y: sp.Expr) -> dict[str, sp.Expr]:
 
 
 def ratio(terms: dict[str, sp.Expr]) -> sp.Expr:
-    """The alignment of these moments, eq. (19)."""
-    return terms["numerator"] / (sp.sqrt(terms["kernel_square"]) * terms["target_square"])
+    """The alignment of these moments, eq. (19); a common power of |beta| is cancelled."""
+    share = sp.factor(sp.cancel(terms["numerator"] / terms["target_square"]))
+    return share / sp.sqrt(terms["kernel_square"])
 
 
 def _moment_steps(kernel: sp.Expr, y: sp.Expr, terms: dict[str, sp.Expr]) -> list[Step]:
@@ -120,14 +121,13 @@ def kernel_alignment_at_init() -> ClosedForm:
         ("centred", centred_kernel(kernel), centred_target()),
     ):
         parts = moments(k, y)
-        share = sp.cancel(parts["numerator"] / parts["target_square"])
-        value = sp.factor(share) / sp.sqrt(parts["kernel_square"])
-        terms[name] = value
+        terms[name] = value = ratio(parts)
         terms[f"{name}_limit"] = limit = sp.factor(sp.limit(value, epsilon, sp.oo))
         steps += [
-            (f"{name}: <y K y'>/<y^2>; |beta| cancels.", share),
+            (f"{name}: <y K y'>.", parts["numerator"]),
             (f"{name}: <K^2>.", parts["kernel_square"]),
-            (f"{name}: the alignment.", value),
+            (f"{name}: <y^2>.", parts["target_square"]),
+            (f"{name}: the alignment; |beta| cancels.", value),
             (
                 f"{name}: its derivative in epsilon has the sign of epsilon: it grows with "
                 "|epsilon|.",

@@ -211,8 +211,8 @@ def _tracks_misalignment() -> Claim:
     return Claim(
         name="sec-5.3-cka-and-misalignment",
         source="Sec. 5.3, below eq. (6)",
-        statement="The misalignment error is closely related to, and strongly correlated with, the "
-        "CKA.",
+        statement="The misalignment error is closely related to, and strongly correlated with, "
+        "the CKA.",
         verdict=Verdict.ASSUMING,
         assumption="wbar, Tr M, |M|_F and |beta| are held fixed and alpha epsilon > 0: then both "
         "are linear in beta^T M beta, the one falling, the other rising. Otherwise neither follows "
@@ -228,7 +228,7 @@ def _tracks_misalignment() -> Claim:
             ),
             Evidence(
                 "proved",
-                "the alignment rises on, the misalignment falls to 0 and rises again",
+                "the alignment rises on, misalignment and loss fall to 0 and rise again",
                 lambda _: _past_the_minimum(1, 2, 3),
                 lambda _: _past_the_minimum(1, 2),
             ),
@@ -238,16 +238,18 @@ def _tracks_misalignment() -> Claim:
 
 def _past_the_minimum(*sizes: int) -> str:
     """Alignment and misalignment at D = 1, alpha = epsilon = 1, |beta|^2 = 2, M = these sizes."""
-    alignments, errors = [], []
+    alignments, errors, losses = [], [], []
     for m in sizes:
         at = {"D": 1, "epsilon": 1, "beta": [sp.sqrt(2)], "wbar": [0], "M": [[m]]}
         alignments.append(sp.nsimplify(closed_form("kernel-alignment").evaluate(**at) ** 2))
         errors.append(closed_form("test-loss").evaluate_terms(alpha=1, **at)["misalignment"])
+        losses.append(closed_form("test-loss").evaluate(alpha=1, **at))
     assert all(a < b for a, b in pairwise(alignments)), f"the alignment falls: {alignments}"
     assert any(a < b for a, b in pairwise(errors)), f"the misalignment only falls: {errors}"
+    assert any(a < b for a, b in pairwise(losses)), f"the loss only falls: {losses}"
     listed = "; ".join(
-        f"M = {m}: alignment^2 = {a}, misalignment {e}"
-        for m, a, e in zip(sizes, alignments, errors, strict=True)
+        f"M = {m}: alignment^2 = {a}, misalignment {e}, loss {loss}"
+        for m, a, e, loss in zip(sizes, alignments, errors, losses, strict=True)
     )
     return f"D = 1, alpha = epsilon = 1, |beta|^2 = 2: {listed}"
 
