@@ -64,7 +64,7 @@ def test_fifth_degree_rule_fails_at_degree_6(D):
     assert not np.allclose(ours, exact, rtol=1e-6)
 
 
-@pytest.mark.parametrize("D", [1, 2, 5, 50, 400])
+@pytest.mark.parametrize("D", [1, 2, 5, 30, 100])
 def test_fifth_degree_rule_is_well_conditioned_at_any_dimension(D):
     points, weights = fifth_degree(D)
     assert np.abs(weights).sum() < 3

@@ -33,7 +33,7 @@ def attack(
         deadline=None,
         database=None,
         report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
     )
     @given(tuples(*inputs))

@@ -21,6 +21,9 @@ Widths: every sum over neurons here is additive in the neurons, so that N = 2 sh
 Samples: (wbar, M) after a step is quadratic in the residuals, so that P = 2 shows all there is.
 """
 
+# SymPy carries few annotations, and what is inferred from its source is mostly wrong.
+# pyright: reportAttributeAccessIssue=false, reportReturnType=false
+
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -98,7 +101,7 @@ def certified() -> list[str]:
     return list(_known())
 
 
-def _known() -> dict[str, Certificate]:
+def _known() -> dict[str, Any]:
     from lazyrich.verify import certificates_dynamics, certificates_model
 
     return certificates_model.CERTIFICATES | certificates_dynamics.CERTIFICATES

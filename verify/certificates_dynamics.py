@@ -66,7 +66,7 @@ def _moment_step(D: int, cf: ClosedForm) -> Iterator[Comparison]:
 def _moment_flow(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     for at, velocities, known, label in _each(D):
         half = [v @ at.values[w].T for w, v in zip(NEURONS, velocities, strict=True)]
-        mean = sum(half[1:], half[0]) / len(half)
+        mean: Matrix = sum(half[1:], half[0]) / len(half)  # pyright: ignore[reportAssignmentType]
         wbar = sum(velocities[1:], velocities[0]) / len(velocities)
         yield f"d wbar, {label}", wbar, at.interpret(cf.terms["wbar"], **known)
         yield f"d M, {label}", mean + mean.T, at.interpret(cf.terms["M"], **known)

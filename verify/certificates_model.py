@@ -4,6 +4,9 @@ Everything is built here from the definitions, entry by entry: f from its neuron
 partial derivatives, expectations from moments of monomials, multiplicities from ranks.
 """
 
+# SymPy carries few annotations, and what is inferred from its source is mostly wrong.
+# pyright: reportAttributeAccessIssue=false
+
 from collections.abc import Iterator
 from itertools import combinations_with_replacement
 from math import prod

@@ -3,6 +3,9 @@
 u and v stand for the unit vectors e_i and e_j (see ``spectrum_evidence``).
 """
 
+# SymPy carries few annotations, and what is inferred from its source is mostly wrong.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
+
 from dataclasses import replace
 
 import sympy as sp

@@ -1,11 +1,15 @@
 """Claims of Kumar et al. 2024 on the model: eqs. (1)-(5), (7), (18) and sentences around them."""
 
+# SymPy carries few annotations, and what is inferred from its source is mostly wrong.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
 from dataclasses import replace
 
 import numpy as np
 import sympy as sp
 from sympy import Rational
 
+from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import D, M, N, alpha, epsilon, wbar, x, x_prime
 from lazyrich.theory.wick import dot, form
@@ -119,7 +123,7 @@ def _kernel() -> Claim:
                 "autograd's kernel of the neurons equals the derived NTK, its alpha^2/N included",
                 lambda pair: properties.ntk_is_the_jacobians_gram_matrix(*pair),
                 (given.networks_with_rows(3),),
-                lambda pair: properties.ntk_is_the_jacobians_gram_matrix(*pair, without_factor),
+                lambda pair: properties.ntk_is_the_jacobians_gram_matrix(*pair, ntk=without_factor),
             ),
             certificate("ntk", lambda cf: replace(cf, expr=cf.terms["ntk_normalised"])),
         ),
@@ -187,7 +191,7 @@ def _same_moments_same_network(
 
 
 def _outputs(network: given.Network, X: given.Array) -> given.Array:
-    outputs = properties.forward(
+    outputs = forward(
         properties.tensor(X),
         properties.tensor(network.W),
         alpha=network.alpha,

@@ -5,6 +5,9 @@ their entries, at one dimension, in rational arithmetic. The two share no code b
 closed forms come in as expression trees and are evaluated by ``interpret``.
 """
 
+# SymPy carries few annotations, and what is inferred from its source is mostly wrong.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any

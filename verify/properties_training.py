@@ -75,15 +75,15 @@ def engines_agree(
     numbers = {"alpha": network.alpha, "epsilon": network.epsilon}
     stable = stable_learning_rate(task.X, wbar, M, **numbers)
     options: dict[str, Any] = {"steps": steps, "centred": training.centred, "alignment": None}
-    options |= {"learning_rate": share * min(stable, 1.0), "init": network.W, **numbers}
+    options |= {"learning_rate": share * min(stable, 1.0), **numbers}
     nudge = 2.0**-30
     signs = np.where(np.arange(network.W.size).reshape(network.W.shape) % 3, 1, -1)
     try:
-        exact = train(task, engine="moments", **options)
-        nudged = train(task, engine="moments", **(options | {"init": network.W + nudge * signs}))
+        exact = train(task, engine="moments", init=network.W, **options)
+        nudged = train(task, engine="moments", init=network.W + nudge * signs, **options)
     except DivergenceError:
         reject()
-    slow = train(task, engine=other, **(options | changed))
+    slow = train(task, engine=other, init=network.W, **(options | changed))
     size = max(float(exact.history.weight_norm.max()), 2.0**-10)
     entries = network.W.size
     growth = max(_distance(exact, nudged) / (nudge * np.sqrt(entries)), 1.0) * np.sqrt(entries)
@@ -100,7 +100,7 @@ def _distance(a: Run, b: Run) -> float:
     """The distance of the final weights: |wbar - wbar'|, and that of M over the weights' size."""
     (wbar_a, M_a), (wbar_b, M_b) = (_moments(run) for run in (a, b))
     size = max(float(np.sqrt(abs(np.trace(M_a)))), 2.0**-10)
-    return max(np.linalg.norm(wbar_a - wbar_b), np.linalg.norm(M_a - M_b) / size)
+    return float(max(np.linalg.norm(wbar_a - wbar_b), np.linalg.norm(M_a - M_b) / size))
 
 
 def _moments(run: Run) -> tuple[Array, Array]:

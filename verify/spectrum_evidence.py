@@ -4,6 +4,9 @@ The paper's case is sigma = 1. In the formulas u and v stand for the unit vector
 that u.x = x_i; |u| = |v| = 1 and u.v = 0 are put in on both sides.
 """
 
+# SymPy carries few annotations, and what is inferred from its source is mostly wrong.
+# pyright: reportCallIssue=false, reportArgumentType=false
+
 from dataclasses import replace
 
 import numpy as np

@@ -9,6 +9,9 @@ Gaussian data are wanted, draw a seed.
 [[0.0], [0.0]]
 """
 
+# SymPy carries few annotations, and what is inferred from its source is mostly wrong.
+# pyright: reportArgumentType=false
+
 from dataclasses import dataclass
 from typing import Any
 
