@@ -1,6 +1,8 @@
 """The ledger keeps its word: what fails is seen to fail, and reports say what was found."""
 
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -90,6 +92,12 @@ def test_run_checks_the_claims_asked_for_once_and_in_the_papers_order_by_default
     assert [row.claim.name for row in report.rows] == ["eq-4", "eq-3"]
     order = list(verify.claims())
     assert order.index("eq-1") < order.index("eq-5") < order.index("eq-6") < order.index("eq-17")
+
+
+def test_a_run_leaves_nothing_in_the_users_folder(tmp_path):
+    code = "from lazyrich import verify; assert not verify.run(['eq-4'], examples=2).failed"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_seed_fixes_the_random_inputs():

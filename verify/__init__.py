@@ -58,6 +58,7 @@ def run(
     unknown claim, with the nearest known one, before any check starts.
     """
     from lazyrich.simulate.arrays import natural
+    from lazyrich.verify.attack import nothing_left_behind
 
     budget = Budget(
         examples=Budget.examples if examples is None else positive_integer("examples", examples),
@@ -65,7 +66,8 @@ def run(
     )
     table = claims()
     chosen = list(table) if names is None else [one_of("claim", name, table) for name in names]
-    rows = check_all([table[name] for name in dict.fromkeys(chosen)], budget, progress)
+    with nothing_left_behind():
+        rows = check_all([table[name] for name in dict.fromkeys(chosen)], budget, progress)
     return Report(rows, budget)
 
 

@@ -1,9 +1,11 @@
 """Random attacks on a law: Hypothesis looks for inputs that break it, shrinks and shows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, configuration, given, seed, settings
 from hypothesis.strategies import SearchStrategy, tuples
 
 from lazyrich.verify.ledger import Budget
@@ -44,3 +46,15 @@ def attack(
     run()  # pyright: ignore[reportCallIssue]
     used = f"; at most {max(shares):.2g} of the tolerance used" if any(shares) else ""
     return f"{len(shares)} random inputs{used}"
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Keep what Hypothesis stores out of the folder that the user happens to be in."""
+    before = configuration.storage_directory(intent_to_write=False).home_directory
+    with TemporaryDirectory() as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(before)
