@@ -34,7 +34,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
         raise type(error)(f"{path}: can't be written: {reason}") from error
 
 

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,10 +18,11 @@ import torch
 
 import lazyrich
 from lazyrich.arguments import finite, one_of
+from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.task import PolynomialTask
-from lazyrich.simulate.train import plan, train
+from lazyrich.simulate.train import Plan, plan, run_plan, train
 
 Cell = dict[str, Any]
 Outcome = Run | DivergenceError
@@ -30,6 +31,8 @@ Outcome = Run | DivergenceError
 TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale")
 # What no file can hold, or what does not change the result.
 _LEFT_OUT = ("task", "init", "optimiser", "progress")
+# What the runs of one batch have in common.
+_BATCH_SHARES = ("engine", "steps", "record", "D", "centred", "dtype", "device")
 
 
 @cache
@@ -85,7 +88,7 @@ def cost(cell: Cell) -> float:
     """Return the multiplications that a cell takes, roughly: enough for an honest time left.
 
     >>> small = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 1, "steps": 10, "width": 4})
-    >>> cost(small | {"D": 50}) == 10 * cost(small | {"width": 5}) > 10 * cost(small)
+    >>> cost(small | {"D": 50}) == 10 * cost(small)
     True
     """
     D, P, N, steps = cell["D"], cell["P"], cell["width"] or math.inf, cell["steps"]
@@ -104,27 +107,54 @@ def _task(D: int, P: int, n_test: int, task_seed: int, label_scale: float) -> Po
     return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(label_scale), task.X_test)
 
 
+def _plan(cell: Cell) -> Plan:
+    unused = dict.fromkeys(_LEFT_OUT[1:])
+    arguments = {name: value for name, value in cell.items() if name not in TASK_NAMES}
+    return plan(_task(*(cell[name] for name in TASK_NAMES)), **arguments, **unused)
+
+
 def check(cell: Cell) -> None:
     """Let the task and ``train`` check the cell, without training. Raises ``ValueError``."""
-    unused = dict.fromkeys(_LEFT_OUT[1:])
-    plan(_task(*(cell[name] for name in TASK_NAMES)), **_arguments(cell), **unused)
+    _plan(cell)
 
 
-def _arguments(cell: Cell) -> dict[str, Any]:
-    """The arguments of ``train`` in a cell."""
-    return {name: value for name, value in cell.items() if name not in TASK_NAMES}
+def batches(wanted: Sequence[Cell]) -> list[list[Cell]]:
+    """Return the cells in the batches in which they run: those that may share one, as many as fit.
+
+    It hangs on the list alone, so that a sweep gives the same bits wherever and in however many
+    attempts it runs.
+
+    >>> some = {"D": 5, "P": 9, "alpha": 1.0, "steps": 10, "width": 4}
+    >>> wanted = [complete(some | {"epsilon": x, "engine": e})
+    ...           for e in ("moments", "linearised") for x in (0.1, 0.2)]
+    >>> [len(batch) for batch in batches(wanted)]
+    [2, 1, 1]
+    """
+    alike: dict[tuple, list[Cell]] = {}
+    for number, cell in enumerate(wanted):
+        shared = tuple(repr(cell[name]) for name in _BATCH_SHARES)
+        alone = () if cell["engine"] == "moments" else (number,)
+        alike.setdefault(shared + alone, []).append(cell)
+    found = []
+    for group in alike.values():
+        size = min(batch_size(cell["P"], cell["D"], cell["width"]) for cell in group)
+        found += [group[i : i + size] for i in range(0, len(group), size)]
+    return found
 
 
-def run(cell: Cell) -> Outcome:
-    """Return the run of the cell, or the ``DivergenceError`` that ended it.
+def run(batch: Sequence[Cell]) -> list[Outcome]:
+    """Return, for each cell of a batch, its run or the ``DivergenceError`` that ended it.
 
     Raises ``ValueError`` for bad input.
 
     >>> cell = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 0.5, "steps": 3, "width": 4})
-    >>> run(cell).history.sizes["step"]
-    4
+    >>> [outcome.history.sizes["step"] for outcome in run([cell, cell | {"seed": 1}])]
+    [4, 4]
     """
+    plans = [_plan(cell) for cell in batch]
+    if len(plans) > 1:
+        return train_batch(plans)
     try:
-        return train(_task(*(cell[name] for name in TASK_NAMES)), **_arguments(cell))
+        return [run_plan(plans[0])]
     except DivergenceError as divergence:
-        return divergence
+        return [divergence]

@@ -115,6 +115,11 @@ class Descent:
                 V.mul_(self._shrink)
             V.sub_(move)
 
+    def clear(self, run: int) -> None:
+        """Put zeros in the place of one run of a batch, which then stays at zero."""
+        for array in (self.neurons.columns, self._velocity, self._target):
+            array[run] = 0
+
 
 def _any(value: Number) -> bool:
     return bool(torch.as_tensor(value).any())

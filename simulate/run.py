@@ -44,7 +44,9 @@ class Run:
         tree = xarray.DataTree.from_dict(
             {"/": root, "/history": self.history, "/state": xarray.Dataset(state)}
         )
-        write_whole(path, lambda part: tree.to_netcdf(part, engine="h5netcdf"))
+        # Built in memory: HDF5 on a full disk leaves more than one line behind.
+        content = bytes(tree.to_netcdf(engine="h5netcdf"))
+        write_whole(path, lambda part: part.write_bytes(content))
 
 
 def load(path: str | os.PathLike) -> Run:

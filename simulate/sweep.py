@@ -49,8 +49,10 @@ def sweep(
 
     Finished cells are kept in ``folder`` and found again: a second call opens, a call after an
     interruption resumes. ``jobs`` processes (-1: one a core) do the work, or with ``scheduler`` the
-    workers of the Dask cluster at that address (extra ``cluster``). ``progress`` is called with
-    (work done, work to do), in units in which time is about proportional.
+    workers of the Dask cluster at that address (extra ``cluster``). Cells of engine "moments" run
+    in batches (see ``cells.batches``): the last bits of a cell may hang on the grid that it was
+    first run in, and on nothing else. ``progress`` is called with (work done, work to do), in
+    units in which time is about proportional.
 
     Raises ``ValueError`` for bad input before any work, ``OSError`` where the folder can't be
     written to or the disk is full (what had finished is kept).
@@ -68,8 +70,7 @@ def sweep(
     _check_values(axes, wanted[0])
     workers = _workers(jobs, scheduler)
     store = Store(folder)
-    todo = {key: cell for cell in wanted if not store.has(key := cells.address(cell))}
-    _run_missing(todo, store, workers, progress)
+    _run_missing(wanted, store, workers, progress)
     return _gather(axes, [store.read(cells.address(cell)) for cell in wanted])
 
 
@@ -114,7 +115,7 @@ class Store:
         return load(self._path(key, ".nc")).history
 
 
-def _checked_axes(grid: Mapping[str, Sequence], fixed: Mapping[str, Any]) -> dict[str, list]:
+def _checked_axes(grid: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, list]:
     axes = {}
     for name, values in grid.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
@@ -150,7 +151,11 @@ def _local(jobs: int) -> Iterator[joblib.Parallel]:
 def _cluster(scheduler: str) -> Iterator[joblib.Parallel]:
     from dask.distributed import Client
 
-    with Client(scheduler, timeout="10s"), joblib.parallel_config(backend="dask"):
+    # Not the default client: xarray would lock the driver's own files by the cluster.
+    with (
+        Client(scheduler, timeout="10s", set_as_default=False) as client,
+        joblib.parallel_config(backend="dask", client=client),
+    ):
         yield joblib.Parallel(return_as="generator_unordered")
 
 
@@ -165,22 +170,28 @@ def _workers(jobs: int, scheduler: str | None):
     return _cluster(scheduler)
 
 
-def _outcome(key: str, cell: Cell) -> tuple[str, Outcome]:
-    return key, cells.run(cell)
+def _outcomes(number: int, batch: Sequence[Cell]) -> tuple[int, list[Outcome]]:
+    return number, cells.run(batch)
 
 
 def _run_missing(
-    todo: dict[str, Cell], store: Store, workers: Any, progress: Progress | None
+    wanted: Sequence[Cell], store: Store, workers: Any, progress: Progress | None
 ) -> None:
-    if not todo:
+    """Run the batches of which any cell is missing; keep what is missing."""
+    batches = cells.batches(wanted)
+    missing = [[c for c in batch if not store.has(cells.address(c))] for batch in batches]
+    costs = {i: sum(map(cells.cost, batches[i])) for i, some in enumerate(missing) if some}
+    if not costs:
         return
-    # The dearest first: the sweep does not end on one worker busy with a long cell.
-    order = sorted(todo, key=lambda key: -cells.cost(todo[key]))
-    total, done = sum(map(cells.cost, todo.values())), 0.0
+    # The dearest first: the sweep does not end on one worker busy with a long batch.
+    order = sorted(costs, key=lambda i: -costs[i])
+    total, done = sum(costs.values()), 0.0
     with workers as parallel:
-        for key, outcome in parallel(joblib.delayed(_outcome)(key, todo[key]) for key in order):
-            store.save(key, outcome)
-            done += cells.cost(todo[key])
+        for i, outcomes in parallel(joblib.delayed(_outcomes)(i, batches[i]) for i in order):
+            for cell, outcome in zip(batches[i], outcomes, strict=True):
+                if cell in missing[i]:
+                    store.save(cells.address(cell), outcome)
+            done += costs[i]
             if progress is not None:
                 progress(done, total)
 

@@ -1,0 +1,129 @@
+"""Many runs of the ``moments`` engine in one tensor program.
+
+For small D a step costs less arithmetic than the calls that start it; a leading axis of runs shares
+those. Runs may differ in everything but D, the steps at which they stop, centring, precision and
+device: fewer samples are padded with rows of zeros, fewer pseudo-neurons with columns of zeros.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from lazyrich.simulate.moments import Descent
+from lazyrich.simulate.problem import Problem, Snapshot
+from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.run import Run
+from lazyrich.simulate.stability import CHECK_EVERY, Diverged, DivergenceError, has_diverged
+from lazyrich.simulate.train import DECAYS, Plan, Recording
+
+# Bytes that the arrays of one batch may take.
+MEMORY_BUDGET = 2**28
+# More runs than this share no more: the calls are a few per cent of a step by then.
+MOST_RUNS = 32
+
+NUMBERS = ("alpha", "epsilon", "learning_rate", "momentum", *DECAYS)
+
+
+def batch_size(P: int, D: int, width: int | float) -> int:
+    """Return how many runs of this size fit into ``MEMORY_BUDGET``, from 1 to ``MOST_RUNS``.
+
+    A run holds X, its pseudo-neurons, their gradient and velocity, and two arrays X V.
+
+    >>> batch_size(P=50, D=10, width=100), batch_size(P=10**5, D=200, width=float("inf"))
+    (32, 1)
+    """
+    K = min(width - 1, D) + 1
+    return int(max(1, min(MOST_RUNS, MEMORY_BUDGET // (8 * (P * D + 3 * D * K + 2 * P * K)))))
+
+
+def train_batch(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
+    """Train these runs of engine "moments" together; each gives its run or what ended it.
+
+    They must share the stops, D, centring, precision and device; else ``ValueError``. The numbers
+    are those of ``train`` up to rounding.
+    """
+    if len({_shared(plan) for plan in plans}) != 1 or plans[0].engine != "moments":
+        raise ValueError("plans: must be runs of engine 'moments' alike in what a batch shares")
+    problems = [plan.problem for plan in plans]
+    recordings = [Recording(plan) for plan in plans]
+    starts, descent = _stacked(problems)
+    stops = set(problems[0].stops)
+    errors: dict[int, DivergenceError] = {}
+
+    def end(i: int, step: int) -> None:
+        errors[i] = recordings[i].divergence(step)
+        descent.clear(i)
+
+    for done, diverged in _stops(descent, problems):
+        for i, recording in enumerate(recordings):
+            if i in errors:
+                continue
+            if i in diverged:
+                end(i, done)
+            elif done in stops:
+                try:
+                    recording.take(Snapshot.of(done, _one(descent.neurons, i), _one(starts, i)))
+                except Diverged as event:
+                    end(i, event.step)
+    return [errors[i] if i in errors else r.finish() for i, r in enumerate(recordings)]
+
+
+def _shared(plan: Plan) -> tuple:
+    problem = plan.problem
+    X = problem.X
+    return (plan.engine, problem.stops, problem.task.D, problem.centred, X.dtype, X.device)
+
+
+def _stops(descent: Descent, problems: list[Problem]) -> Iterator[tuple[int, set[int]]]:
+    """Yield each step at which the losses were looked at, and the runs that have diverged by it."""
+    samples = torch.tensor([problem.X.shape[0] for problem in problems])
+    scales = [problem.loss_scale for problem in problems]
+    done = 0
+    for stop in problems[0].stops:
+        diverged: set[int] = set()
+        while done < stop:
+            count = min(CHECK_EVERY, stop - done)
+            descent.step(count)
+            done += count
+            losses = (descent.loss().cpu() / samples).tolist()
+            seen = zip(losses, scales, strict=True)
+            diverged = {i for i, (loss, scale) in enumerate(seen) if has_diverged(loss, scale)}
+            if done < stop and diverged:
+                yield done, diverged
+        yield done, diverged
+
+
+def _stacked(problems: list[Problem]) -> tuple[PseudoNeurons, Descent]:
+    """Return the initial pseudo-neurons and the descent of all runs, padded to common sizes."""
+    X0 = problems[0].X
+    most = max(problem.X.shape[0] for problem in problems)
+    widest = max(problem.start.columns.shape[-1] for problem in problems)
+    starts = PseudoNeurons(
+        torch.stack([_padded(p.start.columns, -1, widest) for p in problems]),
+        torch.stack([_padded(p.start.signs, -1, widest) for p in problems]),
+    ).to(dtype=X0.dtype, device=X0.device)
+    numbers = {name: _each([getattr(p, name) for p in problems], X0) for name in NUMBERS}
+    descent = Descent(
+        starts,
+        torch.stack([_padded(p.X, 0, most) for p in problems]),
+        torch.stack([_padded(p.y, 0, most) for p in problems]),
+        centred=problems[0].centred,
+        samples=_each([p.X.shape[0] for p in problems], X0),
+        **numbers,
+    )
+    return starts, descent
+
+
+def _each(values: list, like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+def _padded(array: Tensor, axis: int, length: int) -> Tensor:
+    missing = list(array.shape)
+    missing[axis] = length - missing[axis]
+    return torch.cat([array, array.new_zeros(missing)], axis)
+
+
+def _one(neurons: PseudoNeurons, i: int) -> PseudoNeurons:
+    return PseudoNeurons(neurons.columns[i], neurons.signs[i])

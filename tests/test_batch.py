@@ -1,0 +1,100 @@
+"""A batch of runs gives what each run gives alone, whatever the others do."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lazyrich import simulate
+from lazyrich.simulate.batch import MOST_RUNS, batch_size, train_batch
+from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.train import plan
+
+STEPS = 30
+
+
+def options(**changes) -> dict:
+    """All arguments of train, as plan wants them."""
+    found = {n: p.default for n, p in inspect.signature(simulate.train).parameters.items()}
+    del found["task"]
+    found |= {"width": 7, "steps": STEPS, "alpha": 1.0, "epsilon": 0.5, "learning_rate": 0.3}
+    return found | {"alignment": "train"} | changes
+
+
+runs = st.fixed_dictionaries(
+    {
+        "alpha": st.sampled_from([0.3, 1.0, 5.0, 100.0]),
+        "epsilon": st.sampled_from([-0.5, 0.0, 0.02, 1.0]),
+        "width": st.sampled_from([1, 2, 9, math.inf]),
+        "sigma": st.sampled_from([0.5, 1.0]),
+        "seed": st.integers(0, 3),
+        "learning_rate": st.sampled_from([0.01, 0.1]),
+        "momentum": st.sampled_from([0.0, 0.5]),
+        "weight_decay": st.sampled_from([0.0, 0.1]),
+        "decoupled_weight_decay": st.sampled_from([0.0, 0.1]),
+    }
+)
+
+
+@given(
+    D=st.integers(1, 5),
+    sizes=st.lists(st.tuples(st.integers(1, 12), runs), min_size=2, max_size=5),
+    centred=st.booleans(),
+)
+def test_a_batch_of_unlike_runs_is_each_run_alone(D, sizes, centred):
+    plans, alone = [], []
+    for P, changes in sizes:
+        task = simulate.PolynomialTask(D=D, P=P, n_test=3, seed=changes["seed"])
+        plans.append(plan(task, **options(centred=centred, **changes)))
+        alone.append(simulate.train(task, **options(centred=centred, **changes)))
+    for together, single in zip(train_batch(plans), alone, strict=True):
+        assert together.config == single.config
+        # Stable descent: rounding errors add up at most linearly in the steps, and padding adds
+        # zeros, so that only the order of sums differs.
+        scale = STEPS * 1e-13
+        for got, wanted in zip(together.state, single.state, strict=True):
+            assert torch.allclose(got, wanted, rtol=scale, atol=scale * (1 + float(wanted.norm())))
+        gap = abs(together.history.train_loss - single.history.train_loss)
+        power = float(single.history.train_loss.max()) + float(plans[0].problem.y.square().mean())
+        assert float(gap.max()) <= scale * (1 + power)
+
+
+def test_a_run_that_diverges_leaves_the_others_alone():
+    task = simulate.PolynomialTask(D=4, P=9, n_test=3, seed=0)
+    rates = [0.1, 1e4, 0.2]
+    found = train_batch([plan(task, **options(learning_rate=rate)) for rate in rates])
+    assert isinstance(found[1], DivergenceError)
+    with pytest.raises(DivergenceError) as alone:
+        simulate.train(task, **options(learning_rate=1e4))
+    assert str(found[1]) == str(alone.value)
+    for i in (0, 2):
+        single = simulate.train(task, **options(learning_rate=rates[i]))
+        assert np.allclose(found[i].history.train_loss, single.history.train_loss, rtol=1e-10)
+
+
+def test_padding_that_touched_a_run_would_be_seen():
+    """The control: samples that are not zero change a run by more than the tolerance above."""
+    task, more = (simulate.PolynomialTask(D=3, P=P, n_test=3, seed=0) for P in (5, 6))
+    short, long = (simulate.train(t, **options()).history.train_loss for t in (task, more))
+    assert float(abs(short - long).max()) > 1e-6
+
+
+def test_a_batch_must_be_alike():
+    task = simulate.PolynomialTask(D=4, P=9, n_test=3, seed=0)
+    with pytest.raises(ValueError, match="plans: must be runs of engine 'moments' alike"):
+        train_batch([plan(task, **options()), plan(task, **options(steps=31))])
+
+
+@pytest.mark.parametrize(("P", "D", "width"), [(1, 1, 1), (550, 100, 500), (550, 100, math.inf)])
+def test_a_batch_holds_its_memory_budget(P, D, width):
+    from lazyrich.simulate.batch import MEMORY_BUDGET
+
+    size = batch_size(P, D, width)
+    assert 1 <= size <= MOST_RUNS
+    K = min(width - 1, D) + 1
+    held = 8 * size * (P * D + 3 * D * K + 2 * P * K)
+    assert held <= MEMORY_BUDGET
