@@ -154,8 +154,14 @@ def parts_of(closed_form):
     return {"expr": closed_form.expr, **closed_form.terms}
 
 
-@pytest.mark.parametrize("d", [1, 3])
-@pytest.mark.parametrize("name", NAMES)
+# At D = 1 there are no traceless functions, of which one part of this form is the share.
+SINGULAR_AT_1 = {"lazy-sample-size"}
+
+
+CASES = [(n, d) for n in NAMES for d in (1, 2) if d > 1 or n not in SINGULAR_AT_1]
+
+
+@pytest.mark.parametrize(("name", "d"), CASES)
 def test_functions_of_every_closed_form_equal_its_exact_value(name, d):
     closed_form = theory.closed_form(name)
     point, exact = a_point(closed_form, d)

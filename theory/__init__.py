@@ -40,6 +40,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "ntk-rank": ("rank", "rank of the kernel at n neurons and at infinite width"),
         "lazy-movement": ("difficulty", "|w - w0|^2 of lazy training and y^T K^-1 y"),
         "target-difficulty": ("difficulty", "y^T K^-1 y of the target for all large P"),
+        "lazy-sample-size": ("lazy_sample_size", "samples from which lazy training is exact"),
         "linearisation-error": ("difficulty", "what the linearised network leaves out"),
     },
     "General quadratic problems": {
