@@ -20,7 +20,8 @@ class Problem:
 
     ``X`` and ``y`` have the dtype and device of the run; ``start`` and ``W`` are the initial
     weights, in float64 on the CPU, ``W`` only where there are real neurons. ``stops`` are the
-    steps at which the engine yields a snapshot; the last is the end of the run.
+    steps at which the engine yields a snapshot; the last is the end of the run. ``rtol`` is the
+    tolerance of gradient flow.
     """
 
     task: PolynomialTask
@@ -38,6 +39,7 @@ class Problem:
     stops: tuple[int, ...]
     optimiser: Callable[[list[Tensor]], torch.optim.Optimizer] | None
     progress: Callable[[int, int], Any] | None
+    rtol: float
 
     @cached_property
     def loss_scale(self) -> float:
@@ -60,7 +62,9 @@ class Snapshot:
     ``wbar`` and ``M`` give the predictor; ``weight_square`` and ``change_square`` are the means
     over the neurons of |w|^2 and |w - w(0)|^2; the kernel is that at ``kernel_wbar`` and
     ``kernel_M``, which differ from (wbar, M) for the linearised network only. ``W`` are the
-    neurons themselves where the engine has them.
+    neurons themselves where the engine has them. Of gradient flow only: ``descent`` is where
+    gradient descent is instead, as (wbar, M), to first order in the learning rate (NaN where it
+    is unstable), and ``evaluations`` those of the right-hand side so far.
     """
 
     step: int
@@ -71,6 +75,8 @@ class Snapshot:
     kernel_wbar: Float[Tensor, " D"]
     kernel_M: Float[Tensor, "D D"]
     W: Float[Tensor, "N D"] | None = None
+    descent: tuple[Float[Tensor, " D"], Float[Tensor, "D D"]] | None = None
+    evaluations: int | None = None
 
     @classmethod
     def of(cls, step: int, neurons: PseudoNeurons, start: PseudoNeurons) -> "Snapshot":

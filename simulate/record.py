@@ -1,5 +1,6 @@
 """The history of a run: what is measured, when, and under which names and units."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -31,6 +32,12 @@ DESCRIPTIONS = {
     "alignment": "kernel-task alignment y^T K y/(|K|_F |y|^2), uncentred",
     "centred_alignment": "kernel-task alignment of H K H with H y, H = I - 1 1^T/n",
 }
+for _name in ("train loss", "test loss", "population loss"):
+    DESCRIPTIONS[f"descent_gap_{_name.replace(' ', '_')}"] = (
+        f"{_name} of gradient descent over that of gradient flow, less 1, to first order in the "
+        "learning rate; inf where descent is unstable"
+    )
+DESCRIPTIONS["evaluations"] = "evaluations of the right-hand side of the gradient flow so far"
 _FLOOR = "of kernel regression (no ridge) with the kernel at the start: the linearised limit"
 
 
@@ -98,6 +105,10 @@ class Recorder:
         row["weight_norm"] = _root(snapshot.weight_square)
         row["parameter_change"] = _root(_ratio(snapshot.change_square, self._square0))
         row |= self._alignments(snapshot)
+        if snapshot.descent is not None:
+            row |= self._descent_gaps(row, *snapshot.descent)
+        if snapshot.evaluations is not None:
+            row["evaluations"] = snapshot.evaluations
         self._rows.append(row)
         self._steps.append(snapshot.step)
 
@@ -123,6 +134,12 @@ class Recorder:
         )
         terms = {name: float(value) for name, value in terms.items()}
         return losses | {"population_loss": sum(terms.values())} | terms
+
+    def _descent_gaps(self, row: dict[str, float], wbar: Tensor, M: Tensor) -> dict[str, float]:
+        """Return the gaps of the losses to those at (wbar, M), where gradient descent is."""
+        descent = self._losses(wbar, M)
+        names = ("train_loss", "test_loss", "population_loss")
+        return {f"descent_gap_{name}": _gap(descent[name], row[name]) for name in names}
 
     def _alignments(self, snapshot: Snapshot) -> dict[str, float]:
         if self._alignment_set is None:
@@ -182,3 +199,10 @@ def _root(square: float) -> float:
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else float("nan")
+
+
+def _gap(descent: float, flow: float) -> float:
+    """Return descent/flow - 1; infinite where descent has no value, NaN where flow has none."""
+    if not flow > 0:
+        return float("nan")
+    return descent / flow - 1 if math.isfinite(descent) else float("inf")

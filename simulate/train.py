@@ -9,7 +9,7 @@ from torch import Tensor
 
 import lazyrich
 from lazyrich.arguments import finite, one_of, positive_integer
-from lazyrich.simulate import linearised, moments, neurons
+from lazyrich.simulate import flow, linearised, moments, neurons
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
 from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
@@ -23,6 +23,7 @@ from lazyrich.simulate.task import PolynomialTask
 ENGINES = {
     "neurons": neurons.descend,
     "moments": moments.descend,
+    "flow": flow.descend,
     "linearised": linearised.descend,
 }
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -59,6 +60,8 @@ def train(
     alignment: str | None = "test",
     dtype: str = "float64",
     device: str = "cpu",
+    rtol: float = 1e-4,
+    descent_tolerance: float | None = None,
     progress: Callable[[int, int], Any] | None = None,
 ) -> Run:
     """Train f(x) = (alpha/N) sum_i phi(w_i.x) on the task by full-batch gradient descent.
@@ -72,17 +75,25 @@ def train(
       pair (wbar, M), M any symmetric matrix, for the engines that need no neurons (then leave
       ``width`` out).
     - ``engine``: "moments", exact in (wbar, M) for every N; "neurons", one by one by autograd;
+      "flow", gradient flow of (wbar, M), the limit of small learning rates, at the same tau;
       "linearised", the closed form of the lazy limit.
     - ``momentum``: heavy-ball, as in ``torch.optim.SGD``. ``weight_decay`` adds
       (weight_decay/2) (1/N) sum_i |w_i|^2 to the loss, so a step shrinks w by
       learning_rate weight_decay/alpha^2; ``decoupled_weight_decay`` multiplies w by
       1 - learning_rate decoupled_weight_decay at each step, outside momentum. None of the three
-      for "linearised".
+      for "linearised", no momentum for "flow".
     - ``optimiser``, for "neurons" only, is called with the list of parameters and returns the
       ``torch.optim.Optimizer`` to use in place of all of the above; there is no tau then.
     - ``record``: the steps to record, 0 being before the first update; a log-spaced grid if None.
     - ``alignment``: the set whose kernel-task alignment is recorded: "test", "train" or None.
     - ``dtype``: "float64" or "float32"; ``device``: a torch device. Measurements are in float64.
+    - ``rtol``, of "flow": the largest local error of a step, estimated for a method one order
+      lower than the one used, of the predictions relative to the residual and of the weights.
+      Losses then keep a relative accuracy of 10 rtol, until the residual gets as small as the
+      rounding of the predictions over rtol.
+    - ``descent_tolerance``, for "flow" only: warn (``flow.DescentGapWarning``) where gradient
+      descent at this learning rate is estimated to differ from its flow by more than this part of
+      a recorded loss. The estimates are recorded as ``descent_gap_*`` in any case.
     - ``progress`` is called now and then with (steps done, steps).
 
     Returns a ``Run``. Raises ``ValueError`` for bad input before any work, and
@@ -96,7 +107,7 @@ def train(
     >>> bool(abs(ratio - 1).max() < 1e-9)
     True
     """
-    return _run(plan(**locals()))
+    return run_plan(plan(**locals()))
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,7 @@ class Plan:
     alignment: str | None
     grid: tuple[int, ...]
     config: dict
+    descent_tolerance: float | None
 
 
 def plan(task: Any, **given: Any) -> Plan:
@@ -141,27 +153,55 @@ def plan(task: Any, **given: Any) -> Plan:
         stops=(*grid, steps) if grid[-1] < steps else grid,
         optimiser=given["optimiser"],
         progress=given["progress"],
+        rtol=_rtol(given["rtol"]),
         **{name: _not_negative(name, given[name]) for name in DECAYS},
     )
     _check_combination(problem, engine)
-    return Plan(problem, engine, given["alignment"], grid, _config(problem, engine, given))
+    _check_flow(problem, engine, given["descent_tolerance"])
+    config = _config(problem, engine, given)
+    return Plan(problem, engine, given["alignment"], grid, config, given["descent_tolerance"])
 
 
-def _run(wanted: Plan) -> Run:
-    problem = wanted.problem
-    recorder = Recorder(problem, wanted.alignment)
-    grid, last = set(wanted.grid), Snapshot.of(0, problem.start, problem.start)
+class Recording:
+    """What becomes of a plan, snapshot by snapshot: a run, or the error that ends it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._recorder = Recorder(plan.problem, plan.alignment)
+        self._grid = set(plan.grid)
+        self._last = Snapshot.of(0, plan.problem.start, plan.problem.start)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Measure the snapshot if its step is one to record. Raises ``Diverged``."""
+        self._last = snapshot
+        if snapshot.step in self._grid:
+            self._recorder.add(snapshot)
+        else:
+            self._recorder.check(snapshot)
+
+    def finish(self) -> Run:
+        """Return the run, which has come to its end."""
+        last, config = self._last, self._plan.config
+        history = self._recorder.history(_attributes(config))
+        if self._plan.descent_tolerance is not None:
+            flow.warn_of_descent_gap(history, self._plan.descent_tolerance)
+        state = last.W.cpu() if last.W is not None else (last.wbar.cpu(), last.M.cpu())
+        return Run(history, state, config)
+
+    def divergence(self, step: int) -> DivergenceError:
+        """Return the error of a run that was seen to have diverged by ``step``."""
+        return _divergence(self._plan.problem, step, self._last)
+
+
+def run_plan(wanted: Plan) -> Run:
+    """Return the run that was planned. Raises ``DivergenceError``."""
+    recording = Recording(wanted)
     try:
-        for last in ENGINES[wanted.engine](problem):
-            if last.step in grid:
-                recorder.add(last)
-            else:
-                recorder.check(last)
+        for snapshot in ENGINES[wanted.engine](wanted.problem):
+            recording.take(snapshot)
     except Diverged as event:
-        raise _divergence(problem, event.step, last) from None
-    history = recorder.history(_attributes(wanted.config))
-    state = last.W.cpu() if last.W is not None else (last.wbar.cpu(), last.M.cpu())
-    return Run(history, state, wanted.config)
+        raise recording.divergence(event.step) from None
+    return recording.finish()
 
 
 def _initial(D: int, given: dict[str, Any]) -> tuple[Tensor | None, PseudoNeurons]:
@@ -207,6 +247,12 @@ def _momentum(value: object) -> float:
     return finite("momentum", value)
 
 
+def _rtol(value: object) -> float:
+    if not 1e-12 <= finite("rtol", value) <= 0.1:
+        raise ValueError(f"rtol = {value!r}: must be from 1e-12 to 0.1")
+    return finite("rtol", value)
+
+
 def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
@@ -224,6 +270,19 @@ def _check_combination(problem: Problem, engine: str) -> None:
             raise ValueError(f"optimiser: must be None for engine = {engine!r}, only for 'neurons'")
         if used:
             raise ValueError(f"{used[0]} = {getattr(problem, used[0])}: belongs in the optimiser")
+
+
+def _check_flow(problem: Problem, engine: str, descent_tolerance: object) -> None:
+    if engine != "flow":
+        if descent_tolerance is not None:
+            raise ValueError(f"descent_tolerance: must be None for engine = {engine!r}")
+        return
+    if descent_tolerance is not None:
+        finite("descent_tolerance", descent_tolerance, positive=True)
+    if problem.momentum:
+        raise ValueError(f"momentum = {problem.momentum}: must be 0 for 'flow'")
+    if problem.X.dtype != torch.float64:
+        raise ValueError("dtype = 'float32': must be 'float64' for 'flow', whose errors need it")
 
 
 def _divergence(problem: Problem, step: int, last: Snapshot) -> DivergenceError:
@@ -257,6 +316,7 @@ def _config(problem: Problem, engine: str, given: dict[str, Any]) -> dict:
         "torch": str(torch.__version__),
     }
     names = ("alpha", "epsilon", "learning_rate", "centred", "momentum", *DECAYS)
+    names += ("rtol",) if engine == "flow" else ()
     return config | {name: getattr(problem, name) for name in names}
 
 
