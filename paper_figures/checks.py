@@ -1,0 +1,113 @@
+"""What a figure is said to show, held against the data behind it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from xarray import DataArray
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim about the data of a figure, measured.
+
+    ``name`` is a short id; ``sentence`` says what is claimed, by the paper where ``source`` names
+    a place in it, else by lazyrich. ``measured`` is what was found and ``allowed`` what would count
+    as holding, both as text; ``holds`` is whether it did. ``expected`` is lazyrich's record of
+    whether it does: False for a claim of the paper that does not come out, which is a result. A
+    check passes if the data behave as recorded, so that a change in either direction is noticed.
+
+    >>> refuted = Check("final-loss", "the smaller epsilon, the lower the final loss",
+    ...                 "0.03 > 0.01", "increasing", holds=False, expected=False)
+    >>> refuted.passed, refuted.outcome
+    (True, 'does not hold (as recorded)')
+    """
+
+    name: str
+    sentence: str
+    measured: str
+    allowed: str
+    holds: bool
+    expected: bool = True
+    source: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the data behave as lazyrich has recorded."""
+        return bool(self.holds) == self.expected
+
+    @property
+    def outcome(self) -> str:
+        """What to print: whether it holds, and whether that is as recorded."""
+        verdict = "holds" if self.holds else "does not hold"
+        if not self.passed:
+            return f"{verdict} (UNEXPECTED)"
+        return verdict if self.holds else f"{verdict} (as recorded)"
+
+
+def spread(values) -> str:
+    """Return "median [lowest, highest]" of several seeds, as text; "none" of no seeds.
+
+    >>> spread([3.0, 1.0, 2.5]), spread([])
+    ('2.5 [1, 3]', 'none')
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size == 0:
+        return "none"
+    return f"{np.median(values):.3g} [{values.min():.3g}, {values.max():.3g}]"
+
+
+def never_falls(values: DataArray, along: str) -> bool:
+    """Return whether values never fall along an axis, and rise from its start to its end.
+
+    For all other axes (seeds); infinite values may follow each other.
+
+    >>> never_falls(DataArray([[1, 1, 2], [0, np.inf, np.inf]], dims=("seed", "alpha")), "alpha")
+    True
+    >>> never_falls(DataArray([1, 2, np.nan], dims="alpha"), "alpha")
+    False
+    """
+    before, after = values.isel({along: slice(-1)}), values.isel({along: slice(1, None)})
+    first, last = values.isel({along: 0}), values.isel({along: -1})
+    return bool((after.values >= before.values).all() and (last > first).all())
+
+
+def ends(values: DataArray, along: str, symbol: str) -> str:
+    """Return the values at both ends of an axis, each with its spread over the others, as text.
+
+    >>> ends(DataArray([[1, 2]], coords={"seed": [0], "alpha": [0.5, 8]}), "alpha", "α")
+    '1 [1, 1] at α = 0.5, 2 [2, 2] at α = 8'
+    """
+    sides = (values.isel({along: i}) for i in (0, -1))
+    return ", ".join(f"{spread(v)} at {symbol} = {float(v[along]):.3g}" for v in sides)
+
+
+def ordered(
+    name: str,
+    sentence: str,
+    values: DataArray,
+    along: str,
+    symbol: str,
+    *,
+    falls: bool = False,
+    each: str = "seed",
+    expected: bool = True,
+    source: str = "",
+) -> Check:
+    """Return the check that values grow (or fall) along a swept parameter, for each of the rest.
+
+    >>> loss = DataArray([[1.0, 2.0, 3.0]], coords={"seed": [0], "alpha": [1, 2, 4]}, name="loss")
+    >>> ordered("a", "the loss grows", loss, "alpha", "α").holds
+    True
+    >>> ordered("a", "the loss falls", loss, "alpha", "α", falls=True).holds
+    False
+    """
+    return Check(
+        name,
+        sentence,
+        ends(values, along, symbol),
+        f"never {'rises' if falls else 'falls'} from one {symbol} to the next, and "
+        f"{'falls' if falls else 'rises'} from the first to the last, for every {each}",
+        never_falls(-values if falls else values, along),
+        expected=expected,
+        source=source,
+    )

@@ -1,0 +1,282 @@
+"""Figure 1: grokking without weight decay, against the linearised network, and in the weights.
+
+(b) and (c) are the paper's experiment: D = 100, P = 550, N = 500, alpha = 1, epsilon = 0.02,
+eta = N/alpha^2 (so eta0 = 1), centred, 100,000 steps; it was run in lazyrich's own conventions.
+Network and linearised twin start from the same weights, train the same centred predictor on the
+same data and are compared at the same steps. The line is kernel regression without ridge with the
+kernel at the start, the end of the twin's path (centred, so that the f0 in it is 0).
+
+(a) is schematic in the paper. Here it is measured, on a small network: see ``weight_space``.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from xarray import Dataset
+
+from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.rises import rise_is_linear
+from lazyrich.paper_figures.runs import Sweep
+from lazyrich.paper_figures.style import GREY, LOOKS, WIDTH, band, letter, look, steps_axis
+from lazyrich.paper_figures.time_to_grok import THRESHOLD, time_to_grok
+from lazyrich.paper_figures.weight_space import Paths, Setting, paths
+from lazyrich.simulate.record import default_grid
+
+SMALL = Setting(D=20, P=110, width=100, alpha=1.0, epsilon=0.25, learning_rate=0.5)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The experiment of (b) and (c), ``seeds`` times, and the small network of (a)."""
+
+    D: int = 100
+    P: int = 550
+    width: int = 500
+    alpha: float = 1.0
+    epsilon: float = 0.02
+    learning_rate: float = 1.0
+    steps: int = 100_000
+    centred: bool = True
+    n_test: int = 1000
+    engine: str = "flow"
+    seeds: int = 5
+    small: Setting = SMALL
+    small_steps: int = 20_000
+
+
+PRESETS = {"quick": Parameters(D=50, P=275, width=250, seeds=3), "paper": Parameters()}
+
+
+def sweeps(p: Parameters) -> dict[str, Sweep]:
+    """Return the runs: the network and its linearised twin."""
+    names = ("D", "P", "width", "alpha", "epsilon", "learning_rate", "steps", "centred")
+    names += ("n_test",)
+    fixed = {name: getattr(p, name) for name in names}
+    return {"runs": Sweep({"engine": ["linearised", p.engine]}, fixed, p.seeds)}
+
+
+def _network(p: Parameters, data: dict[str, Dataset]) -> Dataset:
+    return data["runs"].sel(engine=p.engine)
+
+
+def _twin(data: dict[str, Dataset]) -> Dataset:
+    return data["runs"].sel(engine="linearised")
+
+
+def small_paths(p: Parameters) -> Paths:
+    """Return the paths of the small network of (a) and of its twin."""
+    return paths(p.small, default_grid(p.small_steps, per_decade=40))
+
+
+def projection(found: Paths) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return network, twin and lazy solution in three orthonormal directions, over |w0|.
+
+    The first is towards the lazy solution and the second that of the rest of the part in the plane
+    of where the network ends, so that both lie in the plane; the third is that of its part outside.
+    Shapes (steps, 3), (steps, 3), (3,).
+    """
+    end = found.network[-1]
+    inside = found.plane.part_inside(end)
+    first = found.lazy / found.lazy.norm()
+    second = inside - (inside * first).sum() * first
+    third = end - inside
+    axes = torch.stack([first, second / second.norm(), third / third.norm()])
+    network, twin, lazy = (
+        torch.einsum("...ij,aij->...a", each, axes) / found.initial_norm
+        for each in (found.network, found.linearised, found.lazy)
+    )
+    return network, twin, lazy
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return (a) the paths in weight space, (b) the losses, (c) weight norm and alignment."""
+    figure = Figure(figsize=(WIDTH, 2.1))
+    grid = figure.add_gridspec(1, 3, width_ratios=[1, 1.15, 0.95])
+    weights = figure.add_subplot(grid[0], projection="3d")
+    losses, features = figure.add_subplot(grid[1]), figure.add_subplot(grid[2])
+    _draw_paths(weights, small_paths(p))
+    _draw_losses(losses, p, data)
+    _draw_features(features, _network(p, data))
+    letter(weights, "a", "weights")
+    letter(losses, "b", "loss")
+    letter(features, "c", "weights and features")
+    for ax in (losses, features):
+        steps_axis(ax, p.steps)
+    return figure
+
+
+def _draw_paths(ax: Any, found: Paths) -> None:
+    network, twin, lazy = (each.numpy() for each in projection(found))
+    ends = np.concatenate([network, twin, lazy[None]])
+    low, high = ends.min(0), ends.max(0)
+    (x0, y0, _), (x1, y1, _) = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    corners = [(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0)]
+    ax.add_collection3d(Poly3DCollection([corners], facecolor=GREY, alpha=0.18, edgecolor="none"))
+    ax.plot(*np.vstack([twin, lazy]).T, **LOOKS["twin_path"])
+    ax.plot(*network.T, **LOOKS["network_path"])
+    for point, text, side in (
+        (np.zeros(3), "$w_0$\n", "center"),
+        (lazy, r" $w_\mathrm{lazy}$", "left"),
+        (network[-1], r" $w_\mathrm{feature}$", "left"),
+    ):
+        ax.plot(*point[:, None], "o", color="black", markersize=2.5)
+        ax.text(*point, text, horizontalalignment=side, verticalalignment="center")
+    ax.text(x1, y1, 0, "$S(X, w_0)$\n", color="#444444", horizontalalignment="right")
+    ax.set_axis_off()
+    ax.set_box_aspect((1.2, 1.2, 1), zoom=1.25)
+    ax.view_init(elev=22, azim=-60)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.08))
+
+
+def _draw_losses(ax: Axes, p: Parameters, data: dict[str, Dataset]) -> None:
+    network, twin = (h.sel(step=slice(1, None)) for h in (_network(p, data), _twin(data)))
+    steps = network.step.values
+    for name in ("train_loss", "population_loss"):
+        band(ax, steps, network[name].values, LOOKS[name]["color"])
+        ax.plot(steps, network[name].sel(seed=0), **LOOKS[name])
+        thin = look(name, linewidth=0.7, alpha=0.8, label=f"{LOOKS[name]['label']}, linearised")
+        ax.plot(steps, twin[name].sel(seed=0), **thin)
+    floor = float(network.kernel_regression_population_loss.sel(seed=0))
+    ax.axhline(floor, **LOOKS["kernel_regression"])
+    ax.set(yscale="log", ylabel="loss")
+    ax.legend(loc="lower left")
+
+
+def _draw_features(ax: Axes, network: Dataset) -> None:
+    right = ax.twinx()
+    right.spines["right"].set_visible(True)
+    for axes, name in ((ax, "weight_norm"), (right, "centred_alignment")):
+        later = network[name].sel(step=slice(1, None))
+        axes.plot(later.step, later.sel(seed=0), **LOOKS[name])
+        band(axes, later.step.values, later.values, LOOKS[name]["color"])
+        axes.set_ylim(0, None)
+    ax.set_ylabel(r"weight norm $\sqrt{\mathrm{Tr}\,M}$")
+    right.set_ylabel("centred kernel alignment")
+    handles = [each.get_lines()[0] for each in (ax, right)]
+    ax.legend(handles=handles, loc="upper left")
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what the paper says of this figure, held against the runs."""
+    network, twin = _network(p, data), _twin(data)
+    return [
+        _groks(network),
+        _early_is_lazy(network, twin),
+        rise_is_linear(network, "network", "the network"),
+        _beats_kernel_regression(network),
+        _grows(network, "weight_norm", "weight-norm-grows", "the weight norm sqrt(Tr M)"),
+        _grows(
+            network,
+            "centred_alignment",
+            "features-align",
+            "the alignment of the kernel with the task (centred, on the test set)",
+        ),
+        _leaves_the_plane(small_paths(p)),
+    ]
+
+
+def _groks(network: Dataset) -> Check:
+    times = time_to_grok(network)
+    return Check(
+        "groks",
+        f"the test loss falls below {THRESHOLD} long after the train loss does, without weight "
+        "decay",
+        f"train at {spread(times.train)}, test at {spread(times.test)} steps",
+        "at twice the steps or later, in every seed",
+        bool((times.test > 2 * times.train).all()),
+        source="Fig. 1(b)",
+    )
+
+
+def _early_is_lazy(network: Dataset, twin: Dataset) -> Check:
+    """At the peak of the test loss, the twin must have made nearly the same rise."""
+    shares = []
+    for seed in network.seed.values:
+        one, other = (h.population_loss.sel(seed=seed).values for h in (network, twin))
+        peak = int(np.argmax(one))
+        shares.append((other[peak] - other[0]) / (one[peak] - one[0]))
+    return Check(
+        "early-is-lazy",
+        "at first the network is the linearised one: the rise of its test loss to the peak is the "
+        "twin's",
+        f"rise of the twin over that of the network at its peak: {spread(shares)}",
+        "within 10% of 1 in every seed",
+        bool(max(abs(share - 1) for share in shares) < 0.1),
+        source="Sec. 1, Fig. 1",
+    )
+
+
+def _beats_kernel_regression(network: Dataset) -> Check:
+    final = network.population_loss.isel(step=-1)
+    ratio = (final / network.kernel_regression_population_loss).values
+    return Check(
+        "beats-kernel-regression",
+        "late, the network generalises better than kernel regression with the kernel at the start",
+        f"final test loss over that of kernel regression: {spread(ratio)}",
+        "below 1/2 in every seed",
+        bool((ratio < 0.5).all()),
+        source="Fig. 1(b)",
+    )
+
+
+def _grows(network: Dataset, variable: str, name: str, what: str) -> Check:
+    first, last = (network[variable].isel(step=i).values for i in (0, -1))
+    return Check(
+        name,
+        f"{what} grows",
+        f"from {spread(first)} to {spread(last)}",
+        "grows in every seed",
+        bool((last > first).all()),
+        source="Fig. 1(c)",
+    )
+
+
+def _leaves_the_plane(found: Paths) -> Check:
+    inside, outside = found.inside_and_outside(found.network)
+    _, off = found.inside_and_outside(found.linearised)
+    early = int(np.searchsorted(found.steps, 10))
+    ratios = (outside / inside)[[early, -1]].tolist()
+    return Check(
+        "leaves-the-plane",
+        "the weights start along the affine subspace S(X, w0), in which the linearised network "
+        "stays, and end off it (small network of (a))",
+        f"distance from S over distance in it: {ratios[0]:.2g} at step {found.steps[early]}, "
+        f"{ratios[1]:.2g} at the end; of the twin at most {float(off.max()):.0e} of |w0|",
+        "below 0.02 at step 10, above 0.2 at the end, twin below 1e-9",
+        bool(ratios[0] < 0.02 and ratios[1] > 0.2 and off.max() < 1e-9),
+        source="Fig. 1(a)",
+    )
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    found = small_paths(p)
+    coordinates = projection(found)[0][-1]
+    share = float(coordinates.square().sum()) * found.initial_norm**2
+    share /= float(found.network[-1].square().sum())
+    floor = data["runs"].kernel_regression_population_loss.sel(engine=p.engine)
+    s = p.small
+    return (
+        f"(a) Path of the weights of a small network (solid; D = {s.D}, P = {s.P}, N = {s.width}, "
+        f"α = {s.alpha:g}, ε = {s.epsilon:g}, η₀ = {s.learning_rate:g}) and of its linearised twin "
+        "(dashed), projected on three orthonormal directions: towards the lazy solution w_lazy "
+        "where the twin ends (kernel regression), the rest of the network's way within the affine "
+        "subspace S(X, w₀) that linearised networks can reach (grey; the first two directions lie "
+        "in it, so that it projects on the plane drawn), and its way out of S; not to one scale. "
+        "The projection "
+        f"keeps all ({share:.1%}) of the squared way of the network from w₀ to its end w_feature. "
+        f"(b) Train and test loss of a network (thick) and of its linearised twin (thin), both "
+        f"centred, f(x;w) − f(x;w₀), from the same weights on the same data: D = {p.D}, P = {p.P}, "
+        f"N = {p.width}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², "
+        f"no weight decay; engine {p.engine}. Lines: seed 0; bands: range of {p.seeds} seeds (data "
+        "and weights). The test loss is the exact mean over x ~ N(0, I/D). Horizontal: test loss "
+        "of kernel regression without ridge with the NTK at the start, "
+        f"{float(floor.sel(seed=0)):.3f}, which the twin approaches beyond the steps shown. "
+        "(c) Weight norm √Tr M (dashed) and kernel-task alignment (solid): that of H K H with H y, "
+        f"centred in both, on {p.n_test:,} test points; diagonal included."
+    )

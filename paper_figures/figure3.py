@@ -1,0 +1,407 @@
+"""Figure 3: how laziness (alpha) and the alignment of the first kernel (epsilon) control grokking.
+
+The experiments of (a) and (b) were run in the authors' convention B, here marked by a prime:
+x' ~ N(0, I), f'(x') = (alpha'/N) sum_i phi(w_i.x'/sqrt(D)), y' = (x'.beta)^2/D without the 1/2,
+eta' = eta0 N/alpha'^2. lazyrich's are x ~ N(0, I/D) and y = (beta.x)^2/2. With x = x'/sqrt(D):
+
+- y' = (beta.x)^2 = 2 y and w_i.x'/sqrt(D) = w_i.x, so with alpha = alpha'/2 also f' = 2 f: half
+  the scale fits half the labels, and the residuals are r' = 2 r.
+- A step is w <- w - (2 eta0/(alpha' P)) sum_mu r'_mu (1 + epsilon w.x_mu) x_mu, and
+  r'/alpha' = 2 r/(2 alpha) = r/alpha: the same weights at the same step for the *same* eta0.
+
+So alpha = alpha'/2, while eta0, epsilon and the steps stay, for the centred and for the plain
+predictor; losses are a quarter, L = L'/4. The settings below are in lazyrich's convention. beta was
+drawn from N(0, I); here |beta|^2 = D exactly. The paper's own settings of (b) are not published:
+these are a follow-up's, of the plain predictor; the centred one, as in (a), stands beside it.
+
+(e) was run in lazyrich's own convention. (c) and (d) are schematic in the paper. Here they are
+measured, on small networks: see ``weight_space``.
+
+All of this is integrated as gradient flow; a check compares it with descent where the two differ
+most, in the fastest cell of (e), whose learning rate (eta0 = 20) is near the limit of stability.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from xarray import DataArray, Dataset
+
+from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.runs import Sweep
+from lazyrich.paper_figures.style import LOOKS, WIDTH, letter, shades, steps_axis
+from lazyrich.paper_figures.time_to_grok import THRESHOLD, median_delay, time_to_grok
+from lazyrich.paper_figures.weight_space import Paths, Setting, paths
+from lazyrich.simulate.record import default_grid
+
+# Of the authors' convention B: alpha in lazyrich's is half of theirs.
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The sweeps over alpha (a) and epsilon (b) and the grid over both (e), all over seeds."""
+
+    D: int = 100
+    width: int = 500
+    P_alpha: int = 450
+    P: int = 550
+    alphas: tuple[float, ...] = tuple(HALF * a for a in (2**-5, 1 / 4, 1 / 2, 1, 2, 4, 8, 16))
+    lazy_alphas: tuple[float, float] = (64.0, 512.0)
+    epsilon: float = 0.25
+    alpha: float = HALF * 1
+    epsilons: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    learning_rate: float = 0.5
+    steps: int = 60_000
+    grid_alphas: tuple[float, ...] = tuple(round(0.4 * i, 2) for i in range(1, 15))
+    grid_epsilons: tuple[float, ...] = tuple(round(0.02 * i, 2) for i in range(1, 15))
+    grid_learning_rate: float = 20.0
+    grid_steps: int = 110_000
+    descent_steps: int = 1_000
+    seeds: int = 5
+    grid_seeds: int = 3
+    engine: str = "flow"
+
+
+# Smaller, with the learning rates in proportion to D: the rates of the kernel are of order 1/D.
+PRESETS = {
+    "paper": Parameters(),
+    "quick": Parameters(
+        D=30,
+        width=150,
+        P_alpha=135,
+        P=165,
+        learning_rate=0.15,
+        grid_alphas=(0.4, 1.2, 2.4, 4.0, 5.6),
+        grid_epsilons=(0.02, 0.06, 0.12, 0.2, 0.28),
+        grid_learning_rate=6.0,
+        seeds=3,
+    ),
+}
+
+
+def sweeps(p: Parameters) -> dict[str, Sweep]:
+    """Return the runs of (a), (b) and (e), and two that hold the flow against descent."""
+    common = {"D": p.D, "width": p.width, "alignment": None}
+    curves = {**common, "learning_rate": p.learning_rate, "steps": p.steps}
+    engine = {"engine": p.engine}
+    alpha = {**curves, "P": p.P_alpha, "epsilon": p.epsilon, "centred": True}
+    epsilon = {**curves, **engine, "P": p.P, "alpha": p.alpha}
+    both = {"centred": [False, True], "epsilon": list(p.epsilons)}
+    lazy = {"engine": [p.engine, "linearised"], "alpha": list(p.lazy_alphas)}
+    fast = {**common, "P": p.P, "learning_rate": p.grid_learning_rate, "centred": True}
+    grid = {"alpha": list(p.grid_alphas), "epsilon": list(p.grid_epsilons)}
+    fastest = {"alpha": p.grid_alphas[0], "epsilon": p.grid_epsilons[-1], "steps": p.descent_steps}
+    return {
+        "alpha": Sweep({"alpha": list(p.alphas)}, {**alpha, **engine}, p.seeds),
+        "epsilon": Sweep(both, epsilon, p.seeds),
+        "grid": Sweep(grid, {**fast, **engine, "steps": p.grid_steps}, p.grid_seeds),
+        "lazy": Sweep(lazy, alpha, p.grid_seeds),
+        "descent": Sweep({"engine": [p.engine, "moments"]}, {**fast, **fastest}),
+    }
+
+
+def small_paths(alpha: float, epsilon: float) -> Paths:
+    """Return the paths in weight space of one of the small networks of (c) and (d)."""
+    setting = Setting(D=20, P=90, width=100, alpha=alpha, epsilon=epsilon, learning_rate=0.1)
+    return paths(setting, default_grid(20_000))
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return learning curves above; below, paths in weight space and the times to grok."""
+    figure = Figure(figsize=(WIDTH, 4.0))
+    top, bottom = figure.subplots(2, 3)
+    plain, centred = (data["epsilon"].sel(centred=value) for value in (False, True))
+    _curves(top[0], data["alpha"], "alpha", "α")
+    _curves(top[1], plain, "epsilon", "ε")
+    _curves(top[2], centred, "epsilon", "ε")
+    for ax in top:
+        steps_axis(ax, p.steps)
+    _distances(bottom[0], {alpha: small_paths(alpha, p.epsilon) for alpha in p.alphas})
+    _distances(bottom[1], {epsilon: small_paths(p.alpha, epsilon) for epsilon in p.epsilons})
+    _phase_diagram(figure, bottom[2], data["grid"])
+    titles = {
+        "a": "sweep of α, centred",
+        "b": "sweep of ε, plain",
+        "b′": "sweep of ε, centred",
+        "c": "weights, sweep of α",
+        "d": "weights, sweep of ε",
+        "e": "time to grok (hatched: > T)",
+    }
+    for ax, (text, title) in zip((*top, *bottom), titles.items(), strict=True):
+        letter(ax, text, title)
+    return figure
+
+
+def _curves(ax: Axes, runs: Dataset, parameter: str, symbol: str) -> None:
+    later = runs.sel(seed=0, step=slice(1, None))
+    values = later[parameter].values
+    for value, color in zip(values, shades(len(values)), strict=True):
+        run = later.sel({parameter: value})
+        for name in ("train_loss", "population_loss"):
+            dashes = LOOKS[name]["linestyle"]
+            ax.plot(run.step, run[name], color=color, linestyle=dashes, linewidth=0.9)
+    ax.axhline(THRESHOLD, color="black", linewidth=0.4, linestyle=":")
+    ax.set(yscale="log", ylim=(1e-4, 2), ylabel="loss")
+    _legend(ax, values, symbol)
+
+
+def _legend(ax: Axes, values: np.ndarray, symbol: str) -> None:
+    handles = [
+        Line2D([], [], color=color, label=f"{symbol} = {value:.3g}" if i == 0 else f"{value:.3g}")
+        for i, (value, color) in enumerate(zip(values, shades(len(values)), strict=True))
+    ]
+    ax.legend(handles=handles, loc="lower left", handlelength=1.2)
+
+
+def _distances(ax: Axes, found: dict[float, Paths]) -> None:
+    for each, color in zip(found.values(), shades(len(found)), strict=True):
+        inside, outside = each.inside_and_outside(each.network)
+        ax.plot(inside[1:], outside[1:], color=color)
+        ax.plot(inside[-1], outside[-1], "o", color=color)
+    ax.set(xscale="log", yscale="log", xlim=(1e-2, 40), ylim=(1e-4, 40))
+    ax.set(xlabel=r"distance in $S$, over $|w_0|$", ylabel=r"distance from $S$, over $|w_0|$")
+
+
+def _phase_diagram(figure: Figure, ax: Axes, grid: Dataset) -> None:
+    delay = median_delay(time_to_grok(grid)).transpose("epsilon", "alpha").values
+    alphas, epsilons = grid.alpha.values, grid.epsilon.values
+    shown = np.ma.masked_invalid(delay)
+    mesh = ax.pcolormesh(shown, norm=LogNorm(), rasterized=False)
+    for i, j in zip(*np.nonzero(~np.isfinite(delay)), strict=True):
+        hatch = "////" if delay[i, j] == np.inf else "xxxx"
+        ax.add_patch(Rectangle((j, i), 1, 1, fill=False, hatch=hatch, linewidth=0))
+    every = 1 if len(alphas) < 8 else 3
+    ax.set_xticks(np.arange(len(alphas))[::every] + 0.5, [f"{a:g}" for a in alphas[::every]])
+    ax.set_yticks(np.arange(len(epsilons))[::every] + 0.5, [f"{e:g}" for e in epsilons[::every]])
+    ax.set(xlabel="α", ylabel="ε")
+    bar = figure.colorbar(mesh, ax=ax, label="steps", pad=0.03)
+    bar.outline.set_linewidth(0.4)
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what the paper says of this figure, held against the runs."""
+    alpha, grid = data["alpha"], data["grid"]
+    plain, centred = (data["epsilon"].sel(centred=value) for value in (False, True))
+    return [
+        *_alpha_claims(alpha),
+        _lazy_limit(data["lazy"]),
+        *_epsilon_claims(plain, centred),
+        _weight_norm_plain(p, plain),
+        _weight_norm_centred(alpha, centred),
+        *_off_the_plane(p),
+        *_phase_diagram_claims(grid),
+        _flow_is_descent(data["descent"]),
+    ]
+
+
+def _final(runs: Dataset) -> DataArray:
+    return runs.population_loss.isel(step=-1)
+
+
+def _alpha_claims(runs: Dataset) -> list[Check]:
+    source = "Sec. 5.1, Fig. 3(a)"
+    axis = ("alpha", "α")
+    delay, final = time_to_grok(runs).delay, _final(runs)
+    gap = 1 - final / runs.kernel_regression_population_loss
+    slower = "the larger α, the longer the time to grok (inf: not within the run)"
+    worse = "the smaller α, the lower the final test loss"
+    lazier = (
+        "the larger α, the nearer the final test loss is to that of kernel regression with the "
+        "kernel at the start (relative gap)"
+    )
+    return [
+        ordered("delay-grows-with-alpha", slower, delay, *axis, source=source),
+        _little_alpha_no_rise(runs),
+        _little_alpha_no_delay(runs),
+        ordered("final-loss-grows-with-alpha", worse, final, *axis, source=source),
+        ordered("large-alpha-is-lazy", lazier, gap, *axis, falls=True, source=source),
+    ]
+
+
+def _little_alpha_no_rise(runs: Dataset) -> Check:
+    rise = runs.population_loss.max("step") / runs.population_loss.isel(step=0) - 1
+    return Check(
+        "small-alpha-no-rise",
+        "at small α the test loss falls from the start, at large α it rises first",
+        "highest test loss over the first, less 1: " + ends(rise, "alpha", "α"),
+        "below 0.001 at the smallest α, above it at the largest, in every seed",
+        bool((rise.isel(alpha=0) < 1e-3).all() and (rise.isel(alpha=-1) > 1e-3).all()),
+        source="Sec. 5.1, Fig. 3, caption",
+    )
+
+
+def _little_alpha_no_delay(runs: Dataset) -> Check:
+    times = time_to_grok(runs.isel(alpha=0))
+    ratio = times.test / times.train
+    return Check(
+        "small-alpha-no-delay",
+        "at small α the grokking effect disappears",
+        f"the test loss takes {spread(ratio)} times the steps of the train loss at α = "
+        f"{float(runs.alpha[0]):.3g}",
+        "less than 1.5 in every seed",
+        bool((ratio < 1.5).all()),
+        expected=False,
+        source="Fig. 3, caption",
+    )
+
+
+def _lazy_limit(runs: Dataset) -> Check:
+    """The gap between a network and its twin at the same step should fall as 1/alpha."""
+    network, twin = (_final(runs.isel(engine=i)) for i in (0, 1))
+    gap = abs(network / twin - 1)
+    first, last = gap.isel(alpha=0), gap.isel(alpha=-1)
+    slope = np.log(last / first) / np.log(float(runs.alpha[-1] / runs.alpha[0]))
+    return Check(
+        "lazy-limit",
+        "as α → ∞ the network becomes the linearised one",
+        f"relative gap of the final test losses: {ends(gap, 'alpha', 'α')}; slope on log-log axes "
+        f"{spread(slope)}",
+        "slope −1 within 0.15 in every seed",
+        bool((abs(slope + 1) < 0.15).all()),
+        source="Sec. 4.1, 5.1",
+    )
+
+
+def _epsilon_claims(plain: Dataset, centred: Dataset) -> list[Check]:
+    source, axis = "Sec. 5.2, Fig. 3(b)", ("epsilon", "ε")
+    delay = time_to_grok(plain).delay
+    slower = "the smaller ε, the longer the time to grok (plain predictor)"
+    better = "the smaller ε, the lower the final test loss ({} predictor)"
+    further = "the smaller ε, the further the weights move, |w − w₀|/|w₀| ({} predictor)"
+    found = [
+        ordered("delay-falls-with-epsilon", slower, delay, *axis, falls=True, source=source),
+    ]
+    for which, runs, holds in (("plain", plain, False), ("centred", centred, True)):
+        name, sentence = f"small-epsilon-low-loss-{which}", better.format(which)
+        found.append(ordered(name, sentence, _final(runs), *axis, expected=holds, source=source))
+        name, sentence = f"small-epsilon-moves-more-{which}", further.format(which)
+        moved = runs.parameter_change.isel(step=-1)
+        found.append(ordered(name, sentence, moved, *axis, falls=True, source="Fig. 3, caption"))
+    return found
+
+
+def _weight_norm_plain(p: Parameters, plain: Dataset) -> Check:
+    """The minimiser of the plain loss has Tr M = |beta|^2/(alpha epsilon) = D/(alpha epsilon)."""
+    first, last = (plain.weight_norm.isel(step=i) ** 2 for i in (0, -1))
+    wanted = p.D / (p.alpha * plain.epsilon) / first
+    clear = abs(np.log(wanted)) > 0.2
+    agrees = ((last > first) == (wanted > 1)) | ~clear
+    grows = [f"{float(e):g}" for e in plain.epsilon if bool((last > first).sel(epsilon=e).all())]
+    return Check(
+        "weight-norm-plain",
+        "of the plain predictor, the weight norm grows exactly where |β|²/(αε) exceeds the initial "
+        "Tr M, not always",
+        f"grows in all seeds at ε = {', '.join(grows)}; final over initial Tr M: "
+        + ends(last / first, "epsilon", "ε"),
+        "as predicted wherever the two differ by more than 20%, in every seed",
+        bool(agrees.all()),
+    )
+
+
+def _weight_norm_centred(*runs: Dataset) -> Check:
+    """Its minimiser has M = M0 + beta beta^T/(alpha epsilon), which has the larger trace."""
+    ratios = np.concatenate(
+        [(r.weight_norm.isel(step=-1) / r.weight_norm.isel(step=0)).values.ravel() for r in runs]
+    )
+    return Check(
+        "weight-norm-centred",
+        "of the centred predictor, the weight norm grows at every α and ε",
+        f"final over initial √Tr M: {spread(ratios)} over (α, ε, seed)",
+        "above 1 everywhere",
+        bool((ratios > 1).all()),
+        source="Sec. 3",
+    )
+
+
+def _off_the_plane(p: Parameters) -> list[Check]:
+    """How far the small networks end off the affine subspace, over how far they go in it."""
+    networks = {
+        ("c", "α", "large-alpha-near-plane"): [small_paths(a, p.epsilon) for a in p.alphas],
+        ("d", "ε", "large-epsilon-near-plane"): [small_paths(p.alpha, e) for e in p.epsilons],
+    }
+    found = []
+    for (panel, symbol, name), each in networks.items():
+        lengths = [one.inside_and_outside(one.network[-1:]) for one in each]
+        ratios = [float(outside / inside) for inside, outside in lengths]
+        found.append(
+            Check(
+                name,
+                f"the smaller {symbol}, the further the weights end off the affine subspace "
+                "S(X, w₀), relative to their way in it (small networks)",
+                "ratio from the smallest to the largest: "
+                + ", ".join(f"{ratio:.2g}" for ratio in ratios),
+                "falls from each to the next",
+                all(a > b for a, b in pairwise(ratios)),
+                source=f"Fig. 3({panel})",
+            )
+        )
+    return found
+
+
+def _phase_diagram_claims(grid: Dataset) -> list[Check]:
+    delay, final = median_delay(time_to_grok(grid)), _final(grid).median("seed")
+    slower = "on the grid, the larger α, the longer the median time to grok"
+    better = "on the grid, the smaller ε, the lower the median final test loss"
+    corner, longest = float(delay.isel(alpha=-1, epsilon=0)), float(delay.max())
+    where = delay.where(delay == longest, drop=True)
+    return [
+        ordered("grid-delay-grows-with-alpha", slower, delay, "alpha", "α", each="ε"),
+        ordered("grid-small-epsilon-low-loss", better, final, "epsilon", "ε", each="α"),
+        Check(
+            "lazy-misaligned-groks-most",
+            "lazy, misaligned networks grok the most intensely: the time to grok is longest at the "
+            "largest α and smallest ε",
+            f"{corner:.3g} steps there; longest ({longest:.3g}) from ε = "
+            f"{float(where.epsilon.min()):g} on, up to α = {float(where.alpha.max()):g}; "
+            f"{int(np.isinf(delay).sum())} of {delay.size} cells do not grok within the run",
+            "longest in that corner",
+            corner == longest,
+            expected=False,
+            source="Fig. 3(e)",
+        ),
+    ]
+
+
+def _flow_is_descent(runs: Dataset) -> Check:
+    delay = time_to_grok(runs).delay.isel(seed=0).values
+    gap = float(abs(delay[0] / delay[1] - 1))
+    return Check(
+        "flow-is-descent",
+        "gradient flow stands for gradient descent: the times to grok are nearly the same in the "
+        "fastest cell of (e), where they differ most",
+        f"{delay[0]:.1f} steps in the flow, {delay[1]:.1f} in descent: {gap:.1%}",
+        "within 20%",
+        gap < 0.2,
+    )
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    times = time_to_grok(data["grid"])
+    theirs = ", ".join(f"{a / HALF:.3g}" for a in p.alphas)
+    scale = "" if p.D == 100 else " (the authors' scaled to this D)"
+    return (
+        f"Networks of N = {p.width} neurons on y = (β·x)²/2, |β|² = D = {p.D}; dashed: train loss, "
+        f"solid: test loss (exact mean over x ~ N(0, I/D)); gradient flow at learning rates{scale} "
+        f"η = η₀ N/α². (a) α swept at ε = {p.epsilon:g}, P = {p.P_alpha}, η₀ = "
+        f"{p.learning_rate:g}, centred predictor f(x;w) − f(x;w₀). In the authors' convention, "
+        f"without the ½ in y, α is twice as large ({theirs}) and losses are four times as large. "
+        f"(b) ε swept at α = {p.alpha:g}, P = {p.P}, of the plain predictor f(x;w); (b′) of the "
+        "centred one. The paper's settings of (b) are not published; which predictor is trained "
+        "decides whether a smaller ε ends at a lower test loss. Lines: seed 0. (c), (d) The way of "
+        "the weights of small networks (D = 20, P = 90, N = 100, centred; colours as in (a) and "
+        "(b)): how far they are from w₀ within the affine subspace S(X, w₀) that linearised "
+        "networks can reach, and how far off it; dots: the end. S depends on ε, not on α. The "
+        "linearised network stays at 0. (e) Median over "
+        f"{p.grid_seeds} seeds of the time to grok: the first step from which the test loss stays "
+        f"below {THRESHOLD}, less the same for the train loss; P = {p.P}, η₀ = "
+        f"{p.grid_learning_rate:g}, centred. Hatched: not within T = {p.grid_steps:,} steps, of "
+        f"which {int((times.status == 'not within the run').sum())} of {times.status.size} runs; "
+        "there the network interpolates the training set with a test loss above the threshold."
+    )

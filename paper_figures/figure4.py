@@ -1,0 +1,229 @@
+"""Figure 4: a learning curve and the terms of its test loss, at two neurons and at many.
+
+The paper's network has two neurons (N = 2, D = 40, P = 120), which is its own choice; a wide one
+stands beside it. The predictor trained is the uncentred f(x;w), and the terms of eq. (6) are of
+that same predictor, so that they add up to the loss drawn. The
+experiment was run in lazyrich's own conventions, at eta = 0.5 N/alpha^2, so eta0 = 0.5; its target
+vector was drawn from N(0, I), here |beta|^2 = D exactly.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from xarray import Dataset
+
+from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.rises import rise_is_linear
+from lazyrich.paper_figures.runs import Sweep
+from lazyrich.paper_figures.style import LOOKS, VERMILLION, WIDTH, letter, look, steps_axis
+from lazyrich.paper_figures.time_to_grok import GROKS, THRESHOLD, learnt, time_to_grok
+
+TERMS = ("variance", "misalignment", "linear")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """One network a width, and ``seeds`` repetitions of each with new data and weights."""
+
+    D: int = 40
+    P: int = 120
+    widths: tuple[int, int] = (2, 500)
+    alpha: float = 1.0
+    epsilon: float = 0.25
+    learning_rate: float = 0.5
+    steps: int = 50_000
+    centred: bool = False
+    engine: str = "moments"
+    seeds: int = 24
+
+
+PRESETS = {"quick": Parameters(seeds=8), "paper": Parameters()}
+
+
+def sweeps(p: Parameters) -> dict[str, Sweep]:
+    """Return the runs: both widths."""
+    fixed = {name: getattr(p, name) for name in ("D", "P", "alpha", "epsilon", "learning_rate")}
+    fixed |= {"steps": p.steps, "centred": p.centred, "engine": p.engine, "alignment": None}
+    return {"runs": Sweep({"width": list(p.widths)}, fixed, p.seeds)}
+
+
+def _narrow(p: Parameters, data: dict[str, Dataset]) -> Dataset:
+    return data["runs"].sel(width=p.widths[0])
+
+
+def _wide(p: Parameters, data: dict[str, Dataset]) -> Dataset:
+    return data["runs"].sel(width=p.widths[1])
+
+
+def _groks(history: Dataset) -> np.ndarray:
+    return (time_to_grok(history).status == GROKS).values
+
+
+def shown_seed(p: Parameters, data: dict[str, Dataset]) -> int:
+    """Return the seed that is drawn: of those whose two-neuron network groks, the median in time.
+
+    Seed 0 if none does.
+    """
+    times = time_to_grok(_narrow(p, data))
+    order = np.argsort(times.test.values)  # NaN last
+    count = int(np.isfinite(times.test.values).sum())
+    return int(order[(count - 1) // 2]) if count else 0
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return learning curves (left) and loss terms (right), two neurons above many."""
+    figure = Figure(figsize=(WIDTH, 3.7))
+    axes = figure.subplots(2, 2, sharex=True)
+    seed = shown_seed(p, data)
+    for row, history in zip(axes, (_narrow(p, data), _wide(p, data)), strict=True):
+        _learning_curves(row[0], history, seed)
+        _terms(row[1], history.sel(seed=seed))
+    for ax, text, title in zip(axes.flat, "abcd", _titles(p), strict=True):
+        letter(ax, text, title)
+    for ax in axes[1]:
+        steps_axis(ax, p.steps)
+    axes[0, 0].legend(loc="lower left")
+    axes[0, 1].legend(loc="upper right")
+    return figure
+
+
+def _titles(p: Parameters) -> list[str]:
+    return [
+        f"{count}: {what}"
+        for count in (f"N = {p.widths[0]}", f"N = {p.widths[1]}")
+        for what in ("loss", "terms of the test loss")
+    ]
+
+
+def _learning_curves(ax: Axes, history: Dataset, seed: int) -> None:
+    later = history.sel(step=slice(1, None))
+    others = later.population_loss.drop_sel(seed=seed)
+    for run in others:
+        ax.plot(later.step, run, color=VERMILLION, linewidth=0.4, alpha=0.45)
+    ax.plot([], [], color=VERMILLION, linewidth=0.4, alpha=0.7, label="test loss, other seeds")
+    for name in ("train_loss", "population_loss"):
+        ax.plot(later.step, later[name].sel(seed=seed), **LOOKS[name])
+    ax.axhline(THRESHOLD, color="black", linewidth=0.4, linestyle=":")
+    ax.set(yscale="log", ylim=(1e-3, 4), ylabel="loss")
+
+
+def _terms(ax: Axes, history: Dataset) -> None:
+    later = history.sel(step=slice(1, None))
+    ax.plot(later.step, later.population_loss, **look("population_loss", linewidth=0.9))
+    measured = later.test_loss[::8]
+    ax.plot(measured.step, measured, "o", color=VERMILLION, markersize=2, label="on 1,000 samples")
+    for name in TERMS:
+        ax.plot(later.step, later[name], **LOOKS[name])
+    ax.set(ylim=(0, None), ylabel="loss")
+    ax.set_ylim(0, 1.35 * float(later.population_loss.max()))
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what the paper says of this figure, and what lazyrich adds, held against the runs."""
+    narrow, wide = _narrow(p, data), _wide(p, data)
+    grokking = narrow.sel(seed=_groks(narrow))
+    return [
+        _terms_add_up(data["runs"]),
+        rise_is_linear(grokking, "two-neurons", f"the N = {p.widths[0]} networks that grok"),
+        rise_is_linear(wide, "wide", f"the N = {p.widths[1]} networks"),
+        _delayed(grokking),
+        _alignment_begins(grokking),
+        _every_start_groks(narrow),
+        _wide_falls(wide),
+    ]
+
+
+def _terms_add_up(runs: Dataset) -> Check:
+    """Each seed has fresh samples, so the ratios of its losses average to 1 over many seeds."""
+    learning = runs.where(runs.population_loss > 1e-6 * runs.population_loss.isel(step=0))
+    ratio = (learning.test_loss / learning.population_loss).mean("step")
+    error = ratio.std("seed", ddof=1) / ratio.sizes["seed"] ** 0.5
+    score = float((abs(ratio.mean("seed") - 1) / error).max())
+    return Check(
+        "terms-add-up",
+        "the three terms, of the predictor that is trained, add up to its mean square error on "
+        "1,000 fresh samples",
+        f"ratio {spread(ratio)} over seeds and widths; its mean is {score:.1f} standard errors "
+        "from 1",
+        "less than 4 standard errors",
+        score < 4,
+        source="eq. (6)",
+    )
+
+
+def _delayed(grokking: Dataset) -> Check:
+    times = time_to_grok(grokking)
+    return Check(
+        "test-falls-later",
+        f"the test loss falls below {THRESHOLD} later than the train loss does",
+        f"train at {spread(times.train)}, test at {spread(times.test)} steps, in the seeds where "
+        "both do",
+        "later in every seed",
+        times.delay.size > 0 and bool((times.delay > 0).all()),
+        source="Fig. 4",
+    )
+
+
+def _alignment_begins(grokking: Dataset) -> Check:
+    relative = grokking.misalignment / grokking.misalignment.isel(step=0)
+    begins, halved = learnt(relative, 0.9), learnt(relative, 0.5)
+    return Check(
+        "alignment-begins-at-1-2k",
+        "the weights begin to align at 1,000 to 2,000 epochs",
+        f"misalignment down by a tenth for good at step {spread(begins)}, halved at "
+        f"{spread(halved)}, in the seeds that grok",
+        "down by a tenth between 1,000 and 2,000 in every seed",
+        begins.size > 0 and bool(((begins > 1000) & (begins < 2000)).all()),
+        expected=False,
+        source="Fig. 4, caption",
+    )
+
+
+def _every_start_groks(narrow: Dataset) -> Check:
+    groks = _groks(narrow)
+    final = narrow.population_loss.isel(step=-1).values
+    return Check(
+        "two-neurons-grok",
+        "a two-neuron network groks on this task",
+        f"{groks.sum()} of {groks.size} seeds do; the others end at a test loss of "
+        f"{spread(final[~groks])}"
+        if not groks.all()
+        else f"all {groks.size} seeds do",
+        "every seed",
+        bool(groks.all()),
+        expected=False,
+        source="Fig. 4",
+    )
+
+
+def _wide_falls(wide: Dataset) -> Check:
+    first, final = (wide.population_loss.isel(step=i).values for i in (0, -1))
+    return Check(
+        "wide-falls",
+        "the test loss of the wide network ends below its start",
+        f"from {spread(first)} to {spread(final)}",
+        "in every seed",
+        bool((final < first).all()),
+    )
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    groks, seed = _groks(_narrow(p, data)), shown_seed(p, data)
+    return (
+        f"(a), (c) Train and test loss of networks of N = {p.widths[0]} and N = {p.widths[1]} "
+        f"neurons trained by full-batch gradient descent on y = (β·x)²/2, |β|² = D, without "
+        f"centring: D = {p.D}, P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, "
+        f"η = {p.learning_rate:g} N/α². Thick: seed {seed}; thin: the test loss of the other "
+        f"{p.seeds - 1} seeds (new data and weights). (b), (d) The terms of the test loss of seed "
+        f"{seed}: error in the variance of the output, misalignment of M with ββᵀ, power in linear "
+        "modes. They are those of the predictor that is trained, f(x;w), and add up to its "
+        "expected square error (line), which the error on 1,000 fresh samples (dots) follows. "
+        f"The paper shows one network of two neurons. Whether that one groks is luck: "
+        f"{groks.sum()} of {groks.size} seeds do, and the one drawn is the median of those in "
+        "time. The wide network hangs on no such luck; it fits the training set before M has "
+        f"aligned, and its test loss levels off. Dotted: the threshold {THRESHOLD} of the time to "
+        "grok."
+    )

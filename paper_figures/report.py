@@ -1,0 +1,96 @@
+"""What comes with a figure: caption, parameters and the outcome of its checks, as files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lazyrich
+from lazyrich.files import write_whole
+from lazyrich.paper_figures.checks import Check
+
+
+@dataclass(frozen=True)
+class Result:
+    """A figure that was made: the files written, in ``paths``, and what they say.
+
+    ``seconds`` is the time it took this time, with the runs that were found finished costing
+    nothing; ``parameters`` are those of the preset.
+    """
+
+    number: str
+    title: str
+    preset: str
+    caption: str
+    parameters: dict[str, Any]
+    checks: tuple[Check, ...]
+    seconds: float
+    paths: tuple[Path, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check behaves as recorded."""
+        return all(check.passed for check in self.checks)
+
+
+def write(result: Result, pictures: Mapping[str, bytes]) -> None:
+    """Write the pictures (suffix -> bytes) and the two reports, each whole or not at all."""
+    texts = {"md": markdown(result), "json": as_json(result)}
+    contents = {**pictures, **{suffix: text.encode() for suffix, text in texts.items()}}
+    for path in result.paths:
+        write_whole(path, lambda part, content=contents[path.suffix[1:]]: part.write_bytes(content))
+
+
+def markdown(result: Result) -> str:
+    """Return the report for people: picture, caption, table of checks, parameters.
+
+    >>> check = Check("a", "a | b", "1", "above 0", holds=True)
+    >>> print(markdown(Result("1", "Title", "quick", "Shown.", {"D": 5}, (check,), 0.1, ())))
+    # Figure 1: Title
+    <BLANKLINE>
+    ![Figure 1](figure1.png)
+    <BLANKLINE>
+    Shown.
+    <BLANKLINE>
+    | check | claim | measured | would hold if | outcome |
+    |---|---|---|---|---|
+    | a | a \\| b | 1 | above 0 | holds |
+    <BLANKLINE>
+    Preset quick: D = 5.
+    <BLANKLINE>
+    """
+    lines = [f"# Figure {result.number}: {result.title}", ""]
+    lines += [f"![Figure {result.number}](figure{result.number}.png)", "", result.caption, ""]
+    lines += ["| check | claim | measured | would hold if | outcome |", "|---|---|---|---|---|"]
+    for check in result.checks:
+        claim = f"{check.sentence} ({check.source})" if check.source else check.sentence
+        cells = (check.name, claim, check.measured, check.allowed, check.outcome)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    parameters = "; ".join(f"{name} = {value}" for name, value in result.parameters.items())
+    return "\n".join([*lines, "", f"Preset {result.preset}: {parameters}.", ""])
+
+
+def as_json(result: Result) -> str:
+    """Return the report for programs, as JSON.
+
+    >>> found = json.loads(as_json(Result("1", "Title", "quick", "Shown.", {}, (), 0.1, ())))
+    >>> found["passed"], found["preset"]
+    (True, 'quick')
+    """
+    checks = [
+        {**asdict(check), "passed": check.passed, "outcome": check.outcome}
+        for check in result.checks
+    ]
+    document = {
+        "figure": result.number,
+        "title": result.title,
+        "preset": result.preset,
+        "caption": result.caption,
+        "parameters": result.parameters,
+        "checks": checks,
+        "passed": result.passed,
+        "seconds": round(result.seconds, 1),
+        "lazyrich": lazyrich.__version__,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

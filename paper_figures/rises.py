@@ -1,0 +1,53 @@
+"""The rise of the test loss while a network fits its training set, and what it is made of."""
+
+import numpy as np
+from xarray import Dataset
+
+from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.time_to_grok import time_to_grok
+
+
+def initial_rise(run: Dataset) -> tuple[int, int]:
+    """Return the records (low, peak) between which the test loss rises most while it still fits.
+
+    That is up to the first record by which the train loss of this one run is learnt (or up to its
+    end). Both are the same record where the test loss never rises.
+
+    >>> run = Dataset({"train_loss": ("step", [1, 0.5, 0.01, 0.01])}, {"step": [0, 1, 2, 3]})
+    >>> run["population_loss"] = ("step", [1.0, 0.9, 1.5, 2.0])
+    >>> initial_rise(run)
+    (1, 2)
+    """
+    end = int(np.searchsorted(run.step, time_to_grok(run).train.fillna(np.inf)))
+    loss = run.population_loss.values[: end + 1]
+    peak = int(np.argmax(loss - np.minimum.accumulate(loss)))
+    return int(np.argmin(loss[: peak + 1])), peak
+
+
+def linear_shares(history: Dataset) -> list[float]:
+    """Return the share of the linear term in the initial rise, of each seed whose loss rises.
+
+    It is above 1 where the other terms fall meanwhile.
+    """
+    shares = []
+    for seed in history.seed.values:
+        run = history.sel(seed=seed)[["train_loss", "population_loss", "linear"]]
+        low, peak = initial_rise(run)
+        rise = run.isel(step=peak) - run.isel(step=low)
+        if peak > low:
+            shares.append(float(rise.linear / rise.population_loss))
+    return shares
+
+
+def rise_is_linear(history: Dataset, name: str, which: str) -> Check:
+    """Return the check of Sec. 5.3: the first peak of the test loss is power in linear modes."""
+    shares = linear_shares(history)
+    return Check(
+        f"rise-is-linear-{name}",
+        f"in {which}, the initial rise of the test loss is power put into linear modes",
+        f"share of the linear term in the rise: {spread(shares)} ({len(shares)} of "
+        f"{history.sizes['seed']} seeds rise)",
+        "above 1/2 in the median seed",
+        bool(shares) and bool(np.median(shares) > 0.5),
+        source="Sec. 5.3, Fig. 4",
+    )

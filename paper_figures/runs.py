@@ -1,0 +1,100 @@
+"""The runs behind a figure: grids of training runs, repeated over seeds, kept in a folder."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+import xarray
+
+from lazyrich.simulate import cells, sweep
+
+Progress = Callable[[float, float], Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid of runs, each repeated for ``seeds`` seeds 0, 1, ..., of data and initial weights.
+
+    ``grid`` and ``fixed`` are those of ``simulate.sweep``.
+    """
+
+    grid: Mapping[str, Sequence]
+    fixed: Mapping[str, Any]
+    seeds: int = 1
+
+    def cost(self) -> float:
+        """Return the work of all its runs, in the units of ``simulate.sweep``'s progress."""
+        points = (dict(zip(self.grid, v, strict=True)) for v in product(*self.grid.values()))
+        one = sum(cells.cost(cells.complete({**self.fixed, **point})) for point in points)
+        return self.seeds * one
+
+    def run(
+        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
+    ) -> xarray.Dataset:
+        """Return the histories over (seed, *grid, step); finished runs are found in ``folder``.
+
+        Raises ``RuntimeError`` where a run diverged: the parameters of a figure must not.
+
+        >>> import tempfile
+        >>> small = dict(D=5, P=20, n_test=10, epsilon=0.5, width=8, steps=10)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = Sweep({"alpha": [1.0, 2.0]}, small, seeds=3).run(folder)
+        >>> found.train_loss.dims, found.train_loss.shape
+        (('seed', 'alpha', 'step'), (3, 2, 11))
+        """
+        histories = []
+        for seed in range(self.seeds):
+            report = _part(progress, seed, self.seeds)
+            # One number for data and weights: they have streams of their own.
+            both: dict[str, Any] = {"seed": seed, "task_seed": seed}
+            found = sweep(
+                self.grid, folder=folder, jobs=jobs, progress=report, **self.fixed, **both
+            )
+            if not bool((found.status == "finished").all()):
+                raise RuntimeError(f"a run of {dict(self.grid)}, {dict(self.fixed)} diverged")
+            histories.append(found)
+        seeds = xarray.IndexVariable("seed", list(range(self.seeds)))
+        joined = xarray.concat(histories, seeds, combine_attrs="drop_conflicts")
+        assert isinstance(joined, xarray.Dataset)
+        return joined
+
+
+def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(index + done / total, count)
+
+
+def run_all(
+    sweeps: Mapping[str, Sweep],
+    folder: str | os.PathLike,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, xarray.Dataset]:
+    """Run every sweep and return its histories under its name, with one progress for all."""
+    costs = {name: each.cost() for name, each in sweeps.items()}
+    total, before, found = sum(costs.values()), 0.0, {}
+    for name, each in sweeps.items():
+
+        def report(done: float, count: float, before=before, cost=costs[name]) -> None:
+            if progress is not None:
+                progress(before + cost * done / count, total)
+
+        found[name] = each.run(folder, jobs, report)
+        before += costs[name]
+    return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread, as it does in the worker processes: the same bits in both."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

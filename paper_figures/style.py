@@ -1,0 +1,125 @@
+"""How the figures look: one look a quantity, told apart by all readers and in grey print.
+
+Colours are those of Okabe and Ito (2008), for readers who are colour-blind. Quantities that share
+axes differ in line style as well, so that nothing hangs on the colour. Values of a parameter that
+is swept run along cividis from dark to light, monotone in lightness.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Inches: the width of the paper's text.
+WIDTH = 5.5
+
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, GREY = (
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+    "#767676",
+)
+
+# Quantity -> how its line is drawn, in every figure; the names are those of a run's history.
+LOOKS: dict[str, dict[str, Any]] = {
+    "train_loss": {"color": BLUE, "linestyle": (0, (4, 1.5)), "label": "train loss"},
+    "population_loss": {"color": VERMILLION, "linestyle": "-", "label": "test loss"},
+    "variance": {"color": SKY, "linestyle": (0, (5, 1, 1, 1)), "label": "variance"},
+    "misalignment": {"color": GREEN, "linestyle": (0, (4, 1.5)), "label": "misalignment"},
+    "linear": {"color": BLACK, "linestyle": (0, (1, 1)), "label": "linear power"},
+    "weight_norm": {"color": ORANGE, "linestyle": (0, (4, 1.5)), "label": "weight norm"},
+    "centred_alignment": {"color": GREY, "linestyle": "-", "label": "alignment"},
+    "kernel_regression": {
+        "color": BLACK,
+        "linestyle": "-",
+        "linewidth": 0.7,
+        "label": "kernel regression",
+    },
+    "network_path": {"color": PURPLE, "linestyle": "-", "label": "network"},
+    "twin_path": {
+        "color": BLACK,
+        "linestyle": (0, (4, 1.5)),
+        "linewidth": 0.8,
+        "label": "linearised",
+    },
+}
+
+
+def look(quantity: str, **changes: Any) -> dict[str, Any]:
+    """Return how the line of a quantity is drawn, with these changes.
+
+    >>> look("linear", label="linear term")["label"]
+    'linear term'
+    """
+    return LOOKS[quantity] | changes
+
+
+def shades(count: int) -> list[tuple[float, float, float, float]]:
+    """Return colours for the values of a swept parameter, from dark to light.
+
+    >>> from matplotlib.colors import to_rgb
+    >>> grey = [float(np.dot(to_rgb(c), [0.299, 0.587, 0.114])) for c in shades(5)]
+    >>> grey == sorted(grey) and grey[-1] < 0.8
+    True
+    """
+    return [tuple(color) for color in matplotlib.colormaps["cividis"](np.linspace(0, 0.88, count))]
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the style of the figures, whatever the user's own matplotlib settings are."""
+    sheet = Path(__file__).with_name("lazyrich.mplstyle")
+    with matplotlib.style.context(["default", sheet]):
+        yield
+
+
+def steps_axis(axes: Axes, last: float) -> None:
+    """Make x a logarithmic axis of gradient steps, from step 1 (0 has no place on it)."""
+    axes.set(xscale="log", xlabel="gradient steps", xlim=(1, last))
+
+
+def letter(axes: Axes, text: str, title: str = "") -> None:
+    """Name a panel (a), (b), ... with its title, to the left above it."""
+    axes.set_title(f"({text})  {title}" if title else f"({text})", loc="left")
+
+
+def band(axes: Axes, x: np.ndarray, runs: np.ndarray, color: str | tuple) -> None:
+    """Shade the range from the lowest to the highest of several runs, of shape (seeds, steps)."""
+    axes.fill_between(x, runs.min(0), runs.max(0), color=color, alpha=0.18, linewidth=0)
+
+
+def rendered(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:
+    """Return the figure as bytes for each of "pdf" and "png": the same bytes every time.
+
+    Draw it in the ``house_style``.
+
+    >>> def draw():
+    ...     with house_style():
+    ...         figure = Figure(figsize=(1, 1))
+    ...         figure.add_subplot().plot([0, 1])
+    ...         return rendered(figure, ("pdf", "png"))
+    >>> draw() == draw()
+    True
+    """
+    undated = {
+        "pdf": {"CreationDate": None, "Creator": "lazyrich", "Producer": None},
+        "png": {"Software": "lazyrich"},
+    }
+    files = {}
+    for suffix in suffixes:
+        buffer = io.BytesIO()
+        with house_style():  # the resolution and the fonts in the file are chosen only now
+            figure.savefig(buffer, format=suffix, metadata=undated[suffix])
+        files[suffix] = buffer.getvalue()
+    return files
