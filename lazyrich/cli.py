@@ -8,7 +8,9 @@ allowed; 130 after Ctrl-C.
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -41,9 +43,17 @@ def command() -> None:
     """
 
 
-def _stop(message: str, code: int) -> None:
+def _say(message: str) -> None:
     print("lazyrich:", " ".join(message.split()), file=sys.stderr)
+
+
+def _stop(message: str, code: int) -> None:
+    _say(message)
     sys.exit(code)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _say(f"warning: {message}")
 
 
 def _unknown_option(error: click.NoSuchOption) -> str:
@@ -61,8 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: ``sys.argv``) and exit with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        # Not standalone: click would print three lines of usage before each error.
-        command.main(arguments or ["--help"], prog_name="lazyrich", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            # Not standalone: click would print three lines of usage before each error.
+            command.main(arguments or ["--help"], prog_name="lazyrich", standalone_mode=False)
         sys.stdout.flush()
     except click.NoSuchOption as error:
         _stop(_unknown_option(error), 2)

@@ -35,7 +35,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--alpha", type=float, default=1.0, help="Scale of the output: laziness.")
 @click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
 @click.option("--sigma", type=float, default=1.0, help="Standard deviation of the weights at 0.")
-@click.option("--engine", default="moments", help="moments, neurons or linearised.")
+@click.option("--engine", default="flow", help="flow, moments, neurons or linearised.")
 @click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
 @click.option("--learning-rate", type=float, default=1.0, help="eta0; eta = eta0 N/alpha^2.")
 @click.option(
@@ -44,6 +44,12 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--momentum", type=float, default=0.0, help="Heavy-ball momentum.")
 @click.option("--weight-decay", type=float, default=0.0, help="Weight decay in the loss.")
 @click.option("--decoupled-weight-decay", type=float, default=0.0, help="Decoupled weight decay.")
+@click.option("--rtol", type=float, default=1e-4, help="Relative tolerance of flow.")
+@click.option(
+    "--descent-tolerance",
+    type=float,
+    help="With flow: warn where a loss of gradient descent differs by more than this part.",
+)
 @click.option("--seed", type=int, default=0, help="Seed of the task and of the weights.")
 @click.option("--dtype", default="float64", help="float64 or float32.")
 @click.option("--device", default="cpu", help="cpu, or a GPU such as cuda.")
@@ -126,6 +132,10 @@ def _summary(history: "Dataset") -> str:
     }
     delay = delays.get(str(times.status.values), f"{float(times.delay):.1f} steps")
     lines.append(f"time to grok (the second less the first): {delay}")
+    if "descent_gap_population_loss" in history:
+        gap = float(abs(history.descent_gap_population_loss).max())
+        advice = "" if gap < 0.1 else ": use --engine moments or a smaller --learning-rate"
+        lines.append(f"population loss of gradient descent: an estimated {gap:.2g} off{advice}")
     return "\n".join(lines)
 
 

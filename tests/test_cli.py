@@ -79,7 +79,11 @@ BAD_USAGE = {
     "simulate --engine neurons --width inf": ("neurons", "finite width"),
     "simulate --plot curve.gif": ("--plot curve.gif", ".png, .pdf"),
     "simulate --out missing/run.nc": ("--out missing/run.nc", "missing does not exist"),
-    f"{SMALL} --learning-rate 1e6": ("learning_rate = 1e+06", "diverged", "largest stable"),
+    f"{SMALL} --learning-rate 1e6 --engine moments": (
+        "learning_rate = 1e+06",
+        "diverged",
+        "largest stable",
+    ),
     "verify no-such-claim": ("no-such-claim",),
     "verify --examples 0": ("examples = 0", "positive integer"),
     "verify --seed -1": ("--seed", "-1", "x>=0"),
@@ -229,7 +233,16 @@ def test_simulate_prints_the_losses_that_it_writes(run, tmp_path):
     history = simulate.load(out).history
     task = simulate.PolynomialTask(D=4, P=12, n_test=9, seed=3)
     again = simulate.train(
-        task, alpha=1.0, epsilon=0.5, width=8, steps=50, learning_rate=0.2, centred=True, seed=3
+        task,
+        alpha=1.0,
+        epsilon=0.5,
+        width=8,
+        steps=50,
+        learning_rate=0.2,
+        centred=True,
+        seed=3,
+        engine="flow",
+        record=history.step.values.tolist(),
     )
     assert history.train_loss.equals(again.history.train_loss)
     header, *rows = printed.splitlines()
@@ -242,9 +255,17 @@ def test_simulate_prints_the_losses_that_it_writes(run, tmp_path):
     assert sorted(tmp_path.iterdir()) == [out, plot]
 
 
-@pytest.mark.parametrize("engine", ["moments", "neurons", "linearised"])
+@pytest.mark.parametrize("engine", ["flow", "moments", "neurons", "linearised"])
 def test_simulate_runs_every_engine(run, engine):
     assert "time to grok" in ok(run(f"{SMALL} --steps 200 --engine {engine}"))
+
+
+def test_a_warning_is_one_line(run):
+    code, out, err = run(f"{SMALL} --descent-tolerance 1e-9")
+    assert code == 0
+    assert out
+    assert err.startswith("lazyrich: warning: gradient descent differs from its flow")
+    assert err.count("\n") == 1
 
 
 def test_simulate_says_so_when_nothing_is_learnt_in_time(run):
