@@ -49,6 +49,21 @@ def test_the_derived_step_is_autograds(training, eta_0):
     properties_training.moment_step_is_autograds(training, eta_0)
 
 
+@pytest.mark.parametrize("D", [12, 40])
+def test_the_loss_is_the_closed_form_at_large_dimensions_too(D):
+    """Gaussian weights and target: 2 D^2 + 1 points are still the whole population."""
+    rng = np.random.default_rng(D)
+    W, start, beta = (rng.standard_normal(shape) for shape in ((7, D), (7, D), D))
+    network = draw.Network(alpha=2.0, epsilon=-0.5, W=W, beta=beta)
+    properties.loss_equals_its_closed_form(network)
+    properties.loss_equals_its_closed_form(network, start)
+
+
+@pytest.mark.parametrize("D", [5, 6])
+def test_the_spectrum_holds_at_higher_dimensions(D):
+    properties.operator_has_the_derived_spectrum(D, epsilon=0.75, sigma=1.5)
+
+
 def test_engines_agree_over_many_steps():
     attack(properties_training.engines_agree, draw.trainings(), RATES, budget=Budget(examples=8))
 

@@ -9,6 +9,7 @@ from lazyrich.verify import (
     claims_spectrum,
     ledger,
 )
+from lazyrich.verify.counterexample import SIMPLE, smallest
 
 MODULES = (claims_model, claims_spectrum, claims_eigenfunctions, claims_loss)
 CLAIMS = ledger.by_name(claim for module in MODULES for claim in module.claims())
@@ -28,3 +29,12 @@ def test_each_counterexample_is_at_a_point_without_coincidence():
     assert row.counterexample == (
         "D = 2, epsilon = 2: printed 1, derived 2 (they agree by coincidence at D = 2, epsilon = 1)"
     )
+
+
+def test_the_search_for_a_counterexample_starts_at_the_simplest_point_and_can_find_none():
+    found = smallest(lambda D, e: D * e, lambda D, e: D * e**2, D=(1, 2), e=SIMPLE)
+    assert found.startswith("D = 1, e = 2: printed 2, derived 4")
+    with pytest.raises(AssertionError, match="agree at all 7 points"):
+        smallest(lambda e: e, lambda e: e, e=SIMPLE)
+    with pytest.raises(AssertionError, match="must be exact"):
+        smallest(lambda e: 0.5 * e, lambda e: e, e=SIMPLE)

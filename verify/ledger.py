@@ -7,7 +7,7 @@ must raise ``AssertionError``; a control that passes means that its check can't 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from lazyrich.arguments import one_of
@@ -111,19 +111,6 @@ class Row:
     seconds: float
     passed: bool
     counterexample: str = ""
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The rows of one run with its budget; ``failed`` are those whose verdict doesn't stand."""
-
-    rows: tuple[Row, ...]
-    budget: Budget = field(default_factory=Budget)
-
-    @property
-    def failed(self) -> list[Row]:
-        """The rows whose verdict doesn't stand."""
-        return [row for row in self.rows if not row.passed]
 
 
 def by_name(claims: Iterable[Claim]) -> dict[str, Claim]:

@@ -9,14 +9,22 @@ from pathlib import Path
 import lazyrich
 from lazyrich.arguments import one_of
 from lazyrich.files import write_whole
-from lazyrich.verify.ledger import Ledger, Result, Row
+from lazyrich.verify.ledger import Budget, Result, Row
 
 SUFFIXES = (".html", ".md", ".json")
 
 
 @dataclass(frozen=True)
-class Report(Ledger):
-    """The result of ``verify.run``: ``rows``, ``failed``, and ways of writing them down."""
+class Report:
+    """The result of ``verify.run``: its rows and budget, and ways of writing them down."""
+
+    rows: tuple[Row, ...]
+    budget: Budget
+
+    @property
+    def failed(self) -> list[Row]:
+        """The rows whose verdict doesn't stand."""
+        return [row for row in self.rows if not row.passed]
 
     def __str__(self) -> str:
         """The table that ``lazyrich verify`` prints."""
@@ -33,14 +41,14 @@ class Report(Ledger):
         write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))
 
 
-def summary(ledger: Ledger) -> str:
+def summary(report: Report) -> str:
     """The counts by verdict in one line."""
-    counts = Counter(row.claim.verdict.value for row in ledger.rows)
+    counts = Counter(row.claim.verdict.value for row in report.rows)
     parts = [f"{count} {verdict}" for verdict, count in counts.most_common()]
-    failed = f"; {len(ledger.failed)} FAILED" if ledger.failed else ""
-    seconds = sum(row.seconds for row in ledger.rows)
-    claims = "claim" if len(ledger.rows) == 1 else "claims"
-    return f"{len(ledger.rows)} {claims}: {', '.join(parts)}{failed} ({seconds:.1f} s)"
+    failed = f"; {len(report.failed)} FAILED" if report.failed else ""
+    seconds = sum(row.seconds for row in report.rows)
+    claims = "claim" if len(report.rows) == 1 else "claims"
+    return f"{len(report.rows)} {claims}: {', '.join(parts)}{failed} ({seconds:.1f} s)"
 
 
 def levels(row: Row) -> str:
@@ -48,7 +56,7 @@ def levels(row: Row) -> str:
     return ", ".join(dict.fromkeys(result.evidence.level for result in row.results))
 
 
-def text(ledger: Ledger) -> str:
+def text(report: Report) -> str:
     """A plain table, and below it what failed in full."""
     head = ("claim", "source", "verdict", "evidence", "time")
     body = [
@@ -59,14 +67,14 @@ def text(ledger: Ledger) -> str:
             levels(row),
             f"{row.seconds:.2f} s",
         )
-        for row in ledger.rows
+        for row in report.rows
     ]
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     lines = [
         "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
         for line in [head, tuple("-" * w for w in widths), *body]
     ]
-    for row in ledger.failed:
+    for row in report.failed:
         lines += ["", f"FAILED {row.claim.name}: {row.claim.statement}"]
         lines += [
             f"  {r.evidence.level}: {r.evidence.sentence}: {_outcome(r)}"
@@ -75,7 +83,7 @@ def text(ledger: Ledger) -> str:
         ]
         if row.counterexample.startswith("none found"):
             lines.append(f"  counter-example: {row.counterexample}")
-    return "\n".join([*lines, "", summary(ledger)])
+    return "\n".join([*lines, "", summary(report)])
 
 
 def _outcome(result: Result) -> str:
@@ -94,7 +102,7 @@ def _details(row: Row) -> dict[str, str]:
     return {key: value for key, value in pairs.items() if value}
 
 
-def to_json(ledger: Ledger) -> str:
+def to_json(report: Report) -> str:
     """The report as JSON, for scripts."""
     claims = [
         {
@@ -117,26 +125,26 @@ def to_json(ledger: Ledger) -> str:
                 for r in row.results
             ],
         }
-        for row in ledger.rows
+        for row in report.rows
     ]
     whole = {
         "lazyrich": lazyrich.__version__,
-        "examples": ledger.budget.examples,
-        "seed": ledger.budget.seed,
-        "failed": [row.claim.name for row in ledger.failed],
+        "examples": report.budget.examples,
+        "seed": report.budget.seed,
+        "failed": [row.claim.name for row in report.failed],
         "claims": claims,
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
-def to_markdown(ledger: Ledger, *, times: bool = True) -> str:
+def to_markdown(report: Report, *, times: bool = True) -> str:
     """The report as Markdown: one table, then each claim; without run times on demand."""
-    lines = ["# Ledger of claims", "", _markdown_summary(ledger, times), ""]
+    lines = ["# Ledger of claims", "", _markdown_summary(report, times), ""]
     lines += ["| claim | source | verdict | evidence |", "|---|---|---|---|"]
-    for row in ledger.rows:
+    for row in report.rows:
         cells = (row.claim.name, row.claim.source, _verdict(row), levels(row))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    for row in ledger.rows:
+    for row in report.rows:
         lines += ["", f"## {row.claim.name}", "", f"{row.claim.source}. {row.claim.statement}", ""]
         lines.append(f"**{_verdict(row)}**")
         lines += [""] + [f"- {key}: {value}" for key, value in _details(row).items()]
@@ -144,8 +152,8 @@ def to_markdown(ledger: Ledger, *, times: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_summary(ledger: Ledger, times: bool) -> str:
-    line = summary(ledger)
+def _markdown_summary(report: Report, times: bool) -> str:
+    line = summary(report)
     return line if times else line.rsplit(" (", 1)[0]
 
 
@@ -165,15 +173,15 @@ li { overflow-wrap: anywhere; }
 """
 
 
-def to_html(ledger: Ledger) -> str:
+def to_html(report: Report) -> str:
     """The report as one HTML file that needs nothing else; details fold out."""
-    rows = "\n".join(_html_row(row) for row in ledger.rows)
+    rows = "\n".join(_html_row(row) for row in report.rows)
     head = "".join(f"<th>{h}</th>" for h in ("claim", "source", "verdict", "evidence", "time"))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>Ledger of claims</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Ledger of claims</h1>\n<p>{html.escape(summary(ledger))}; {ledger.budget.examples} "
-        f"examples a property, seed {ledger.budget.seed}, lazyrich {lazyrich.__version__}</p>\n"
+        f"<h1>Ledger of claims</h1>\n<p>{html.escape(summary(report))}; {report.budget.examples} "
+        f"examples a property, seed {report.budget.seed}, lazyrich {lazyrich.__version__}</p>\n"
         f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></body></html>\n"
     )
 
