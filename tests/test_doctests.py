@@ -79,9 +79,9 @@ def test_the_python_examples_of_the_readme(block):
 
 
 def _agree(word, meant):
-    """Equal words; floats need only be what all machines agree on."""
+    """Equal words; floats to the accuracy that the flow engine promises of losses, 10 rtol."""
     try:
-        return math.isclose(float(word), float(meant), rel_tol=1e-4)
+        return math.isclose(float(word), float(meant), rel_tol=1e-3)
     except ValueError:
         return word == meant
 
