@@ -12,40 +12,22 @@ from scipy.integrate import solve_ivp
 
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.neurons import network as forward
-from lazyrich.simulate.stability import stable_learning_rate
 from lazyrich.theory import closed_form
 from lazyrich.verify import strategies
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.certificates_population import CERTIFICATES
 from lazyrich.verify.cubature import fifth_degree
-from lazyrich.verify.properties import tensor
+from lazyrich.verify.properties import closed_form_function, tensor
+from lazyrich.verify.properties_dynamics import (
+    f_moves_at_the_speed_of_the_kernel,
+    joint_moments_follow_torch,
+    scales_train_alike,
+    short_run,
+    term_values,
+)
 from lazyrich.verify.tolerances import assert_close
 
 RATES = st.integers(0, 16).map(lambda k: k / 16)
-
-
-@cache
-def torch_functions(name):
-    return closed_form(name).functions("torch")
-
-
-def call(function_terms, symbols, known):
-    """Each term on the arguments that it has."""
-    return {
-        name: function(**{k: known[k] for k in symbols[name]})
-        for name, function in function_terms.items()
-    }
-
-
-@cache
-def arguments(name):
-    from lazyrich.theory.generate import arguments
-
-    return {k: tuple(arguments(part)) for k, part in closed_form(name).terms.items()}
-
-
-def values(name, **known):
-    return call(torch_functions(name), arguments(name), known)
 
 
 @pytest.mark.parametrize("name", CERTIFICATES)
@@ -66,62 +48,11 @@ def first_term(part):
     return part.args[0] if isinstance(part, sp.MatAdd) else part
 
 
-def joint_moments(W, V):
-    N = len(W)
-    return {
-        "wbar": W.mean(0),
-        "vbar": V.mean(0),
-        "M": W.T @ W / N,
-        "C": W.T @ V / N,
-        "V": V.T @ V / N,
-    }
-
-
-@given(
-    strategies.trainings(),
-    strategies.seeds(),
-    st.tuples(RATES, RATES, RATES, RATES),
-)
+@given(strategies.trainings(), strategies.seeds(), st.tuples(RATES, RATES, RATES, RATES))
 def test_five_moments_follow_torchs_momentum_and_decay(training, seed, rates):
     """One step of torch.optim.SGD from any weights and velocities moves the moments as derived."""
-    network, X = training.network, tensor(training.X)
-    eta_0, mu, kappa, kappa_d = rates
-    eta_0 += 1 / 16
-    numbers = {"alpha": network.alpha, "epsilon": network.epsilon}
-    eta = eta_0 * network.N / network.alpha**2
-    velocity = np.random.default_rng(seed).integers(-64, 65, network.W.shape) / 16
-    W = tensor(network.W).clone().requires_grad_()
-    r = forward(X, W, **numbers) - tensor(training.y)
-    loss = r.square().mean() + kappa / 2 * W.square().sum() / network.N
-    loss.backward()
-    optimiser = torch.optim.SGD([W], lr=eta, momentum=mu)
-    optimiser.state[W]["momentum_buffer"] = tensor(velocity) / eta
-    with torch.no_grad():
-        decayed = eta_0 * kappa_d * W.clone()
-        optimiser.step()
-        W -= decayed
-    after = tensor(optimiser.state[W]["momentum_buffer"].numpy()) * eta if mu else None
-    if after is None:  # torch keeps no velocity without momentum: it is the step itself
-        after = eta * W.grad
-    found = joint_moments(W.detach(), after)
-
-    def derived(weights, velocities, r, sign):
-        known = joint_moments(tensor(weights), tensor(velocities)) | {
-            "X": X if sign > 0 else abs(X)
-        }
-        known |= {"eta_0": eta_0, "mu": mu, "kappa": sign * kappa, "kappa_d": sign * kappa_d}
-        known |= {k: v if sign > 0 else abs(v) for k, v in numbers.items()}
-        return values("moment-step-momentum", **known, r=r, P=training.P, D=network.D)
-
-    claimed = derived(network.W, velocity, r.detach(), 1)
-    # With these signs all terms of each moment have one sign: the formula bounds itself.
-    big = forward(abs(X), abs(tensor(network.W)), **{k: abs(v) for k, v in numbers.items()})
-    bounds = derived(abs(network.W), -abs(velocity), -(big + tensor(training.y)), -1)
-    for name, moment in found.items():
-        operations = 16 * (network.D + training.P + 4) ** 2 + 8 * network.N
-        assert_close(
-            claimed[name], moment, magnitude=abs(bounds[name]), operations=operations, label=name
-        )
+    eta_0, *others = rates
+    joint_moments_follow_torch(training, seed, (eta_0 + 1 / 16, *others))
 
 
 @given(strategies.networks(), RATES)
@@ -131,7 +62,7 @@ def test_population_step_is_the_mean_training_step_of_one_sample(network, eta_0)
     wbar, M = map(tensor, network.moments())
     known = {"alpha": network.alpha, "epsilon": network.epsilon, "eta_0": eta_0, "D": network.D}
     known |= {"wbar": wbar, "M": M}
-    step = torch_functions("moment-step")["wbar"]
+    step = closed_form_function("moment-step", "wbar")
     outputs = forward(
         tensor(points), tensor(network.W), alpha=network.alpha, epsilon=network.epsilon
     )
@@ -139,7 +70,7 @@ def test_population_step_is_the_mean_training_step_of_one_sample(network, eta_0)
     X = tensor(points)[:, None, :]
     each = step(X=X, r=r[:, None], P=1, **{k: known[k] for k in known if k != "M"})
     mean = tensor(probabilities) @ each
-    population = values("population-step", beta=tensor(network.beta), **known)["wbar"]
+    population = term_values("population-step", known | {"beta": tensor(network.beta)})["wbar"]
     size = abs(tensor(network.W)).mean(0).max() + tensor(abs(probabilities)) @ (
         eta_0 * bound_of_a_sample(network, points)
     )
@@ -156,57 +87,20 @@ def bound_of_a_sample(network, points):
 
 @given(strategies.networks(), strategies.seeds())
 def test_f_moves_at_the_speed_of_the_kernel_whatever_alpha_and_N(network, seed):
-    """early-dynamics: d f(x)/d tau by a sample x' is autograd's at eta = eta_0 N/alpha^2."""
-    x, x_prime = tensor(np.random.default_rng(seed).integers(-32, 33, (2, network.D)) / 16)
-    r = 1.25
-
-    def slopes(W, alpha, epsilon):
-        W = W.clone().requires_grad_()
-        outputs = forward(torch.stack([x, x_prime]), W, alpha=alpha, epsilon=epsilon)
-        return [torch.autograd.grad(f, W, retain_graph=True)[0] for f in outputs]
-
-    at_x, at_x_prime = slopes(tensor(network.W), network.alpha, network.epsilon)
-    moved = -(at_x * at_x_prime).sum() * 2 * r * network.N / network.alpha**2
-    wbar, M = map(tensor, network.moments())
-    known = {"x": x, "x_prime": x_prime, "wbar": wbar, "M": M, "r": r, "epsilon": network.epsilon}
-    derived = closed_form("early-dynamics").function("torch")(**known)
-    x, x_prime = abs(x), abs(x_prime)
-    big = slopes(abs(tensor(network.W)), abs(network.alpha), abs(network.epsilon))
-    size = (big[0] * big[1]).sum() * 2 * r * network.N / network.alpha**2
-    operations = 8 * (network.D + 4) ** 2 + 4 * network.N
-    assert_close(derived, moved, magnitude=size, operations=operations)
-
-
-def run(task, W, **changed):
-    wbar, M = tensor(W.mean(0)), tensor(W.T @ W / len(W))
-    options = {"steps": 100, "alignment": None, "init": W} | changed
-    numbers = {k: options[k] for k in ("alpha", "epsilon")}
-    options["learning_rate"] = 0.05 * min(stable_learning_rate(task.X, wbar, M, **numbers), 1.0)
-    return train(task, **options)
+    f_moves_at_the_speed_of_the_kernel(network, seed)
 
 
 @given(strategies.seeds(), st.integers(-3, 3), st.integers(-3, 1), st.booleans())
 def test_scales_of_output_weights_and_labels_train_alike_up_to_units(seed, k, j, centred):
-    """With powers of two the equivalence holds to the last bit: sigma = 2^k, labels times 4^j."""
-    sigma, c = 2.0**k, 4.0**j
-    W = np.random.default_rng(seed).standard_normal((5, 3))
-    task = PolynomialTask(D=3, P=8, n_test=1, seed=seed)
-    scaled_task = PolynomialTask.from_arrays(X=task.X, beta=2.0**j * task.beta)
-    one = run(task, W, alpha=2.0 * sigma / c, epsilon=0.5 * sigma, centred=centred)
-    other = run(scaled_task, sigma * W, alpha=2.0, epsilon=0.5, centred=centred)
-    assert one.config["learning_rate"] == other.config["learning_rate"]
-    (wbar, M), (scaled_wbar, scaled_M) = one.state, other.state
-    assert torch.equal(sigma * wbar, scaled_wbar)
-    assert torch.equal(sigma**2 * M, scaled_M)
-    np.testing.assert_array_equal(c**2 * one.history.train_loss, other.history.train_loss)
+    scales_train_alike(seed, k, j, centred)
 
 
 def test_alpha_as_sigma_to_the_minus_two_is_no_equivalence():
     """Fig. 7c: at fixed epsilon the linear part is left behind, and training differs."""
     W = np.random.default_rng(0).standard_normal((5, 3))
     task = PolynomialTask(D=3, P=8, n_test=1, seed=0)
-    one = run(task, W, alpha=1.0, epsilon=0.5, centred=True)
-    other = run(task, 2.0 * W, alpha=0.25, epsilon=0.5, centred=True)
+    one = short_run(task, W, alpha=1.0, epsilon=0.5, centred=True)
+    other = short_run(task, 2.0 * W, alpha=0.25, epsilon=0.5, centred=True)
     final = [float(r.history.train_loss[-1]) for r in (one, other)]
     assert abs(final[0] / final[1] - 1) > 0.1
 
@@ -218,15 +112,16 @@ def test_delta_moves_by_epsilon_over_alpha_alone(seed, alpha, epsilon):
     task = PolynomialTask(D=D, P=P, n_test=1, seed=seed)
     W = np.random.default_rng(seed).standard_normal((N, D))
     options = {"engine": "neurons", "centred": True, "steps": steps}
-    trained = run(task, W, alpha=alpha, epsilon=epsilon, **options)
+    trained = short_run(task, W, alpha=alpha, epsilon=epsilon, **options)
     eta_0 = trained.config["learning_rate"]
-    functions = torch_functions("lazy-coordinates")
     X, start, delta = task.X, tensor(W), torch.zeros(N, D, dtype=torch.float64)
     for _ in range(steps):
         pairs = {"x": X[:, None], "w0": start[None], "delta": delta[None]}
         numbers = {"alpha": alpha, "epsilon": epsilon}
-        f = functions["predictor"](**pairs, **numbers).mean(1)
-        moves = functions["step"](**pairs, **numbers, r=(f - task.y)[:, None], eta_0=eta_0)
+        f = closed_form_function("lazy-coordinates", "predictor")(**pairs, **numbers).mean(1)
+        r = (f - task.y)[:, None]
+        step = closed_form_function("lazy-coordinates", "step")
+        moves = step(**pairs, **numbers, r=r, eta_0=eta_0)
         delta = delta - moves.mean(0)
     moved = alpha * (trained.state - start)
     # Only w is kept in floats by the engine: delta loses alpha |w| u of it, grown by few steps.
