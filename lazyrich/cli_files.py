@@ -31,10 +31,3 @@ def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Pat
     if not os.access(file.parent, os.W_OK):
         raise ValueError(f"{option} {path}: the folder {file.parent} can't be written to")
     return file
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write ``content`` to ``file``, whole or not at all. Raises ``OSError`` if that fails."""
-    from lazyrich import files
-
-    files.write_whole(file, lambda part: part.write_bytes(content))

@@ -10,48 +10,54 @@ from lazyrich.cli_progress import progress_bar, quiet_option
 if TYPE_CHECKING:
     from lazyrich.verify.ledger import Row
 
-REPORTS = (".html", ".md", ".json")
+REPORTS, NOTES = (".html", ".md", ".json"), (".tex", ".md")
 
 
 @click.command("verify", short_help="Check the ledger of claims.")
 @click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
 @click.option("--examples", type=int, help="Random examples for each property.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the random examples.")
+@click.option("--seed", type=int, help="Seed of the random examples.")
 @click.option("--report", metavar="FILE", help="Write a report as well: .html, .md or .json.")
+@click.option("--errata", metavar="FILE", help="Write the errata as a note: .tex or .md.")
 @quiet_option
 def command(
     claims: tuple[str, ...],
     examples: int | None,
     seed: int | None,
     report: str | None,
+    errata: str | None,
     quiet: bool,
 ) -> None:
     """Check each CLAIM of the ledger (default: all) and print its verdict and evidence.
 
     For claims that are named: also what is printed, what is derived, and the counter-example.
 
-    Exits 1 if anything that should hold fails. A misprint in a paper is a verdict, no failure.
+    Exits 1 if anything that should hold fails, and then writes no errata. A misprint in a paper
+    is a verdict, no failure.
 
     \b
     Examples:
       lazyrich verify
       lazyrich verify eq-6 eq-16 --examples 20 --seed 1
-      lazyrich verify --report verdicts.html
+      lazyrich verify --report verdicts.html --errata errata.tex
     """
     from lazyrich.cli_files import output_file
 
-    file = output_file("--report", report, REPORTS)
-    from lazyrich.verify import run
+    report_file = output_file("--report", report, REPORTS)
+    errata_file = output_file("--errata", errata, NOTES)
+    from lazyrich.verify import run, write_errata
 
     with progress_bar("verifying", quiet) as progress:
         ledger = run(list(claims) or None, examples=examples, seed=seed, progress=progress)
-    if file is not None:
-        ledger.write(file)
+    if report_file:
+        ledger.write(report_file)
     click.echo(str(ledger))
     if claims:
         click.echo("".join(f"\n{_details(row)}\n" for row in ledger.rows), nl=False)
     if ledger.failed:
         sys.exit(1)
+    if errata_file:
+        write_errata(errata_file, ledger)
 
 
 def _details(row: "Row") -> str:

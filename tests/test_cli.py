@@ -86,7 +86,8 @@ BAD_USAGE = {
     ),
     "verify no-such-claim": ("no-such-claim",),
     "verify --examples 0": ("examples = 0", "positive integer"),
-    "verify --seed -1": ("--seed", "-1", "x>=0"),
+    "verify --seed -1": ("seed = -1", "at least 0"),
+    "verify --errata table.txt": ("--errata table.txt", ".tex, .md"),
     "verify --report table.txt": ("--report table.txt", ".html, .md, .json"),
     "figures 99": ("NUMBER = '99'", "1"),
     "figures 1 --preset fast": ("--preset = 'fast'", "quick, paper"),
@@ -286,8 +287,9 @@ def test_a_failed_write_leaves_no_file(run, tmp_path, monkeypatch):
 
 
 def test_verify_prints_and_writes_what_the_ledger_has_on_a_claim(run, tmp_path):
-    file = tmp_path / "report.json"
-    printed = ok(run(f"verify eq-16 --examples 2 --seed 1 --report {file}"))
+    file, note = tmp_path / "report.json", tmp_path / "errata.tex"
+    options = f"--examples 2 --seed 1 --report {file} --errata {note}"
+    printed = ok(run(f"verify eq-16 {options}"))
     claim = verify.claims()["eq-16"]
     assert claim.verdict == verify.Verdict.MISPRINT
     for text in (claim.source, claim.statement, claim.printed, claim.derived, "counter-example: "):
@@ -295,6 +297,7 @@ def test_verify_prints_and_writes_what_the_ledger_has_on_a_claim(run, tmp_path):
     report = json.loads(file.read_text())
     assert (report["examples"], report["seed"], report["failed"]) == (2, 1, [])
     assert [entry["name"] for entry in report["claims"]] == ["eq-16"]
+    assert "eq. (16)" in note.read_text()
 
 
 def test_a_claim_that_fails_gives_exit_code_1(run, monkeypatch):
