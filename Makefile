@@ -20,8 +20,8 @@ demo: $(VENV)/.installed
 	$(BIN)/lazyrich derive test-loss
 	mkdir -p demo
 	$(BIN)/lazyrich simulate --out demo/grokking.nc --plot demo/grokking.png
-	$(BIN)/lazyrich verify --report demo/verdicts.html
-	$(BIN)/lazyrich figures 1 3 4 --preset quick --out demo
+	$(BIN)/lazyrich verify --report demo/verdicts.html --errata demo/errata.md
+	$(BIN)/lazyrich figures 1 3 4 --preset quick --jobs 2 --out demo
 
 # The tests run against the installed wheel: PYTHONSAFEPATH keeps the checkout's folders off
 # sys.path (also in the processes that tests start), and tests/test_package.py checks it.

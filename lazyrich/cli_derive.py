@@ -155,7 +155,7 @@ def _definitions(expression: Any) -> list[str]:
     scalars |= {
         symbol for m in matrices.values() for size in m.shape for symbol in size.free_symbols
     }
-    lines = [f"{generate.python_name(s)} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)]
+    lines = [f"{s} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)]
     for name, matrix in matrices.items():
         rows, columns = matrix.shape
         lines.append(f"{name} = MatrixSymbol({matrix.name!r}, {rows}, {columns})")
