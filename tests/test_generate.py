@@ -354,6 +354,14 @@ def test_a_float_comes_out_where_a_float_goes_in():
     assert value == pytest.approx(5 / 6, rel=4 * EPS)
 
 
+def test_arguments_of_the_terms_alone_may_be_left_out():
+    closed_form = ClosedForm("test", "a test", 1 / D, [], "", "", terms={"other": alpha * D})
+    assert closed_form.evaluate(D=3) == closed_form.evaluate(D=3, alpha=2) == Rational(1, 3)
+    assert closed_form.evaluate_terms(D=3, alpha=2) == {"other": 6}
+    with pytest.raises(ValueError, match="missing argument alpha"):
+        closed_form.evaluate_terms(D=3)
+
+
 def test_evaluate_takes_columns_matrices_arrays_and_tensors():
     closed_form = ClosedForm("test", "a test", form(beta, M, beta), [], "", "")
     for wrap in (sp.Matrix, np.array, torch.tensor, list):

@@ -1,112 +1,71 @@
 """From which sample size on kernel regression is exact: in rational arithmetic, no tolerance."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
-from sympy import QQ, Rational
+from sympy import Rational
 from sympy.polys.matrices import DomainMatrix
 
 from lazyrich import theory
 from lazyrich.theory.lazy_sample_size import learnability_with_ridge
-from lazyrich.theory.symbols import D
+from lazyrich.verify import properties_lazy as laws
 from lazyrich.verify.cubature import gauss_hermite
 from lazyrich.verify.tolerances import rounding
 
 SIZE = theory.closed_form("lazy-sample-size")
-nonzero = st.builds(Rational, st.integers(-6, 6).filter(bool), st.integers(1, 3))
+seeds = st.integers(0, 10**6)
+epsilons = st.builds(Fraction, st.integers(-9, 9).filter(bool), st.integers(1, 9))
 
 
-def exact_size(d):
-    return int(SIZE.expr.subs(D, d))
-
-
-def random_points(seed, count, d):
-    """Integer points of a range that makes degenerate sets rare."""
-    return np.random.default_rng(seed).integers(-30, 31, size=(count, d)).tolist()
-
-
-def kernel(a, b, epsilon):
-    product = sum(p * q for p, q in zip(a, b, strict=True))
-    return product + epsilon**2 * product**2
-
-
-def predict(points, labels, x, epsilon):
-    """The ridgeless kernel regression at x, in rational arithmetic; None if K is singular."""
-    gram = [[QQ.from_sympy(sp.sympify(kernel(a, b, epsilon))) for b in points] for a in points]
-    gram = DomainMatrix(gram, (len(points), len(points)), QQ)
-    if gram.rank() < len(points):
-        return None
-    column = DomainMatrix([[QQ.from_sympy(sp.sympify(y))] for y in labels], (len(points), 1), QQ)
-    weights = gram.lu_solve(column).to_Matrix()
-    return sum(kernel(x, a, epsilon) * w for a, w in zip(points, weights, strict=True))
-
-
-def target(x, beta):
-    return Rational(sum(p * q for p, q in zip(x, beta, strict=True)) ** 2, 2)
-
-
-def error_at_a_new_point(d, count, seed, epsilon, y=None):
-    points = random_points(seed, count + 1, d)
-    *train, new = points
-    beta = random_points(seed + 1, 1, d)[0]
-    y = y or (lambda x: target(x, beta))
-    assume(any(beta) and y(new) != 0)
-    prediction = predict(train, [y(x) for x in train], new, epsilon)
-    assume(prediction is not None)
-    return prediction - y(new)
-
-
-@given(d=st.integers(1, 3), seed=st.integers(0, 10**6), epsilon=nonzero)
-def test_with_so_many_samples_the_target_is_learned_exactly(d, seed, epsilon):
-    assert error_at_a_new_point(d, exact_size(d), seed, epsilon) == 0
-
-
-@given(d=st.integers(1, 3), seed=st.integers(0, 10**6), epsilon=nonzero)
-def test_with_one_sample_less_it_is_not(d, seed, epsilon):
+@given(d=st.integers(1, 3), epsilon=epsilons, seed=seeds)
+def test_the_target_is_learned_exactly_from_the_derived_size_on_and_not_before(d, epsilon, seed):
     """Whatever epsilon is: the threshold does not move."""
-    assert error_at_a_new_point(d, exact_size(d) - 1, seed, epsilon) != 0
+    laws.lazy_training_is_exact_from(d, epsilon, seed)
 
 
-@given(d=st.integers(1, 2), seed=st.integers(0, 10**6), epsilon=nonzero)
-def test_every_linear_plus_quadratic_function_is_learned_and_no_constant(d, seed, epsilon):
-    form = random_points(seed + 2, d + 1, d)
+@pytest.mark.parametrize("wrong", [lambda D: D * (D + 1) // 2, lambda D: D * (D + 3) // 2 - 1])
+def test_a_wrong_size_is_caught(wrong):
+    laws.lazy_training_is_exact_from(2, Fraction(1, 2), seed=0)
+    with pytest.raises(AssertionError, match="is not"):
+        laws.lazy_training_is_exact_from(2, Fraction(1, 2), 0, wrong)
+
+
+@given(d=st.integers(1, 2), epsilon=epsilons, seed=seeds)
+def test_every_linear_plus_quadratic_function_is_learned_and_no_constant(d, epsilon, seed):
+    size = SIZE.evaluate(D=d)
+    line, new, *points = laws.random_points(size + 2, d, seed)
+    form = laws.random_points(d, d, seed + 1)
 
     def function(x, constant=0):
         squares = sum(form[i][j] * x[i] * x[j] for i in range(d) for j in range(d))
-        return constant + squares + sum(p * q for p, q in zip(form[d], x, strict=True))
+        return Fraction(constant + squares + sum(p * q for p, q in zip(line, x, strict=True)))
 
-    size = exact_size(d)
-    assert error_at_a_new_point(d, size, seed, epsilon, function) == 0
-    assert error_at_a_new_point(d, size, seed, epsilon, lambda x: function(x, 1)) != 0
+    for constant in (0, 1):
+        labels = [function(x, constant) for x in points]
+        found = laws.predict(points, labels, new, epsilon)
+        # All of it but the constant, of which it finds some other multiple.
+        assert (found == function(new, constant)) == (constant == 0)
 
 
 def test_a_linear_kernel_never_learns_it():
-    points = random_points(0, 3, 2)
-    gram = np.array([[kernel(a, b, 0) for b in points] for a in points])
-    assert np.linalg.matrix_rank(gram) == 2  # of 5 that the target's functions need
-    *train, new = points
-    prediction = predict(train, [target(x, (1, 2)) for x in train], new, 0)
-    assert prediction != target(new, (1, 2))
+    """At epsilon = 0 two samples determine all that a kernel on two inputs can learn."""
+    beta, new, *points = laws.random_points(4, 2, seed=0)
+    labels = [Fraction(int(np.dot(beta, x)) ** 2, 2) for x in points]
+    found = laws.predict(points, labels, new, Fraction(0))
+    assert found != Fraction(int(np.dot(beta, new)) ** 2, 2)
 
 
 def test_a_narrow_network_never_learns_it():
     """N < D + 1 neurons at rest: the target is no combination of (1 + epsilon w.x) x_i."""
     d, n, epsilon = 3, 2, Rational(1, 2)
-    points = [list(map(Rational, x)) for x in random_points(3, 40, d)]
-    neurons = random_points(4, n, d)
-    features = sp.Matrix(
-        [
-            [
-                (1 + epsilon * sum(a * b for a, b in zip(w, x, strict=True))) * x_i
-                for w in neurons
-                for x_i in x
-            ]
-            for x in points
-        ]
-    )
-    labels = sp.Matrix([target(x, (1, 2, -1)) for x in points])
+    X, W = (sp.Matrix(laws.random_points(count, d, seed)) for count, seed in ((40, 3), (n, 4)))
+    slopes = (X * W.T).applyfunc(lambda product: 1 + epsilon * product)
+    features = sp.Matrix.hstack(*(sp.diag(*slopes.col(i)) * X for i in range(n)))
+    labels = (X * sp.Matrix([1, 2, -1])).applyfunc(lambda product: product**2 / 2)
     rank = DomainMatrix.from_Matrix(features).to_field().rank()
     assert rank == theory.closed_form("ntk-rank").evaluate(n=n, D=d)
     assert DomainMatrix.from_Matrix(features.row_join(labels)).to_field().rank() == rank + 1
@@ -115,35 +74,20 @@ def test_a_narrow_network_never_learns_it():
 # How much below
 
 
-def learned(X, epsilon):
-    """Total learned shares of linear, radial and traceless functions, from the Gram matrices."""
-    product, squares = X @ X.T, (X**2).sum(1)
-    radial = epsilon**2 * np.outer(squares, squares) / X.shape[1]
-    quadratic = epsilon**2 * product**2
-    gram = product + quadratic
-    parts = {"linear": product, "radial": radial, "traceless": quadratic - radial}
-    return {k: np.trace(np.linalg.solve(gram, part)) for k, part in parts.items()}, gram
-
-
 @given(
-    d=st.integers(2, 6),
-    part=st.floats(0.1, 0.8),
-    epsilon=st.sampled_from([-2.0, -0.5, 0.25, 1.0, 4.0]),
-    seed=st.integers(0, 10**6),
+    sizes=st.integers(2, 6).flatmap(
+        lambda d: st.tuples(st.just(d), st.integers(1, d * (d + 3) // 2 - 1))
+    ),
+    epsilon=epsilons.map(float),
+    seed=seeds,
 )
-def test_the_learned_shares_add_up_to_the_number_of_samples(d, part, epsilon, seed):
-    count = max(1, int(part * exact_size(d)))
-    X = np.random.default_rng(seed).normal(size=(count, d)) / np.sqrt(d)
-    shares, gram = learned(X, epsilon)
-    allowed = rounding(10 * count**2) * np.linalg.cond(gram) * count
-    sizes = {"linear": d, "radial": 1, "traceless": (d - 1) * (d + 2) / 2}
-    assert abs(sum(shares.values()) - count) <= allowed
-    for name, share in shares.items():
-        assert -allowed <= share <= sizes[name] + allowed
-    bound = float(
-        SIZE.evaluate_terms(D=d, P=count, epsilon=1, sigma=1, ridge=1)["traceless_at_most"]
-    )
-    assert shares["traceless"] / sizes["traceless"] <= bound + allowed
+def test_learned_shares_add_up_to_the_samples_and_keep_to_their_bounds(sizes, epsilon, seed):
+    laws.learned_shares_are_bounded(*sizes, epsilon, seed)
+
+
+def test_wrong_bounds_are_caught():
+    with pytest.raises(AssertionError, match="outside"):
+        laws.learned_shares_are_bounded(4, 8, 0.5, 0, lambda D, P: (0.0, 0.5 * P / D**2))
 
 
 @pytest.mark.parametrize("ridge", [0.01, 1.0, 30.0])

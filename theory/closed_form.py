@@ -58,8 +58,8 @@ class ClosedForm:
         """The value of ``expr``: exact for exact input, a float where a float comes in.
 
         Scalars are numbers, vectors lists of D entries (or SymPy columns), matrices lists of rows
-        (or SymPy matrices). Raises ``ValueError`` for a missing or unknown argument or a wrong
-        shape.
+        (or SymPy matrices). Arguments of the terms alone may be left out. Raises ``ValueError`` for
+        a missing or unknown argument or a wrong shape.
 
         >>> from sympy import Rational
         >>> from lazyrich import theory
@@ -67,11 +67,11 @@ class ClosedForm:
         >>> loss.evaluate(alpha=1, epsilon=Rational(1, 2), beta=[2], wbar=[0], M=[[1]])
         147/16
         """
-        return _finished(value(self.expr, self._known(values)))
+        return _finished(value(self.expr, self._known(values, [self.expr])))
 
     def evaluate_terms(self, **values: Any) -> dict[str, Any]:
         """The value of each named part, as ``evaluate`` does for the whole."""
-        known = self._known(values)
+        known = self._known(values, list(self.terms.values()))
         return {name: _finished(value(part, known)) for name, part in self.terms.items()}
 
     def function(self, backend: str) -> Callable[..., Any]:
@@ -82,11 +82,14 @@ class ClosedForm:
         """Each named part as such a function."""
         return {k: generate.function(_whole(part), backend) for k, part in self.terms.items()}
 
-    def _known(self, values: dict[str, Any]) -> dict[str, Any]:
-        symbols = generate.arguments(sp.Tuple(*_flat([self.expr, *self.terms.values()])))
+    def _known(self, values: dict[str, Any], parts: list) -> dict[str, Any]:
+        """The values for ``parts``; those for other parts of the closed form are no error."""
+        everything = generate.arguments(sp.Tuple(*_flat([self.expr, *self.terms.values()])))
         for name in values:
-            one_of("argument", name, symbols)
-        values = {k: _entries(k, v, symbols[k]) for k, v in values.items()}
+            one_of("argument", name, everything)
+        wanted = generate.arguments(sp.Tuple(*_flat(parts)))
+        symbols = {k: s for k, s in everything.items() if k in wanted or k in values}
+        values = {k: _entries(k, v, everything[k]) for k, v in values.items()}
         known = generate.complete(values, symbols)
         to_sympy = {True: sp.ImmutableMatrix, False: sp.sympify}
         return {k: to_sympy[isinstance(v, list)](v) for k, v in known.items()}
