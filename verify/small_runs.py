@@ -222,3 +222,30 @@ def with_error(values: Array, digits: int = 3) -> str:
     """
     error = values.std(ddof=1) / len(values) ** 0.5
     return f"{values.mean():.{digits}g} ± {error:.{digits}g}"
+
+
+def rises(what: str, values: Array) -> str:
+    """Assert that the median over seeds rises along the sweep; say how.
+
+    ``values`` has shape (seeds, settings); inf means "never within the run".
+
+    >>> rises("time to grok", np.array([[1.0, 5.0], [2.0, np.inf], [1.5, 9.0]]))
+    'time to grok, medians over 3 seeds along the sweep: 1.5, 9'
+    """
+    medians = np.median(values, axis=0)
+    shown = ", ".join("never" if math.isinf(m) else f"{m:.3g}" for m in medians)
+    line = f"{what}, medians over {len(values)} seeds along the sweep: {shown}"
+    steps = list(zip(medians, medians[1:], strict=False))
+    assert all(a < b or math.isinf(a) for a, b in steps), f"does not rise: {line}"
+    assert medians[0] < medians[-1], f"does not rise: {line}"
+    return line
+
+
+def power_law(x: Array, values: Array) -> tuple[float, float]:
+    """The slope of log values, (seeds, settings), against log x, and its standard error.
+
+    >>> [round(number, 12) for number in power_law(np.array([1.0, 2.0]), np.array([[1.0, 4.0]] * 2))]
+    [2.0, 0.0]
+    """
+    slopes = np.polyfit(np.log(x), np.log(values).T, 1)[0]
+    return float(slopes.mean()), float(slopes.std(ddof=1) / len(slopes) ** 0.5)
