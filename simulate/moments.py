@@ -57,41 +57,43 @@ class Descent:
         decoupled_weight_decay: Number = 0.0,
         samples: Number | None = None,
     ) -> None:
-        V = neurons.columns.clone()
-        self.neurons = PseudoNeurons(V, neurons.signs)
-        self._X, self._XT = X, X.mT
+        # Held transposed, a row for each pseudo-neuron: the row of wbar is contiguous, and the
+        # product with X^T is the faster one.
+        V = neurons.columns.mT.clone(memory_format=torch.contiguous_format)
+        self.neurons = PseudoNeurons(V.mT, neurons.signs)
+        self._V, self._X, self._XT = V, X, X.mT
 
-        def column(value: Number) -> Tensor:  # one value a run, against (..., P or D, K)
+        def number(value: Number) -> Tensor:  # one value a run, against (..., K, P or D)
             return torch.as_tensor(value, dtype=V.dtype, device=V.device)[..., None, None]
 
-        alpha, epsilon, rate = column(alpha), column(epsilon), column(learning_rate)
+        alpha, epsilon, rate = number(alpha), number(epsilon), number(learning_rate)
         self._alpha = alpha
-        self._quadratic = alpha * epsilon / 2 * neurons.signs[..., None]
-        self._constant = 2 * rate / (alpha * column(X.shape[-2] if samples is None else samples))
+        self._quadratic = alpha * epsilon / 2 * neurons.signs[..., None, :]
+        self._constant = 2 * rate / (alpha * number(X.shape[-2] if samples is None else samples))
         self._slope = self._constant * epsilon
-        self._momentum = column(momentum) if _any(momentum) else None
-        self._decay = rate * column(weight_decay) / alpha**2 if _any(weight_decay) else None
+        self._momentum = number(momentum) if _any(momentum) else None
+        self._decay = rate * number(weight_decay) / alpha**2 if _any(weight_decay) else None
         shrink = _any(decoupled_weight_decay)
-        self._shrink = 1 - rate * column(decoupled_weight_decay) if shrink else None
+        self._shrink = 1 - rate * number(decoupled_weight_decay) if shrink else None
 
-        self._H = torch.matmul(X, V)
+        self._H = torch.matmul(V, self._XT)
         self._T = torch.empty_like(self._H)
         self._gradient = torch.empty_like(V)
         self._velocity = torch.zeros_like(V)
-        self.residual = torch.empty_like(self._H[..., 0])
-        self._r = self.residual[..., None]
-        self._first, self._first_T = self._H[..., :1], self._T[..., :1]
+        self._r = torch.empty_like(self._H[..., :1, :])
+        self.residual = self._r[..., 0, :]
+        self._first, self._first_T = self._H[..., :1, :], self._T[..., :1, :]
         self._target = torch.zeros_like(self._r)
         if centred:
             self._evaluate()
             self._target = self._r.clone()
-        self._target = self._target + y[..., None]
+        self._target = self._target + y[..., None, :]
 
     def _evaluate(self) -> None:
-        """Put X V into H and f(X) - target into the residual."""
-        torch.matmul(self._X, self.neurons.columns, out=self._H)
+        """Put (X V)^T into H and f(X) - target into the residual."""
+        torch.matmul(self._V, self._XT, out=self._H)
         torch.mul(self._H, self._H, out=self._T)
-        torch.matmul(self._T, self._quadratic, out=self._r)
+        torch.matmul(self._quadratic, self._T, out=self._r)
         self._r.addcmul_(self._first, self._alpha).sub_(self._target)
 
     def loss(self) -> Tensor:
@@ -100,12 +102,12 @@ class Descent:
 
     def step(self, count: int = 1) -> None:
         """Take ``count`` steps of gradient descent."""
-        V, H, T, r, gradient = self.neurons.columns, self._H, self._T, self._r, self._gradient
+        V, H, T, r, gradient = self._V, self._H, self._T, self._r, self._gradient
         for _ in range(count):
             self._evaluate()
             torch.mul(H, r * self._slope, out=T)
             self._first_T.addcmul_(r, self._constant)
-            torch.matmul(self._XT, T, out=gradient)
+            torch.matmul(T, self._X, out=gradient)
             if self._decay is not None:
                 gradient.addcmul_(V, self._decay)
             move = gradient
@@ -117,7 +119,7 @@ class Descent:
 
     def clear(self, run: int) -> None:
         """Put zeros in the place of one run of a batch, which then stays at zero."""
-        for array in (self.neurons.columns, self._velocity, self._target):
+        for array in (self._V, self._velocity, self._target):
             array[run] = 0
 
 
