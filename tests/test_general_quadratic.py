@@ -1,5 +1,7 @@
 """General quadratic problems: loss, minimiser, operator and spectrum, against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -12,6 +14,8 @@ from lazyrich.theory import generate
 from lazyrich.theory.general_quadratic import INPUTS, PAPER, noise_mean
 from lazyrich.theory.symbols import D, I, Sigma, alpha
 from lazyrich.theory.wick import equal, expectation
+from lazyrich.verify.certificates import prove
+from lazyrich.verify.certificates_general import CERTIFICATES
 from lazyrich.verify.coordinates import Coordinates
 from lazyrich.verify.cubature import gauss_hermite
 from lazyrich.verify.tolerances import rounding
@@ -66,38 +70,27 @@ def target(v):
     return v["c"] + (v["b"].T @ v["x"])[0, 0] + (v["x"].T @ v["B"] @ v["x"])[0, 0] / 2
 
 
-def assert_loss_is_the_mean_square(problem, terms):
-    at, v = in_coordinates(problem)
-    network = (v["wbar"].T @ v["x"])[0, 0] + v["epsilon"] / 2 * (v["x"].T @ v["M"] @ v["x"])[0, 0]
-    error = target(v) - v["alpha"] * network
-    # Noise +-sigma_noise with equal chances has the right mean and variance.
-    squares = [(error + sign * v["sigma_noise"]) ** 2 for sign in (1, -1)]
-    loss = number(at, squares[0] + squares[1]) / 2
-    assert at.interpret(sum(terms.values()), **v) == loss
-    mean = number(at, error)
-    assert at.interpret(terms["variance"], **v) == mean**2
-
-
 LOSS = theory.closed_form("general-test-loss")
+OPERATOR = theory.closed_form("general-ntk-operator")
+SPECTRUM = theory.closed_form("general-ntk-spectrum")
 
 
-@given(problem=problems())
-def test_the_loss_is_the_mean_square_error(problem):
-    assert_loss_is_the_mean_square(problem, LOSS.terms)
+@pytest.mark.parametrize("cf", [LOSS, OPERATOR, SPECTRUM], ids=lambda cf: cf.name)
+def test_the_closed_form_is_brute_force_for_every_D(cf):
+    assert "prove it for every D" in prove(CERTIFICATES[cf.name], provable(cf))
 
 
-@pytest.mark.parametrize("wrong", LOSS.terms)
-def test_a_wrong_term_is_caught(wrong):
-    problem = (
-        2,
-        {"B": [[1, 2], [2, 0]], "M": [[1, 0], [0, 3]], "b": [[1], [2]], "wbar": [[3], [1]]}
-        | {"alpha": Rational(2), "epsilon": Rational(1, 3)}
-        | {"c": Rational(1, 2), "sigma_noise": Rational(3, 2)},
-        [[1, 0], [1, 2]],
-    )
-    assert_loss_is_the_mean_square(problem, LOSS.terms)
-    with pytest.raises(AssertionError):
-        assert_loss_is_the_mean_square(problem, {**LOSS.terms, wrong: 2 * LOSS.terms[wrong]})
+@pytest.mark.parametrize("cf", [LOSS, OPERATOR, SPECTRUM], ids=lambda cf: cf.name)
+def test_a_wrong_term_is_caught(cf):
+    for name, part in cf.terms.items():
+        wrong = {**cf.terms, name: 2 * part}
+        with pytest.raises(AssertionError):
+            prove(CERTIFICATES[cf.name], provable(replace(cf, terms=wrong)))
+
+
+def provable(cf):
+    """Gradients are brute-forced with the loss; inverses and the secular equation are elsewhere."""
+    return cf if cf.name == LOSS.name else replace(cf, components={})
 
 
 def test_the_papers_loss_is_a_corollary_term_by_term():
@@ -143,47 +136,6 @@ def test_a_constant_target_costs_two_parts_in_D_plus_2():
 
 
 # The operator and its spectrum
-
-OPERATOR = theory.closed_form("general-ntk-operator")
-SPECTRUM = theory.closed_form("general-ntk-spectrum")
-
-
-@given(problem=problems(), data=st.data())
-def test_the_operator_on_constants_lines_and_forms(problem, data):
-    d, _, root = problem
-    at = Coordinates(d, vectors=["z", "x_prime"])
-    R = at.matrix(root)
-    x, x_prime = R @ at.values["z"], at.values["x_prime"]
-    A = at.matrix(data.draw(tables(d, symmetric=True)))
-    u = at.matrix([row[:1] for row in data.draw(tables(d))])
-    epsilon, sigma = (at.number(data.draw(nonzero)) for _ in range(2))
-    product = (x.T @ x_prime)[0, 0]
-    kernel = product + epsilon**2 * sigma**2 * product**2
-    functions = {
-        "constant": at.number(1),
-        "linear": (u.T @ x)[0, 0],
-        "quadratic": (x.T @ A @ x)[0, 0],
-    }
-    given_ = {"Sigma": R @ R.T, "A": A, "u": u, "epsilon": epsilon, "sigma": sigma}
-    for name, g in functions.items():
-        image = at.mean(kernel * g, "z", at.number(1))
-        assert at.interpret(OPERATOR.terms[name], **given_, x_prime=x_prime) == image
-
-
-@given(d=st.integers(1, 3), data=st.data())
-def test_the_matrix_of_squares_is_the_operator_on_them(d, data):
-    """T[sum_i a_i x_i^2] = sum_i (diagonal a)_i x'_i^2, exactly."""
-    at = Coordinates(d, vectors=["x_prime"])
-    s, a = (at.matrix([row[:1] for row in data.draw(tables(d))]) for _ in range(2))
-    sizes = {"epsilon": at.number(data.draw(nonzero)), "sigma": at.number(data.draw(nonzero))}
-    diagonals = {"Sigma": _diagonal(at, s), "A": _diagonal(at, a)}
-    image = at.interpret(OPERATOR.terms["quadratic"], **sizes, **diagonals)
-    mixed = at.interpret(SPECTRUM.terms["diagonal"], **sizes, s=s) @ a
-    assert image == (mixed * at.values["x_prime"] ** 2).sum()
-
-
-def _diagonal(at, column):
-    return at.identity() * column
 
 
 def assert_spectrum_is_that_of_the_kernel(s, epsilon, sigma, block):

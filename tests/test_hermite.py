@@ -1,5 +1,7 @@
 """Higher degrees: kernels with He_k, their spectra by harmonics, and targets by degree."""
 
+from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from math import factorial
 
@@ -19,13 +21,14 @@ from lazyrich.theory.hermite import (
     hermite_ntk_at_init,
     hermite_target_power,
     information_exponent,
-    power_by_degree,
 )
 from lazyrich.theory.hermite_spectrum import harmonics, hermite_ntk_eigenvalues
 from lazyrich.theory.mercer import apply_operator
-from lazyrich.theory.symbols import D, beta, epsilon, isotropic, sigma, x, x_prime
-from lazyrich.theory.wick import dot, equal, expectation
-from lazyrich.verify.coordinates import Coordinates
+from lazyrich.theory.symbols import D, beta, epsilon, sigma, x, x_prime
+from lazyrich.theory.wick import dot, equal
+from lazyrich.verify import certificates_hermite as certificates
+from lazyrich.verify import properties_hermite as laws
+from lazyrich.verify.certificates import prove
 from lazyrich.verify.cubature import gauss_hermite
 from lazyrich.verify.tolerances import rounding
 
@@ -48,46 +51,17 @@ def kernel_of(k):
     return hermite_ntk_at_init(k).expr
 
 
-def kernel_by_derivatives(at, k, curvature, variance):
-    """K(x, x'): the mean over w of the products of the derivatives of phi(w.x), in coordinates."""
-    w = at.values["w"]
-
-    def slope(name):
-        line = (w.T @ at.values[name])[0, 0]
-        coefficients = hermite_e.herme2poly([0] * k + [1])
-        phi = line + curvature / 2 * sum(int(c) * line**n for n, c in enumerate(coefficients))
-        return at.derivative(phi, "w")
-
-    product = (slope("x").T @ slope("x_prime"))[0, 0]
-    return at.mean(product, "w", variance)
-
-
-def assert_kernel_is_the_mean_of_products(k, d, curvature, deviation, candidate=None):
-    at = Coordinates(d, vectors=["w", "x", "x_prime"])
-    curvature, deviation = at.number(curvature), at.number(deviation)
-    brute = kernel_by_derivatives(at, k, curvature, deviation**2)
-    kernel = kernel_of(k) if candidate is None else candidate
-    assert at.interpret(kernel, epsilon=curvature, sigma=deviation) == brute
-
-
-@given(k=degrees, d=st.integers(1, 2), curvature=rationals, deviation=positive)
-def test_the_kernel_is_the_mean_product_of_gradients(k, d, curvature, deviation):
-    assert_kernel_is_the_mean_of_products(k, d, curvature, deviation)
-
-
-@pytest.mark.parametrize("k", [2, 3, 4])
-def test_the_kernel_where_its_contractions_are_independent(k):
-    """D = k at generic scalars: with k in each of x, x' this proves the kernel for every D."""
-    assert_kernel_is_the_mean_of_products(k, k, Rational(2, 7), Rational(3, 5))
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_the_kernel_is_the_mean_product_of_gradients_for_every_D(k):
+    assert "prove it for every D" in prove(certificates.hermite_kernel(k), hermite_ntk_at_init(k))
 
 
 def test_a_wrong_kernel_is_caught():
-    kernel = hermite_ntk_at_init(3).expr
-    with pytest.raises(AssertionError):
-        assert_kernel_is_the_mean_of_products(3, 2, Rational(1, 2), 1, kernel + dot(x, x_prime))
-    unit = kernel.subs({dot(x, x): 1, dot(x_prime, x_prime): 1})  # as if |x| were 1
-    with pytest.raises(AssertionError):
-        assert_kernel_is_the_mean_of_products(3, 2, Rational(1, 2), 1, unit)
+    cf = hermite_ntk_at_init(3)
+    unit = cf.expr.subs({dot(x, x): 1, dot(x_prime, x_prime): 1})  # as if |x| were 1
+    for wrong in (cf.expr + dot(x, x_prime), unit):
+        with pytest.raises(AssertionError, match="kernel at D"):
+            prove(certificates.hermite_kernel(3), replace(cf, expr=wrong))
 
 
 def test_the_constant_of_he_2_leaves_no_trace_in_the_kernel():
@@ -187,40 +161,38 @@ def test_the_spectrum_in_three_dimensions_and_a_wrong_one(k):
             assert_spectrum_is_that_of_the_kernel(k, 3, 0.5, 1.0, wrong)
 
 
-def harmonic_of(at, l):
-    """A real harmonic polynomial of degree l in x and in x', in two dimensions or more."""
-    if l == 0:
-        return at.number(1), at.number(1)
-
-    def power(name):
-        real, imaginary = at.number(1), at.number(0)
-        first, second = at.values[name][0, 0], at.values[name][1, 0]
-        for _ in range(l):
-            real, imaginary = real * first - imaginary * second, real * second + imaginary * first
-        return real + 2 * imaginary
-
-    return power("x"), power("x_prime")
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_the_blocks_are_the_operator_on_real_harmonics_for_every_D(k):
+    assert "prove it for every D" in prove(certificates.hermite_spectrum(k), spectrum(k).terms)
 
 
-@pytest.mark.parametrize("d", [2, 3])
-@pytest.mark.parametrize("k", [2, 3, 4])
-def test_the_blocks_are_the_operator_on_real_harmonics(k, d):
-    """Exactly, on Re (x_1 + i x_2)^l + 2 Im (x_1 + i x_2)^l times powers of |x|^2."""
-    at = Coordinates(d, vectors=["x", "x_prime"])
-    scalars = {"epsilon": at.number(Rational(2, 3)), "sigma": at.number(Rational(4, 5))}
-    kernel = at.interpret(kernel_of(k), **scalars)
-    norms = at.dot("x", "x"), at.dot("x_prime", "x_prime")
-    for name, (value, _) in spectrum(k).terms.items():
-        l = int(name.split("_")[1])
-        block = at.interpret(value if isinstance(value, sp.Tuple) else ((value,),), **scalars)
-        # The radial functions of degree at most k that the kernel reaches: all but constants,
-        # and the linear ones alone where the activation is even.
-        first = 1 if l == 0 else 0
-        here, there = harmonic_of(at, l)
-        for j, column in enumerate(zip(*block, strict=True)):
-            image = at.mean(kernel * norms[0] ** (j + first) * here, "x")
-            expected = sum(c * norms[1] ** (i + first) for i, c in enumerate(column)) * there
-            assert image == expected
+def test_a_wrong_block_or_multiplicity_is_caught():
+    terms = spectrum(3).terms
+    block, count = terms["harmonics_1"]
+    first, second = block
+    transposed = sp.Tuple(sp.Tuple(first[0], second[0]), sp.Tuple(first[1], second[1]))
+    for wrong in ((transposed, count), (block, count + 1)):
+        with pytest.raises(AssertionError):
+            prove(certificates.hermite_spectrum(3), {**terms, "harmonics_1": wrong})
+
+
+@pytest.mark.parametrize("k", [3, 4, 5])
+def test_the_pairs_are_the_eigenvalues_of_their_blocks(k):
+    for name, pair in spectrum(k).components.items():
+        rows, _ = spectrum(k).terms[name]
+        block = sp.Matrix([list(row) for row in rows])
+        assert sp.expand(pair[0] + pair[1] - block.trace()) == 0
+        assert sp.factor(sp.expand(pair[0] * pair[1] - block.det())) == 0
+
+
+@given(
+    k=st.integers(2, 4),
+    d=st.integers(1, 3),
+    curvature=st.builds(Fraction, st.integers(-5, 5), st.integers(1, 5)),
+    seed=st.integers(0, 10**6),
+)
+def test_the_number_of_functions_is_the_rank_of_a_gram_matrix(k, d, curvature, seed):
+    laws.kernel_has_the_derived_rank(k, d, curvature, seed)
 
 
 @given(k=st.integers(2, 6), curvature=rationals, deviation=positive)
@@ -244,43 +216,21 @@ def test_at_one_value_of_epsilon_he_3_has_no_linear_part():
 # Targets
 
 
-def powers_by_quadrature(link, variance):
-    """n! <link(s z) He_n(z)>^2 / n!^2 for each n, by Gauss-Hermite."""
-    polynomial = sp.Poly(link, h)
-    nodes, weights = hermite_e.hermegauss(polynomial.degree() + 1)
-    values = np.array(
-        [float(polynomial.eval(Rational(float(np.sqrt(variance) * z)))) for z in nodes]
-    )
-    weights = weights / weights.sum()
-    powers = {}
-    for n in range(polynomial.degree() + 1):
-        mean = weights @ (values * hermite_e.hermeval(nodes, [0] * n + [1]))
-        powers[n] = mean**2 / factorial(n)
-    return powers
+@given(
+    coefficients=st.lists(st.integers(-3, 3), min_size=1, max_size=7).filter(any).map(tuple),
+    variance=st.builds(Fraction, st.integers(0, 9), st.integers(1, 5)),
+)
+def test_the_power_by_degree_is_that_of_the_expansion_in_one_variable(coefficients, variance):
+    laws.power_by_degree_is_that_of_the_expansion(coefficients, variance)
 
 
-@cache
-def powers(k):
-    return power_by_degree(hermite(k))
-
-
-@given(k=st.integers(1, 6), d=st.integers(1, 5), norm=st.integers(1, 12))
-def test_the_power_by_degree_is_that_of_the_expansion_in_one_variable(k, d, norm):
-    ours = {
-        n: float(p.subs({dot(beta, beta): norm, D: d}))
-        for n, p in power_by_degree(hermite(k)).items()
-    }
-    expected = powers_by_quadrature(hermite(k), norm / d)
-    # A quadrature of seven terms, in which values up to <y^2> cancel.
-    allowed = rounding(1000) * max(1.0, *expected.values())
-    assert all(abs(ours.get(n, 0.0) - power) <= allowed for n, power in expected.items())
-
-
-def test_a_wrong_power_is_caught_by_its_own_sum():
-    powers = hermite_target_power(3).terms
-    whole = expectation(sp.expand(hermite(3, dot(beta, x)) ** 2), isotropic(x))
-    assert equal(sp.Add(*powers.values()), whole)
-    assert not equal(powers["degree_3"] + 2 * powers["degree_1"], whole)
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_the_power_of_hermite_targets_for_every_D(k):
+    cf = hermite_target_power(k)
+    assert "prove it for every D" in prove(certificates.target_power(k), cf)
+    wrong = replace(cf, terms={**cf.terms, f"degree_{k}": cf.terms[f"degree_{k}"] / k**2 * 2})
+    with pytest.raises(AssertionError, match=f"degree {k}"):
+        prove(certificates.target_power(k), wrong)
 
 
 @pytest.mark.parametrize("k", range(2, 7))
