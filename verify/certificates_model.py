@@ -273,13 +273,14 @@ def _test_loss_minimiser(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     yield "centred loss", loss_terms(at, *shifted)["expr"], zero
 
 
-# k: half the indices in a term; m: pairs of integrated inputs, and powers of 1/D put in by hand.
+# k: half the indices in a term; m: pairs of integrated inputs, and powers of 1/D put in by hand:
+# one for the trace taken off, and one for the power of |x|^2 by which the target is divided.
 CERTIFICATES = {
     "network-function": Certificate(2, 0, _network_function),
     "ntk": Certificate(3, 0, _ntk),
     "ntk-at-init": Certificate(2, 1, _ntk_at_init),
-    "ntk-eigenvalues": Certificate(2, 2, _ntk_eigenvalues),
-    "target-decomposition": Certificate(2, 4, _target_decomposition),
+    "ntk-eigenvalues": Certificate(2, 3, _ntk_eigenvalues),
+    "target-decomposition": Certificate(2, 5, _target_decomposition),
     "test-loss": Certificate(2, 2, _test_loss),
     "test-loss-centred": Certificate(2, 2, _test_loss),
     "test-loss-minimiser": Certificate(2, 2, _test_loss_minimiser),

@@ -152,7 +152,7 @@ def _second_line() -> Claim:
 
 def _gram_matrix() -> Claim:
     def threshold(factor: int) -> sp.Expr:
-        """P (share of the diagonal)/(share of the pairs) at initialisation, sigma = 1."""
+        """<y^2 K(x, x)>/<y K y'> at initialisation, sigma = 1: the P - 1 that balances them."""
         return factor * (D + 4) * (D + epsilon**2 * (D + 6)) / (epsilon**2 * (D + 8))
 
     def derived() -> sp.Expr:
@@ -180,7 +180,7 @@ def _gram_matrix() -> Claim:
         verdict=Verdict.ASSUMING,
         assumption="Infinitely many test points, and no centring. A Gram matrix of P points holds "
         "P diagonal entries, where x = x': y^T K y/P^2 has the mean (1 - 1/P) <y K y'> + "
-        "<y^2 K(x, x)>/P. At initialisation the diagonal outweighs the rest until P exceeds "
+        "<y^2 K(x, x)>/P. At initialisation the diagonal outweighs the rest until P - 1 exceeds "
         "3 (D + 4) (D + epsilon^2 (D + 6))/(epsilon^2 (D + 8)), about 3 D/epsilon^2.",
         counterexample=figure_1,
         evidence=(
@@ -200,7 +200,7 @@ def _gram_matrix() -> Claim:
                 share=0.4,
             ),
             equality(
-                "the number of points at which the diagonal weighs as much as the rest",
+                "the P - 1 at which the diagonal weighs as much as the rest",
                 derived,
                 lambda: threshold(3),
                 lambda: threshold(1),
@@ -237,8 +237,9 @@ def _increases() -> Claim:
         assumption="epsilon != 0, and Tr M and |beta| are held fixed: the numerator is "
         "(epsilon^2 |beta|^2/(4 D^4)) (|beta|^2 Tr M + 8 beta^T M beta), and at initialisation "
         "only the share 8/(D + 8) of it comes from beta^T M beta.",
-        counterexample="D = 2, epsilon = 1, beta = (1, 0): M = diag(1, 0) lies along beta beta^T, "
-        "M = diag(0, 10) across it, and the second has the larger numerator (10/64 against 9/64)",
+        counterexample=lambda: (
+            "D = 2, epsilon = 1, beta = (1, 0), M = diag(1, 0) and diag(0, 10): " + _across(10)
+        ),
         evidence=(
             equality(
                 "its slope along A: 8 beta^T A beta, and |beta|^2 Tr A beside it",

@@ -58,7 +58,7 @@ def _not_centred() -> Claim:
         derivation="Centred means unchanged when constants are added to K and y. The printed form "
         "is the uncentred kernel-target alignment: at initialisation and for large epsilon it "
         r"tends to $1/(3\sqrt3)$ as D grows, the centred one to 0 as $\sqrt2/D$.",
-        counterexample="K = I, y = (1, 2): printed 1/sqrt(2), centred 1",
+        counterexample=_of_unit_kernel,
         evidence=(
             Evidence(
                 "proved",
@@ -88,6 +88,16 @@ def _not_centred() -> Claim:
             ),
         ),
     )
+
+
+def _of_unit_kernel() -> str:
+    """Both alignments of K = I with y = (1, 2), exactly: H y = y - 3/2 and H I H = H."""
+    y, H = sp.Matrix([1, 2]), sp.eye(2) - sp.ones(2, 2) / 2
+    printed, centred = (
+        (v.T * K * v)[0] / (K.norm() * v.dot(v)) for K, v in ((sp.eye(2), y), (H, H * y))
+    )
+    assert printed != centred, f"both are {printed}"
+    return f"K = I, y = (1, 2): printed {printed}, centred {centred}"
 
 
 def _choices() -> Claim:

@@ -69,10 +69,13 @@ def _units() -> Claim:
 
 
 def _inverse() -> Claim:
-    def invertible(N: int, D: int, P: int) -> str:
+    def rank_of(N: int, D: int, P: int) -> int:
         rng = np.random.default_rng(0)
         W, X = (rng.integers(-99, 100, (rows, D)) for rows in (N, P))
-        rank = properties_alignment.gram_rank(W, X, epsilon=1)
+        return properties_alignment.gram_rank(W, X, epsilon=1)
+
+    def invertible(N: int, D: int, P: int) -> str:
+        rank = rank_of(N, D, P)
         assert rank == P, f"N = {N}, D = {D}, P = {P}: K has rank {rank} and no inverse"
         return f"N = {N}, D = {D}, P = {P}: K has full rank"
 
@@ -84,7 +87,10 @@ def _inverse() -> Claim:
         assumption="P is at most the rank of the kernel, n D - (n - 1)(n - 2)/2 with n = min(N, "
         "D + 1), at most D + D(D + 1)/2. The paper's own two-neuron networks (Figs. 4, 10: N = 2, "
         "D = 40, P = 120) have rank 80. For singular K read K^+.",
-        counterexample="N = 2, D = 4, P = 12, the shape of Fig. 4 at a tenth of its size: rank 8",
+        counterexample=lambda: (
+            f"N = 2, D = 4, P = 12, the shape of Fig. 4 at a tenth of its size: K has rank "
+            f"{rank_of(2, 4, 12)}"
+        ),
         evidence=(
             Evidence(
                 "proved",

@@ -167,7 +167,7 @@ def _count_of_squares() -> Claim:
     return Claim(
         name="sec-11.1-count-of-squares",
         source="App. 11.1, around eq. (14)",
-        statement="There are D eigenfunctions x_i^2 - |x|^2/D.",
+        statement="The x_i^2 - |x|^2/D count as D eigenfunctions, that is independent ones.",
         verdict=Verdict.REFUTED,
         printed="the existence of $D$ eigenfunctions; an additional $D$ eigenfunctions",
         derived=r"$D - 1$ independent ones; with the $x_i x_j$ the multiplicity of "

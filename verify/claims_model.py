@@ -55,7 +55,8 @@ def _linearisation() -> Claim:
         ]
         worst = max(abs(slope) for slope in slopes)
         assert worst < properties_training.SLOPE_TOLERANCE, f"slope {worst:.3f} in alpha, not 0"
-        return f"the relative distance goes as alpha to the powers {slopes[0]:.4f}, ..."
+        powers = " and ".join(f"{slope:.4f}" for slope in slopes)
+        return f"in two draws the relative distance goes as alpha to the powers {powers}"
 
     return Claim(
         name="eq-1",

@@ -141,10 +141,11 @@ def difficulty_saturates(
     """Sec. 10: y^T K^+ y grows with each input, and from P = D + D(D + 1)/2 on it is constant.
 
     The constant is the derived |beta|^4/(4 epsilon^2 sigma^2). Exact, at random integer inputs of
-    up to 3 digits and sigma = 1. ``limit`` takes beta, epsilon, sigma, D, alpha.
+    up to 6 digits, which are in general position but for a chance below 1e-5, and sigma = 1.
+    ``limit`` takes beta, epsilon, sigma, D, alpha.
     """
     rank = D + D * (D + 1) // 2
-    X = np.random.default_rng(seed).integers(-999, 1000, (rank + 1, D)).tolist()
+    X = np.random.default_rng(seed).integers(-(10**6), 10**6, (rank + 1, D)).tolist()
     values = [exact_difficulty(X[:P], beta, epsilon) for P in range(1, rank + 2)]
     assert all(a <= b for a, b in pairwise(values)), f"y^T K^+ y falls: {values}"
     formula = limit or closed_form("target-difficulty").evaluate
