@@ -119,7 +119,7 @@ def power(a: Polynomial, exponent: int) -> Polynomial:
 
 def tidy(polynomial: Polynomial) -> Polynomial:
     """Coefficients expanded, zeros dropped: the canonical dictionary."""
-    expanded = {m: sp.expand(c) for m, c in polynomial.items()}
+    expanded = {m: sp.expand(c) if c.has(sp.Add) else c for m, c in polynomial.items()}
     return {m: c for m, c in expanded.items() if c != 0}
 
 
@@ -264,10 +264,11 @@ def contraction_expr(item: Contraction) -> sp.Expr:
     return Trace(sp.MatMul(item.left.T, inside, item.right).doit(deep=False))
 
 
-def to_sympy(polynomial: Polynomial, simplify: Callable[[sp.Expr], sp.Expr] = sp.factor) -> sp.Expr:
-    """The polynomial as a SymPy sum, each coefficient passed through ``simplify``."""
+def to_sympy(polynomial: Polynomial) -> sp.Expr:
+    """The polynomial as a SymPy sum with factored coefficients."""
     terms = []
     for monomial, coefficient in tidy(polynomial).items():
         factors = [contraction_expr(item) ** exponent for item, exponent in monomial]
-        terms.append(sp.Mul(simplify(coefficient), *factors))
+        is_sum = coefficient.has(sp.Add)
+        terms.append(sp.Mul(sp.factor(coefficient) if is_sum else coefficient, *factors))
     return sp.Add(*terms)
