@@ -1,19 +1,22 @@
 """Claims of Kumar et al. 2024 on scales and laziness: Sec. 4.1, 5.1, App. 8.2 and Figure 7."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
-import torch
 from hypothesis import strategies as st
 
-from lazyrich.verify import properties_dynamics, properties_training
+from lazyrich.verify import properties_dynamics
 from lazyrich.verify import strategies as given
 from lazyrich.verify.evidence import attacked
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
-from lazyrich.verify.small_runs import Curves, Setting, curves, power_law, rises
-
-SLOPE_TOLERANCE = properties_training.SLOPE_TOLERANCE
+from lazyrich.verify.small_runs import (
+    Curves,
+    Setting,
+    curves,
+    relative_change,
+    rises,
+    slope_is,
+)
 
 
 def claims() -> list[Claim]:
@@ -24,24 +27,10 @@ def claims() -> list[Claim]:
         _large_weights(),
         _label_rescaling(),
         _label_direction(),
-        _homogeneity(),
         _sigma_sweep(),
         _alpha_as_sigma_to_minus_two(),
         _controlled_by_the_product(),
     ]
-
-
-def slope_is(what: str, expected: float, x: np.ndarray, values: np.ndarray) -> str:
-    """Assert the slope of log values, (seeds, settings), over log x; say it."""
-    slope, error = power_law(x, values)
-    line = f"{what}: slope {slope:.3f} ± {error:.3f}"
-    assert abs(slope - expected) < SLOPE_TOLERANCE, f"{line}, not {expected:g}"
-    return line
-
-
-def relative_change(found: Curves) -> np.ndarray:
-    """|w - w0|/|w0| at the end, (seeds, settings)."""
-    return np.sqrt(found.change_square[:, :, -1])
 
 
 def _sweep(name: str, values: tuple[float, ...], budget: Budget, **options) -> Curves:
@@ -223,46 +212,6 @@ def _label_direction() -> Claim:
                 "larger labels mean more movement, not less",
                 lambda budget: check(budget, scales),
                 lambda budget: check(budget, scales[::-1]),
-            ),
-        ),
-    )
-
-
-def _homogeneity() -> Claim:
-    def law(seed: int, layers: int, power: int | None = None) -> float:
-        """f(sigma w) = sigma^L f(w) for L bias-free layers with ReLU between them, sigma = 2."""
-        generator = torch.Generator().manual_seed(seed)
-        sizes = [3, *[5] * (layers - 1), 1]
-        pairs = pairwise(sizes)
-        weights = [torch.randn(n, m, generator=generator, dtype=torch.float64) for m, n in pairs]
-        x = torch.randn(3, generator=generator, dtype=torch.float64)
-
-        def f(scale: float) -> torch.Tensor:
-            h = x
-            for i, W in enumerate(weights):
-                h = scale * W @ (torch.relu(h) if i else h)
-            return h
-
-        L = layers if power is None else power
-        assert torch.equal(f(2.0), 2.0**L * f(1.0)), f"{layers} layers: not of degree {L}"
-        return 0.0
-
-    inputs = (given.seeds(), st.integers(2, 6))
-    return Claim(
-        name="sec-6.1-quadratic-scaling",
-        source="Sec. 6.1, MNIST",
-        statement="On MNIST alpha is tuned with the quadratic scaling demonstrated in Figure 7.",
-        verdict=Verdict.ASSUMING,
-        assumption="'Quadratic' is a choice of grid for alpha, not a law: where all L layers "
-        "without biases are scaled by sigma, f is multiplied by sigma^L, and alpha ~ sigma^-L "
-        "keeps the network. L = 2 for a purely quadratic unit with fixed readout, L = 4 for the "
-        "784-200-200-200-10 network on MNIST.",
-        evidence=(
-            attacked(
-                "a bias-free ReLU network of L layers is homogeneous of degree L",
-                law,
-                inputs,
-                lambda seed, layers: law(seed, layers, power=2),
             ),
         ),
     )

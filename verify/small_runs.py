@@ -7,6 +7,7 @@ run a sweep over eight seeds in about a second. Losses are in units of <y^2>.
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -235,17 +236,33 @@ def rises(what: str, values: Array) -> str:
     medians = np.median(values, axis=0)
     shown = ", ".join("never" if math.isinf(m) else f"{m:.3g}" for m in medians)
     line = f"{what}, medians over {len(values)} seeds along the sweep: {shown}"
-    steps = list(zip(medians, medians[1:], strict=False))
+    steps = list(pairwise(medians))
     assert all(a < b or math.isinf(a) for a, b in steps), f"does not rise: {line}"
     assert medians[0] < medians[-1], f"does not rise: {line}"
     return line
 
 
-def power_law(x: Array, values: Array) -> tuple[float, float]:
-    """The slope of log values, (seeds, settings), against log x, and its standard error.
+def relative_change(found: Curves) -> Array:
+    """|w - w0|/|w0| at the end, (seeds, settings)."""
+    return np.sqrt(found.change_square[:, :, -1])
 
-    >>> [round(number, 12) for number in power_law(np.array([1.0, 2.0]), np.array([[1.0, 4.0]] * 2))]
-    [2.0, 0.0]
+
+# Nothing slower or faster by half an order comes near within this.
+SLOPE_TOLERANCE = 0.05
+
+
+def slope_is(what: str, expected: float, x: Array, values: Array) -> str:
+    """Assert the slope of log values, (seeds, settings), over log x; say it.
+
+    It may be off by 0.05, or by five standard errors over the seeds where that is more.
+
+    >>> slope_is("y over x", 2, np.array([1.0, 2.0]), np.array([[1.0, 4.0]] * 2))
+    'y over x: slope 2.000 ± 0.000'
     """
     slopes = np.polyfit(np.log(x), np.log(values).T, 1)[0]
-    return float(slopes.mean()), float(slopes.std(ddof=1) / len(slopes) ** 0.5)
+    slope, error = float(slopes.mean()), float(slopes.std(ddof=1) / len(slopes) ** 0.5)
+    line = f"{what}: slope {slope:.3f} ± {error:.3f}"
+    assert error < SLOPE_TOLERANCE, f"too noisy: {line}"
+    off = abs(slope - expected)
+    assert off < max(SLOPE_TOLERANCE, 5 * error), f"{line}, not {expected:g}"
+    return line
