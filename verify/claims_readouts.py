@@ -255,8 +255,8 @@ def _linear_bias() -> Claim:
         assumption="epsilon^2 < 8 D/((D + 2)(D + 6)), about 8/D, as in Fig. 11 (D = 40, epsilon = "
         "1/4). Above it the radial function |x|^2 has the largest eigenvalue. Against traceless "
         "functions, which hold 2 (D - 1)/(3 D) of the target's power, the bias is 2 D/(3 "
-        "epsilon^2) in each function, but all of them together have 3 epsilon^2 (D - 1)(D + 2)/(4 D^2) times the "
-        "trace of the linear ones, which D hardly changes.",
+        "epsilon^2) in each function, but all of them together have 3 epsilon^2 (D - 1)(D + 2)/(4 "
+        "D^2) times the trace of the linear ones, which D hardly changes.",
         counterexample=lambda: (
             f"D = 100, epsilon = 1/2: linear {_at(_eigenvalue('linear'), 100, 1)}, radial "
             f"{_at(_eigenvalue('radial'), 100, Rational(1, 2))}"

@@ -16,6 +16,7 @@ import torch
 from hypothesis import reject
 
 from lazyrich.arguments import one_of
+from lazyrich.simulate.network import predictions
 from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import ClosedForm, closed_form, generate
 from lazyrich.verify.attack import attack
@@ -93,15 +94,20 @@ def tensor(array: Any) -> torch.Tensor:
     return torch.as_tensor(np.asarray(array), dtype=torch.float64)
 
 
-def autograd_ntk(network: Network, X: Array) -> torch.Tensor:
-    """The NTK (P, P) of the rows of X by autograd, neuron by neuron [eq. 2]."""
+def jacobian(network: Network, X: Array) -> torch.Tensor:
+    """Autograd's d f(x_mu)/d w_i at the rows of X, flat: shape (P, N D)."""
     X_ = tensor(X)
 
-    def outputs(W):
+    def outputs(W: torch.Tensor) -> torch.Tensor:
         return forward(X_, W, alpha=network.alpha, epsilon=network.epsilon)
 
-    jacobian = torch.func.jacrev(outputs)(tensor(network.W)).flatten(1)  # pyright: ignore
-    return jacobian @ jacobian.T
+    return torch.func.jacrev(outputs)(tensor(network.W)).flatten(1)  # pyright: ignore
+
+
+def autograd_ntk(network: Network, X: Array) -> torch.Tensor:
+    """The NTK (P, P) of the rows of X by autograd, neuron by neuron [eq. 2]."""
+    J = jacobian(network, X)
+    return J @ J.T
 
 
 def absolute(network: Network) -> Network:
@@ -250,13 +256,17 @@ def _arguments(term: str) -> tuple[str, ...]:
 def gradient_is_autograds(
     network: Network, gradients: Mapping[str, Formula] | None = None
 ) -> float:
-    """The derived gradients of the loss in wbar and M equal autograd's through the loss.
+    """The derived gradients of the loss in wbar and M equal autograd's on an exact test set.
 
     ``gradients`` are functions {gradient_wbar, gradient_M} of alpha, epsilon, beta, wbar, M, D.
     """
-    known, slopes = _loss_slopes(network, network.epsilon)
-    # At -|epsilon| the loss of absolute values is a sum of positive terms, and so are its slopes.
-    _, magnitudes = _loss_slopes(absolute(network), -abs(network.epsilon))
+    points, weights = fifth_degree(network.D)
+    slopes = _loss_slopes(network, points, weights, sign=-1)
+    # f + y on absolute values bounds |f - y|, and has slopes that bound its slopes.
+    magnitudes = _loss_slopes(absolute(network), np.abs(points), np.abs(weights), sign=1)
+    wbar, M = map(tensor, network.moments())
+    known = {"alpha": network.alpha, "epsilon": network.epsilon, "beta": tensor(network.beta)}
+    known |= {"wbar": wbar, "M": M, "D": network.D}
     shares = []
     for name, slope in slopes.items():
         formula = (gradients or {}).get(name) or _gradient_function(name)
@@ -273,14 +283,14 @@ def gradient_is_autograds(
     return max(shares)
 
 
-def _loss_slopes(network: Network, epsilon: float) -> tuple[dict[str, Any], dict[str, Array]]:
+def _loss_slopes(network: Network, X: Array, weights: Array, sign: int) -> dict[str, Array]:
+    """Autograd's slopes in wbar and M of the weighted mean of (f + sign y)^2 over the rows of X."""
     wbar, M = (tensor(moment).requires_grad_() for moment in network.moments())
-    known = {"alpha": network.alpha, "epsilon": epsilon, "beta": tensor(network.beta)}
-    known |= {"wbar": wbar, "M": M, "D": network.D}
-    slopes = torch.autograd.grad(closed_form_function("test-loss")(**known), (wbar, M))
+    f = predictions(tensor(X), wbar, M, alpha=network.alpha, epsilon=network.epsilon)
+    y = tensor((X @ network.beta) ** 2 / 2)
+    slopes = torch.autograd.grad(tensor(weights) @ (f + sign * y) ** 2, (wbar, M))
     names = ("gradient_wbar", "gradient_M")
-    known |= {"wbar": wbar.detach(), "M": M.detach()}
-    return known, {k: v.numpy() for k, v in zip(names, slopes, strict=True)}
+    return {name: slope.numpy() for name, slope in zip(names, slopes, strict=True)}
 
 
 @cache

@@ -15,20 +15,11 @@ from torch import Tensor
 
 from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
-from lazyrich.verify.properties import absolute, autograd_ntk, tensor
+from lazyrich.verify.properties import absolute, autograd_ntk, jacobian, tensor
 from lazyrich.verify.strategies import Array, Network
 from lazyrich.verify.tolerances import assert_close
 
 Formula = Callable[..., Any]
-
-
-def jacobian(network: Network, X: Array) -> Array:
-    """Autograd's d f(x_mu)/d w_i, flat: shape (P, N D)."""
-
-    def outputs(W: Tensor) -> Tensor:
-        return forward(tensor(X), W, alpha=network.alpha, epsilon=network.epsilon)
-
-    return torch.func.jacrev(outputs)(tensor(network.W)).flatten(1).numpy()  # pyright: ignore
 
 
 @cache
@@ -70,7 +61,7 @@ def movement_is_the_derived(
         if kappa > floor:
             known = {"kappa": kappa, "r_k": r_k, "tau": tau, "N": network.N, "P": P}
             total += float((mode or _mode())(**known, alpha=network.alpha))
-    integrated = movement_by_integration(jacobian(network, X), r, tau, scale)
+    integrated = movement_by_integration(jacobian(network, X).numpy(), r, tau, scale)
     # |delta|^2 <= scale |r|^2 s z for s = 2 tau/P, z = s |K|; 1 - exp(-s kappa) loses 1/z of it.
     s = 2 * tau / P
     bound = scale * s * float(r @ r) * (1 + s * np.linalg.norm(K)) ** 3
