@@ -10,7 +10,7 @@ In SymPy's language both kinds are ``Trace``: a^T A b is the trace of a 1 x 1 ma
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from itertools import pairwise
 from typing import NamedTuple
