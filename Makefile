@@ -39,9 +39,8 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-bench: export PYTHONSAFEPATH = 1
 bench: $(VENV)/.installed-dev
-	$(BIN)/pytest benchmarks
+	$(BIN)/python benchmarks
 
 # An editable install for work on the code. The next make test puts the wheel back.
 dev: $(VENV)/.installed-dev
