@@ -190,7 +190,7 @@ def test_the_eigenvalues_on_squares_interlace_and_solve_the_secular_equation(s):
     for eigenvalue in eigenvalues:
         width = 1e-6 * np.abs(eigenvalue - poles).min()
         left, right = (
-            secular(lambda_=eigenvalue + w, s=s, epsilon=1, sigma=1) for w in (-width, width)
+            secular(zeta=eigenvalue + w, s=s, epsilon=1, sigma=1) for w in (-width, width)
         )
         assert left > 0 > right
 

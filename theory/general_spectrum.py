@@ -15,7 +15,7 @@ from lazyrich.theory.symbols import A, D, Gaussian, I, Sigma, u, x, x_prime
 from lazyrich.theory.wick import canonical, dot, equal, expectation, form
 
 s = MatrixSymbol("s", D, 1)  # the eigenvalues of Sigma
-lam = sp.Symbol("lambda", positive=True)
+zeta = sp.Symbol("zeta", positive=True)  # an eigenvalue sought
 _q = MatrixSymbol("q", D, 1)  # an eigenvector of Sigma, as u below
 _s_u, _s_q = sp.symbols("s_u s_q", positive=True)
 
@@ -97,7 +97,7 @@ def general_ntk_spectrum() -> ClosedForm:
 
     ``terms``: ``linear`` (D,), the eigenvalues on e_i.x; ``cross`` (D, D), whose entries i < j are
     those on x_i x_j; ``diagonal`` (D, D), the matrix whose eigenvalues are those on combinations
-    of the x_i^2. ``components``: ``secular``, whose zeros in lambda the latter are.
+    of the x_i^2. ``components``: ``secular``, whose zeros in zeta the latter are.
     """
     p, q = quadratic_map()
     diagonal = DiagMatrix(s)
@@ -113,7 +113,7 @@ def general_ntk_spectrum() -> ClosedForm:
         of_square, p * _s_u**2 * lines[0] ** 2 + q * _s_u * sigma_form
     ):
         raise AssertionError(f"T of products of two eigenvectors: {of_product}, {of_square}")
-    secular = q * Trace(s.T * (lam * I - p * diagonal**2).I * s) - 1
+    secular = q * Trace(s.T * (zeta * I - p * diagonal**2).I * s) - 1
     _check_trace(p, q)
     return ClosedForm(
         name="general-ntk-spectrum",
@@ -127,7 +127,7 @@ def general_ntk_spectrum() -> ClosedForm:
             ("So x_i x_j, i < j, has the eigenvalue in the place i, j of", terms["cross"]),
             ("T of (u.x)^2 for a unit eigenvector u.", of_square),
             ("x'^T Sigma x' is sum_k s_k x'_k^2: on squares T is", terms["diagonal"]),
-            ("its eigenvalues, where none is repeated, are the zeros in lambda of", secular),
+            ("its eigenvalues, where none is repeated, are the zeros in zeta of", secular),
             (
                 "They interlace: one lies above each p s_i^2 and below the next, and the largest "
                 "below p s_max^2 + q |s|^2. An s_i of multiplicity m leaves m - 1 of them at p "

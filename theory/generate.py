@@ -7,7 +7,6 @@ batch dimensions; here a word of matrices becomes a chain of ``@`` on arrays of 
 import importlib
 from collections.abc import Callable
 from itertools import zip_longest
-from keyword import iskeyword
 from typing import Any
 
 import sympy as sp
@@ -94,9 +93,8 @@ def _factors(matrix) -> tuple[sp.Expr, list]:
 
 
 def python_name(symbol: Symbol) -> str:
-    """The keyword of a symbol: x' becomes x_prime, and lambda lambda_."""
-    name = symbol.name.replace("'", "_prime")
-    return f"{name}_" if iskeyword(name) else name
+    """The keyword of a symbol: x' becomes x_prime."""
+    return symbol.name.replace("'", "_prime")
 
 
 def arguments(expr: sp.Basic) -> dict[str, Symbol]:
