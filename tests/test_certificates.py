@@ -46,6 +46,17 @@ def test_closed_form_is_proved_for_every_D(name):
     assert name in certified()
 
 
+@pytest.mark.parametrize("name", ["kernel-alignment", "readout-ntk-at-init", "loss-at-init"])
+def test_certificates_of_other_subjects_are_known_by_name_too(name):
+    assert name in certified()
+    assert "prove it for every D" in certify(name)
+
+
+def test_the_root_in_an_alignment_is_left_out_of_the_degree():
+    cf = closed_form("kernel-alignment")
+    assert degree_in_D(cf) == degree_in_D(cf.terms)
+
+
 def term(cf, name, wrong):
     return replace(cf, terms={**cf.terms, name: wrong})
 

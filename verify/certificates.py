@@ -24,9 +24,11 @@ Samples: (wbar, M) after a step is quadratic in the residuals, so that P = 2 sho
 # SymPy carries few annotations, and what is inferred from its source is mostly wrong.
 # pyright: reportAttributeAccessIssue=false, reportReturnType=false
 
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import sympy as sp
@@ -101,17 +103,25 @@ def certified() -> list[str]:
     return list(_known())
 
 
-def _known() -> dict[str, Any]:
-    from lazyrich.verify import certificates_dynamics, certificates_model
-
-    return certificates_model.CERTIFICATES | certificates_dynamics.CERTIFICATES
+@cache
+def _known() -> dict[str, Certificate]:
+    """The CERTIFICATES of all modules ``certificates_*`` of this package."""
+    package = import_module("lazyrich.verify")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    modules = (
+        import_module(f"{package.__name__}.{name}")
+        for name in names
+        if name.startswith("certificates_")
+    )
+    return {k: v for module in modules for k, v in getattr(module, "CERTIFICATES", {}).items()}
 
 
 def degree_in_D(part: Any) -> tuple[int, bool]:
     """(d, whether a power of D clears the denominators) of the coefficients of a formula.
 
     d is the largest degree of a numerator or a denominator; traces and bilinear forms count as
-    variables of their own.
+    variables of their own. The whole of an alignment, which holds a root, is left out: what is
+    compared of it are its terms.
 
     >>> from lazyrich.theory.symbols import D, M
     >>> degree_in_D(sp.Trace(M) * (1 + 2 / D) / D)
@@ -121,7 +131,8 @@ def degree_in_D(part: Any) -> tuple[int, bool]:
         terms = part.args if isinstance(part, sp.MatAdd) else [part]
         part = tuple(sp.sympify(term.as_coeff_mmul()[0]) for term in terms)
     if hasattr(part, "terms") and hasattr(part, "components"):
-        part = (part.expr, *part.terms.values(), *part.components.values())
+        parts = (part.expr, *part.terms.values(), *part.components.values())
+        part = tuple(item for item in parts if not _has_root(item))
     if isinstance(part, Mapping):
         part = tuple(part.values())
     if isinstance(part, tuple | sp.Tuple):
@@ -135,6 +146,11 @@ def degree_in_D(part: Any) -> tuple[int, bool]:
     top, bottom = sp.fraction(sp.together(part.xreplace(traces)))
     top, bottom = sp.Poly(top, D), sp.Poly(bottom, D)
     return max(top.degree(), bottom.degree(), 0), bottom.is_monomial
+
+
+def _has_root(part: Any) -> bool:
+    powers = part.atoms(sp.Pow) if isinstance(part, sp.Basic) else ()
+    return any(not power.exp.is_Integer for power in powers)
 
 
 def _short(difference: Any) -> str:

@@ -172,7 +172,7 @@ CERTIFICATES = {
     "centred-kernel-alignment": Certificate(3, 4, _centred_alignment),
     "gram-alignment": Certificate(3, 4, _gram),
     "readout-network-function": Certificate(2, 0, _readout_function),
-    "readout-moment-flow": Certificate(3, 0, _readout_flow),
+    "readout-moment-flow": Certificate(4, 0, _readout_flow),
     "readout-ntk-at-init": Certificate(2, 2, _readout_ntk),
     "readout-ntk-eigenvalues": Certificate(2, 4, _readout_eigenvalues),
 }

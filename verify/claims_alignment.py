@@ -14,9 +14,8 @@ from lazyrich.theory.symbols import A, D, M, P, alpha, beta, epsilon, isotropic,
 from lazyrich.theory.wick import canonical, dot, expectation, form
 from lazyrich.verify import properties_alignment as laws
 from lazyrich.verify import strategies as given
-from lazyrich.verify.certificates_alignment import CERTIFICATES
 from lazyrich.verify.counterexample import SIMPLE, smallest
-from lazyrich.verify.evidence import attacked, equality, proof
+from lazyrich.verify.evidence import attacked, certificate, equality
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
 
 NUMERATOR = r"\langle y(x) K(x, x') y(x') \rangle"
@@ -34,8 +33,8 @@ def claims() -> list[Claim]:
     ]
 
 
-def _terms(name: str = "kernel-alignment") -> dict[str, sp.Expr]:
-    return dict(closed_form(name).terms)
+def _terms() -> dict[str, sp.Expr]:
+    return dict(closed_form("kernel-alignment").terms)
 
 
 def _torch(terms: Mapping[str, sp.Expr]) -> laws.Terms:
@@ -132,12 +131,7 @@ def _second_line() -> Claim:
                 lambda: _second_line_printed() / 4,
                 _second_line_printed,
             ),
-            proof(
-                "numerator, <K^2> and <y^2> against explicit coordinates, for every D",
-                CERTIFICATES["kernel-alignment"],
-                _terms,
-                printed,
-            ),
+            certificate("kernel-alignment", lambda cf: replace(cf, terms=printed())),
             attacked(
                 "autograd's kernel on an exact cubature has the derived moments",
                 laws.alignment_equals_its_closed_form,
@@ -184,12 +178,7 @@ def _gram_matrix() -> Claim:
         "3 (D + 4) (D + epsilon^2 (D + 6))/(epsilon^2 (D + 8)), about 3 D/epsilon^2.",
         counterexample=figure_1,
         evidence=(
-            proof(
-                "the means over P samples against explicit coordinates, for every D and P",
-                CERTIFICATES["gram-alignment"],
-                lambda: _terms("gram-alignment"),
-                _terms,
-            ),
+            certificate("gram-alignment", lambda cf: replace(cf, terms=_terms())),
             attacked(
                 "the means over P samples, from autograd's kernel on exact cubatures",
                 laws.gram_alignment_has_the_diagonal,

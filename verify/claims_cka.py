@@ -1,5 +1,6 @@
 """Claims on the "CKA" of the main text, Secs. 5, 5.3, and of App. 8.3.3 (Kumar et al.)."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +14,8 @@ from lazyrich.theory.symbols import D, M, alpha, beta, epsilon, sigma
 from lazyrich.theory.wick import canonical, dot, form
 from lazyrich.verify import properties_alignment as laws
 from lazyrich.verify import strategies as given
-from lazyrich.verify.certificates_alignment import CERTIFICATES
 from lazyrich.verify.counterexample import SIMPLE, smallest
-from lazyrich.verify.evidence import attacked, equality, proof
+from lazyrich.verify.evidence import attacked, certificate, equality
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
 
 
@@ -72,11 +72,9 @@ def _not_centred() -> Claim:
                 lambda: sp.sqrt(3) / 9 + 10,
                 lambda: sp.sqrt(3) / 9,
             ),
-            proof(
-                "the centred moments against explicit coordinates, for every D",
-                CERTIFICATES["centred-kernel-alignment"],
-                lambda: dict(closed_form("centred-kernel-alignment").terms),
-                lambda: dict(closed_form("kernel-alignment").terms),
+            certificate(
+                "centred-kernel-alignment",
+                lambda cf: replace(cf, terms=closed_form("kernel-alignment").terms),
             ),
             attacked(
                 "the centred moments of autograd's kernel on an exact cubature",

@@ -8,8 +8,8 @@ import numpy as np
 from lazyrich.theory import closed_form
 from lazyrich.verify import properties_readouts as laws
 from lazyrich.verify import strategies as given
-from lazyrich.verify.claims_readouts import certificate_of, networks_with
-from lazyrich.verify.evidence import attacked
+from lazyrich.verify.claims_readouts import networks_with
+from lazyrich.verify.evidence import attacked, certificate
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
 from lazyrich.verify.properties import tensor
 
@@ -120,11 +120,7 @@ def _same_mechanism() -> Claim:
                 lambda _: apart(0.0),
                 lambda _: apart(1.0),
             ),
-            certificate_of(
-                "readout-moment-flow",
-                "the rate of (wbar, M) in explicit coordinates, for every D",
-                _flow_with_frozen_readouts,
-            ),
+            certificate("readout-moment-flow", _flow_with_frozen_readouts),
             attacked(
                 "the rate of (wbar, M) by autograd",
                 lambda given_, rho, a, e: laws.readout_flow_is_the_derived(

@@ -14,10 +14,10 @@ from lazyrich.theory.symbols import D, M, alpha, epsilon, wbar, x, x_prime
 from lazyrich.theory.wick import canonical, dot, form
 from lazyrich.verify import properties_readouts as laws
 from lazyrich.verify import strategies as given
-from lazyrich.verify.certificates_alignment import CERTIFICATES
 from lazyrich.verify.counterexample import smallest
-from lazyrich.verify.evidence import attacked, equality, proof
+from lazyrich.verify.evidence import attacked, certificate, equality
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import closed_form_function
 
 
 def claims() -> list[Claim]:
@@ -49,16 +49,6 @@ def networks_with(*shapes: int | None) -> SearchStrategy[Any]:
     return _networks().flatmap(extended)
 
 
-def certificate_of(name: str, sentence: str, planted) -> Evidence:
-    """The certificate of a closed form of this subject."""
-    return proof(
-        sentence,
-        CERTIFICATES[name],
-        lambda: closed_form(name),
-        lambda: planted(closed_form(name)),
-    )
-
-
 def _function() -> Claim:
     def printed(factor: sp.Expr) -> sp.Expr:
         return alpha * dot(wbar, x) + factor * alpha * epsilon * form(x, M, x)
@@ -76,9 +66,8 @@ def _function() -> Claim:
                 lambda: printed(Rational(1, 2)),
                 lambda: printed(sp.S.One),
             ),
-            certificate_of(
+            certificate(
                 "readout-network-function",
-                "one neuron with its readout in explicit coordinates, for every D",
                 lambda cf: replace(cf, expr=printed(sp.S.One)),
             ),
             attacked(
@@ -96,6 +85,7 @@ def _function() -> Claim:
 
 
 def _loss_decomposition() -> Claim:
+    loss = closed_form_function("test-loss")
     return Claim(
         name="sec-12-loss",
         source="App. 12, below eq. (22)",
@@ -112,7 +102,7 @@ def _loss_decomposition() -> Claim:
                     *given_,
                     alpha=a,
                     epsilon=e,
-                    loss=lambda **known: laws.function("test-loss")(**(known | {"epsilon": -e})),
+                    loss=lambda **known: loss(**(known | {"epsilon": -e})),
                 ),
             ),
         ),
@@ -147,11 +137,7 @@ def _kernel_at_init() -> Claim:
                 _printed_kernel,
                 lambda: _printed_kernel(linear=1),
             ),
-            certificate_of(
-                "readout-ntk-at-init",
-                "partial derivatives in explicit coordinates, averaged, for every D",
-                lambda cf: replace(cf, expr=_printed_kernel()),
-            ),
+            certificate("readout-ntk-at-init", lambda cf: replace(cf, expr=_printed_kernel())),
             attacked(
                 "autograd's kernel of both layers, averaged over an exact cubature of the weights",
                 laws.readout_kernel_is_autograds,
@@ -216,9 +202,8 @@ def _order_of_eigenvalues() -> Claim:
                 lambda: (D + 2) * (D + 6) / 4,
                 lambda: sp.Integer(3),
             ),
-            certificate_of(
+            certificate(
                 "readout-ntk-eigenvalues",
-                "the operator in explicit coordinates, for every D",
                 lambda cf: replace(cf, terms=dict(cf.terms) | {"radial": cf.terms["traceless"]}),
             ),
             attacked(

@@ -1,7 +1,6 @@
 """The laws of the network with both layers trained, as asserts on autograd and exact cubatures."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,11 @@ from torch import Tensor
 
 from lazyrich.theory import closed_form
 from lazyrich.verify.cubature import fifth_degree, gauss_hermite
-from lazyrich.verify.properties import tensor
+from lazyrich.verify.properties import closed_form_function, tensor
 from lazyrich.verify.strategies import Array
 from lazyrich.verify.tolerances import assert_close
 
 Formula = Callable[..., Any]
-
-
-@cache
-def function(name: str) -> Formula:
-    """The torch function of a closed form."""
-    return closed_form(name).function("torch")
 
 
 def readout_outputs(v: Tensor, W: Tensor, X: Tensor, *, alpha: float, epsilon: float) -> Tensor:
@@ -63,7 +56,7 @@ def readout_kernel_is_autograds(
 ) -> float:
     """eq. (23): the derived kernel of both layers. ``kernel`` takes x, x_prime, epsilon, sigmas."""
     X_ = tensor(X)
-    derived = (kernel or function("readout-ntk-at-init"))(
+    derived = (kernel or closed_form_function("readout-ntk-at-init"))(
         x=X_[:, None, :],
         x_prime=X_[None, :, :],
         epsilon=epsilon,
@@ -121,7 +114,7 @@ def readout_function_is_that_of_the_moments(
 ) -> float:
     """eqs. (21), (22). ``outputs`` takes x, wbar, M, alpha, epsilon."""
     wbar, M = map(tensor, readout_moments(v, W))
-    derived = (outputs or function("readout-network-function"))(
+    derived = (outputs or closed_form_function("readout-network-function"))(
         x=tensor(X), wbar=wbar, M=M, alpha=alpha, epsilon=epsilon
     )
     numbers = {"alpha": alpha, "epsilon": epsilon}
@@ -149,7 +142,9 @@ def readout_loss_is_eq_6(
     big = {name: abs(value) for name, value in numbers.items()}
     f_bound = readout_outputs(*(tensor(np.abs(a)) for a in (v, W, X)), **big).numpy()
     bound = np.abs(weights) @ (f_bound + (np.abs(X) @ np.abs(beta)) ** 2 / 2) ** 2
-    derived = (loss or function("test-loss"))(**numbers, beta=tensor(beta), wbar=wbar, M=M)
+    derived = (loss or closed_form_function("test-loss"))(
+        **numbers, beta=tensor(beta), wbar=wbar, M=M
+    )
     return assert_close(
         float(derived),
         float(weights @ (f - (X @ beta) ** 2 / 2) ** 2),
