@@ -268,3 +268,24 @@ def test_a_full_disk_is_one_line_and_keeps_what_had_finished(tmp_path):
     assert "can't be written: " in result.stdout
     assert len(finished_files(tmp_path / "cells")) == 6
     assert not list((tmp_path / "cells").rglob(".part*"))
+
+
+def test_engines_that_measure_different_things_open_as_one_dataset(tmp_path):
+    grid = {"engine": ["flow", "moments"]}
+    found = simulate.sweep(grid, folder=tmp_path, jobs=1, alpha=1.0, epsilon=0.4, **FIXED)
+    assert np.isfinite(found.evaluations.sel(engine="flow")).all()
+    assert np.isnan(found.evaluations.sel(engine="moments")).all()
+    assert np.isfinite(found.train_loss).all()
+    assert found.train_loss.attrs["units"] == "1"
+    again = simulate.sweep(
+        {"engine": ["moments", "flow"]}, folder=tmp_path, jobs=1, alpha=1.0, epsilon=0.4, **FIXED
+    )
+    assert again.sel(engine="flow").evaluations.equals(found.sel(engine="flow").evaluations)
+
+
+def test_a_file_that_is_cut_off_is_one_line(tmp_path):
+    simulate.sweep({"seed": [0]}, folder=tmp_path, jobs=1, alpha=1.0, epsilon=0.4, **FIXED)
+    (path,) = tmp_path.rglob("*.nc")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"\.nc: truncated or not a netCDF file"):
+        simulate.sweep({"seed": [0]}, folder=tmp_path, jobs=1, alpha=1.0, epsilon=0.4, **FIXED)
