@@ -73,6 +73,8 @@ def target(v):
 LOSS = theory.closed_form("general-test-loss")
 OPERATOR = theory.closed_form("general-ntk-operator")
 SPECTRUM = theory.closed_form("general-ntk-spectrum")
+PARTS = SPECTRUM.functions("numpy")
+SECULAR = generate.function(SPECTRUM.components["secular"], "numpy")
 
 
 @pytest.mark.parametrize("cf", [LOSS, OPERATOR, SPECTRUM], ids=lambda cf: cf.name)
@@ -147,7 +149,7 @@ def assert_spectrum_is_that_of_the_kernel(s, epsilon, sigma, block):
     product = points @ points.T
     kernel = product + epsilon**2 * sigma**2 * product**2
     found = np.linalg.eigvalsh(np.sqrt(weights)[:, None] * kernel * np.sqrt(weights))
-    cross = SPECTRUM.functions("numpy")["cross"](s=s, epsilon=epsilon, sigma=sigma)
+    cross = PARTS["cross"](s=s, epsilon=epsilon, sigma=sigma)
     expected = np.concatenate([s, cross[np.triu_indices(d, 1)], np.linalg.eigvalsh(block)])
     expected = np.sort(np.concatenate([expected, np.zeros(len(found) - len(expected))]))
     # Weyl: each eigenvalue moves by the norm of the rounding error at most. The entries have fewer
@@ -157,7 +159,7 @@ def assert_spectrum_is_that_of_the_kernel(s, epsilon, sigma, block):
 
 
 def block_of(s, epsilon, sigma):
-    return SPECTRUM.functions("numpy")["diagonal"](s=np.array(s), epsilon=epsilon, sigma=sigma)
+    return PARTS["diagonal"](s=np.array(s), epsilon=epsilon, sigma=sigma)
 
 
 variances = st.lists(st.integers(1, 8).map(float), min_size=1, max_size=3)
@@ -186,11 +188,10 @@ def test_the_eigenvalues_on_squares_interlace_and_solve_the_secular_equation(s):
     assert (eigenvalues > poles).all()
     assert (eigenvalues[:-1] < poles[1:]).all()
     assert eigenvalues[-1] <= poles[-1] + q * (s**2).sum()
-    secular = generate.function(SPECTRUM.components["secular"], "numpy")
     for eigenvalue in eigenvalues:
         width = 1e-6 * np.abs(eigenvalue - poles).min()
         left, right = (
-            secular(zeta=eigenvalue + w, s=s, epsilon=1, sigma=1) for w in (-width, width)
+            SECULAR(zeta=eigenvalue + w, s=s, epsilon=1, sigma=1) for w in (-width, width)
         )
         assert left > 0 > right
 
@@ -214,7 +215,7 @@ def test_the_papers_spectrum_is_a_corollary():
 
 # What the kernel can learn of the target
 
-PARTS = theory.closed_form("general-target-decomposition")
+DECOMPOSITION = theory.closed_form("general-target-decomposition")
 
 
 @given(problem=problems())
@@ -227,7 +228,7 @@ def test_the_parts_of_the_target_and_their_powers(problem):
     linear = (v["b"].T @ v["x"])[0, 0]
     functions = {"linear": linear, "quadratic": target(v) - null - linear, "null": null}
     for name, function in functions.items():
-        assert at.interpret(PARTS.terms[name], **v) == number(at, function**2)
+        assert at.interpret(DECOMPOSITION.terms[name], **v) == number(at, function**2)
 
 
 def test_the_null_part_is_sent_to_zero_by_the_kernel():

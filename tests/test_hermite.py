@@ -32,10 +32,6 @@ from lazyrich.verify.certificates import prove
 from lazyrich.verify.cubature import gauss_hermite
 from lazyrich.verify.tolerances import rounding
 
-degrees = st.integers(1, 5)
-rationals = st.builds(Rational, st.integers(-6, 6), st.integers(1, 3))
-positive = st.builds(Rational, st.integers(1, 6), st.integers(1, 3))
-
 
 @pytest.mark.parametrize("k", range(8))
 def test_hermite_polynomials_are_those_of_numpy(k):
@@ -161,7 +157,7 @@ def test_the_spectrum_in_three_dimensions_and_a_wrong_one(k):
             assert_spectrum_is_that_of_the_kernel(k, 3, 0.5, 1.0, wrong)
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_the_blocks_are_the_operator_on_real_harmonics_for_every_D(k):
     assert "prove it for every D" in prove(certificates.hermite_spectrum(k), spectrum(k).terms)
 
@@ -195,13 +191,12 @@ def test_the_number_of_functions_is_the_rank_of_a_gram_matrix(k, d, curvature, s
     laws.kernel_has_the_derived_rank(k, d, curvature, seed)
 
 
-@given(k=st.integers(2, 6), curvature=rationals, deviation=positive)
-def test_the_top_eigenvalue_falls_as_the_kth_power_of_D(k, curvature, deviation):
+@pytest.mark.parametrize("k", [2, 3, 4, 5])
+def test_the_top_eigenvalue_falls_as_the_kth_power_of_D(k):
     """epsilon^2 sigma^(2k-2) k (k!)^2 / (4 D^k) on about D^k/k! functions."""
     value, count = spectrum(k).terms[f"harmonics_{k}"]
-    at = {epsilon: curvature, sigma: deviation}
-    expected = curvature**2 * deviation ** (2 * k - 2) * Rational(k * factorial(k) ** 2, 4)
-    assert sp.simplify(value.subs(at) * D**k) == expected
+    expected = epsilon**2 * sigma ** (2 * k - 2) * k * factorial(k) ** 2 / (4 * D**k)
+    assert sp.expand(value - expected) == 0
     assert sp.limit(count * factorial(k) / D**k, D, sp.oo) == 1
 
 

@@ -138,7 +138,8 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
     symbols = arguments(expr)
     columns = {name for name, s in symbols.items() if isinstance(s, MatrixSymbol) and _is_column(s)}
     scope: dict[str, Any] = {"_xp": xp, "_wide": _wide, **_constants(xp)}
-    exec(source(expr), scope)
+    code = source(expr)
+    exec(code, scope)
 
     def evaluate(**values):
         for name in values:
@@ -154,7 +155,7 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
         result = scope["value"](**arrays)
         return _finished(expr, result, lambda value: _as_array(xp, "value", value, like))
 
-    evaluate.__doc__ = f"{expr} on {backend} arrays, by keyword: {', '.join(symbols)}."
+    evaluate.__doc__ = f"On {backend} arrays, by keyword: {', '.join(symbols)}.\n\n{code}"
     return evaluate
 
 
