@@ -24,10 +24,9 @@ from lazyrich.paper_figures.rises import rise_is_linear
 from lazyrich.paper_figures.runs import Sweep
 from lazyrich.paper_figures.style import GREY, LOOKS, WIDTH, band, letter, look, steps_axis
 from lazyrich.paper_figures.time_to_grok import THRESHOLD, time_to_grok
-from lazyrich.paper_figures.weight_space import Paths, Setting, paths
-from lazyrich.simulate.record import default_grid
+from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
 
-SMALL = Setting(D=20, P=110, width=100, alpha=1.0, epsilon=0.25, learning_rate=0.5)
+SMALL = Setting(D=20, P=110, width=100, alpha=1.0, epsilon=0.25)
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Parameters:
     engine: str = "flow"
     seeds: int = 5
     small: Setting = SMALL
-    small_steps: int = 20_000
+    small_time: float = 10_000.0
 
 
 PRESETS = {"quick": Parameters(D=50, P=275, width=250, seeds=3), "paper": Parameters()}
@@ -57,20 +56,13 @@ def sweeps(p: Parameters) -> dict[str, Sweep]:
     names = ("D", "P", "width", "alpha", "epsilon", "learning_rate", "steps", "centred")
     names += ("n_test",)
     fixed = {name: getattr(p, name) for name in names}
-    return {"runs": Sweep({"engine": ["linearised", p.engine]}, fixed, p.seeds)}
-
-
-def _network(p: Parameters, data: dict[str, Dataset]) -> Dataset:
-    return data["runs"].sel(engine=p.engine)
-
-
-def _twin(data: dict[str, Dataset]) -> Dataset:
-    return data["runs"].sel(engine="linearised")
+    engines = {"network": p.engine, "twin": "linearised"}
+    return {name: Sweep({}, fixed | {"engine": each}, p.seeds) for name, each in engines.items()}
 
 
 def small_paths(p: Parameters) -> Paths:
     """Return the paths of the small network of (a) and of its twin."""
-    return paths(p.small, default_grid(p.small_steps, per_decade=40))
+    return paths(p.small, log_times(0.1, p.small_time))
 
 
 def projection(found: Paths) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -100,8 +92,8 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     weights = figure.add_subplot(grid[0], projection="3d")
     losses, features = figure.add_subplot(grid[1]), figure.add_subplot(grid[2])
     _draw_paths(weights, small_paths(p))
-    _draw_losses(losses, p, data)
-    _draw_features(features, _network(p, data))
+    _draw_losses(losses, data)
+    _draw_features(features, data["network"])
     letter(weights, "a", "weights")
     letter(losses, "b", "loss")
     letter(features, "c", "weights and features")
@@ -128,13 +120,14 @@ def _draw_paths(ax: Any, found: Paths) -> None:
         ax.text(*point, text, horizontalalignment=side, verticalalignment="center")
     ax.text(x1, y1, 0, "$S(X, w_0)$\n", color="#444444", horizontalalignment="right")
     ax.set_axis_off()
+    ax.set_anchor("N")
     ax.set_box_aspect((1.2, 1.2, 1), zoom=1.25)
     ax.view_init(elev=22, azim=-60)
     ax.legend(loc="upper left", bbox_to_anchor=(0, 0.08))
 
 
-def _draw_losses(ax: Axes, p: Parameters, data: dict[str, Dataset]) -> None:
-    network, twin = (h.sel(step=slice(1, None)) for h in (_network(p, data), _twin(data)))
+def _draw_losses(ax: Axes, data: dict[str, Dataset]) -> None:
+    network, twin = (data[name].sel(step=slice(1, None)) for name in ("network", "twin"))
     steps = network.step.values
     for name in ("train_loss", "population_loss"):
         band(ax, steps, network[name].values, LOOKS[name]["color"])
@@ -163,12 +156,13 @@ def _draw_features(ax: Axes, network: Dataset) -> None:
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     """Return what the paper says of this figure, held against the runs."""
-    network, twin = _network(p, data), _twin(data)
+    network, twin = data["network"], data["twin"]
     return [
         _groks(network),
         _early_is_lazy(network, twin),
         rise_is_linear(network, "network", "the network"),
         _beats_kernel_regression(network),
+        _misalignment_falls(network),
         _grows(network, "weight_norm", "weight-norm-grows", "the weight norm sqrt(Tr M)"),
         _grows(
             network,
@@ -224,6 +218,25 @@ def _beats_kernel_regression(network: Dataset) -> Check:
     )
 
 
+def _misalignment_falls(network: Dataset) -> Check:
+    """At the peak of the test loss against the end."""
+    terms, shares = ("variance", "misalignment", "linear"), []
+    for seed in network.seed.values:
+        run = network.sel(seed=seed)[["population_loss", *terms]]
+        fall = run.isel(step=int(run.population_loss.argmax())) - run.isel(step=-1)
+        shares.append([float(fall[term] / fall.population_loss) for term in terms])
+    found = dict(zip(terms, np.array(shares).T, strict=True))
+    return Check(
+        "late-fall-is-alignment",
+        "late, the test loss falls mostly because M aligns with ββᵀ",
+        "share of the fall from the peak: "
+        + ", ".join(f"{term} {spread(values)}" for term, values in found.items()),
+        "misalignment more than 1/2 in every seed",
+        bool((found["misalignment"] > 0.5).all()),
+        source="Sec. 5.3",
+    )
+
+
 def _grows(network: Dataset, variable: str, name: str, what: str) -> Check:
     first, last = (network[variable].isel(step=i).values for i in (0, -1))
     return Check(
@@ -239,15 +252,15 @@ def _grows(network: Dataset, variable: str, name: str, what: str) -> Check:
 def _leaves_the_plane(found: Paths) -> Check:
     inside, outside = found.inside_and_outside(found.network)
     _, off = found.inside_and_outside(found.linearised)
-    early = int(np.searchsorted(found.steps, 10))
+    early = int(np.searchsorted(found.times, 1.0))
     ratios = (outside / inside)[[early, -1]].tolist()
     return Check(
         "leaves-the-plane",
         "the weights start along the affine subspace S(X, w0), in which the linearised network "
         "stays, and end off it (small network of (a))",
-        f"distance from S over distance in it: {ratios[0]:.2g} at step {found.steps[early]}, "
+        f"distance from S over distance in it: {ratios[0]:.2g} at τ = {found.times[early]:.2g}, "
         f"{ratios[1]:.2g} at the end; of the twin at most {float(off.max()):.0e} of |w0|",
-        "below 0.02 at step 10, above 0.2 at the end, twin below 1e-9",
+        "below 0.02 at τ = 1, above 0.2 at the end, twin below 1e-9",
         bool(ratios[0] < 0.02 and ratios[1] > 0.2 and off.max() < 1e-9),
         source="Fig. 1(a)",
     )
@@ -259,11 +272,11 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     coordinates = projection(found)[0][-1]
     share = float(coordinates.square().sum()) * found.initial_norm**2
     share /= float(found.network[-1].square().sum())
-    floor = data["runs"].kernel_regression_population_loss.sel(engine=p.engine)
+    floor = data["network"].kernel_regression_population_loss
     s = p.small
     return (
         f"(a) Path of the weights of a small network (solid; D = {s.D}, P = {s.P}, N = {s.width}, "
-        f"α = {s.alpha:g}, ε = {s.epsilon:g}, η₀ = {s.learning_rate:g}) and of its linearised twin "
+        f"α = {s.alpha:g}, ε = {s.epsilon:g}) under gradient flow and of its linearised twin "
         "(dashed), projected on three orthonormal directions: towards the lazy solution w_lazy "
         "where the twin ends (kernel regression), the rest of the network's way within the affine "
         "subspace S(X, w₀) that linearised networks can reach (grey; the first two directions lie "

@@ -35,7 +35,7 @@ class Parameters:
     learning_rate: float = 0.5
     steps: int = 50_000
     centred: bool = False
-    engine: str = "moments"
+    engine: str = "flow"
     seeds: int = 24
 
 

@@ -19,7 +19,7 @@ Progress = Callable[[float, float], Any]
 class Sweep:
     """A grid of runs, each repeated for ``seeds`` seeds 0, 1, ..., of data and initial weights.
 
-    ``grid`` and ``fixed`` are those of ``simulate.sweep``.
+    ``grid`` and ``fixed`` are those of ``simulate.sweep``; the grid may be empty.
     """
 
     grid: Mapping[str, Sequence]
@@ -48,17 +48,19 @@ class Sweep:
         """
         histories = []
         for seed in range(self.seeds):
-            report = _part(progress, seed, self.seeds)
             # One number for data and weights: they have streams of their own.
-            both: dict[str, Any] = {"seed": seed, "task_seed": seed}
+            fixed = {**self.fixed, "task_seed": seed}
             found = sweep(
-                self.grid, folder=folder, jobs=jobs, progress=report, **self.fixed, **both
+                {"seed": [seed], **self.grid},
+                folder=folder,
+                jobs=jobs,
+                progress=_part(progress, seed, self.seeds),
+                **fixed,
             )
             if not bool((found.status == "finished").all()):
-                raise RuntimeError(f"a run of {dict(self.grid)}, {dict(self.fixed)} diverged")
+                raise RuntimeError(f"a run of {dict(self.grid)}, {fixed} diverged")
             histories.append(found)
-        seeds = xarray.IndexVariable("seed", list(range(self.seeds)))
-        joined = xarray.concat(histories, seeds, combine_attrs="drop_conflicts")
+        joined = xarray.concat(histories, "seed", combine_attrs="drop_conflicts")
         assert isinstance(joined, xarray.Dataset)
         return joined
 

@@ -10,44 +10,43 @@ Displacements are arrays of shape (D, K): the pseudo-neurons of w - w0, in which
 of the weights, sum(A * B) = (1/N) sum_i a_i.b_i.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lazyrich.simulate import PolynomialTask
+from lazyrich.simulate import PolynomialTask, rkc
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.flow import GradientFlow
 from lazyrich.simulate.linearised import LinearisedDescent
-from lazyrich.simulate.moments import Descent
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+
+TWIN_RATE = 1e-3
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A network, its task and its descent: as the arguments of ``train``, centred."""
+    """A network and its task, as the arguments of ``train``; centred."""
 
     D: int
     P: int
     width: int
     alpha: float
     epsilon: float
-    learning_rate: float
     seed: int = 0
 
     def start(self) -> PseudoNeurons:
         """Return the initial weights."""
-        return PseudoNeurons.from_weights(
-            standard_normal(self.seed, "weights", (self.width, self.D))
-        )
+        W = standard_normal(self.seed, "weights", (self.width, self.D))
+        return PseudoNeurons.from_weights(W)
 
 
 class TangentPlane:
     """The directions of S(X, w0): the span of the gradients of f at the training inputs.
 
-    >>> setting = Setting(D=3, P=2, width=5, alpha=1.0, epsilon=0.5, learning_rate=1.0)
-    >>> V = setting.start().columns
+    >>> V = Setting(D=3, P=2, width=5, alpha=1.0, epsilon=0.5).start().columns
     >>> X = torch.eye(3, dtype=V.dtype)[:2]
     >>> plane = TangentPlane(X, V, epsilon=0.5)
     >>> inside = plane.part_inside(V)
@@ -71,14 +70,23 @@ class TangentPlane:
         return inside.reshape(displacement.shape)
 
 
+def log_times(first: float, last: float, count: int = 120) -> tuple[float, ...]:
+    """Return times tau: 0, and ``count`` from ``first`` to ``last``, evenly in their logarithm.
+
+    >>> [round(time, 6) for time in log_times(0.1, 10.0, count=3)]
+    [0.0, 0.1, 1.0, 10.0]
+    """
+    return (0.0, *(first * (last / first) ** (i / (count - 1)) for i in range(count)))
+
+
 @dataclass(frozen=True)
 class Paths:
-    """Displacements of network and linearised twin at ``steps``, as arrays (steps, D, K).
+    """Displacements of network and linearised twin at ``times``, as arrays (times, D, K).
 
     ``lazy`` (D, K) is the end of the linearised path: kernel regression.
     """
 
-    steps: tuple[int, ...]
+    times: tuple[float, ...]
     network: Tensor
     linearised: Tensor
     lazy: Tensor
@@ -86,20 +94,18 @@ class Paths:
     initial_norm: float
 
     def inside_and_outside(self, displacements: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the lengths in the plane and out of it, each relative to |w0|, shape (steps,)."""
+        """Return the lengths in the plane and out of it, each relative to |w0|, shape (times,)."""
         inside = torch.stack([self.plane.part_inside(each) for each in displacements])
-        outside = displacements - inside
-        return tuple(
-            torch.linalg.matrix_norm(part) / self.initial_norm for part in (inside, outside)
-        )
+        parts = (inside, displacements - inside)
+        lengths = [torch.linalg.matrix_norm(part) / self.initial_norm for part in parts]
+        return lengths[0], lengths[1]
 
 
 @cache
-def paths(setting: Setting, steps: Sequence[int]) -> Paths:
-    """Return the paths of gradient descent, centred, and of its linearised twin at these steps.
+def paths(setting: Setting, times: tuple[float, ...]) -> Paths:
+    """Return the paths of gradient flow and of its linearised twin at these times tau.
 
-    >>> setting = Setting(D=4, P=10, width=20, alpha=1.0, epsilon=0.5, learning_rate=0.5)
-    >>> found = paths(setting, (0, 10, 1000))
+    >>> found = paths(Setting(D=4, P=10, width=20, alpha=1.0, epsilon=0.5), (0.0, 10.0, 1000.0))
     >>> [bool(part.max() < 1e-9) for part in found.inside_and_outside(found.linearised)]
     [False, True]
     >>> _, outside = found.inside_and_outside(found.network)
@@ -108,18 +114,16 @@ def paths(setting: Setting, steps: Sequence[int]) -> Paths:
     """
     task = PolynomialTask(D=setting.D, P=setting.P, n_test=1, seed=setting.seed)
     start = setting.start()
-    numbers = {name: getattr(setting, name) for name in ("alpha", "epsilon", "learning_rate")}
-    descent = Descent(start, task.X, task.y, centred=True, **numbers)
-    twin = LinearisedDescent(start, task.X, task.y, centred=True, **numbers)
-    done, network = 0, []
-    for step in steps:
-        descent.step(step - done)
-        done = step
-        network.append(descent.neurons.columns - start.columns)
+    data = (start, task.X, task.y)
+    numbers: dict[str, Any] = {"alpha": setting.alpha, "epsilon": setting.epsilon, "centred": True}
+    flow = GradientFlow(*data, **numbers)
+    states = rkc.solve(flow.velocity, start.columns, times, relative=1e-5, absolute=1e-5)
+    # The twin's closed form is of descent: at so small a rate, its flow.
+    twin = LinearisedDescent(*data, **numbers, learning_rate=TWIN_RATE)
     return Paths(
-        tuple(steps),
-        torch.stack(network),
-        torch.stack([twin.change(step).columns for step in steps]),
+        times,
+        torch.stack(states) - start.columns,
+        torch.stack([twin.change(time / TWIN_RATE).columns for time in times]),
         twin.change(float("inf")).columns,
         TangentPlane(task.X, start.columns, epsilon=setting.epsilon),
         float(start.square()) ** 0.5,

@@ -14,7 +14,7 @@ from lazyrich.paper_figures.checks import Check
 
 SMALL = {"D": 6, "P": 24, "steps": 200, "seeds": 2}
 TINY = {
-    "1": {**SMALL, "width": 10, "small_steps": 100, "n_test": 20, "learning_rate": 0.1},
+    "1": {**SMALL, "width": 10, "small_time": 10.0, "n_test": 20, "learning_rate": 0.1},
     "3": {
         **SMALL,
         "P_alpha": 20,
