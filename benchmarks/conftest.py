@@ -19,10 +19,10 @@ def pytest_benchmark_update_machine_info(machine_info):
 def measure(benchmark, request):
     """Time ``function()``; the best of ``rounds`` counts, since other work only ever adds.
 
-    ``group`` is a table of the report and ``name`` a row, ``calls`` what one call holds of what
-    the group counts (steps, runs, cells) and ``times`` how many of them the row stands for. ``at``
-    is the number that a group sweeps, for slopes. The first row of a group is what the others are
-    compared with. ``notes`` are further columns, which may be filled in later. Returns what the function returned.
+    ``group`` is a table of the report, ``name`` a row. The time shown is that of ``times`` units
+    where one call does ``calls`` of them (steps, runs). ``at`` is the number that a group sweeps,
+    for slopes. The first row of a group is what the others are compared with. ``notes`` are
+    further columns, which may be filled in later. Returns what the function returned.
     """
 
     def timed(group, name, function, *, calls=1, times=1, rounds=5, at=None, notes=()):

@@ -46,5 +46,7 @@ def test_steps(measure, steps):
     number of evaluations of the right-hand side grows far slower."""
     notes = {}
     run = flow(500, steps, alignment=None)
-    found = measure("Flow against epochs", f"{steps:,} epochs", run, at=steps, rounds=1, notes=notes)
+    found = measure(
+        "Flow against epochs", f"{steps:,} epochs", run, at=steps, rounds=1, notes=notes
+    )
     notes["evaluations"] = int(found.history.evaluations[-1])

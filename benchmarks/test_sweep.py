@@ -14,7 +14,7 @@ def grid(count):
     return {"alpha": [0.5, 1.0, 2.0, 4.0], "seed": list(range(count // 4))}
 
 
-@pytest.mark.parametrize("count", [16, 64, 256])
+@pytest.mark.parametrize("count", [8, 32, 128])
 def test_new_cells(measure, tmp_path, count):
     """New cells of engine moments, D = 10, P = 50, 1,000 steps of which 61 are recorded, one
     process: training, measuring, writing and opening. Time for all."""
@@ -36,7 +36,7 @@ def test_new_cells(measure, tmp_path, count):
     notes["KiB a cell open"] = round(found.nbytes / count / 1024, 1)
 
 
-@pytest.mark.parametrize("count", [16, 64, 256])
+@pytest.mark.parametrize("count", [8, 32, 128])
 def test_finished_cells(measure, tmp_path, count):
     """The same sweep called again: every cell is found and opened, none is trained."""
     simulate.sweep(grid(count), folder=tmp_path, jobs=1, **FIXED)
