@@ -8,8 +8,11 @@ from html.parser import HTMLParser
 import pytest
 
 from lazyrich import verify
+from lazyrich.verify.formulas import to_html
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, by_name, check, check_all
 from lazyrich.verify.report import Report, summary
+
+ALL = verify.claims()
 
 
 def holds(_):
@@ -164,6 +167,30 @@ def test_the_html_report_is_well_formed_and_needs_nothing_else(mixed, tmp_path):
     assert "1 is not 2" in "".join(page.text)
 
 
+def test_the_html_report_shows_first_what_should_read_otherwise(mixed, tmp_path):
+    """Printed form, right form and counter-example in one row; what failed is not among it."""
+    mixed.write(tmp_path / "report.html")
+    first, _ = (tmp_path / "report.html").read_text().split("All claims")
+    for cell in ("<td>2</td>", "<td>at 0</td>", "<title>$x_i$</title>"):
+        assert cell in first
+    assert "failing" not in first
+
+
+def test_formulas_are_drawn_or_shown_as_they_stand():
+    """One svg a formula, LaTeX as its title; what Matplotlib can't set stays readable."""
+    drawn = to_html(r"a $\frac{1}{D}$ b $\epsilon$")
+    assert drawn.count("<svg") == drawn.count("<path") == 2
+    assert r"<title>$\frac{1}{D}$</title>" in drawn
+    assert to_html(r"$\nosuchcommand < 1$") == r"<code>$\nosuchcommand &lt; 1$</code>"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_formula_of_the_ledger_can_be_drawn(name):
+    claim = ALL[name]
+    texts = (claim.statement, claim.printed, claim.derived, claim.assumption, claim.derivation)
+    assert not [text for text in texts if "<code>" in to_html(text)]
+
+
 def test_the_json_report_holds_everything(mixed, tmp_path):
     mixed.write(tmp_path / "report.json")
     data = json.loads((tmp_path / "report.json").read_text())
@@ -189,9 +216,6 @@ def test_a_report_of_another_kind_is_refused_and_a_failed_one_leaves_no_file(mix
     with pytest.raises(OSError, match="missing"):
         mixed.write(tmp_path / "missing" / "report.md")
     assert list(tmp_path.iterdir()) == []
-
-
-ALL = verify.claims()
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -85,9 +85,9 @@ def _first_line() -> Claim:
         verdict=Verdict.MISPRINT,
         printed=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^2}} [\ldots]$",
         derived=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{4 D^2}} [\ldots]$",
-        derivation=r"$y = \frac12 (\beta \cdot x)^2$ stands on both sides of $K$, so that "
-        r"$\frac12 \cdot \frac12$ is missing; the bracket is right. The printed line is that of "
-        r"$y = (\beta \cdot x)^2$.",
+        derivation=r"$y = \frac{1}{2} (\beta \cdot x)^2$ stands on both sides of $K$, so that "
+        r"$\frac{1}{2} \cdot \frac{1}{2}$ is missing; the bracket is right. The printed line is "
+        r"that of $y = (\beta \cdot x)^2$.",
         counterexample=lambda: _counterexample(_first_line_printed(sp.S.One)),
         evidence=(
             equality(

@@ -30,7 +30,8 @@ def smallest(
     for place in sorted(places, key=lambda place: (sum(place), place)):
         point = {name: domain[name][i] for name, i in zip(domain, place, strict=True)}
         left, right = (_exact(formula(**point)) for formula in (printed, derived))
-        text = ", ".join(f"{name} = {value}" for name, value in point.items())
+        named = ((name.replace("_prime", "'"), value) for name, value in point.items())
+        text = ", ".join(f"{name} = {value}" for name, value in named)
         if sp.simplify(left - right) == 0:
             agreeing.append(text)
             continue

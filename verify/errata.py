@@ -5,8 +5,9 @@ from pathlib import Path
 
 from lazyrich.arguments import one_of
 from lazyrich.files import write_whole
+from lazyrich.verify import formulas
 from lazyrich.verify.ledger import Claim, Row, Verdict
-from lazyrich.verify.report import Report
+from lazyrich.verify.report import CORRECTED, Report
 
 SUFFIXES = (".tex", ".md")
 TITLE = "Errata to: Grokking as the transition from lazy to rich training dynamics"
@@ -15,8 +16,6 @@ PAPER = (
     "paper's. Each correction rests on a check that can be run again, and each counter-example is "
     "computed."
 )
-_CORRECTED = (Verdict.MISPRINT, Verdict.REFUTED)
-_MATH = re.compile(r"(\$[^$]*\$)")
 _TEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -35,7 +34,7 @@ def write(path: str | Path, report: Report) -> None:
     """
     file = Path(path)
     suffix = one_of("suffix", file.suffix, SUFFIXES)
-    rows = [row for row in report.rows if row.claim.verdict in (*_CORRECTED, Verdict.ASSUMING)]
+    rows = [row for row in report.rows if row.claim.verdict in (*CORRECTED, Verdict.ASSUMING)]
     failed = [row.claim.name for row in rows if not row.passed]
     if failed:
         raise ValueError(f"claim {failed[0]!r} failed its check: no errata without evidence")
@@ -72,7 +71,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def _parts(rows: list[Row]) -> list[tuple[str, list[Row]]]:
-    corrected = [row for row in rows if row.claim.verdict in _CORRECTED]
+    corrected = [row for row in rows if row.claim.verdict in CORRECTED]
     assuming = [row for row in rows if row.claim.verdict is Verdict.ASSUMING]
     parts = [("Corrections", corrected), ("Assumptions to be stated", assuming)]
     return [part for part in parts if part[1]]
@@ -104,12 +103,9 @@ def tex(text: str) -> str:
     >>> print(tex("5 % of $\\epsilon^2$"), tex(r"\frac{1}{D}"))
     5 \% of $\epsilon^2$ $\frac{1}{D}$
     """
-    if _is_bare(text):
-        return f"${text}$"
-    parts = _MATH.split(text)
     return "".join(
-        part if part.startswith("$") else "".join(_TEX_SPECIAL.get(char, char) for char in part)
-        for part in parts
+        part if is_formula else "".join(_TEX_SPECIAL.get(char, char) for char in part)
+        for is_formula, part in formulas.pieces(text)
     )
 
 
@@ -119,13 +115,7 @@ def plain(text: str) -> str:
     >>> plain("x_i of $x_i$")
     'x\\\\_i of $x_i$'
     """
-    if _is_bare(text):
-        return f"${text}$"
     return "".join(
-        part if part.startswith("$") else re.sub(r"([\\*_<>^~#|`])", r"\\\1", part)
-        for part in _MATH.split(text)
+        part if is_formula else re.sub(r"([\\*_<>^~#|`])", r"\\\1", part)
+        for is_formula, part in formulas.pieces(text)
     )
-
-
-def _is_bare(text: str) -> bool:
-    return "$" not in text and re.search(r"\\[a-zA-Z]", text) is not None

@@ -1,6 +1,5 @@
-"""A checked ledger as text, HTML, Markdown or JSON."""
+"""A checked ledger as text, Markdown or JSON (as HTML: ``report_html``)."""
 
-import html
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from pathlib import Path
 import lazyrich
 from lazyrich.arguments import one_of
 from lazyrich.files import write_whole
-from lazyrich.verify.ledger import Budget, Result, Row
+from lazyrich.verify.ledger import Budget, Result, Row, Verdict
 
+CORRECTED = (Verdict.MISPRINT, Verdict.REFUTED)
 SUFFIXES = (".html", ".md", ".json")
 
 
@@ -36,6 +36,8 @@ class Report:
         Raises ``ValueError`` for another suffix and ``OSError`` where it can't be written.
         """
         file = Path(path)
+        from lazyrich.verify.report_html import to_html
+
         writer = {".html": to_html, ".md": to_markdown, ".json": to_json}
         content = writer[one_of("suffix", file.suffix, SUFFIXES)](self)
         write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))
@@ -90,8 +92,8 @@ def _outcome(result: Result) -> str:
     return f"{result.found}; {result.control}" if result.control else result.found
 
 
-def _details(row: Row) -> dict[str, str]:
-    """What there is to say of a claim beside its evidence."""
+def details(row: Row) -> dict[str, str]:
+    """What there is to say of a claim beside its evidence, by its name in the report."""
     claim = row.claim
     pairs = {
         "printed": claim.printed,
@@ -100,6 +102,13 @@ def _details(row: Row) -> dict[str, str]:
         "counter-example": row.counterexample,
     }
     return {key: value for key, value in pairs.items() if value}
+
+
+def told(row: Row) -> dict[str, str]:
+    """The same in words for readers: what is derived is what a misprint should be."""
+    is_corrected = row.claim.verdict in CORRECTED
+    renamed = {"derived": "should be"} if is_corrected else {}
+    return {renamed.get(key, key): value for key, value in details(row).items()}
 
 
 def to_json(report: Report) -> str:
@@ -112,7 +121,7 @@ def to_json(report: Report) -> str:
             "verdict": row.claim.verdict.value,
             "passed": row.passed,
             "seconds": round(row.seconds, 3),
-            **_details(row),
+            **details(row),
             "evidence": [
                 {
                     "level": r.evidence.level,
@@ -142,12 +151,12 @@ def to_markdown(report: Report, *, times: bool = True) -> str:
     lines = ["# Ledger of claims", "", _markdown_summary(report, times), ""]
     lines += ["| claim | source | verdict | evidence |", "|---|---|---|---|"]
     for row in report.rows:
-        cells = (row.claim.name, row.claim.source, _verdict(row), levels(row))
+        cells = (row.claim.name, row.claim.source, verdict(row), levels(row))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for row in report.rows:
         lines += ["", f"## {row.claim.name}", "", f"{row.claim.source}. {row.claim.statement}", ""]
-        lines.append(f"**{_verdict(row)}**")
-        lines += [""] + [f"- {key}: {value}" for key, value in _details(row).items()]
+        lines.append(f"**{verdict(row)}**")
+        lines += [""] + [f"- {key}: {value}" for key, value in told(row).items()]
         lines += [f"- {r.evidence.level}: {r.evidence.sentence}: {r.found}" for r in row.results]
     return "\n".join(lines) + "\n"
 
@@ -157,46 +166,6 @@ def _markdown_summary(report: Report, times: bool) -> str:
     return line if times else line.rsplit(" (", 1)[0]
 
 
-def _verdict(row: Row) -> str:
+def verdict(row: Row) -> str:
+    """The verdict, or that it doesn't stand."""
     return row.claim.verdict.value if row.passed else "FAILED"
-
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em;
-       color: #222; background: #fff; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .4em .7em; border-bottom: 1px solid #ddd; }
-summary { cursor: pointer; }
-li { overflow-wrap: anywhere; }
-.misprint, .refuted { color: #9a3b00; } .confirmed { color: #0a6b2d; }
-.not { color: #555; } .failed { color: #fff; background: #b00020; padding: 0 .3em; }
-"""
-
-
-def to_html(report: Report) -> str:
-    """The report as one HTML file that needs nothing else; details fold out."""
-    rows = "\n".join(_html_row(row) for row in report.rows)
-    head = "".join(f"<th>{h}</th>" for h in ("claim", "source", "verdict", "evidence", "time"))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Ledger of claims</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Ledger of claims</h1>\n<p>{html.escape(summary(report))}; {report.budget.examples} "
-        f"examples a property, seed {report.budget.seed}, lazyrich {lazyrich.__version__}</p>\n"
-        f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></body></html>\n"
-    )
-
-
-def _html_row(row: Row) -> str:
-    e = html.escape
-    items = [f"<li>{e(key)}: {e(value)}</li>" for key, value in _details(row).items()]
-    items += [
-        f"<li>{e(r.evidence.level)}: {e(r.evidence.sentence)}: {e(_outcome(r))}</li>"
-        for r in row.results
-    ]
-    style = _verdict(row).split()[0].lower()
-    return (
-        f'<tr id="{e(row.claim.name)}"><td><details><summary>{e(row.claim.name)}</summary>'
-        f"<p>{e(row.claim.statement)}</p><ul>{''.join(items)}</ul></details></td>"
-        f'<td>{e(row.claim.source)}</td><td><span class="{style}">{e(_verdict(row))}</span></td>'
-        f"<td>{e(levels(row))}</td><td>{row.seconds:.2f} s</td></tr>"
-    )
