@@ -45,6 +45,15 @@ class DivergenceError(ValueError):
         self.stable_learning_rate = stable_learning_rate
         self.stable_at = stable_at
 
+    def __reduce__(self) -> tuple:
+        # By default an exception is remade from its message alone: it must come back from workers.
+        return type(self), (
+            self.step,
+            self.learning_rate,
+            self.stable_learning_rate,
+            self.stable_at,
+        )
+
 
 def has_diverged(loss: float, scale: float) -> bool:
     """Return whether a train loss is not finite or more than ``DIVERGED`` times its scale.

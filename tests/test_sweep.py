@@ -1,6 +1,7 @@
 """Sweeps: every cell once, nothing lost, the same bits wherever and however often it runs."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -198,6 +199,12 @@ def test_a_diverged_cell_is_marked_and_kept(tmp_path):
     assert 0 < float(found.stable_learning_rate.sel(learning_rate=1e4)) < 1e4
     again = simulate.sweep(grid, folder=tmp_path, jobs=1, alpha=1.0, epsilon=0.4, **fixed)
     assert again.identical(found)
+
+
+def test_a_divergence_comes_back_from_another_process_whole():
+    error = simulate.DivergenceError(300, 2.0, 0.5, 0)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 def test_the_address_of_a_cell_hangs_on_every_argument_and_on_the_code(monkeypatch):
