@@ -12,7 +12,13 @@ import numpy as np
 
 from lazyrich.theory import ClosedForm
 from lazyrich.verify.certificates import Certificate, Comparison
-from lazyrich.verify.certificates_model import NEURONS, at_prime, target, traceless, weights
+from lazyrich.verify.certificates_model import (
+    NEURONS,
+    at_prime,
+    eigenfunctions,
+    target,
+    weights,
+)
 from lazyrich.verify.coordinates import Coordinates, inverse
 
 _FRAME = {"w1": "a", "w2": "bc", "beta": "pqr"}
@@ -133,13 +139,8 @@ def _readout_ntk(D: int, cf: ClosedForm) -> Iterator[Comparison]:
 
 def _readout_eigenvalues(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     at = _both_layers(D, "u", matrices=("A",))
-    x, K = at.values["x"], _kernel_of_both(at, "v", "w")
-    eigenfunctions = {
-        "linear": at.dot("u", "x"),
-        "radial": at.dot("x", "x"),
-        "traceless": (x.T @ traceless(at, at.values["A"]) @ x)[0, 0],
-    }
-    for name, g in eigenfunctions.items():
+    K = _kernel_of_both(at, "v", "w")
+    for name, g in eigenfunctions(at).items():
         value = at.interpret(cf.terms[name][0])
         yield f"T[{name}]", at.mean(K * g, "x"), value * at_prime(at, g)
     sizes = {"linear": D, "radial": 1, "traceless": D * (D + 1) // 2 - 1}

@@ -111,11 +111,6 @@ def _ntk_at_init(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     yield "ntk", normalised * at.values["alpha"] ** 2 / 2, at.interpret(cf.terms["ntk"], N=N)
 
 
-def operator(at: Coordinates, g):
-    """T[g](x') = <K(x, x') g(x)> over x, with the initial kernel [eq. 11]."""
-    return at.mean(initial_kernel(at) * g, "x")
-
-
 def at_prime(at: Coordinates, g):
     """The function g of x at x'."""
     pairs = zip(at.values["x"][:, 0], at.values["x_prime"][:, 0], strict=True)
@@ -128,21 +123,26 @@ def traceless(at: Coordinates, A: Matrix) -> Matrix:
     return A - at.identity() * (trace / at.D)
 
 
+def eigenfunctions(at: Coordinates) -> dict[str, Any]:
+    """u.x, |x|^2 and x^T A x with the trace of A taken off."""
+    x = at.values["x"]
+    return {
+        "linear": at.dot("u", "x"),
+        "radial": at.dot("x", "x"),
+        "traceless": (x.T @ traceless(at, at.values["A"]) @ x)[0, 0],
+    }
+
+
 # A multiplicity is the trace of a projector: a polynomial of degree 2 in D, so D = 2, 3, 4 do.
 _RANKS_UP_TO = 4
 
 
 def _ntk_eigenvalues(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     at = initial(D, "u", matrices=("A",))
-    x = at.values["x"]
-    eigenfunctions = {
-        "linear": at.dot("u", "x"),
-        "radial": at.dot("x", "x"),
-        "traceless": (x.T @ traceless(at, at.values["A"]) @ x)[0, 0],
-    }
-    eigenvalues = {name: at.interpret(cf.terms[name][0]) for name in eigenfunctions}
+    functions = eigenfunctions(at)
+    eigenvalues = {name: at.interpret(cf.terms[name][0]) for name in functions}
     K = initial_kernel(at)
-    for name, g in eigenfunctions.items():
+    for name, g in functions.items():
         image = at.mean(K * g, "x")
         yield f"T[{name}]", image, eigenvalues[name] * at_prime(at, g)
         for other, projector in cf.components.items():
