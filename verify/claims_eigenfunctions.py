@@ -346,6 +346,7 @@ def _target() -> list[Claim]:
                     lambda: square / (2 * D),
                 ),
                 certificate("target-decomposition", _printed_components),
+                *_image_of_the_printed_bracket(),
             ),
         ),
         misprinted_eigenvalue(
@@ -359,6 +360,17 @@ def _target() -> list[Claim]:
             derivation=TRACELESS_DERIVATION,
         ),
     ]
+
+
+def _image_of_the_printed_bracket():
+    """A multiple of the bracket itself at |beta| = 1 only."""
+    along, square = dot(beta, x_prime) ** 2, dot(x_prime, x_prime)
+    shift = epsilon**2 / D**2 * (dot(beta, beta) - (D + 2) / D)
+    return image_evidence(
+        "(beta.x)^2 - |x|^2/D",
+        LAMBDA_TRACELESS * along + shift * square,
+        LAMBDA_TRACELESS * (along - square / D),
+    )
 
 
 def _printed_components(cf):
