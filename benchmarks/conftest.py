@@ -25,11 +25,11 @@ def measure(benchmark, request):
     further columns, which may be filled in later. Returns what the function returned.
     """
 
-    def timed(group, name, function, *, calls=1, times=1, rounds=5, at=None, notes=()):
+    def timed(group, name, function, *, calls=1, times=1, rounds=5, at=None, notes=None):
         benchmark.group = group
         about = inspect.cleandoc(request.function.__doc__)
         benchmark.extra_info |= {"name": name, "scale": times / calls, "at": at, "about": about}
-        benchmark.extra_info["notes"] = notes or {}
+        benchmark.extra_info["notes"] = {} if notes is None else notes
         warm = rounds > 1
         return benchmark.pedantic(function, rounds=rounds, warmup_rounds=int(warm))
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from lazyrich.files import write_whole
 from lazyrich.paper_figures.style import BLUE, house_style, rendered
@@ -74,7 +75,7 @@ def table(rows: list[dict]) -> str:
         cells.append(f"{row['seconds'] / rows[0]['seconds']:.3g}")
         if sloped:
             cells.append(slope(before, row))
-        lines.append([*cells, *(f"{row['notes'][note]}" for note in notes)])
+        lines.append([*cells, *(f"{row['notes'].get(note, '')}" for note in notes)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -120,6 +121,7 @@ def picture(results: dict) -> bytes:
                 continue
             at, seconds = zip(*((row["at"], row["seconds"]) for row in rows), strict=True)
             panel.loglog(at, seconds, "o-", color=BLUE)
+            panel.xaxis.set_minor_formatter(NullFormatter())
             panel.set(xlabel=label, ylim=(min(seconds) / 3, max(seconds) * 3))
         axes[0, 0].set_ylabel("seconds a step")
         axes[1, 0].set_ylabel("seconds")
