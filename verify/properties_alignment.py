@@ -185,15 +185,21 @@ def no_moment_is_aligned_better(
 ) -> float:
     """The derived M = t I + (1 - t) b b^T (t = 0 where that is negative) beats every other M >= 0.
 
-    ``best`` gives t for a D. M (D, D) is positive semidefinite, not 0.
+    ``best`` gives t for a D. M (D, D) is positive semidefinite, not 0. Besides M itself moves
+    from the winner towards M, I and b b^T are tried, small ones too, so that no wrong t passes for
+    want of a random M near the right one.
     """
     D = M.shape[0]
     weight = best or (lambda D: float(_best(D)["centred" if centred else "uncentred"]))
     along = np.zeros((D, D))
     along[0, 0] = 1
     t = max(weight(D), 0.0)
-    winner, magnitude = quadratic_alignment(t * np.eye(D) + (1 - t) * along, centred)
-    other, its_magnitude = quadratic_alignment(M / np.trace(M), centred)
+    derived = t * np.eye(D) + (1 - t) * along
+    winner, magnitude = quadratic_alignment(derived, centred)
+    shifts = [(1.0, M / np.trace(M))]
+    shifts += [(s, other) for s in (1 / 4, 1 / 64) for other in (M / np.trace(M), np.eye(D), along)]
+    rivals = (quadratic_alignment((1 - s) * derived + s * other, centred) for s, other in shifts)
+    other, its_magnitude = max(rivals)
     excess = max(other - winner, 0.0)
     return assert_close(
         excess,
