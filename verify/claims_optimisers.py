@@ -154,7 +154,8 @@ def _linear_in_decay() -> Claim:
 
     def check(power: int) -> str:
         found = canonical_matrix(_decay_alone().subs(kappa, 0))
-        time = sp.log(level) / found.as_coeff_matrices()[0]  # of M' = rate M
+        rate = sp.sympify(found.args[0])  # of M' = rate M
+        time = sp.log(level) / rate
         assert sp.simplify(sp.diff(time * kappa_d**-power, kappa_d)) == 0, f"time is {time}"
         return f"time to shrink M to a level of itself: {time}"
 

@@ -66,7 +66,7 @@ class Curves:
     weight_square: Array  # Tr M, over Tr M at the start
     change_square: Array  # mean |w - w(0)|^2, over Tr M at the start
 
-    def _of_all(self, measure) -> Array:
+    def of_all(self, measure) -> Array:
         """``measure(task, setting, wbar, M)`` of every run, over ``steps``."""
         runs = [
             [
@@ -91,7 +91,7 @@ class Curves:
             f = predictions(task.X, wbar, M, alpha=s.alpha, epsilon=s.epsilon)
             return mean_square(f, task.y)
 
-        return self._of_all(measure) / self.powers
+        return self.of_all(measure) / self.powers
 
     @cached_property
     def terms(self) -> dict[str, Array]:
@@ -102,7 +102,7 @@ class Curves:
             terms = population_terms(task, wbar, M, alpha=s.alpha, epsilon=s.epsilon)
             return torch.stack([terms[name] for name in names])
 
-        values = self._of_all(measure) / self.powers[..., None]
+        values = self.of_all(measure) / self.powers[..., None]
         return {name: values[:, :, k] for k, name in enumerate(names)}
 
     @cached_property
@@ -118,7 +118,7 @@ class Curves:
             f = predictions(X, wbar, M, alpha=s.alpha, epsilon=s.epsilon)
             return ((f - y).abs() <= theta).double().mean(-1)
 
-        return self._of_all(measure)
+        return self.of_all(measure)
 
     def when(self, reached: Array) -> Array:
         """The first recorded step of each run at which it holds; inf where it never does."""
