@@ -21,7 +21,7 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.rises import rise_is_linear
-from lazyrich.paper_figures.runs import Sweep
+from lazyrich.paper_figures.runs import Sweep, gap_in_words
 from lazyrich.paper_figures.style import GREY, LOOKS, WIDTH, band, letter, look, steps_axis
 from lazyrich.paper_figures.time_to_grok import THRESHOLD, time_to_grok
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
@@ -42,7 +42,6 @@ class Parameters:
     steps: int = 100_000
     centred: bool = True
     n_test: int = 1000
-    engine: str = "flow"
     seeds: int = 5
     small: Setting = SMALL
     small_time: float = 10_000.0
@@ -56,7 +55,7 @@ def sweeps(p: Parameters) -> dict[str, Sweep]:
     names = ("D", "P", "width", "alpha", "epsilon", "learning_rate", "steps", "centred")
     names += ("n_test",)
     fixed = {name: getattr(p, name) for name in names}
-    engines = {"network": p.engine, "twin": "linearised"}
+    engines = {"network": "flow", "twin": "linearised"}
     return {name: Sweep({}, fixed | {"engine": each}, p.seeds) for name, each in engines.items()}
 
 
@@ -223,7 +222,7 @@ def _misalignment_falls(network: Dataset) -> Check:
     terms, shares = ("variance", "misalignment", "linear"), []
     for seed in network.seed.values:
         run = network.sel(seed=seed)[["population_loss", *terms]]
-        fall = run.isel(step=int(run.population_loss.argmax())) - run.isel(step=-1)
+        fall = run.isel(step=int(np.argmax(run.population_loss.values))) - run.isel(step=-1)
         shares.append([float(fall[term] / fall.population_loss) for term in terms])
     found = dict(zip(terms, np.array(shares).T, strict=True))
     return Check(
@@ -268,10 +267,6 @@ def _leaves_the_plane(found: Paths) -> Check:
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     """Return what is shown, and what was chosen."""
-    found = small_paths(p)
-    coordinates = projection(found)[0][-1]
-    share = float(coordinates.square().sum()) * found.initial_norm**2
-    share /= float(found.network[-1].square().sum())
     floor = data["network"].kernel_regression_population_loss
     s = p.small
     return (
@@ -281,14 +276,14 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
         "where the twin ends (kernel regression), the rest of the network's way within the affine "
         "subspace S(X, w₀) that linearised networks can reach (grey; the first two directions lie "
         "in it, so that it projects on the plane drawn), and its way out of S; not to one scale. "
-        "The projection "
-        f"keeps all ({share:.1%}) of the squared way of the network from w₀ to its end w_feature. "
+        "All three marked points lie in these three dimensions. "
         f"(b) Train and test loss of a network (thick) and of its linearised twin (thin), both "
         f"centred, f(x;w) − f(x;w₀), from the same weights on the same data: D = {p.D}, P = {p.P}, "
         f"N = {p.width}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², "
-        f"no weight decay; engine {p.engine}. Lines: seed 0; bands: range of {p.seeds} seeds (data "
-        "and weights). The test loss is the exact mean over x ~ N(0, I/D). Horizontal: test loss "
-        "of kernel regression without ridge with the NTK at the start, "
+        f"no weight decay; gradient flow, {gap_in_words(data['network'])}. Lines: seed 0; bands: "
+        f"range of {p.seeds} seeds (data and weights). The test loss is the exact mean over "
+        "x ~ N(0, I/D). Horizontal: test loss of kernel regression without ridge with the NTK at "
+        "the start, "
         f"{float(floor.sel(seed=0)):.3f}, which the twin approaches beyond the steps shown. "
         "(c) Weight norm √Tr M (dashed) and kernel-task alignment (solid): that of H K H with H y, "
         f"centred in both, on {p.n_test:,} test points; diagonal included."

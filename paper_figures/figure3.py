@@ -32,7 +32,7 @@ from matplotlib.patches import Rectangle
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
-from lazyrich.paper_figures.runs import Sweep
+from lazyrich.paper_figures.runs import Sweep, gap_in_words
 from lazyrich.paper_figures.style import LOOKS, WIDTH, letter, shades, steps_axis
 from lazyrich.paper_figures.time_to_grok import CENSORED, THRESHOLD, median_delay, time_to_grok
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
@@ -63,7 +63,6 @@ class Parameters:
     descent_steps: int = 1_000
     seeds: int = 5
     grid_seeds: int = 3
-    engine: str = "flow"
 
 
 # Smaller, with the learning rates in proportion to D: the rates of the kernel are of order 1/D.
@@ -85,7 +84,7 @@ PRESETS = {
 
 def sweeps(p: Parameters) -> dict[str, Sweep]:
     """Return the runs of (a), (b) and (e), of the lazy limit, and of descent against the flow."""
-    common = {"D": p.D, "width": p.width, "alignment": None, "engine": p.engine}
+    common = {"D": p.D, "width": p.width, "alignment": None, "engine": "flow"}
     curves = {**common, "learning_rate": p.learning_rate, "steps": p.steps}
     alpha = {**curves, "P": p.P_alpha, "epsilon": p.epsilon, "centred": True}
     epsilon = {**curves, "P": p.P, "alpha": p.alpha}
@@ -380,8 +379,9 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     return (
         f"Networks of N = {p.width} neurons on y = (β·x)²/2, |β|² = D = {p.D}; dashed: train loss, "
         f"solid: test loss (exact mean over x ~ N(0, I/D)); gradient flow at learning rates{scale} "
-        f"η = η₀ N/α². (a) α swept at ε = {p.epsilon:g}, P = {p.P_alpha}, η₀ = "
-        f"{p.learning_rate:g}, centred predictor f(x;w) − f(x;w₀). In the authors' convention, "
+        f"η = η₀ N/α². (a) α swept at ε = {p.epsilon:g}, P = {p.P_alpha}, η₀ = {p.learning_rate:g} "
+        f"({gap_in_words(data['alpha'])}), centred predictor f(x;w) − f(x;w₀). In the authors' "
+        "convention, "
         f"without the ½ in y, α is twice as large ({theirs}) and losses are four times as large. "
         f"(b) ε swept at α = {p.alpha:g}, P = {p.P}, of the plain predictor f(x;w); (b′) of the "
         "centred one. The paper's settings of (b) are not published; which predictor is trained "

@@ -16,7 +16,7 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.rises import rise_is_linear
-from lazyrich.paper_figures.runs import Sweep
+from lazyrich.paper_figures.runs import Sweep, gap_in_words
 from lazyrich.paper_figures.style import LOOKS, VERMILLION, WIDTH, letter, look, steps_axis
 from lazyrich.paper_figures.time_to_grok import GROKS, THRESHOLD, learnt, time_to_grok
 
@@ -35,7 +35,6 @@ class Parameters:
     learning_rate: float = 0.5
     steps: int = 50_000
     centred: bool = False
-    engine: str = "flow"
     seeds: int = 24
 
 
@@ -45,7 +44,7 @@ PRESETS = {"quick": Parameters(seeds=8), "paper": Parameters()}
 def sweeps(p: Parameters) -> dict[str, Sweep]:
     """Return the runs: both widths."""
     fixed = {name: getattr(p, name) for name in ("D", "P", "alpha", "epsilon", "learning_rate")}
-    fixed |= {"steps": p.steps, "centred": p.centred, "engine": p.engine, "alignment": None}
+    fixed |= {"steps": p.steps, "centred": p.centred, "engine": "flow", "alignment": None}
     return {"runs": Sweep({"width": list(p.widths)}, fixed, p.seeds)}
 
 
@@ -214,9 +213,10 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     groks, seed = _groks(_narrow(p, data)), shown_seed(p, data)
     return (
         f"(a), (c) Train and test loss of networks of N = {p.widths[0]} and N = {p.widths[1]} "
-        f"neurons trained by full-batch gradient descent on y = (β·x)²/2, |β|² = D, without "
-        f"centring: D = {p.D}, P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, "
-        f"η = {p.learning_rate:g} N/α². Thick: seed {seed}; thin: the test loss of the other "
+        f"neurons trained on y = (β·x)²/2, |β|² = D, without centring, by gradient flow "
+        f"({gap_in_words(data['runs'])}): D = {p.D}, P = {p.P}, α = {p.alpha:g}, "
+        f"ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α². Thick: seed {seed}; thin: the "
+        "test loss of the other "
         f"{p.seeds - 1} seeds (new data and weights). (b), (d) The terms of the test loss of seed "
         f"{seed}: error in the variance of the output, misalignment of M with ββᵀ, power in linear "
         "modes. They are those of the predictor that is trained, f(x;w), and add up to its "
