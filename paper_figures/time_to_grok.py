@@ -34,6 +34,7 @@ def learnt(loss: xarray.DataArray, threshold: float = THRESHOLD) -> xarray.DataA
         input_core_dims=[["step"]],
         kwargs={"steps": loss.step.values.astype(float), "threshold": threshold},
         vectorize=True,
+        output_dtypes=[float],  # which nothing tells where there are no runs at all
     )
 
 

@@ -86,3 +86,8 @@ def test_the_median_is_infinite_from_half_censored_on_and_true_below(delays):
     else:
         assert sum(d <= median for d in delays) * 2 >= len(delays)
         assert sum(d >= median for d in delays) * 2 >= len(delays)
+
+
+def test_of_no_runs_there_are_no_times():
+    none = runs(train_loss=np.empty((0, 4)), population_loss=np.empty((0, 4)))
+    assert time_to_grok(none).delay.size == 0

@@ -84,7 +84,7 @@ def _tail(rates: tuple[sp.Expr, sp.Expr]) -> sp.Expr:
     (slope,) = sp.solve(first.coeff(small, 1), c)
     if second.coeff(small, 1) != 0:
         raise AssertionError(f"q_perp decays exponentially: {second}")
-    return sp.factor(-second.coeff(small, 2).subs(c, slope))
+    return sp.factor(-sp.sympify(second.coeff(small, 2)).subs(c, slope))
 
 
 def _lazy_rates(rates: tuple[sp.Expr, sp.Expr]) -> dict[str, sp.Expr]:

@@ -299,7 +299,7 @@ def _necessary_not_sufficient() -> Claim:
         short, long = delay(budget, rich), delay(budget, lazy)
         line = f"P = {SOME}: delay in tau {short:g} at alpha = {rich:g}, {long:g} at {lazy:g}"
         assert short < 100, f"groks at any alpha: {line}"
-        assert long > 500, f"never groks: {line}"
+        assert long > 4 * short, f"groks at both alike: {line}"
         return line
 
     return Claim(
@@ -314,7 +314,7 @@ def _necessary_not_sufficient() -> Claim:
                 "at the size that groks for alpha = 1, small alpha hardly delays (necessary: see "
                 "sec-8.3.2-three-regimes)",
                 lambda budget: check(budget, 1 / 16, 1.0),
-                lambda budget: check(budget, 1.0, 1.0),
+                lambda budget: check(budget, 1 / 16, 1 / 16),
             ),
         ),
     )
