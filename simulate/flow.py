@@ -32,7 +32,14 @@ from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.shapes import Float
 
-# Keeps 0/0 out of relative errors; below it, numbers are no result.
+# The state is held to a quarter of rtol: with all of it, runs from weights of order 1e-3, which
+# grow a thousandfold on the way, end at 25 rtol.
+STATE_WEIGHT = 4.0
+# Where alpha epsilon < 0 all neurons become one, and how fast stops to matter.
+FADED = 1e-6
+# Rounding errors of the sum of a dozen terms, in units of the last place of their absolute sum.
+ROUNDING = 10.0
+# Keeps 0/0 out of relative errors.
 TINY = 1e-300
 
 
@@ -70,6 +77,7 @@ class GradientFlow:
         self._rate = -2 / (alpha * X.shape[0])
         self._quadratic = alpha * epsilon / 2 * start.signs
         self._target = torch.zeros_like(y)
+        self._spread = float(start.columns[:, 1:].norm())
         self.evaluations = 0
         self._evaluate(start.columns)
         if centred:
@@ -106,20 +114,29 @@ class GradientFlow:
     def _decayed(self, slope: Tensor, V: Tensor) -> Tensor:
         return slope.sub_(V, alpha=self._decay) if self._decay else slope
 
+    def _magnitude(self) -> float:
+        """Return the norm over X of the terms, all taken positive, that make up r."""
+        terms = torch.addmv(self._target.abs(), self._H.square(), self._quadratic.abs())
+        return float(terms.add_(self._H[:, 0].abs(), alpha=abs(self._alpha)).norm())
+
     def error(self, estimate: Float[Tensor, "D K"], step: rkc.Step, rtol: float) -> float:
         """Return the size of an estimated error at ``step.after``, of which 1 is rtol.
 
-        It is the larger of two: the change of the predictions on X relative to the residual
-        there, both as root mean squares, and that of the state relative to the state. The first
-        keeps the losses' relative accuracy however small they get, down to the rounding of
-        r = f - y; the second, while f is still small and the error grows along with it.
+        It is the largest of three. First, the change of the predictions on X relative to the
+        residual there, both as root mean squares: this keeps the losses' relative accuracy
+        however small they get, down to the rounding of r = f - y. Then, STATE_WEIGHT times, those
+        of F relative to F and that of V relative to V: these matter near the saddles at V = 0
+        and at F = 0, where f has yet to change and errors grow along with the weights.
         """
         h_rho = (step.end - step.time) * step.radius
-        scale = (self.residual + self._target).norm() + self._target.norm()
-        rounding = float(scale) * (1 + h_rho) * torch.finfo(scale.dtype).eps + TINY
+        rounding = ROUNDING * torch.finfo(estimate.dtype).eps * (1 + h_rho) * self._magnitude()
         predictions = float(self._change(self._X @ estimate).norm())
-        state = float(estimate.norm()) / (rtol * float(step.after[0].norm()) + TINY)
-        return max(predictions / (rtol * float(self.residual.norm()) + rounding), state)
+        predictions /= rtol * float(self.residual.norm()) + rounding + TINY
+        V = step.after[0]
+        whole = float(estimate.norm()) / (rtol * float(V.norm()) + TINY)
+        size = max(float(V[:, 1:].norm()), FADED * self._spread)
+        spread = float(estimate[:, 1:].norm()) / (rtol * size + TINY)
+        return max(predictions, STATE_WEIGHT * whole, STATE_WEIGHT * spread)
 
 
 class DescentGapWarning(UserWarning):

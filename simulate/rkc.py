@@ -37,10 +37,14 @@ ErrorNorm = Callable[[Tensor, "Step"], float]
 # Steps h with h rho up to INTERVAL s^2 are stable; MIN_STAGES is the least s for which that holds.
 INTERVAL = 0.4
 MIN_STAGES = 5
+# Of stages 0 and 1, which may be anything: that of stage 2 without its correction.
+B_1 = 0.25
 # Rounding in the stages grows as s^2: 500 stages cost five digits.
 MAX_STAGES = 500
 # The estimated error of the next step is aimed at SAFETY^3 of the largest accepted.
 SAFETY = 0.8
+# What smaller errors count as: rounding makes them 0 now and then. Steps grow by 3.7 at most.
+SMALLEST_ERROR = 0.01
 # Power iteration approaches the spectral radius from below: its estimate, times this.
 RADIUS_MARGIN = 1.1
 
@@ -68,12 +72,13 @@ class StepSizeError(ArithmeticError):
         self.time = time
 
 
-def stability_polynomial(stages: int, order: int) -> np.ndarray:
+def stability_polynomial(stages: int, order: int, theta: float = 1.0) -> np.ndarray:
     """Return the Chebyshev coefficients, in x = 1 + w1 z, of the stability polynomial.
 
     It has degree ``stages`` and the least integral of its square over -1 < x < 1 in the weight
     (1 - x^2)^(-1/2), that is, the least q_0^2 + sum_k q_k^2/2, among those with the first
-    ``order`` + 1 derivatives of exp at z = 0.
+    ``order`` + 1 derivatives of exp(theta z) at z = 0. Other theta than 1 serve the dense output;
+    their weights meet the condition of ``coefficients`` on the second stage as well.
 
     >>> q = stability_polynomial(5, 3)                                 # at x = 1, that is, z = 0
     >>> slope = np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(q))
@@ -85,9 +90,14 @@ def stability_polynomial(stages: int, order: int) -> np.ndarray:
     rows = [np.ones(stages + 1)]
     for i in range(order):
         rows.append(rows[-1] * (k**2 - i**2) / ((2 * i + 1) * stages**2))
+    values = (INTERVAL / 2 * theta) ** np.arange(order + 1.0)
+    if theta != 1 and stages <= 20:
+        # p_j of (Q - 1)/z is 2 w1 sum_k (k - j) q_k over k > j: the division of _quotient, solved.
+        first, second = np.maximum(k - 1, 0), np.maximum(k - 2, 0)
+        rows.append((B_1 * first + (16 * _second(stages) - 4) * second) / stages)
+        values = np.append(values, 0.0)
     C, inverse_weight = np.array(rows), np.where(k == 0, 1.0, 2.0)
-    derivatives = (INTERVAL / 2) ** np.arange(order + 1.0)
-    return inverse_weight * (C.T @ np.linalg.solve((C * inverse_weight) @ C.T, derivatives))
+    return inverse_weight * (C.T @ np.linalg.solve((C * inverse_weight) @ C.T, values))
 
 
 def _quotient(q: np.ndarray, stages: int) -> np.ndarray:
@@ -97,6 +107,29 @@ def _quotient(q: np.ndarray, stages: int) -> np.ndarray:
         p[k - 1] = 2 * (q[k] + p[k]) - p[k + 1]
     p[0] = q[1] + p[1] - p[2] / 2
     return p[:stages] * 2 / (INTERVAL * stages**2)
+
+
+@cache
+def _second(stages: int) -> float:
+    """Return b_2; see ``coefficients``."""
+    p = _quotient(stability_polynomial(stages, 3), stages)
+    return float(0.25 - p[1] * B_1 / (16 * p[2]))  # as w_j = p_j/b_j, T_2'(1) = T_2''(1) = 4
+
+
+def _weights(q: np.ndarray, stages: int) -> np.ndarray:
+    """Return the weights w of the stages that give this stability polynomial.
+
+    sum_j w_j R_j = sum_j p_j T_j = (Q - 1)/z.
+    """
+    b, p = _scales(stages), _quotient(q, stages)
+    w = p / b
+    w[0] = p[0] - ((1 - b[1:]) * w[1:]).sum()
+    return w
+
+
+def _scales(stages: int) -> np.ndarray:
+    """Return b_0 to b_(s-1): b_0 and b_1 are free, b_2 see ``coefficients``, then the module."""
+    return np.array([B_1, B_1, _second(stages), *((1 - 1 / j**2) / 3 for j in range(3, stages))])
 
 
 @cache
@@ -111,31 +144,21 @@ def coefficients(stages: int) -> Coefficients:
     >>> round(sum(method.weights), 12), abs(round(sum(method.error), 12)), method.interval
     (1.0, 0.0, 10.0)
     """
-    w1 = 2 / (INTERVAL * stages**2)
-    p = _quotient(stability_polynomial(stages, 3), stages)
-    companion = _quotient(stability_polynomial(stages, 2), stages)
-    j = np.arange(2, stages)
-    b = np.concatenate([[0.25, 0.25], (1 - 1 / j**2) / 3])
-    b[2] = 0.25 - p[1] * b[1] / (16 * p[2])  # as w_j = p_j/b_j, T_2'(1) = T_2''(1) = 4
-    weights = _weights(p, b)
+    w1, b = 2 / (INTERVAL * stages**2), _scales(stages).tolist()
     others = []
     for j in range(2, stages):
         mu, nu = 2 * b[j] / b[j - 1], -b[j] / b[j - 2]
         others.append((mu, nu, mu * w1, -(1 - b[j - 1]) * mu * w1))
+    weights = _weights(stability_polynomial(stages, 3), stages)
+    companion = _weights(stability_polynomial(stages, 2), stages)
+    error = weights - companion
     return Coefficients(
-        float(b[1] * w1),
-        tuple(tuple(map(float, row)) for row in others),
+        b[1] * w1,
+        tuple(others),
         tuple(weights.tolist()),
-        tuple((weights - _weights(companion, b)).tolist()),
+        tuple(error.tolist()),
         INTERVAL * stages**2,
     )
-
-
-def _weights(p: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return w with sum_j w_j R_j = sum_j p_j T_j."""
-    w = p / b
-    w[0] = p[0] - ((1 - b[1:]) * w[1:]).sum()
-    return w
 
 
 def stages_for(z: float) -> int:
@@ -149,35 +172,38 @@ def stages_for(z: float) -> int:
 
 def advance(
     rhs: RightHandSide, y: Tensor, slope: Tensor, h: float, stages: int
-) -> tuple[Tensor, Tensor]:
-    """Return the state after a step h from y, and its estimated error; slope = rhs(y).
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Return the state after a step h from y, its estimated error, and the slopes of the stages.
 
-    ``rhs`` returns a tensor of its own. The estimate is the result less its companion of second
-    order, of third order in h; the error of the result is of fourth order.
+    slope = rhs(y). The estimate is the result less its companion of second order, of third order
+    in h; the error of the result is of fourth order.
 
     >>> y = torch.tensor([1.0], dtype=torch.float64)
-    >>> after, estimate = advance(lambda y: -y, y, -y, 0.1, 5)
+    >>> after, estimate, slopes = advance(lambda y: -y, y, -y, 0.1, 5)
     >>> abs(float(after) - math.exp(-0.1)) < 2e-6 < abs(float(estimate)) < 5e-5
     True
     """
     first, others, weights, error, _ = coefficients(stages)
     before, now = torch.zeros_like(y), slope * (first * h)  # the stages, less y
-    image = rhs(y + now)
-    change, estimate = slope * (weights[0] * h), slope * (error[0] * h)
-    for (mu, nu, tilde, gamma), w, e in zip(others, weights[1:-1], error[1:-1], strict=True):
-        change.add_(image, alpha=w * h)
-        estimate.add_(image, alpha=e * h)
-        after = image.mul_(tilde * h).add_(slope, alpha=gamma * h)
-        after.add_(now, alpha=mu).add_(before, alpha=nu)
+    slopes = [slope, rhs(y + now)]
+    for mu, nu, tilde, gamma in others:
+        after = slopes[-1] * (tilde * h)
+        after.add_(slope, alpha=gamma * h).add_(now, alpha=mu).add_(before, alpha=nu)
         before, now = now, after
-        image = rhs(y + now)
-    change.add_(image, alpha=weights[-1] * h).add_(y)
-    return change, estimate.add_(image, alpha=error[-1] * h)
+        slopes.append(rhs(y + now))
+    return _sum(slopes, weights, h).add_(y), _sum(slopes, error, h), slopes
+
+
+def _sum(slopes: list[Tensor], weights: Iterable[float], h: float) -> Tensor:
+    total = torch.zeros_like(slopes[0])
+    for slope, weight in zip(slopes, weights, strict=True):
+        total.add_(slope, alpha=weight * h)
+    return total
 
 
 @dataclass(frozen=True)
 class Step:
-    """One accepted step from ``time`` to ``end``: states and slopes at both ends.
+    """One accepted step from ``time`` to ``end``: the states there, the slopes of its stages.
 
     ``evaluations`` counts those of the right-hand side since the start of the integration, and
     ``rejections`` the steps not accepted since then; ``radius`` is the spectral radius in use.
@@ -187,23 +213,23 @@ class Step:
     end: float
     before: Tensor
     after: Tensor
-    slope_before: Tensor
-    slope_after: Tensor
-    stages: int
+    slopes: list[Tensor]
     evaluations: int
     rejections: int
     radius: float
 
     def at(self, time: float) -> Tensor:
-        """Return the state at a time within the step, by the cubic through states and slopes.
+        """Return the state at a time within the step, of the same order as at its end.
 
-        Its error is h^4 |y''''|/384 at most, less than the local error of the method.
+        It is a sum of the slopes with the weights of another stability polynomial, of the same
+        kind. Interpolation through the states and slopes at the ends would multiply what is left
+        of the fast modes by h rho.
         """
-        h = self.end - self.time
-        x = (time - self.time) / h
-        bend = (x - 1) * h * self.slope_before + x * h * self.slope_after
-        bend += (1 - 2 * x) * (self.after - self.before)
-        return torch.lerp(self.before, self.after, x).add_(bend, alpha=x * (x - 1))
+        if time == self.end:
+            return self.after
+        h, stages = self.end - self.time, len(self.slopes)
+        polynomial = stability_polynomial(stages, 3, (time - self.time) / h)
+        return _sum(self.slopes, _weights(polynomial, stages).tolist(), h).add_(self.before)
 
 
 class SpectralRadius:
@@ -267,7 +293,7 @@ def steps(
 ) -> Iterator[Step]:
     """Integrate dy/dt = rhs(y) from t = 0 to ``end``, yielding every accepted step.
 
-    - ``rhs`` returns a tensor of its own, which is overwritten.
+    - ``rhs`` returns a tensor of its own.
     - ``error(estimate, step)`` is the size of the estimate of ``advance`` for this step, accepted
       when it is at most 1; ``rhs(step.after)`` is the evaluation just before. As the result is
       one order better than its companion, the estimate is on the safe side.
@@ -300,19 +326,20 @@ def steps(
         if not time + h > time:
             raise StepSizeError(time)
         stages = stages_for(h * rho)
-        after, estimate = advance(counted, y, slope, h, stages)
+        after, estimate, slopes = advance(counted, y, slope, h, stages)
         stop = end if h == end - time else time + h
-        step = Step(time, stop, y, after, slope, counted(after), stages, count, rejections, rho)
+        following = counted(after)
+        step = Step(time, stop, y, after, slopes, count, rejections, rho)
         anew = not control.accepts(error(estimate, step), h)
         if anew:
             rejections += 1
             continue
         yield step
-        time, y, slope = stop, after, step.slope_after
+        time, y, slope = stop, after, following
 
 
 class StepControl:
-    """The length of the steps, from the errors of the last two (Watts 1984; H211-like limits).
+    """The length of the steps, from the errors of the last two (Watts 1984).
 
     The error grows as the third power of the length; a trend of the errors is taken to go on.
     """
@@ -333,13 +360,12 @@ class StepControl:
         if not error <= 1:
             self._wanted = h * (max(0.1, SAFETY * error ** (-1 / 3)) if error < math.inf else 0.1)
             return False
-        error = max(error, 1e-6)
+        error = max(error, SMALLEST_ERROR)
         factor = SAFETY * error ** (-1 / 3)
         if self._last is not None:
             last_h, last_error = self._last
             factor = min(factor, factor * (last_error / error) ** (1 / 3) * h / last_h)
-        self._last = (h, error)
-        self._wanted = h * min(5.0, max(0.1, factor))
+        self._last, self._wanted = (h, error), h * max(0.1, factor)
         return True
 
 
