@@ -228,7 +228,7 @@ def warn_of_descent_gap(history: xarray.Dataset, tolerance: float) -> None:
     worst = {name: float(np.nanmax(abs(gap), initial=0.0)) for name, gap in gaps.items()}
     name = max(worst, key=lambda name: worst[name])
     if worst[name] > tolerance:
-        step = int(history.step[abs(gaps[name]).fillna(0.0).argmax()])
+        step = int(history.step[np.nanargmax(abs(gaps[name].values))])
         loss = name.removeprefix("descent_gap_").replace("_", " ")
         warnings.warn(
             f"gradient descent differs from its flow by an estimated {worst[name]:.2g} of the "
