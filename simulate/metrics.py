@@ -11,7 +11,7 @@ from lazyrich.simulate.task import PolynomialTask
 
 
 def mean_square(
-    f: Float[Tensor, "*batch n"], y: Float[Tensor, "*batch n"]
+    f: Float[Tensor, "*batch n"], y: Float[Tensor, "... n"]
 ) -> Float[Tensor, "*batch"]:
     """Return the mean of (f - y)^2 over the samples, without a factor 1/2; NaN of no samples.
 
