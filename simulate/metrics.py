@@ -10,9 +10,7 @@ from lazyrich.simulate.shapes import Float, Number
 from lazyrich.simulate.task import PolynomialTask
 
 
-def mean_square(
-    f: Float[Tensor, "*batch n"], y: Float[Tensor, "... n"]
-) -> Float[Tensor, "*batch"]:
+def mean_square(f: Float[Tensor, "*batch n"], y: Float[Tensor, "... n"]) -> Float[Tensor, "*batch"]:
     """Return the mean of (f - y)^2 over the samples, without a factor 1/2; NaN of no samples.
 
     >>> mean_square(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.0]))
