@@ -170,7 +170,8 @@ def _label_rescaling() -> Claim:
             attacked(
                 "labels times c train as output scale alpha/c, to the last bit",
                 lambda seed, j, centred: _scale_law()(seed, 0, j, centred),
-                (given.seeds(), st.integers(-3, 1), st.booleans()),
+                # Not j = 0, that is, c = 1: there every law holds.
+                (given.seeds(), st.sampled_from((-3, -2, -1, 1)), st.booleans()),
                 lambda seed, j, centred: _scale_law(of_labels=2.0)(seed, 0, j, centred),
                 share=0.4,
             ),
