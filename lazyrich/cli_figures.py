@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command("figures", short_help="Draw the paper's figures and check them.")
-@click.argument("numbers", nargs=-1, metavar="[NUMBER ... | all]")
+@click.argument("wanted", nargs=-1, metavar="[NAME ... | all]")
 @click.option(
     "--preset",
     default="quick",
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes to run in.")
 @quiet_option
-def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: bool) -> None:
-    """Draw the figures NUMBER ... as PDF and PNG; without NUMBER, list them.
+def command(wanted: tuple[str, ...], preset: str, out: str, jobs: int, quiet: bool) -> None:
+    """Draw the figures NAME ... as PDF and PNG; without NAME, list them.
 
     Each figure comes with checks of what the paper says that it shows; exits 1 if one fails.
 
@@ -45,18 +45,19 @@ def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: b
     from lazyrich.paper_figures import PRESETS, make, names
 
     known = names()
-    if not numbers:
-        click.echo("\n".join(f"{number:>4}  {title}" for number, title in known.items()))
+    if not wanted:
+        width = max(map(len, known))
+        click.echo("\n".join(f"  {name:>{width}}  {title}" for name, title in known.items()))
         return
-    for number in numbers:
-        one_of("NUMBER", number, [*known, "all"])
+    for name in wanted:
+        one_of("NAME", name, [*known, "all"])
     one_of("--preset", preset, PRESETS)
     positive_integer("--jobs", jobs)
-    wanted = list(known) if "all" in numbers else list(dict.fromkeys(numbers))
+    chosen = list(known) if "all" in wanted else list(dict.fromkeys(wanted))
     passed = True
-    for number in wanted:
-        with progress_bar(f"figure {number}", quiet) as progress:
-            figure = make(number, preset=preset, out=Path(out), jobs=jobs, progress=progress)
+    for name in chosen:
+        with progress_bar(f"figure {name}", quiet) as progress:
+            figure = make(name, preset=preset, out=Path(out), jobs=jobs, progress=progress)
         click.echo(_report(figure))
         passed = passed and figure.passed
     if not passed:
@@ -64,7 +65,7 @@ def command(numbers: tuple[str, ...], preset: str, out: str, jobs: int, quiet: b
 
 
 def _report(figure: "Result") -> str:
-    lines = [f"Figure {figure.number}: {figure.title} ({figure.seconds:.1f} s)"]
+    lines = [f"Figure {figure.name}: {figure.title} ({figure.seconds:.1f} s)"]
     for check in figure.checks:
         lines.append(f"  {check.outcome}: {check.sentence}")
         lines.append(f"      measured {check.measured}; holds if {check.allowed}")

@@ -1,10 +1,12 @@
-"""The figures of Kumar et al., drawn from scratch, with what they are said to show checked.
+"""The figures, drawn from scratch, with what they are said to show checked.
 
-A figure is a file ``figureN.py`` with
+Those of Kumar et al. (2024) are in ``kumar``, those of Lyu et al. (2024) in ``lyu``, and those of
+the laws beyond both in ``laws``. A figure is a file with
 
 - ``PRESETS``: preset -> its parameters, a frozen dataclass;
-- ``sweeps(parameters)``: name -> ``Sweep``, the training runs behind it;
-- ``picture(parameters, data)``: a matplotlib figure, from name -> histories;
+- ``sweeps(parameters)``: name -> the runs behind it, a ``runs.Sweep`` or whatever has its ``cost``
+  and ``run``;
+- ``picture(parameters, data)``: a matplotlib figure, from name -> what the runs returned;
 - ``claims(parameters, data)``: a list of ``Check``;
 - ``caption(parameters, data)``: what is shown, at which parameters, and what was chosen.
 
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lazyrich.arguments import one_of, positive_integer
@@ -26,23 +29,40 @@ from lazyrich.arguments import one_of, positive_integer
 if TYPE_CHECKING:
     from lazyrich.paper_figures.report import Result
 
-TITLES = {
-    "1": "Grokking without weight decay: the network, its linearised twin, and its weights",
-    "3": "Laziness and alignment control grokking",
-    "4": "Where the test loss comes from: loss terms of a two-neuron and a wide network",
+# Name on the command line -> (module, title).
+_CATALOGUE = {
+    "1": (
+        "kumar.figure1",
+        "Grokking without weight decay: the network, its linearised twin, and its weights",
+    ),
+    "3": ("kumar.figure3", "Laziness and alignment control grokking"),
+    "4": (
+        "kumar.figure4",
+        "Where the test loss comes from: loss terms of a two-neuron and a wide network",
+    ),
 }
 PRESETS = ("quick", "paper")
 
-__all__ = ["PRESETS", "make", "names"]
+__all__ = ["PRESETS", "make", "module", "names"]
 
 
 def names() -> dict[str, str]:
-    """Return the number of every figure that can be made, with its title."""
-    return dict(TITLES)
+    """Return the name of every figure that can be made, with its title."""
+    return {name: title for name, (_, title) in _CATALOGUE.items()}
+
+
+def module(name: str) -> ModuleType:
+    """Return the module of a figure. Raises ``ValueError`` for an unknown name.
+
+    >>> module("4").__name__
+    'lazyrich.paper_figures.kumar.figure4'
+    """
+    one_of("figure", name, _CATALOGUE)
+    return importlib.import_module(f"{__name__}.{_CATALOGUE[name][0]}")
 
 
 def make(
-    number: str,
+    name: str,
     preset: str = "quick",
     out: str | os.PathLike = "figures",
     jobs: int = 1,
@@ -51,8 +71,8 @@ def make(
     """Draw one figure, check its claims, and write both to the folder ``out``.
 
     ``preset``: "quick", all figures within about a minute, or "paper", the authors' sizes. Writes
-    ``figureN.pdf`` and ``figureN.png``, the same bytes every time, and a report with caption,
-    parameters and checks, ``figureN.md`` and ``figureN.json``, each whole or not at all. The runs
+    ``figure-NAME.pdf`` and ``.png``, the same bytes every time, and a report with caption,
+    parameters and checks, ``figure-NAME.md`` and ``.json``, each whole or not at all. The runs
     are kept in ``out``/runs, one file each by the hash of its configuration and of the code: an
     interrupted figure resumes, and ``lazyrich.simulate.load`` opens them. ``jobs`` processes do
     the runs, one thread each, so that the bits don't depend on their number. ``progress`` is called
@@ -66,7 +86,7 @@ def make(
     ...
     ValueError: figure = '2': Allowed: 1, 3, 4
     """
-    one_of("figure", number, TITLES)
+    figure = module(name)
     one_of("preset", preset, PRESETS)
     positive_integer("jobs", jobs)
     folder = _folder(Path(out))
@@ -75,22 +95,21 @@ def make(
     from lazyrich.paper_figures.style import house_style, rendered
 
     began = time.perf_counter()
-    module = importlib.import_module(f"lazyrich.paper_figures.figure{number}")
-    parameters = module.PRESETS[preset]
+    parameters = figure.PRESETS[preset]
     with one_thread():
-        data = run_all(module.sweeps(parameters), folder / "runs", jobs, progress)
-        checks = tuple(module.claims(parameters, data))
+        data = run_all(figure.sweeps(parameters), folder / "runs", jobs, progress)
+        checks = tuple(figure.claims(parameters, data))
         with house_style():
-            pictures = rendered(module.picture(parameters, data), ("pdf", "png"))
+            pictures = rendered(figure.picture(parameters, data), ("pdf", "png"))
     result = Result(
-        number=number,
-        title=TITLES[number],
+        name=name,
+        title=names()[name],
         preset=preset,
-        caption=module.caption(parameters, data),
+        caption=figure.caption(parameters, data),
         parameters=asdict(parameters),
         checks=checks,
         seconds=time.perf_counter() - began,
-        paths=tuple(folder / f"figure{number}.{suffix}" for suffix in ("pdf", "png", "md", "json")),
+        paths=tuple(folder / f"figure-{name}.{suffix}" for suffix in ("pdf", "png", "md", "json")),
     )
     write(result, pictures)
     return result

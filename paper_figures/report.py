@@ -19,7 +19,7 @@ class Result:
     nothing; ``parameters`` are those of the preset.
     """
 
-    number: str
+    name: str
     title: str
     preset: str
     caption: str
@@ -49,7 +49,7 @@ def markdown(result: Result) -> str:
     >>> print(markdown(Result("1", "Title", "quick", "Shown.", {"D": 5}, (check,), 0.1, ())))
     # Figure 1: Title
     <BLANKLINE>
-    ![Figure 1](figure1.png)
+    ![Figure 1](figure-1.png)
     <BLANKLINE>
     Shown.
     <BLANKLINE>
@@ -60,8 +60,8 @@ def markdown(result: Result) -> str:
     Preset quick: D = 5.
     <BLANKLINE>
     """
-    lines = [f"# Figure {result.number}: {result.title}", ""]
-    lines += [f"![Figure {result.number}](figure{result.number}.png)", "", result.caption, ""]
+    lines = [f"# Figure {result.name}: {result.title}", ""]
+    lines += [f"![Figure {result.name}](figure-{result.name}.png)", "", result.caption, ""]
     lines += ["| check | claim | measured | would hold if | outcome |", "|---|---|---|---|---|"]
     for check in result.checks:
         claim = f"{check.sentence} ({check.source})" if check.source else check.sentence
@@ -83,7 +83,7 @@ def as_json(result: Result) -> str:
         for check in result.checks
     ]
     document = {
-        "figure": result.number,
+        "figure": result.name,
         "title": result.title,
         "preset": result.preset,
         "caption": result.caption,

@@ -73,8 +73,8 @@ def code_version() -> str:
     digest = hashlib.sha256()
     for package in ("lazyrich.theory", "lazyrich.simulate"):
         folder = Path(str(files(package)))
-        for file in sorted(folder.glob("*.py")):
-            digest.update(file.name.encode() + file.read_bytes())
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
     return f"lazyrich {lazyrich.__version__} {digest.hexdigest()}, torch {torch.__version__}"
 
 

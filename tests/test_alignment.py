@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
-from lazyrich.verify import claims_alignment, claims_cka, claims_eigenvectors, ledger
-from lazyrich.verify import properties_alignment as laws
 from lazyrich.verify.certificates import prove
-from lazyrich.verify.certificates_alignment import CERTIFICATES
+from lazyrich.verify.certificates.alignment import CERTIFICATES
+from lazyrich.verify.ledger import Budget
+from lazyrich.verify.properties import alignment as laws
 from lazyrich.verify.properties import assert_matches_closed_form
 from lazyrich.verify.strategies import (
     arrays,
@@ -24,19 +24,6 @@ from lazyrich.verify.strategies import (
 )
 
 NAMES = ("kernel-alignment", "centred-kernel-alignment", "gram-alignment")
-CLAIMS = ledger.by_name(
-    claim
-    for module in (claims_alignment, claims_cka, claims_eigenvectors)
-    for claim in module.claims()
-)
-
-
-@pytest.mark.parametrize("name", CLAIMS)
-def test_the_verdict_stands(name):
-    row = ledger.check(CLAIMS[name], ledger.Budget(examples=5))
-    wrong = [(r.evidence.sentence, r.found, r.control) for r in row.results if not r.passed]
-    assert row.passed, f"{wrong} {row.counterexample}"
-    assert all(r.control for r in row.results), "evidence without a control"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,4 +132,4 @@ def test_the_alignment_is_the_ratio_of_its_terms(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_generated_functions_equal_the_terms(name, backend):
     for part, function in closed_form(name).functions(backend).items():
-        assert_matches_closed_form(name, function, part=part, budget=ledger.Budget(examples=10))
+        assert_matches_closed_form(name, function, part=part, budget=Budget(examples=10))

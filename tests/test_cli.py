@@ -88,7 +88,7 @@ BAD_USAGE = {
     "verify --seed -1": ("seed = -1", "at least 0"),
     "verify --errata table.txt": ("--errata table.txt", ".tex, .md"),
     "verify --report table.txt": ("--report table.txt", ".html, .md, .json"),
-    "figures 99": ("NUMBER = '99'", "1"),
+    "figures 99": ("NAME = '99'", "1"),
     "figures 1 --preset fast": ("--preset = 'fast'", "quick, paper"),
     "figures 1 --jobs 0": ("--jobs = 0", "positive integer"),
 }

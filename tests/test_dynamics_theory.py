@@ -15,10 +15,10 @@ from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
 from lazyrich.verify import strategies
 from lazyrich.verify.certificates import prove
-from lazyrich.verify.certificates_population import CERTIFICATES
+from lazyrich.verify.certificates.population import CERTIFICATES
 from lazyrich.verify.cubature import fifth_degree
 from lazyrich.verify.properties import closed_form_function, tensor
-from lazyrich.verify.properties_dynamics import (
+from lazyrich.verify.properties.dynamics import (
     f_moves_at_the_speed_of_the_kernel,
     joint_moments_follow_torch,
     scales_train_alike,

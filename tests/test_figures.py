@@ -1,7 +1,6 @@
 """Making a figure: files whole and reproducible, runs kept and resumed, bad input in one line."""
 
 import dataclasses
-import importlib
 import json
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import sys
 import matplotlib
 import pytest
 
+from lazyrich import paper_figures
 from lazyrich.paper_figures import make, names
 from lazyrich.paper_figures.checks import Check
 
@@ -37,16 +37,16 @@ TINY = {
 def tiny(monkeypatch):
     """Make the quick presets of all figures tiny: for the machinery, not for the claims."""
     for number, changes in TINY.items():
-        module = importlib.import_module(f"lazyrich.paper_figures.figure{number}")
-        small = dataclasses.replace(module.PRESETS["quick"], **changes)
-        monkeypatch.setitem(module.PRESETS, "quick", small)
+        figure = paper_figures.module(number)
+        small = dataclasses.replace(figure.PRESETS["quick"], **changes)
+        monkeypatch.setitem(figure.PRESETS, "quick", small)
 
 
 def test_every_figure_has_its_module_with_both_presets():
     assert list(names()) == list(TINY)
     for number in names():
-        module = importlib.import_module(f"lazyrich.paper_figures.figure{number}")
-        assert sorted(module.PRESETS) == ["paper", "quick"]
+        figure = paper_figures.module(number)
+        assert sorted(figure.PRESETS) == ["paper", "quick"]
 
 
 @pytest.mark.usefixtures("tiny")
@@ -106,9 +106,9 @@ def test_progress_rises_to_the_whole(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"number": "5"}, "figure = '5': Allowed: 1, 3, 4"),
-        ({"number": "1", "preset": "papper"}, "preset = 'papper': did you mean 'paper'?"),
-        ({"number": "1", "jobs": 0}, "jobs = 0: must be a positive integer"),
+        ({"name": "5"}, "figure = '5': Allowed: 1, 3, 4"),
+        ({"name": "1", "preset": "papper"}, "preset = 'papper': did you mean 'paper'?"),
+        ({"name": "1", "jobs": 0}, "jobs = 0: must be a positive integer"),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(arguments, message, tmp_path):

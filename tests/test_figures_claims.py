@@ -1,6 +1,5 @@
 """What the figures claim: their data behave as recorded, and checks fail on data that don't."""
 
-import importlib
 import math
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xarray import DataArray, Dataset
 
+from lazyrich import paper_figures
 from lazyrich.paper_figures import make, names
 from lazyrich.paper_figures.checks import never_falls, ordered
 from lazyrich.paper_figures.rises import initial_rise, linear_shares
@@ -166,13 +166,13 @@ BACKWARDS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("number", list(names()))
 def test_checks_fail_on_histories_that_run_backwards(number, kept):
-    module = importlib.import_module(f"lazyrich.paper_figures.figure{number}")
-    p = module.PRESETS["quick"]
+    figure = paper_figures.module(number)
+    p = figure.PRESETS["quick"]
     with one_thread():
-        data = run_all(module.sweeps(p), kept / "runs", jobs=2)
+        data = run_all(figure.sweeps(p), kept / "runs", jobs=2)
     reversed_data = {
         name: runs.isel(step=slice(None, None, -1)).assign_coords(step=runs.step)
         for name, runs in data.items()
     }
-    found = {check.name: check.passed for check in module.claims(p, reversed_data)}
+    found = {check.name: check.passed for check in figure.claims(p, reversed_data)}
     assert BACKWARDS[number] <= {name for name, passed in found.items() if not passed}

@@ -14,7 +14,7 @@ from lazyrich.theory.symbols import I, M, N, sigma, wbar
 from lazyrich.theory.wick import dot
 from lazyrich.verify import strategies
 from lazyrich.verify.certificates import prove
-from lazyrich.verify.certificates_width import CERTIFICATES
+from lazyrich.verify.certificates.width import CERTIFICATES
 from lazyrich.verify.cubature import gauss_hermite
 from lazyrich.verify.tolerances import assert_close
 

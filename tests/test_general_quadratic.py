@@ -15,7 +15,7 @@ from lazyrich.theory.general_quadratic import INPUTS, PAPER, noise_mean
 from lazyrich.theory.symbols import D, I, Sigma, alpha
 from lazyrich.theory.wick import equal, expectation
 from lazyrich.verify.certificates import prove
-from lazyrich.verify.certificates_general import CERTIFICATES
+from lazyrich.verify.certificates.general import CERTIFICATES
 from lazyrich.verify.coordinates import Coordinates
 from lazyrich.verify.cubature import gauss_hermite
 from lazyrich.verify.tolerances import rounding

@@ -26,10 +26,10 @@ from lazyrich.theory.hermite_spectrum import harmonics, hermite_ntk_eigenvalues
 from lazyrich.theory.mercer import apply_operator
 from lazyrich.theory.symbols import D, beta, epsilon, sigma, x, x_prime
 from lazyrich.theory.wick import dot, equal
-from lazyrich.verify import certificates_hermite as certificates
-from lazyrich.verify import properties_hermite as laws
+from lazyrich.verify.certificates import hermite as certificates
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.cubature import gauss_hermite
+from lazyrich.verify.properties import hermite as laws
 from lazyrich.verify.tolerances import rounding
 
 

@@ -12,8 +12,8 @@ from sympy.polys.matrices import DomainMatrix
 
 from lazyrich import theory
 from lazyrich.theory.lazy_sample_size import learnability_with_ridge
-from lazyrich.verify import properties_lazy as laws
 from lazyrich.verify.cubature import gauss_hermite
+from lazyrich.verify.properties import lazy as laws
 from lazyrich.verify.tolerances import rounding
 
 SIZE = theory.closed_form("lazy-sample-size")

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lazyrich.verify import properties, properties_training
+from lazyrich.verify import properties
 from lazyrich.verify import strategies as draw
 from lazyrich.verify.attack import attack
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import closed_form_function
+from lazyrich.verify.properties import training as properties_training
 
 RATES = st.sampled_from([0.5, 0.25, 0.125])
 

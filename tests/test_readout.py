@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
-from lazyrich.verify import claims_readout_closure, claims_readouts, ledger
-from lazyrich.verify import properties_readouts as laws
 from lazyrich.verify.certificates import prove
-from lazyrich.verify.certificates_alignment import CERTIFICATES
+from lazyrich.verify.certificates.alignment import CERTIFICATES
+from lazyrich.verify.properties import readouts as laws
 from lazyrich.verify.strategies import (
     alphas,
     arrays,
@@ -24,15 +23,6 @@ from lazyrich.verify.strategies import (
 )
 
 NAMES = [name for name in CERTIFICATES if name.startswith("readout")]
-CLAIMS = ledger.by_name([*claims_readouts.claims(), *claims_readout_closure.claims()])
-
-
-@pytest.mark.parametrize("name", CLAIMS)
-def test_the_verdict_stands(name):
-    row = ledger.check(CLAIMS[name], ledger.Budget(examples=5))
-    wrong = [(r.evidence.sentence, r.found, r.control) for r in row.results if not r.passed]
-    assert row.passed, f"{wrong} {row.counterexample}"
-    assert all(r.control for r in row.results), "evidence without a control"
 
 
 @st.composite

@@ -4,11 +4,11 @@
 made of are public: ``lazyrich.verify.strategies``, ``lazyrich.verify.properties``.
 """
 
-import pkgutil
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from lazyrich.arguments import one_of, positive_integer
 from lazyrich.verify import errata
@@ -17,19 +17,27 @@ from lazyrich.verify.report import Report
 
 __all__ = ["Budget", "Claim", "Evidence", "Report", "Verdict", "claims", "run", "write_errata"]
 
+# Each is a package of claims, one topic a file.
+SOURCES = ("kumar", "lyu", "laws")
+
 
 def claims() -> dict[str, Claim]:
-    """Every claim of the ledger by name, in the order of the paper.
+    """Every claim of the ledger by name: one source after the other, each in its own order.
 
-    They come from all modules ``claims_*`` of this package, each with a function ``claims()``.
+    They come from all modules of the packages ``SOURCES``, each with a function ``claims()``.
 
     >>> claims()["eq-6"].verdict.value
     'confirmed'
     """
-    names = [module.name for module in pkgutil.iter_modules(__path__, f"{__name__}.")]
-    modules = [import_module(name) for name in names if name.startswith(f"{__name__}.claims_")]
-    found = [claim for module in modules for claim in module.claims()]
-    return by_name(sorted(found, key=_place))
+    return by_name(claim for source in SOURCES for claim in _claims_on(source))
+
+
+def _claims_on(source: str) -> list[Claim]:
+    package = import_module(f"{__name__}.{source}")
+    modules = (
+        import_module(f"{package.__name__}.{m.name}") for m in iter_modules(package.__path__)
+    )
+    return sorted((claim for module in modules for claim in module.claims()), key=_place)
 
 
 def _place(claim: Claim) -> tuple:

@@ -18,7 +18,7 @@ from lazyrich.theory.mercer import apply_operator
 from lazyrich.theory.symbols import D, beta, epsilon, sigma, u, x
 from lazyrich.theory.wick import canonical, dot
 from lazyrich.verify.certificates import Certificate
-from lazyrich.verify.certificates_model import initial, initial_kernel
+from lazyrich.verify.certificates.model import initial, initial_kernel
 from lazyrich.verify.coordinates import Coordinates
 from lazyrich.verify.counterexample import SIMPLE, smallest
 from lazyrich.verify.evidence import certificate, equality, proof

@@ -3,7 +3,7 @@
 Each law takes one random input of ``strategies`` (and, on demand, the formula to be tested, so that
 a wrong one can be planted), raises ``AssertionError`` where it fails, and returns the share of its
 tolerance that it used. ``attack`` runs a law on many inputs; pytest users put it under ``@given``.
-The laws of training are in ``properties_training``.
+The laws of training are in ``properties.training``.
 """
 
 from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ import numpy as np
 
 from lazyrich.theory import ClosedForm
 from lazyrich.verify.certificates import Certificate, Comparison
-from lazyrich.verify.certificates_model import NEURONS, network, normalisation, weights
+from lazyrich.verify.certificates.model import NEURONS, network, normalisation, weights
 from lazyrich.verify.coordinates import Coordinates, Matrix
 
 SAMPLES = ("x1", "x2")

@@ -1,18 +1,11 @@
-"""The verdicts on the model, its spectrum and its loss stand, one test a claim."""
+"""The ledger: every verdict stands, one test a claim, and counter-examples are honest."""
 
 import pytest
 
-from lazyrich.verify import (
-    claims_eigenfunctions,
-    claims_loss,
-    claims_model,
-    claims_spectrum,
-    ledger,
-)
+from lazyrich.verify import claims, ledger
 from lazyrich.verify.counterexample import SIMPLE, smallest
 
-MODULES = (claims_model, claims_spectrum, claims_eigenfunctions, claims_loss)
-CLAIMS = ledger.by_name(claim for module in MODULES for claim in module.claims())
+CLAIMS = claims()
 
 
 @pytest.mark.parametrize("name", CLAIMS)

@@ -21,7 +21,7 @@ from lazyrich.theory.hermite import h, hermite_ntk_at_init, power_by_degree
 from lazyrich.theory.hermite_spectrum import hermite_ntk_eigenvalues
 from lazyrich.theory.symbols import D, beta, epsilon, sigma, x, x_prime
 from lazyrich.theory.wick import dot
-from lazyrich.verify.properties_lazy import random_points
+from lazyrich.verify.properties.lazy import random_points
 
 Powers = Callable[[tuple[int, ...]], dict[int, Any]]
 

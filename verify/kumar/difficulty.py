@@ -11,12 +11,13 @@ from sympy import Rational
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import beta, epsilon, sigma
 from lazyrich.theory.wick import dot
-from lazyrich.verify import properties, properties_alignment
-from lazyrich.verify import properties_difficulty as laws
+from lazyrich.verify import properties
 from lazyrich.verify import strategies as given
 from lazyrich.verify.counterexample import SIMPLE, smallest
 from lazyrich.verify.evidence import attacked, equality
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import alignment as properties_alignment
+from lazyrich.verify.properties import difficulty as laws
 
 
 def claims() -> list[Claim]:

@@ -12,12 +12,12 @@ from lazyrich.theory import closed_form
 from lazyrich.theory.readout import sigma_v, sigma_w
 from lazyrich.theory.symbols import D, M, alpha, epsilon, wbar, x, x_prime
 from lazyrich.theory.wick import canonical, dot, form
-from lazyrich.verify import properties_readouts as laws
 from lazyrich.verify import strategies as given
 from lazyrich.verify.counterexample import smallest
 from lazyrich.verify.evidence import attacked, certificate, equality
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
 from lazyrich.verify.properties import closed_form_function
+from lazyrich.verify.properties import readouts as laws
 
 
 def claims() -> list[Claim]:

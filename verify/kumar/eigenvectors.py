@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import D, epsilon, sigma
-from lazyrich.verify import properties_alignment as laws
 from lazyrich.verify import strategies as given
 from lazyrich.verify.evidence import attacked, equality
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import alignment as laws
 
 
 def claims() -> list[Claim]:

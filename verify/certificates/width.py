@@ -12,7 +12,7 @@ import numpy as np
 
 from lazyrich.theory import ClosedForm
 from lazyrich.verify.certificates import Certificate, Comparison
-from lazyrich.verify.certificates_model import loss_terms, normalisation
+from lazyrich.verify.certificates.model import loss_terms, normalisation
 from lazyrich.verify.coordinates import Coordinates, Matrix
 
 

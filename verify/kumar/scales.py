@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lazyrich.verify import properties_dynamics
 from lazyrich.verify import strategies as given
 from lazyrich.verify.evidence import attacked
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.small_runs import (
     Curves,
     Setting,

@@ -12,13 +12,14 @@ from sympy import Trace
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import D, M, alpha, beta, epsilon, wbar
 from lazyrich.theory.wick import dot
-from lazyrich.verify import properties, properties_training
+from lazyrich.verify import properties
 from lazyrich.verify import strategies as given
 from lazyrich.verify.certificates import Certificate
-from lazyrich.verify.certificates_model import NEURONS, weights
+from lazyrich.verify.certificates.model import NEURONS, weights
 from lazyrich.verify.coordinates import Coordinates
 from lazyrich.verify.evidence import attacked, certificate, equality, proof
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import training as properties_training
 
 
 def claims() -> list[Claim]:

@@ -13,11 +13,11 @@ from lazyrich.theory import closed_form
 from lazyrich.theory.mercer import projectors
 from lazyrich.theory.symbols import D, epsilon, isotropic, x, x_prime
 from lazyrich.theory.wick import dot, expectation
-from lazyrich.verify import properties_lazy as laws
-from lazyrich.verify.certificates_general import CERTIFICATES
+from lazyrich.verify.certificates.general import CERTIFICATES
 from lazyrich.verify.counterexample import smallest
 from lazyrich.verify.evidence import attacked, equality, proof
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import lazy as laws
 
 _EPSILONS = st.builds(Fraction, st.integers(-9, 9).filter(bool), st.integers(1, 9))
 _SEEDS = st.integers(0, 10**6)

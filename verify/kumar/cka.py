@@ -12,11 +12,11 @@ from sympy import Rational, Trace
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import D, M, alpha, beta, epsilon, sigma
 from lazyrich.theory.wick import canonical, dot, form
-from lazyrich.verify import properties_alignment as laws
 from lazyrich.verify import strategies as given
 from lazyrich.verify.counterexample import SIMPLE, smallest
 from lazyrich.verify.evidence import attacked, certificate, equality
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import alignment as laws
 
 
 def claims() -> list[Claim]:

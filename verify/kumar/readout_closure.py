@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from lazyrich.theory import closed_form
-from lazyrich.verify import properties_readouts as laws
 from lazyrich.verify import strategies as given
-from lazyrich.verify.claims_readouts import networks_with
 from lazyrich.verify.evidence import attacked, certificate
+from lazyrich.verify.kumar.readouts import networks_with
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import readouts as laws
 from lazyrich.verify.properties import tensor
 
 SECTIONS = {11: "Derivations for Toy Model", 12: "Loss Decomposition With Readouts"}

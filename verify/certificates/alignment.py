@@ -12,7 +12,7 @@ import numpy as np
 
 from lazyrich.theory import ClosedForm
 from lazyrich.verify.certificates import Certificate, Comparison
-from lazyrich.verify.certificates_model import (
+from lazyrich.verify.certificates.model import (
     NEURONS,
     at_prime,
     eigenfunctions,

@@ -7,7 +7,7 @@ import numpy as np
 
 from lazyrich.theory import ClosedForm, closed_form
 from lazyrich.verify.certificates import Certificate, Comparison
-from lazyrich.verify.certificates_model import (
+from lazyrich.verify.certificates.model import (
     NEURONS,
     network,
     normalisation,

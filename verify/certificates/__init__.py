@@ -105,14 +105,8 @@ def certified() -> list[str]:
 
 @cache
 def _known() -> dict[str, Certificate]:
-    """The CERTIFICATES of all modules ``certificates_*`` of this package."""
-    package = import_module("lazyrich.verify")
-    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    modules = (
-        import_module(f"{package.__name__}.{name}")
-        for name in names
-        if name.startswith("certificates_")
-    )
+    """The CERTIFICATES of all modules of this package."""
+    modules = (import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
     return {k: v for module in modules for k, v in getattr(module, "CERTIFICATES", {}).items()}
 
 

@@ -12,13 +12,13 @@ from lazyrich.simulate.network import ntk_normalised, predictions
 from lazyrich.simulate.neurons import network as forward
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.theory import closed_form
-from lazyrich.verify import properties_dynamics
 from lazyrich.verify import strategies as given
-from lazyrich.verify.certificates_population import CERTIFICATES
-from lazyrich.verify.certificates_width import CERTIFICATES as AT_INIT
+from lazyrich.verify.certificates.population import CERTIFICATES
+from lazyrich.verify.certificates.width import CERTIFICATES as AT_INIT
 from lazyrich.verify.evidence import attacked, proof
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.properties import closed_form_function
+from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.small_runs import Setting, curves, slope_is, with_error
 from lazyrich.verify.tolerances import assert_close
 

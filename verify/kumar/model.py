@@ -13,14 +13,15 @@ from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import D, M, N, alpha, epsilon, wbar, x, x_prime
 from lazyrich.theory.wick import dot, form
-from lazyrich.verify import properties, properties_training
+from lazyrich.verify import properties
 from lazyrich.verify import strategies as given
 from lazyrich.verify.certificates import Certificate
-from lazyrich.verify.certificates_model import NEURONS, network, weights
+from lazyrich.verify.certificates.model import NEURONS, network, weights
 from lazyrich.verify.coordinates import Coordinates
 from lazyrich.verify.counterexample import SIMPLE, smallest
 from lazyrich.verify.evidence import attacked, certificate, equality, proof
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.properties import training as properties_training
 from lazyrich.verify.tolerances import assert_close
 
 PAPER_KERNEL = (

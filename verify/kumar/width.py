@@ -7,7 +7,7 @@ import numpy as np
 
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.theory import closed_form
-from lazyrich.verify.certificates_width import CERTIFICATES
+from lazyrich.verify.certificates.width import CERTIFICATES
 from lazyrich.verify.evidence import proof
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.small_runs import Setting, curves, with_error

@@ -21,11 +21,11 @@ from lazyrich.theory.hermite_spectrum import hermite_ntk_eigenvalues
 from lazyrich.theory.network import activation
 from lazyrich.theory.symbols import D, beta, epsilon, isotropic
 from lazyrich.theory.wick import dot, expectation
-from lazyrich.verify import certificates_hermite as certificates
-from lazyrich.verify import properties_hermite as laws
+from lazyrich.verify.certificates import hermite as certificates
 from lazyrich.verify.counterexample import smallest
 from lazyrich.verify.evidence import attacked, equality, proof
 from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.properties import hermite as laws
 
 
 def claims() -> list[Claim]:

@@ -1,0 +1,1 @@
+"""The figures of the laws beyond the papers, one a file."""

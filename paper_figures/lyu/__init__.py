@@ -1,0 +1,1 @@
+"""The figures of Lyu et al. (2024), one a file."""
