@@ -1,4 +1,4 @@
-"""``lazyrich figures``: draw the figures of the paper and check what they are said to show."""
+"""``lazyrich figures``: draw the figures and check what they are said to show."""
 
 import sys
 from pathlib import Path
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from lazyrich.paper_figures.report import Result
 
 
-@click.command("figures", short_help="Draw the paper's figures and check them.")
-@click.argument("wanted", nargs=-1, metavar="[NAME ... | all]")
+@click.command("figures", short_help="Draw the figures and check them.")
+@click.argument("wanted", nargs=-1, metavar="[NAME ...]")
 @click.option(
     "--preset",
     default="quick",
@@ -33,35 +33,51 @@ if TYPE_CHECKING:
 def command(wanted: tuple[str, ...], preset: str, out: str, jobs: int, quiet: bool) -> None:
     """Draw the figures NAME ... as PDF and PNG; without NAME, list them.
 
-    Each figure comes with checks of what the paper says that it shows; exits 1 if one fails.
+    NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all. Each figure comes
+    with checks of what it is said to show; exits 1 if one doesn't behave as recorded. index.html
+    in DIR shows all figures there, with captions, checks and parameters.
 
     \b
     Examples:
       lazyrich figures
       lazyrich figures 1 4 --preset quick --out pictures
-      lazyrich figures all --preset paper --jobs 2
+      lazyrich figures kumar --preset paper --jobs 2
     """
     from lazyrich.arguments import one_of, positive_integer
-    from lazyrich.paper_figures import PRESETS, make, names
+    from lazyrich.paper_figures import PRESETS, groups, make, names, seconds
 
-    known = names()
     if not wanted:
-        width = max(map(len, known))
-        click.echo("\n".join(f"  {name:>{width}}  {title}" for name, title in known.items()))
+        click.echo(_list(groups()))
         return
+    whole = {"all": names(), **groups()}
     for name in wanted:
-        one_of("NAME", name, [*known, "all"])
+        one_of("NAME", name, [*names(), *whole])
     one_of("--preset", preset, PRESETS)
     positive_integer("--jobs", jobs)
-    chosen = list(known) if "all" in wanted else list(dict.fromkeys(wanted))
+    chosen = [figure for name in wanted for figure in whole.get(name, [name])]
     passed = True
-    for name in chosen:
+    for name in dict.fromkeys(chosen):
+        minutes = seconds(name, preset, jobs) / 60
+        if minutes > 1 and not quiet:
+            text = (
+                f"figure {name}: about {minutes:.0f} min on {jobs} processes, if none is finished"
+            )
+            click.echo(text, err=True)
         with progress_bar(f"figure {name}", quiet) as progress:
             figure = make(name, preset=preset, out=Path(out), jobs=jobs, progress=progress)
         click.echo(_report(figure))
         passed = passed and figure.passed
     if not passed:
         sys.exit(1)
+
+
+def _list(groups: dict[str, dict[str, str]]) -> str:
+    width = max(len(name) for figures in groups.values() for name in figures)
+    lines = []
+    for source, figures in groups.items():
+        lines.append(f"{source}:")
+        lines += [f"  {name:>{width}}  {title}" for name, title in figures.items()]
+    return "\n".join(lines)
 
 
 def _report(figure: "Result") -> str:

@@ -29,26 +29,38 @@ from lazyrich.arguments import one_of, positive_integer
 if TYPE_CHECKING:
     from lazyrich.paper_figures.report import Result
 
-# Name on the command line -> (module, title).
-_CATALOGUE = {
-    "1": (
-        "kumar.figure1",
-        "Grokking without weight decay: the network, its linearised twin, and its weights",
-    ),
-    "3": ("kumar.figure3", "Laziness and alignment control grokking"),
-    "4": (
-        "kumar.figure4",
-        "Where the test loss comes from: loss terms of a two-neuron and a wide network",
-    ),
+# Source -> {name on the command line: (module, title)}.
+_CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
+    "kumar": {
+        "1": (
+            "figure1",
+            "Grokking without weight decay: the network, its linearised twin, and its weights",
+        ),
+        "3": ("figure3", "Laziness and alignment control grokking"),
+        "4": (
+            "figure4",
+            "Where the test loss comes from: loss terms of a two-neuron and a wide network",
+        ),
+    },
+    "lyu": {},
+    "laws": {},
 }
 PRESETS = ("quick", "paper")
 
-__all__ = ["PRESETS", "make", "module", "names"]
+__all__ = ["PRESETS", "groups", "make", "module", "names", "seconds"]
+
+
+def groups() -> dict[str, dict[str, str]]:
+    """Return the figures by source: {source: {name: title}}."""
+    return {
+        source: {name: title for name, (_, title) in figures.items()}
+        for source, figures in _CATALOGUE.items()
+    }
 
 
 def names() -> dict[str, str]:
     """Return the name of every figure that can be made, with its title."""
-    return {name: title for name, (_, title) in _CATALOGUE.items()}
+    return {name: title for figures in groups().values() for name, title in figures.items()}
 
 
 def module(name: str) -> ModuleType:
@@ -57,8 +69,21 @@ def module(name: str) -> ModuleType:
     >>> module("4").__name__
     'lazyrich.paper_figures.kumar.figure4'
     """
-    one_of("figure", name, _CATALOGUE)
-    return importlib.import_module(f"{__name__}.{_CATALOGUE[name][0]}")
+    one_of("figure", name, names())
+    source, file = next((s, fs[name][0]) for s, fs in _CATALOGUE.items() if name in fs)
+    return importlib.import_module(f"{__name__}.{source}.{file}")
+
+
+def seconds(name: str, preset: str = "quick", jobs: int = 1) -> float:
+    """Return about how long a figure takes on this machine, in seconds, if nothing is finished.
+
+    Raises ``ValueError`` for bad input.
+    """
+    figure = module(name)
+    one_of("preset", preset, PRESETS)
+    from lazyrich.paper_figures import runs
+
+    return runs.seconds(figure.sweeps(figure.PRESETS[preset]), positive_integer("jobs", jobs))
 
 
 def make(
@@ -78,6 +103,8 @@ def make(
     the runs, one thread each, so that the bits don't depend on their number. ``progress`` is called
     with (work done, work to do).
 
+    ``index.html`` there shows all figures of the folder with their checks.
+
     A check that fails raises nothing: look at ``Result.checks``. Raises ``ValueError`` for bad
     input before any work, ``OSError`` where the folder can't be written to.
 
@@ -90,6 +117,7 @@ def make(
     one_of("preset", preset, PRESETS)
     positive_integer("jobs", jobs)
     folder = _folder(Path(out))
+    from lazyrich.paper_figures.gallery import write_gallery
     from lazyrich.paper_figures.report import Result, write
     from lazyrich.paper_figures.runs import one_thread, run_all
     from lazyrich.paper_figures.style import house_style, rendered
@@ -112,6 +140,7 @@ def make(
         paths=tuple(folder / f"figure-{name}.{suffix}" for suffix in ("pdf", "png", "md", "json")),
     )
     write(result, pictures)
+    write_gallery(folder, list(names()))
     return result
 
 

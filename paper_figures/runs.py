@@ -1,6 +1,7 @@
 """The runs behind a figure: grids of training runs, repeated over seeds, kept in a folder."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,31 @@ def run_all(
         found[name] = each.run(folder, jobs, report)
         before += costs[name]
     return found
+
+
+# Of the rate of a matrix product alone, what training gets: 0.6 in the runs of Figure 1.
+PACE = 0.6
+
+
+def seconds(sweeps: Mapping[str, Sweep], jobs: int = 1) -> float:
+    """Return about how long the sweeps take on this machine, none of their runs being finished.
+
+    Their cost over the rate of a matrix product measured now; right within a factor of 2 or so on
+    a machine that does nothing else.
+
+    >>> small = Sweep({}, dict(D=5, P=20, n_test=10, alpha=1, epsilon=1, width=8, steps=10))
+    >>> large = Sweep({}, {**small.fixed, "steps": 10_000_000})
+    >>> seconds({"a": small}) < seconds({"a": large}) < 3600
+    True
+    """
+    matrix = torch.ones(256, 256, dtype=torch.float64)
+    with one_thread():
+        matrix @ matrix  # the first call sets up the library
+        began = time.perf_counter()
+        for _ in range(5):
+            matrix @ matrix
+        rate = 5 * 256**3 / (time.perf_counter() - began)
+    return sum(each.cost() for each in sweeps.values()) / (PACE * rate * jobs)
 
 
 def gap_in_words(runs: xarray.Dataset) -> str:

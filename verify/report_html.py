@@ -6,37 +6,23 @@ What differs from the papers comes first, as printed form, right form and counte
 from html import escape
 
 import lazyrich
+from lazyrich.pages import page, table, table_row
 from lazyrich.verify.formulas import to_html as marked
 from lazyrich.verify.ledger import LEVELS, Result, Row
 from lazyrich.verify.report import CORRECTED, Report, levels, summary, told, verdict
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em;
-       color: #222; background: #fff; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .4em .7em; border-top: 1px solid #ddd; }
-td, li { overflow-wrap: break-word; }
-td[colspan] { border: 0; padding: 0 .7em .6em 2em; }
-summary { cursor: pointer; }
-svg { fill: currentColor; }
-.misprint, .refuted { color: #9a3b00; } .confirmed { color: #0a6b2d; }
-.not { color: #555; } .failed { color: #fff; background: #b00020; padding: 0 .3em; }
-"""
 
 
 def to_html(report: Report) -> str:
     """The report as a page: a table of what the papers should say otherwise, then all claims."""
     kinds = "; ".join(f"<strong>{level}</strong>: {meaning}" for level, meaning in LEVELS.items())
     claims = "\n".join(_claim(row) for row in report.rows)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Ledger of claims</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Ledger of claims</h1>\n<p>{escape(summary(report))}; {report.budget.examples} "
+    return page(
+        "Ledger of claims",
+        f"<p>{escape(summary(report))}; {report.budget.examples} "
         f"examples a property, seed {report.budget.seed}, lazyrich {lazyrich.__version__}</p>\n"
         f"{_corrections(report)}<h2>All claims</h2>\n"
         f"<p>A statement folds out what is known of it. Evidence is {kinds}.</p>\n"
-        + _table(("claim", "source", "verdict", "evidence", "time"), claims)
-        + "</body></html>\n"
+        + table(("claim", "source", "verdict", "evidence", "time"), claims),
     )
 
 
@@ -46,14 +32,14 @@ def _corrections(report: Report) -> str:
     if not rows:
         return ""
     lines = "\n".join(
-        _row(
+        table_row(
             escape(row.claim.source),
             *map(marked, (row.claim.printed, row.claim.derived, row.counterexample)),
         )
         for row in rows
     )
     head = ("where", "printed", "should be", "counter-example")
-    return f"<h2>What should read otherwise</h2>\n{_table(head, lines)}"
+    return f"<h2>What should read otherwise</h2>\n{table(head, lines)}"
 
 
 def _claim(row: Row) -> str:
@@ -69,7 +55,7 @@ def _claim(row: Row) -> str:
     facts = [f"<strong>{escape(key)}</strong>: {marked(v)}" for key, v in told(row).items()]
     items = "".join(f"<li>{item}</li>" for item in [*facts, *map(_evidence, row.results)])
     return (
-        f'{_row(*cells)}<tr><td colspan="{len(cells)}"><details>'
+        f'{table_row(*cells)}<tr><td colspan="{len(cells)}"><details>'
         f"<summary>{marked(row.claim.statement)}</summary><ul>{items}</ul></details></td></tr>"
     )
 
@@ -81,12 +67,3 @@ def _evidence(result: Result) -> str:
     if not result.control:
         return line
     return f"{line}<br>A planted error, which must be rejected: {marked(result.control)}"
-
-
-def _row(*cells: str) -> str:
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _table(head: tuple[str, ...], rows: str) -> str:
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>\n{rows}\n</tbody></table>\n"

@@ -1,0 +1,65 @@
+"""The gallery page, the groups of figures and the estimate of their time."""
+
+import json
+import re
+
+import pytest
+
+from lazyrich.paper_figures import groups, names, seconds
+from lazyrich.paper_figures.gallery import write_gallery
+
+CHECK = {
+    "name": "a",
+    "sentence": "x < y",
+    "measured": "1",
+    "allowed": "above 0",
+    "holds": False,
+    "expected": True,
+    "source": "Sec. 1",
+    "passed": False,
+    "outcome": "does not hold (UNEXPECTED)",
+}
+
+
+def report(name, **changes):
+    return {
+        "figure": name,
+        "title": f"Title {name}",
+        "preset": "quick",
+        "caption": "Shown & chosen.",
+        "parameters": {"D": 5},
+        "checks": [CHECK],
+        "seconds": 1.0,
+        "lazyrich": "0.1.0",
+    } | changes
+
+
+def test_the_gallery_shows_the_figures_that_are_there_in_their_order(tmp_path):
+    for name in ("3", "1"):
+        (tmp_path / f"figure-{name}.json").write_text(json.dumps(report(name)))
+    page = write_gallery(tmp_path, ["1", "2", "3"]).read_text()
+    assert re.findall(r"<h2[^>]*>(Figure \d)", page) == ["Figure 1", "Figure 3"]
+    assert "Shown &amp; chosen." in page
+    assert "x &lt; y" in page
+    assert page.count("1 not as recorded") == 2
+
+
+def test_the_gallery_needs_nothing_from_elsewhere(tmp_path):
+    (tmp_path / "figure-1.json").write_text(json.dumps(report("1")))
+    page = write_gallery(tmp_path, ["1"]).read_text()
+    assert "http" not in page
+    assert "<script" not in page
+
+
+def test_every_figure_belongs_to_one_source():
+    listed = [name for figures in groups().values() for name in figures]
+    assert sorted(listed) == sorted(set(listed)) == sorted(names())
+    assert not {"all", *groups()} & set(names())
+
+
+def test_the_papers_sizes_take_longer_and_more_processes_less():
+    quick, paper = seconds("1", "quick"), seconds("1", "paper")
+    assert quick < paper
+    assert seconds("1", "paper", jobs=100) < paper
+    with pytest.raises(ValueError, match="jobs = 0"):
+        seconds("1", "quick", jobs=0)
