@@ -109,10 +109,10 @@ def seconds(sweeps: Mapping[str, Sweep], jobs: int = 1) -> float:
     """
     matrix = torch.ones(256, 256, dtype=torch.float64)
     with one_thread():
-        matrix @ matrix  # the first call sets up the library
+        torch.matmul(matrix, matrix)  # the first call sets up the library
         began = time.perf_counter()
         for _ in range(5):
-            matrix @ matrix
+            torch.matmul(matrix, matrix)
         rate = 5 * 256**3 / (time.perf_counter() - began)
     return sum(each.cost() for each in sweeps.values()) / (PACE * rate * jobs)
 

@@ -63,6 +63,7 @@ def test_a_figure_writes_the_same_bytes_again_whatever_the_users_style(
     for one, two in zip(first.paths[:3], second.paths[:3], strict=True):
         assert one.read_bytes() == two.read_bytes(), one.suffix
     assert {path.name for path in (tmp_path / "one").iterdir()} == {
+        "index.html",
         "runs",
         *(path.name for path in first.paths),
     }
