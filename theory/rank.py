@@ -1,27 +1,82 @@
 """The rank of the neural tangent kernel: how many functions of x lazy training can combine."""
 
 import sympy as sp
+from sympy import MatrixSymbol, Trace
+from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.closed_form import ClosedForm, Step
 from lazyrich.theory.mercer import ntk_eigenvalues
-from lazyrich.theory.symbols import D
+from lazyrich.theory.symbols import D, Gaussian
+from lazyrich.theory.wick import canonical, dot, equal, expectation, form
 
-n = sp.Symbol("n", integer=True, positive=True)  # neurons in general position, at most D + 1
+n = sp.Symbol("n", integer=True, positive=True)  # neurons, affinely independent: n <= D + 1
+
+# In the coordinates z_i.X, X = (1, x), z_i = (1, epsilon w_i): y of the neurons, v of the rest.
+_rest = D + 1 - n
+_y, _v = MatrixSymbol("y", n, 1), MatrixSymbol("v", _rest, 1)
+_B, _C = MatrixSymbol("B", n, n), MatrixSymbol("C", n, _rest)
+_ones = MatrixSymbol("1", n, 1)
+_free = MatrixSymbol("T", n, n)
+_Pi = MatrixSymbol("Pi", n, n)
+_antisymmetric = (_Pi * _free * _Pi - _Pi * _free.T * _Pi) / 2
+
+
+def dimension(projector: MatrixExpr) -> sp.Expr:
+    """The dimension of the matrices T that a linear projector T -> ``projector`` leaves alone.
+
+    Its trace: the mean of <T, projector(T)> over T = g h^T, with g and h independent N(0, I).
+
+    >>> dimension((_free - _free.T) / 2)
+    n*(n - 1)/2
+    """
+    g, h = MatrixSymbol("g", n, 1), MatrixSymbol("h", n, 1)
+    image = projector.subs(_free, g * h.T)
+    laws = (Gaussian(vector, sp.Identity(n)) for vector in (g, h))
+    trace = expectation(form(g, image, h), *laws, symmetric=())
+    return sp.factor(trace.subs(dot(_ones, _ones), n))
+
+
+def _squares() -> tuple[sp.Expr, sp.Expr]:
+    """The mean square of y^T B y + y^T C v over standard normals, as a sum of squares.
+
+    Raises ``AssertionError`` if it is not the sum of squares.
+    """
+    function = form(_y, _B, _y) + form(_y, _C, _v)
+    laws = Gaussian(_y, sp.Identity(n)), Gaussian(_v, sp.Identity(_rest))
+    power = expectation(function**2, *laws, symmetric=())
+    S = (_B + _B.T) / 2
+    squares = Trace(_B) ** 2 + 2 * Trace(S * S) + Trace(_C.T * _C)
+    if not equal(power, squares, symmetric=()):
+        raise AssertionError(f"the mean square {power} is not {squares}")
+    return function, squares
+
+
+def _relations() -> sp.Expr:
+    """The dimension of the antisymmetric n x n matrices that send the ones to 0.
+
+    Raises ``AssertionError`` if Pi = I - 1 1^T/n is no projector that sends the ones to 0.
+    """
+    a, b = MatrixSymbol("a", n, 1), MatrixSymbol("b", n, 1)
+    Pi = sp.Identity(n) - _ones * _ones.T / n
+    for zero in (form(a, Pi * Pi - Pi, b), form(a, Pi - Pi.T, b), form(a, Pi, _ones)):
+        if sp.expand(canonical(zero, symmetric=()).subs(dot(_ones, _ones), n)) != 0:
+            raise AssertionError(f"Pi is not the projector off the ones: {zero} is not 0")
+    return dimension(_antisymmetric.subs(_Pi, Pi))
 
 
 def ntk_rank() -> ClosedForm:
     """The rank of the NTK of n neurons, and with it that of a large Gram matrix.
 
-    ``expr`` for n neurons in general position, n <= D + 1; ``terms``: neurons, the same; init, at
-    infinite width, which n = D + 1 reaches. The j-th eigenvector of a Gram matrix on P inputs is
-    defined by the kernel only for j <= min(P, rank).
+    ``expr`` for n affinely independent neurons, n <= D + 1; ``terms``: neurons, the same; init, at
+    infinite width, which n = D + 1 reaches. ``components``: tangent, the number of directions in
+    weight space, and relations, of those among them that don't move f. The j-th eigenvector of a
+    Gram matrix on P inputs is defined by the kernel only for j <= min(P, rank).
 
     >>> ntk_rank().evaluate(n=2, D=40)
     80
     """
     tangent = n * D
-    antisymmetric = n * (n - 1) / 2
-    relations = antisymmetric - (n - 1)
+    relations = _relations()
     rank = sp.expand(tangent - relations)
     sizes = [multiplicity for _, multiplicity in ntk_eigenvalues().terms.values()]
     init = sp.factor(sp.Add(*sizes))
@@ -32,22 +87,46 @@ def ntk_rank() -> ClosedForm:
         title="The rank of the neural tangent kernel",
         expr=rank,
         terms={"neurons": rank, "init": init},
-        steps=[
-            ("The functions (1 + epsilon w_i.x) a_i.x, i = 1..n, a_i any vector.", tangent),
-            (
-                "Their sum vanishes if sum a_i = 0 and sum w_i a_i^T is antisymmetric: for "
-                "independent w_i, a_i = sum_j S_ij w_j with S antisymmetric,",
-                antisymmetric,
-            ),
-            ("and sum_i S_ij = 0 for all j, of which n - 1 conditions are independent.", n - 1),
-            ("So many relations.", relations),
-            ("The rank for n <= D.", rank),
-            ("At initialisation: the multiplicities of the spectrum, summed.", tuple(sizes)),
-            ("It is the count at n = D + 1, beyond which neurons add nothing.", init),
-        ],
+        components={"tangent": sp.sympify(tangent), "relations": relations},
+        steps=_steps(tangent, relations, rank, tuple(sizes), init),
         assumptions=(
-            "epsilon != 0, neurons in general position, n = min(N, D + 1). A Gram matrix on P "
-            "inputs has at most this rank, and at most P."
+            "epsilon != 0; n neurons whose vectors (1, w_i) are independent, as those of random "
+            "ones are: n = min(N, D + 1). A Gram matrix on P inputs has at most this rank, and at "
+            "most P."
         ),
         source="derived here, for Kumar et al. 2024, Sec. 6.1 and App. 10",
     )
+
+
+def _steps(
+    tangent: sp.Expr, relations: sp.Expr, rank: sp.Expr, sizes: tuple, init: sp.Expr
+) -> list[Step]:
+    function, squares = _squares()
+    return [
+        (
+            "The kernel's functions are sum_i (1 + epsilon w_i.x) a_i.x, i = 1..n, the a_i any "
+            "vectors: so many parameters.",
+            tangent,
+        ),
+        (
+            "With X = (1, x) they are quadratic forms, sum_i (z_i.X) (a_i.x), z_i = (1, epsilon "
+            "w_i). The z_i are independent: take the y_i = z_i.X as coordinates of X, with others "
+            "v that are 0 at x = 0, where y_i = 1. So they are the functions",
+            function,
+        ),
+        ("where a_i.x = (B y + C v)_i has to vanish at x = 0: B sends the ones to 0.", _B * _ones),
+        (
+            "The rank is the same under every law of (y, v) with a density. For standard normals "
+            "the mean square of such a function is a sum of squares, S = (B + B^T)/2:",
+            squares,
+        ),
+        (
+            "It vanishes, and with it the function, only if C = 0 and B is antisymmetric. With "
+            "Pi = I - 1 1^T/n the projector on the antisymmetric T that send the ones to 0,",
+            _antisymmetric,
+        ),
+        ("has this trace: so many directions in weight space don't move f.", relations),
+        ("The rank is the difference.", rank),
+        ("At infinite width: the multiplicities of the spectrum, summed.", sizes),
+        ("It is the rank at n = D + 1, beyond which neurons add nothing.", init),
+    ]
