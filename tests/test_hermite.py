@@ -47,7 +47,7 @@ def kernel_of(k):
     return hermite_ntk_at_init(k).expr
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])
 def test_the_kernel_is_the_mean_product_of_gradients_for_every_D(k):
     assert "prove it for every D" in prove(certificates.hermite_kernel(k), hermite_ntk_at_init(k))
 
@@ -219,7 +219,7 @@ def test_the_power_by_degree_is_that_of_the_expansion_in_one_variable(coefficien
     laws.power_by_degree_is_that_of_the_expansion(coefficients, variance)
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])
 def test_the_power_of_hermite_targets_for_every_D(k):
     cf = hermite_target_power(k)
     assert "prove it for every D" in prove(certificates.target_power(k), cf)
@@ -267,3 +267,20 @@ def test_bad_degrees_are_refused(k):
     for function in (hermite_ntk_at_init, hermite_ntk_eigenvalues, hermite_target_power):
         with pytest.raises(ValueError, match=r"k = .*: must be a positive integer"):
             function(k)
+
+
+def test_every_degree_has_a_name():
+    """The catalogue lists K = 3 and 4; any other number in their place is as good."""
+    assert theory.closed_form("hermite-2-ntk-at-init").expr == hermite_ntk_at_init(2).expr
+    for k in (3, 7):
+        power = theory.closed_form(f"hermite-{k}-target-power")
+        assert (power.name, power.expr) == (
+            f"hermite-{k}-target-power",
+            hermite_target_power(k).expr,
+        )
+
+
+@pytest.mark.parametrize("name", ["hermite-0-ntk-at-init", "hermite-3-loss", "hermite--ntk"])
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match="Allowed"):
+        theory.closed_form(name)

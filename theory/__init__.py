@@ -3,6 +3,7 @@
 ``names()`` lists them, ``closed_form(name)`` derives one. Nothing here imports torch.
 """
 
+import re
 from functools import cache
 from importlib import import_module
 
@@ -56,7 +57,8 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "general-ntk-operator": ("general_spectrum", "the initial kernel's operator, inputs Sigma"),
         "general-ntk-spectrum": ("general_spectrum", "its eigenvalues, in those of Sigma"),
     },
-    "Higher degrees": {
+    # Any degree may stand in place of 3 and 4: closed_form passes it on.
+    "Higher degrees (hermite-K-... for any K)": {
         "hermite-3-ntk-at-init": ("hermite", "the initial kernel for h + (epsilon/2) He_3(h)"),
         "hermite-4-ntk-at-init": ("hermite", "the same with He_4"),
         "hermite-3-ntk-eigenvalues": ("hermite_spectrum", "its spectrum by degree of harmonics"),
@@ -116,12 +118,20 @@ def names() -> dict[str, str]:
 def closed_form(name: str) -> ClosedForm:
     """Derive the closed form ``name`` (one of ``names()``); derived once a process.
 
+    The higher degrees are one family: ``hermite-5-ntk-at-init`` is as good as those listed.
     Raises ``ValueError`` for an unknown name, with the nearest known one.
 
     >>> closed_form("ntk-eigenvalues").terms["linear"]
     (1/D, D)
+    >>> closed_form("hermite-5-target-power").components["information_exponent"]
+    (1, 5)
     """
-    one_of("name", name, names())
     modules = {n: module for entries in _CATALOGUE.values() for n, (module, _) in entries.items()}
-    module = import_module(f"lazyrich.theory.{modules[name]}")
-    return getattr(module, name.replace("-", "_"))()
+    family = re.fullmatch(r"hermite-([1-9]\d*)-(.+)", name)
+    if family and (module := modules.get(f"hermite-3-{family[2]}")):
+        function, arguments = f"hermite-{family[2]}", [int(family[1])]
+    else:
+        function, arguments = name, []
+        module = modules[one_of("name", name, modules)]
+    derive = getattr(import_module(f"lazyrich.theory.{module}"), function.replace("-", "_"))
+    return derive(*arguments)

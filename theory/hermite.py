@@ -137,23 +137,3 @@ def hermite_target_power(k: int) -> ClosedForm:
         assumptions="x ~ N(0, I/D), so that beta.x ~ N(0, |beta|^2/D); beta != 0.",
         source=_SOURCE,
     )
-
-
-def hermite_3_ntk_at_init() -> ClosedForm:
-    """The kernel for He_3."""
-    return hermite_ntk_at_init(3)
-
-
-def hermite_4_ntk_at_init() -> ClosedForm:
-    """The kernel for He_4."""
-    return hermite_ntk_at_init(4)
-
-
-def hermite_3_target_power() -> ClosedForm:
-    """The power of He_3(beta.x) by degree."""
-    return hermite_target_power(3)
-
-
-def hermite_4_target_power() -> ClosedForm:
-    """The power of He_4(beta.x) by degree."""
-    return hermite_target_power(4)

@@ -127,13 +127,3 @@ def _pair(block: sp.Matrix) -> sp.Tuple:
 def _steps(l: int, reached: list[int], term: tuple) -> list[Step]:
     functions = ", ".join("Y" if j == 0 else f"|x|^{2 * j} Y" for j in reached)
     return [(f"T on {functions}, Y harmonic of degree {l}; the dimension of the Y.", term)]
-
-
-def hermite_3_ntk_eigenvalues() -> ClosedForm:
-    """The spectrum for He_3."""
-    return hermite_ntk_eigenvalues(3)
-
-
-def hermite_4_ntk_eigenvalues() -> ClosedForm:
-    """The spectrum for He_4."""
-    return hermite_ntk_eigenvalues(4)
