@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 # Every random object has its own stream, so that two objects made from one seed share no number.
-STREAMS = {"train inputs": 0, "test inputs": 1, "beta": 2, "weights": 3}
+STREAMS = {"train inputs": 0, "test inputs": 1, "beta": 2, "weights": 3, "readouts": 4}
+
+Shape = tuple[int | None, ...]
 
 
-def real_array(name: str, value: object, shape: tuple[int | None, ...], allowed: str) -> Tensor:
+def real_array(name: str, value: object, shape: Shape | list[Shape], allowed: str) -> Tensor:
     """Return ``value`` as a float64 tensor on the CPU, a copy of its own, if it has this shape.
 
-    ``None`` in ``shape`` stands for any length of at least 1; ``allowed`` is how the message
-    calls the shape. Raises ``ValueError`` for anything that is not an array of finite real
-    numbers of that shape.
+    ``None`` in ``shape`` stands for any length of at least 1, and a list of shapes for any of
+    them; ``allowed`` is how the message calls the shape. Raises ``ValueError`` for anything that is
+    not an array of finite real numbers of that shape.
 
     >>> real_array("beta", [1, 2], (2,), "(D,) = (2,)")
     tensor([1., 2.], dtype=torch.float64)
@@ -31,17 +33,21 @@ def real_array(name: str, value: object, shape: tuple[int | None, ...], allowed:
         raw = np.asarray(None)
     if raw.dtype.kind not in "iuf":
         raise ValueError(f"{name} is {type(value).__name__}: must be an array of real numbers")
-    matches = len(raw.shape) == len(shape) and all(
-        got >= 1 if wanted is None else got == wanted
-        for got, wanted in zip(raw.shape, shape, strict=True)
-    )
-    if not matches:
+    shapes = shape if isinstance(shape, list) else [shape]
+    if not any(_matches(raw.shape, each) for each in shapes):
         raise ValueError(f"{name} has shape {tuple(raw.shape)}: must be {allowed}")
     array = np.array(raw, dtype=np.float64)
     if not np.isfinite(array).all():
         count = int(array.size - np.isfinite(array).sum())
         raise ValueError(f"{name} has {count} NaN or infinite entries: must be finite")
     return torch.from_numpy(array)
+
+
+def _matches(found: tuple[int, ...], shape: Shape) -> bool:
+    return len(found) == len(shape) and all(
+        got >= 1 if wanted is None else got == wanted
+        for got, wanted in zip(found, shape, strict=True)
+    )
 
 
 def symmetric_matrix(name: str, value: object, D: int) -> Tensor:

@@ -28,7 +28,7 @@ Cell = dict[str, Any]
 Outcome = Run | DivergenceError
 
 # ``task_seed`` draws the data, ``seed`` the weights; ``label_scale`` multiplies the labels.
-TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale")
+TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale", "indices", "target_degree")
 # What no file can hold, or what does not change the result.
 _LEFT_OUT = ("task", "init", "optimiser", "progress")
 # What the runs of one batch have in common.
@@ -44,8 +44,8 @@ def defaults() -> dict[str, Any]:
     """
     of_task = inspect.signature(PolynomialTask).parameters
     of_train = inspect.signature(train).parameters
-    task = {"D": of_task["D"], "P": of_task["P"], "n_test": of_task["n_test"]}
-    found = {name: p.default for name, p in task.items()}
+    own = ("D", "P", "n_test", "indices", "target_degree")
+    found = {name: of_task[name].default for name in own}
     found |= {"task_seed": of_task["seed"].default, "label_scale": 1.0}
     return found | {name: p.default for name, p in of_train.items() if name not in _LEFT_OUT}
 
@@ -100,10 +100,22 @@ def cost(cell: Cell) -> float:
 
 
 @lru_cache(maxsize=4)
-def _task(D: int, P: int, n_test: int, task_seed: int, label_scale: float) -> PolynomialTask:
-    task = PolynomialTask(D=D, P=P, n_test=n_test, seed=task_seed)
+def _task(
+    D: int,
+    P: int,
+    n_test: int,
+    task_seed: int,
+    label_scale: float,
+    indices: int,
+    target_degree: int | None,
+) -> PolynomialTask:
+    task = PolynomialTask(
+        D=D, P=P, n_test=n_test, seed=task_seed, indices=indices, target_degree=target_degree
+    )
     if finite("label_scale", label_scale, positive=True) == 1:
         return task
+    if target_degree is not None:
+        raise ValueError(f"label_scale = {label_scale!r}: must be 1 with a target_degree")
     return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(label_scale), task.X_test)
 
 

@@ -5,6 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.hermite import Ridges, population_by_degree
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float, Number
 from lazyrich.simulate.task import PolynomialTask
@@ -20,10 +21,10 @@ def mean_square(f: Float[Tensor, "*batch n"], y: Float[Tensor, "... n"]) -> Floa
 
 
 @cache
-def _term_functions() -> dict:
+def _term_functions(name: str) -> dict:
     from lazyrich.theory import closed_form  # here, since importing SymPy takes a while
 
-    return closed_form("test-loss").functions("torch")
+    return closed_form(name).functions("torch")
 
 
 def population_terms(
@@ -37,7 +38,8 @@ def population_terms(
     """Return the terms of the population loss of the predictor with these (wbar, M), by eq. (6).
 
     Their sum is the mean of (f - y)^2 over x ~ N(0, covariance of the task). For a centred
-    predictor give wbar - wbar0 and M - M0.
+    predictor give wbar - wbar0 and M - M0. The terms are those by Hermite degree where the target
+    has a ``target_degree`` (a single run then), and none where the task was made from labels.
 
     >>> task = PolynomialTask(D=2, P=1, n_test=1)
     >>> zero = torch.zeros(2, 2, dtype=torch.float64)
@@ -45,14 +47,44 @@ def population_terms(
     >>> round(float(sum(terms.values())), 12)                          # of f = 0: <y^2>
     0.75
     """
+    if not task.has_population:
+        return {}
     beta, wbar, M = task.isotropic(wbar, M)
-    common, functions = {"D": task.D, "alpha": alpha}, _term_functions()
+    if task.target_degree is not None:
+        target = task.ridges()
+        return population_by_degree([*_ridges(wbar, M, alpha, epsilon), target.times(-1)])
+    if beta.ndim > 1:
+        return _multi_index_terms(beta, wbar, M, alpha=alpha, epsilon=epsilon)
+    common, functions = {"D": task.D, "alpha": alpha}, _term_functions("test-loss")
     quadratic = common | {"epsilon": epsilon, "beta": beta, "M": M}
     return {
         "variance": functions["variance"](**quadratic),
         "misalignment": functions["misalignment"](**quadratic),
         "linear": functions["linear"](**common, wbar=wbar),
     }
+
+
+def _multi_index_terms(
+    beta: Tensor, wbar: Tensor, M: Tensor, *, alpha: Number, epsilon: Number
+) -> dict[str, Tensor]:
+    """Return the same for the target x^T B x/2, B = sum_k beta_k beta_k^T."""
+    functions, D = _term_functions("general-test-loss"), beta.shape[-1]
+    Sigma = torch.eye(D, dtype=M.dtype, device=M.device) / D
+    quadratic = {"B": beta.T @ beta, "M": M, "Sigma": Sigma, "alpha": alpha, "epsilon": epsilon}
+    linear = {"b": torch.zeros_like(Sigma[0]), "wbar": wbar, "Sigma": Sigma, "alpha": alpha}
+    return {
+        "variance": functions["variance"](**quadratic, c=0.0),
+        "misalignment": functions["misalignment"](**quadratic),
+        "linear": functions["linear"](**linear),
+    }
+
+
+def _ridges(wbar: Tensor, M: Tensor, alpha: Number, epsilon: Number) -> list[Ridges]:
+    """Return f = alpha wbar.x + (alpha epsilon/2) x^T M x as ridge functions."""
+    eigenvalues, vectors = torch.linalg.eigh(M)
+    linear = Ridges(wbar[None], torch.ones_like(wbar[:1]), (0.0, 1.0))
+    quadratic = Ridges(vectors.T, epsilon / 2 * eigenvalues, (1.0, 0.0, 1.0))
+    return [linear.times(alpha), quadratic.times(alpha)]
 
 
 def alignment(

@@ -2,20 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
-import torch
 import xarray
-from torch import Tensor
 
 from lazyrich.simulate.arrays import natural
-from lazyrich.simulate.linearised import LinearisedDescent
-from lazyrich.simulate.metrics import (
-    mean_square,
-    ntk_alignments,
-    population_terms,
-)
-from lazyrich.simulate.network import predictions
+from lazyrich.simulate.measures import LOSSES, MomentMeasures, NeuronMeasures
 from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.stability import Diverged, has_diverged
 
@@ -23,12 +16,13 @@ _OF_PREDICTOR = "of the predictor trained (f(x;w) - f(x;w0) where centred)"
 DESCRIPTIONS = {
     "train_loss": f"mean square error on the training set, {_OF_PREDICTOR}",
     "test_loss": f"mean square error on the test set, {_OF_PREDICTOR}; NaN without a test set",
-    "population_loss": f"expected square error over the population, by eq. (6), {_OF_PREDICTOR}",
+    "population_loss": f"expected square error over the population, exact, {_OF_PREDICTOR}",
     "variance": "term of the population loss, eq. (6): error in the variance",
     "misalignment": "term of the population loss, eq. (6): misalignment of M with beta",
     "linear": "term of the population loss, eq. (6): power of the linear modes",
-    "weight_norm": "root mean square over the neurons of |w|, sqrt(Tr M)",
-    "parameter_change": "|W - W0|_F/|W0|_F; NaN where W0 = 0",
+    "weight_norm": "root mean square over the neurons of |w|, sqrt(Tr M); of |(w, v)| with "
+    "readouts v trained",
+    "parameter_change": "|W - W0|_F/|W0|_F, of (W, v) with readouts v trained; NaN where W0 = 0",
     "alignment": "kernel-task alignment y^T K y/(|K|_F |y|^2), uncentred",
     "centred_alignment": "kernel-task alignment of H K H with H y, H = I - 1 1^T/n",
 }
@@ -84,29 +78,23 @@ class Recorder:
     """
 
     def __init__(self, problem: Problem, alignment_set: str | None) -> None:
-        task, device = problem.task, problem.X.device
-        self._problem = problem
-        self._data = {
-            "train": (task.X.to(device), task.y.to(device)),
-            "test": (task.X_test.to(device), task.y_test.to(device)),
-        }
-        self._alignment_set = alignment_set
-        start = problem.start.to(dtype=torch.float64, device=device)
-        self._wbar0, self._M0 = start.wbar, start.M
-        self._square0 = float(start.square())
+        self._problem, self._alignment_set = problem, alignment_set
+        measures = MomentMeasures if problem.has_moments else NeuronMeasures
+        self._measures = measures(problem)
+        self._square0 = problem.start_square
         self._rows: list[dict[str, float]] = []
         self._steps: list[int] = []
-        self._aligned: tuple[Tensor, dict[str, float]] | None = None
 
     def add(self, snapshot: Snapshot) -> None:
         """Measure one snapshot. Raises ``Diverged`` if its train loss says so."""
         self.check(snapshot)
-        row = self._losses(snapshot.wbar, snapshot.M)
+        row = self._measures.losses(snapshot)
         row["weight_norm"] = _root(snapshot.weight_square)
         row["parameter_change"] = _root(_ratio(snapshot.change_square, self._square0))
-        row |= self._alignments(snapshot)
+        if self._alignment_set is not None:
+            row |= self._measures.alignments(snapshot, self._alignment_set)
         if snapshot.descent is not None:
-            row |= self._descent_gaps(row, *snapshot.descent)
+            row |= self._descent_gaps(row, snapshot)
         if snapshot.evaluations is not None:
             row["evaluations"] = snapshot.evaluations
         self._rows.append(row)
@@ -114,61 +102,16 @@ class Recorder:
 
     def check(self, snapshot: Snapshot) -> None:
         """Raise ``Diverged`` if the train loss of this snapshot says so."""
-        if has_diverged(self._loss("train", snapshot.wbar, snapshot.M), self._problem.loss_scale):
+        if has_diverged(self._measures.loss(snapshot, "train"), self._problem.loss_scale):
             raise Diverged(snapshot.step)
 
-    def _loss(self, name: str, wbar: Tensor, M: Tensor) -> float:
-        problem, (X, y) = self._problem, self._data[name]
-        if problem.centred:
-            wbar, M = wbar - self._wbar0, M - self._M0
-        f = predictions(X, wbar, M, alpha=problem.alpha, epsilon=problem.epsilon)
-        return float(mean_square(f, y))
-
-    def _losses(self, wbar: Tensor, M: Tensor) -> dict[str, float]:
-        problem = self._problem
-        losses = {f"{name}_loss": self._loss(name, wbar, M) for name in self._data}
-        if problem.centred:
-            wbar, M = wbar - self._wbar0, M - self._M0
-        terms = population_terms(
-            problem.task, wbar, M, alpha=problem.alpha, epsilon=problem.epsilon
-        )
-        terms = {name: float(value) for name, value in terms.items()}
-        return losses | {"population_loss": sum(terms.values())} | terms
-
-    def _descent_gaps(self, row: dict[str, float], wbar: Tensor, M: Tensor) -> dict[str, float]:
-        """Return the gaps of the losses to those at (wbar, M), where gradient descent is."""
-        descent = self._losses(wbar, M)
-        names = ("train_loss", "test_loss", "population_loss")
+    def _descent_gaps(self, row: dict[str, float], snapshot: Snapshot) -> dict[str, float]:
+        """Return the gaps of the losses to those where gradient descent is."""
+        assert snapshot.descent is not None
+        wbar, M = snapshot.descent
+        descent = self._measures.losses(replace(snapshot, wbar=wbar, M=M))
+        names = [name for name in LOSSES if name in row]
         return {f"descent_gap_{name}": _gap(descent[name], row[name]) for name in names}
-
-    def _alignments(self, snapshot: Snapshot) -> dict[str, float]:
-        if self._alignment_set is None:
-            return {}
-        if self._aligned is not None and self._aligned[0] is snapshot.kernel_M:
-            return self._aligned[1]  # the linearised network keeps its kernel
-        X, y = self._data[self._alignment_set]
-        values = ntk_alignments(
-            X, y, snapshot.kernel_wbar, snapshot.kernel_M, epsilon=self._problem.epsilon
-        )
-        self._aligned = (snapshot.kernel_M, values)
-        return values
-
-    def _kernel_regression(self) -> dict[str, float]:
-        """Return the losses of the linearised network after infinitely many steps."""
-        problem, (X, y) = self._problem, self._data["train"]
-        lazy = LinearisedDescent(
-            problem.start.to(dtype=torch.float64, device=X.device),
-            X,
-            y,
-            alpha=problem.alpha,
-            epsilon=problem.epsilon,
-            learning_rate=problem.learning_rate,
-            centred=problem.centred,
-        )
-        losses = self._losses(*lazy.moments(float("inf")))
-        names = ("train_loss", "test_loss", "population_loss")
-        # With a negative eigenvalue the linearised network has no limit.
-        return {name: losses[name] if lazy.smallest >= 0 else float("nan") for name in names}
 
     def history(self, attributes: dict[str, str]) -> xarray.Dataset:
         """Return everything measured, over ``step``, with the time tau = eta0 step beside it."""
@@ -178,14 +121,14 @@ class Recorder:
             tau = self._problem.learning_rate * steps
             note = {"long_name": "tau = learning_rate * step", "units": "1"}
             history = history.assign_coords(tau=("step", tau, note))
-        for name, description in DESCRIPTIONS.items():
-            if name not in self._rows[0]:
-                continue
+        for name in self._rows[0]:
+            degree = f"term of the population loss: power of Hermite {name.replace('_', ' ')}"
+            description = degree if name.startswith("degree_") else DESCRIPTIONS[name]
             values = np.array([row[name] for row in self._rows])
             if name.endswith("alignment"):
                 description += f"; K the normalised NTK on the {self._alignment_set} set"
             history[name] = ("step", values, {"long_name": description, "units": "1"})
-        for name, value in self._kernel_regression().items():
+        for name, value in self._measures.kernel_regression().items():
             note = {"long_name": f"{name.replace('_', ' ')} {_FLOOR}", "units": "1"}
             history[f"kernel_regression_{name}"] = ((), value, note)
         history.attrs = attributes

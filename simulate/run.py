@@ -21,13 +21,15 @@ class Run:
 
     ``history``: an ``xarray.Dataset`` over ``step``. ``state``: the final weights W (N, D) of the
     ``neurons`` engine, the pair (wbar, M) of the others, float64 on the CPU; ``train(init=...)``
-    takes either. ``config``: the arguments of the run and the versions that made it, as JSON
-    holds them.
+    takes either. ``readouts``: the final ones (N,) where they were trained, which
+    ``train(readouts=...)`` takes. ``config``: the arguments of the run and the versions that made
+    it, as JSON holds them.
     """
 
     history: xarray.Dataset
     state: Tensor | tuple[Tensor, Tensor]
     config: dict
+    readouts: Tensor | None = None
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the run to a netCDF-4 file, whole or not at all; ``load`` reads it back.
@@ -35,11 +37,14 @@ class Run:
         The file appears under its name only when it is complete and on the disk. Raises
         ``OSError`` with one clear line where the folder is missing, not writable, or full.
         """
+        state: dict[str, tuple]
         if isinstance(self.state, Tensor):
             state = {"W": (("neuron", "input"), self.state.numpy())}
         else:
             wbar, M = self.state
             state = {"wbar": ("input", wbar.numpy()), "M": (("input", "input_"), M.numpy())}
+        if self.readouts is not None:
+            state["readouts"] = ("neuron", self.readouts.numpy())
         root = xarray.Dataset(attrs={"lazyrich_format": FORMAT, "config": json.dumps(self.config)})
         tree = xarray.DataTree.from_dict(
             {"/": root, "/history": self.history, "/state": xarray.Dataset(state)}
@@ -75,4 +80,4 @@ def load(path: str | os.PathLike) -> Run:
         raise ValueError(f"{path}: truncated or not a netCDF file ({error})") from error
     tensors = {str(name): torch.tensor(variable.values) for name, variable in state.items()}
     final = tensors["W"] if "W" in tensors else (tensors["wbar"], tensors["M"])
-    return Run(history, final, config)
+    return Run(history, final, config, tensors.get("readouts"))

@@ -89,10 +89,34 @@ def stable_learning_rate(
     >>> stable_learning_rate(X, wbar, M, alpha=1.0, epsilon=1.0)       # K = 2 I, P = 2
     1.0
     """
-    eigenvalues = torch.linalg.eigvalsh(ntk_normalised(X, X, wbar, M, epsilon=epsilon))
+    K = ntk_normalised(X, X, wbar, M, epsilon=epsilon)
+    return stable_rate_of_kernel(
+        K,
+        alpha=alpha,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+    )
+
+
+def stable_rate_of_kernel(
+    K: Float[Tensor, "P P"],
+    *,
+    alpha: float,
+    momentum: float,
+    weight_decay: float,
+    decoupled_weight_decay: float,
+) -> float:
+    """Return the same for any network, from its normalised train kernel K.
+
+    >>> numbers = dict(momentum=0.5, weight_decay=0.0, decoupled_weight_decay=0.0)
+    >>> stable_rate_of_kernel(2 * torch.eye(4), alpha=1.0, **numbers)
+    3.0
+    """
+    eigenvalues = torch.linalg.eigvalsh(K)
     bottom, top = float(eigenvalues[0]), float(eigenvalues[-1])
-    if bottom < -X.shape[0] * torch.finfo(X.dtype).eps * max(-bottom, top):
+    if bottom < -K.shape[0] * torch.finfo(K.dtype).eps * max(-bottom, top):
         return 0.0
-    curvature = 2 * max(top, 0.0) / X.shape[0] + weight_decay / alpha**2
+    curvature = 2 * max(top, 0.0) / K.shape[0] + weight_decay / alpha**2
     rate = curvature + (1 + momentum) * decoupled_weight_decay
     return 2 * (1 + momentum) / rate if rate > 0 else float("inf")

@@ -1,4 +1,7 @@
-"""The polynomial regression task of Kumar et al., Sec. 4: y = (beta.x)^2/2 on Gaussian inputs."""
+"""The polynomial regression task of Kumar et al., Sec. 4: y = (beta.x)^2/2 on Gaussian inputs.
+
+And its variants: targets of several directions, Hermite polynomials (Sec. 15), labels of any kind.
+"""
 
 import hashlib
 
@@ -7,6 +10,7 @@ from torch import Tensor
 
 from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.hermite import Ridges, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 
 
@@ -19,65 +23,135 @@ class PolynomialTask:
     inputs and beta come from independent streams of the seed; the first training inputs don't
     depend on P. Raises ``ValueError`` for bad input.
 
+    Variants (Sec. 15): with ``indices`` = K > 1, y = sum_k (beta_k.x)^2/2 and ``beta`` has shape
+    (K, D), independent rows of |beta_k|^2 = D of which the first don't depend on K; with
+    ``target_degree`` = k, He_k(beta.x) (probabilists') is in the place of (beta.x)^2/2.
+
     >>> task = PolynomialTask(D=3, P=5, n_test=7, seed=0)
     >>> tuple(task.X.shape), tuple(task.y_test.shape), round(float(task.beta @ task.beta), 12)
     ((5, 3), (7,), 3.0)
     >>> bool(torch.equal(task.y, (task.X @ task.beta) ** 2 / 2))
     True
+    >>> two = PolynomialTask(D=3, P=5, seed=0, indices=2, target_degree=3)
+    >>> h = two.X @ two.beta.T
+    >>> bool(torch.allclose(two.y, (h**3 - 3 * h).sum(1)))
+    True
     """
 
     X: Float[Tensor, "P D"]
     y: Float[Tensor, " P"]
-    beta: Float[Tensor, " D"]
+    beta: Float[Tensor, "*indices D"]
     X_test: Float[Tensor, "n_test D"]
     y_test: Float[Tensor, " n_test"]
     mixing: Float[Tensor, "D D"] | None
+    target_degree: int | None
+    seed: int | None
 
     @checks_its_arguments
     def __init__(
-        self, D: int, P: int, n_test: int = 1000, seed: int = 0, covariance: object = None
+        self,
+        D: int,
+        P: int,
+        n_test: int = 1000,
+        seed: int = 0,
+        covariance: object = None,
+        indices: int = 1,
+        target_degree: int | None = None,
     ) -> None:
         D, P = positive_integer("D", D), positive_integer("P", P)
         n_test, seed = positive_integer("n_test", n_test), natural("seed", seed)
+        indices = positive_integer("indices", indices)
         self.mixing = None if covariance is None else _mixing(covariance, D)
-        beta = standard_normal(seed, "beta", (D,))
-        self._set(
-            self._mixed(standard_normal(seed, "train inputs", (P, D)) / D**0.5),
-            beta * (D**0.5 / beta.norm()),
-            self._mixed(standard_normal(seed, "test inputs", (n_test, D)) / D**0.5),
-        )
-        self.seed: int | None = seed
+        self.target_degree, self.seed = _degree(target_degree), seed
+        beta = standard_normal(seed, "beta", (indices, D))
+        beta = torch.stack([row * (D**0.5 / row.norm()) for row in beta])
+        self.beta = beta[0] if indices == 1 else beta
+        self.X = self._mixed(standard_normal(seed, "train inputs", (P, D)) / D**0.5)
+        self.X_test = self._mixed(standard_normal(seed, "test inputs", (n_test, D)) / D**0.5)
+        self.y, self.y_test = self.target(self.X), self.target(self.X_test)
 
     @classmethod
     @checks_its_arguments
     def from_arrays(
-        cls, X: object, beta: object, X_test: object = None, covariance: object = None
+        cls,
+        X: object,
+        beta: object = None,
+        X_test: object = None,
+        covariance: object = None,
+        target_degree: int | None = None,
+        *,
+        y: object = None,
+        y_test: object = None,
     ) -> "PolynomialTask":
-        """Return the task on these inputs (P, D) and (n_test, D) with this target vector (D,).
+        """Return the task on these inputs (P, D) and (n_test, D) with this target, beta.
 
-        Arrays are NumPy's, torch's or nested lists, and are copied. Without ``X_test`` there are
-        no test samples, and what is measured on them is NaN. ``covariance`` is that of the
-        population whose loss is recorded, I/D unless given; it does nothing to X. Raises
-        ``ValueError`` for a wrong shape or type, and for entries that are not finite.
+        ``beta`` has shape (D,), or (K, D) for a target of K directions. In its place ``y`` (P,)
+        and, where there is an ``X_test``, ``y_test`` (n_test,) may give labels of any kind; beta
+        is then empty, (0, D), and no population loss is recorded. Arrays are NumPy's, torch's or
+        nested lists, and are copied. Without ``X_test`` there are no test samples, and what is
+        measured on them is NaN. ``covariance`` is that of the population whose loss is recorded,
+        I/D unless given; it does nothing to X. Raises ``ValueError`` for a wrong shape or type,
+        and for entries that are not finite.
 
         >>> PolynomialTask.from_arrays(X=[[1.0, 2.0]], beta=[1.0, 1.0]).y
         tensor([4.5000], dtype=torch.float64)
+        >>> PolynomialTask.from_arrays(X=[[1.0, 2.0]], y=[-1.0]).y
+        tensor([-1.], dtype=torch.float64)
         """
-        inputs = real_array("X", X, (None, None), "(P, D) with P, D >= 1")
-        D = inputs.shape[1]
-        vector = real_array("beta", beta, (D,), f"(D,) = ({D},)")
-        test = torch.empty(0, D, dtype=torch.float64)
-        if X_test is not None:
-            test = real_array("X_test", X_test, (None, D), f"(n_test, D) with D = {D}")
         task = cls.__new__(cls)
+        task.X = real_array("X", X, (None, None), "(P, D) with P, D >= 1")
+        D = task.D
+        task.X_test = torch.empty(0, D, dtype=torch.float64)
+        if X_test is not None:
+            task.X_test = real_array("X_test", X_test, (None, D), f"(n_test, D) with D = {D}")
         task.mixing = None if covariance is None else _mixing(covariance, D)
-        task._set(inputs, vector, test)
-        task.seed = None
+        task.target_degree, task.seed = _degree(target_degree), None
+        if (beta is None) == (y is None):
+            raise ValueError("beta, y: must be given one of them, and not both")
+        if y is None:
+            if y_test is not None:
+                raise ValueError("y_test: must be left out where beta gives the labels")
+            allowed = f"(D,) = ({D},) or (K, D)"
+            task.beta = real_array("beta", beta, [(D,), (None, D)], allowed)
+            task.y, task.y_test = task.target(task.X), task.target(task.X_test)
+            return task
+        if target_degree is not None or (X_test is None) != (y_test is None):
+            raise ValueError(
+                "y: must come without target_degree, and with y_test where there is an X_test"
+            )
+        task.beta = torch.empty(0, D, dtype=torch.float64)
+        task.y = real_array("y", y, (task.P,), f"(P,) = ({task.P},)")
+        task.y_test = torch.empty(0, dtype=torch.float64)
+        if y_test is not None:
+            n_test = task.X_test.shape[0]
+            task.y_test = real_array("y_test", y_test, (n_test,), f"(n_test,) = ({n_test},)")
         return task
 
-    def _set(self, X: Tensor, beta: Tensor, X_test: Tensor) -> None:
-        self.X, self.beta, self.X_test = X, beta, X_test
-        self.y, self.y_test = (X @ beta) ** 2 / 2, (X_test @ beta) ** 2 / 2
+    @property
+    def directions(self) -> Float[Tensor, "K D"]:
+        """The rows beta_k of the target; none of a task made from labels."""
+        return torch.atleast_2d(self.beta)
+
+    @property
+    def has_population(self) -> bool:
+        """Whether labels are known beyond the samples: not those of a task made from labels."""
+        return self.directions.shape[0] > 0
+
+    def target(self, X: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
+        """Return y(x) for every row x of X; not for a task made from labels."""
+        total = torch.zeros_like(X[:, 0])
+        for beta in self.directions:
+            h = X @ beta
+            total += h**2 / 2 if self.target_degree is None else hermite(self.target_degree, h)
+        return total
+
+    def ridges(self) -> Ridges:
+        """Return the target as ridge functions of z ~ N(0, I/D), where x = mixing z."""
+        series = (0.5, 0.0, 0.5)  # h^2/2
+        if self.target_degree is not None:
+            series = (*[0.0] * self.target_degree, 1.0)
+        beta = self.directions if self.mixing is None else self.directions @ self.mixing
+        return Ridges(beta, torch.ones_like(beta[:, 0]), series)
 
     def _mixed(self, Z: Tensor) -> Tensor:
         return Z if self.mixing is None else Z @ self.mixing.T
@@ -94,7 +168,7 @@ class PolynomialTask:
 
     def isotropic(
         self, wbar: Float[Tensor, "*runs D"], M: Float[Tensor, "*runs D D"]
-    ) -> tuple[Float[Tensor, " D"], Float[Tensor, "*runs D"], Float[Tensor, "*runs D D"]]:
+    ) -> tuple[Float[Tensor, "*indices D"], Float[Tensor, "*runs D"], Float[Tensor, "*runs D D"]]:
         """Return (beta, wbar, M) in the coordinates z in which the population is N(0, I/D).
 
         x = S z with S S^T = D covariance turns a.x into (S^T a).z and x^T M x into
@@ -112,17 +186,24 @@ class PolynomialTask:
         >>> PolynomialTask(D=1, P=2, n_test=1, seed=3).describe()["seed"]
         3
         """
-        digest = hashlib.sha256()
-        for array in (self.X, self.beta, self.X_test, self.mixing):
+        digest = hashlib.sha256(repr(self.target_degree).encode())
+        labels = () if self.has_population else (self.y, self.y_test)
+        for array in (self.X, self.beta, self.X_test, self.mixing, *labels):
             if array is not None:
                 digest.update(repr(tuple(array.shape)).encode() + array.numpy().tobytes())
         return {
             "D": self.D,
             "P": self.P,
             "n_test": self.X_test.shape[0],
+            "indices": self.directions.shape[0],
+            "target_degree": self.target_degree,
             "seed": self.seed,
             "sha256": digest.hexdigest(),
         }
+
+
+def _degree(value: object) -> int | None:
+    return None if value is None else positive_integer("target_degree", value)
 
 
 def _mixing(covariance: object, D: int) -> Tensor:

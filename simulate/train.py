@@ -16,7 +16,12 @@ from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import Recorder, checked_grid
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.simulate.stability import Diverged, DivergenceError, stable_learning_rate
+from lazyrich.simulate.stability import (
+    Diverged,
+    DivergenceError,
+    stable_learning_rate,
+    stable_rate_of_kernel,
+)
 from lazyrich.simulate.task import PolynomialTask
 
 # Each takes a Problem and yields Snapshots. A new engine is a new line here.
@@ -30,7 +35,7 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32}
 DECAYS = ("weight_decay", "decoupled_weight_decay")
 
 CONVENTIONS = (
-    "f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2; y = (beta.x)^2/2; "
+    "f(x) = (alpha/N) sum_i v_i phi(w_i.x), {phi}, {readouts}; {target}; "
     "x ~ N(0, covariance), I/D by default; loss = mean of (f - y)^2, no factor 1/2; gradient "
     "descent on the full batch at eta = learning_rate N/alpha^2; wbar = mean of w_i, "
     "M = mean of w_i w_i^T; "
@@ -52,6 +57,8 @@ def train(
     init: object = None,
     sigma: float = 1.0,
     seed: int = 0,
+    readouts: object = None,
+    activation_degree: int | None = None,
     record: Iterable[int] | None = None,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
@@ -64,7 +71,9 @@ def train(
     descent_tolerance: float | None = None,
     progress: Callable[[int, int], Any] | None = None,
 ) -> Run:
-    """Train f(x) = (alpha/N) sum_i phi(w_i.x) on the task by full-batch gradient descent.
+    """Train f(x) = (alpha/N) sum_i v_i phi(w_i.x) on the task by full-batch gradient descent.
+
+    phi(h) = h + (epsilon/2) h^2 and v_i = 1, unless ``activation_degree`` and ``readouts`` say so.
 
     The loss is the mean of (f - y)^2, of f(x;w) - f(x;w0) where ``centred``; the step size is
     eta = learning_rate N/alpha^2, so that curves compare across N and alpha over
@@ -77,10 +86,15 @@ def train(
     - ``engine``: "moments", exact in (wbar, M) for every N; "neurons", one by one by autograd;
       "flow", gradient flow of (wbar, M), the limit of small learning rates, at the same tau;
       "linearised", the closed form of the lazy limit.
+    - ``readouts``, for "neurons" only: "gaussian", v_i ~ N(0, 1) from a stream of their own, or an
+      array (N,); they are then trained along with the weights, at the same rate. None: fixed at 1.
+    - ``activation_degree``, for "neurons" only: k for phi(h) = h + (epsilon/2) He_k(h), He_k the
+      probabilists' Hermite polynomial. The population loss is exact for these too.
     - ``momentum``: heavy-ball, as in ``torch.optim.SGD``. ``weight_decay`` adds
       (weight_decay/2) (1/N) sum_i |w_i|^2 to the loss, so a step shrinks w by
       learning_rate weight_decay/alpha^2; ``decoupled_weight_decay`` multiplies w by
-      1 - learning_rate decoupled_weight_decay at each step, outside momentum. None of the three
+      1 - learning_rate decoupled_weight_decay at each step, outside momentum. Readouts that are
+      trained decay as the weights do. None of the three
       for "linearised", no momentum for "flow".
     - ``optimiser``, for "neurons" only, is called with the list of parameters and returns the
       ``torch.optim.Optimizer`` to use in place of all of the above; there is no tau then.
@@ -135,6 +149,7 @@ def plan(task: Any, **given: Any) -> Plan:
     W, start = _initial(task.D, given)
     if engine == "neurons" and W is None:
         raise ValueError("engine = 'neurons': needs a finite width, or init = W of shape (N, D)")
+    readouts, activation_degree = _beyond_moments(W, engine, given)
     if given["alignment"] is not None:
         one_of("alignment", given["alignment"], ("test", "train"))
     real_dtype = DTYPES[one_of("dtype", given["dtype"], DTYPES)]
@@ -145,6 +160,8 @@ def plan(task: Any, **given: Any) -> Plan:
         y=task.y.to(dtype=real_dtype, device=given["device"]),
         start=start,
         W=W,
+        readouts=readouts,
+        activation_degree=activation_degree,
         alpha=finite("alpha", given["alpha"], nonzero=True),
         epsilon=finite("epsilon", given["epsilon"]),
         learning_rate=finite("learning_rate", given["learning_rate"], positive=True),
@@ -186,7 +203,8 @@ class Recording:
         if self._plan.descent_tolerance is not None:
             flow.warn_of_descent_gap(history, self._plan.descent_tolerance)
         state = last.W.cpu() if last.W is not None else (last.wbar.cpu(), last.M.cpu())
-        return Run(history, state, config)
+        readouts = None if last.readouts is None else last.readouts.cpu()
+        return Run(history, state, config, readouts)
 
     def divergence(self, step: int) -> DivergenceError:
         """Return the error of a run that was seen to have diverged by ``step``."""
@@ -227,6 +245,28 @@ def _initial(D: int, given: dict[str, Any]) -> tuple[Tensor | None, PseudoNeuron
     if width is not None and width != W.shape[0]:
         raise ValueError(f"width = {width!r}: must be {W.shape[0]}, the rows of init, or left out")
     return W, PseudoNeurons.from_weights(W)
+
+
+def _beyond_moments(
+    W: Tensor | None, engine: str, given: dict[str, Any]
+) -> tuple[Tensor | None, int | None]:
+    """Return the initial readouts, if they are trained, and the degree of the activation."""
+    readouts, degree = given["readouts"], given["activation_degree"]
+    for name, value in (("readouts", readouts), ("activation_degree", degree)):
+        if value is not None and engine != "neurons":
+            shown = value if isinstance(value, str | int) else "an array"
+            reason = "must be None: (wbar, M) don't close; use engine = 'neurons'"
+            raise ValueError(f"{name} = {shown!r}, engine = {engine!r}: {reason}")
+    if degree is not None:
+        degree = positive_integer("activation_degree", degree)
+    if readouts is None:
+        return None, degree
+    assert W is not None
+    N = W.shape[0]
+    if isinstance(readouts, str):
+        one_of("readouts", readouts, ("gaussian",))
+        return standard_normal(natural("seed", given["seed"]), "readouts", (N,)), degree
+    return real_array("readouts", readouts, (N,), f"(N,) = ({N},), or 'gaussian', or None"), degree
 
 
 def _boolean(name: str, value: object) -> bool:
@@ -287,18 +327,25 @@ def _check_flow(problem: Problem, engine: str, descent_tolerance: object) -> Non
 
 def _divergence(problem: Problem, step: int, last: Snapshot) -> DivergenceError:
     """Return the error with the largest stable rate, at the start if that was already exceeded."""
-    names = ("alpha", "epsilon", "momentum", *DECAYS)
-    numbers = {name: getattr(problem, name) for name in names}
+    numbers = {name: getattr(problem, name) for name in ("alpha", "momentum", *DECAYS)}
     X = problem.task.X
-    rate, at = stable_learning_rate(X, problem.start.wbar, problem.start.M, **numbers), 0
+
+    def rate_at(wbar: Tensor, M: Tensor, W: Tensor | None, readouts: Tensor | None) -> float:
+        if problem.has_moments:
+            return stable_learning_rate(X, wbar.cpu(), M.cpu(), epsilon=problem.epsilon, **numbers)
+        assert W is not None
+        K = problem.network(W, readouts).ntk_normalised(X.to(W.device), X.to(W.device))
+        return stable_rate_of_kernel(K, **numbers)
+
+    start = problem.start
+    rate, at = rate_at(start.wbar, start.M, problem.W, problem.readouts), 0
     if problem.learning_rate <= rate and last.step > 0:
-        wbar, M = last.kernel_wbar.cpu(), last.kernel_M.cpu()
-        rate, at = stable_learning_rate(X, wbar, M, **numbers), last.step
+        rate, at = rate_at(last.kernel_wbar, last.kernel_M, last.W, last.readouts), last.step
     return DivergenceError(step, problem.learning_rate, rate, at)
 
 
 def _config(problem: Problem, engine: str, given: dict[str, Any]) -> dict:
-    width, init = given["width"], given["init"]
+    width, init, readouts = given["width"], given["init"], given["readouts"]
     W = problem.W
     config = {
         "task": problem.task.describe(),
@@ -307,6 +354,8 @@ def _config(problem: Problem, engine: str, given: dict[str, Any]) -> dict:
         "init": None if init is None else "(wbar, M)" if isinstance(init, tuple) else "W",
         "sigma": given["sigma"] if init is None else None,
         "seed": given["seed"] if init is None else None,
+        "readouts": readouts if readouts is None or isinstance(readouts, str) else "v",
+        "activation_degree": problem.activation_degree,
         "steps": problem.stops[-1],
         "optimiser": None if problem.optimiser is None else repr(problem.optimiser),
         "alignment": given["alignment"],
@@ -322,9 +371,23 @@ def _config(problem: Problem, engine: str, given: dict[str, Any]) -> dict:
 
 def _attributes(config: dict) -> dict[str, str]:
     """Return what the history says about itself."""
+    k, degree = config["activation_degree"], config["task"]["target_degree"]
+    conventions = CONVENTIONS.format(
+        phi=f"phi(h) = h + (epsilon/2) {'h^2' if k is None else f'He_{k}(h)'}",
+        readouts="v_i = 1" if config["readouts"] is None else "v_i trained",
+        target=_target(config["task"]["indices"], degree),
+    )
     return {
-        "conventions": CONVENTIONS,
+        "conventions": conventions,
         "engine": config["engine"],
         "predictor": "f(x;w) - f(x;w0)" if config["centred"] else "f(x;w)",
         "lazyrich": config["lazyrich"],
     }
+
+
+def _target(indices: int, degree: int | None) -> str:
+    if indices == 0:
+        return "y as given"
+    argument = "beta.x" if indices == 1 else "beta_k.x"
+    one = f"({argument})^2/2" if degree is None else f"He_{degree}({argument})"
+    return f"y = {one}" if indices == 1 else f"y = sum_k {one}, k = 1..{indices}"
