@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     "--preset",
     default="quick",
     show_default=True,
-    metavar="quick|paper",
-    help="A minute or so, or the paper's own parameters.",
+    metavar="tiny|quick|paper",
+    help="Some seconds, a minute or so, or the paper's own parameters.",
 )
 @click.option(
     "--out",

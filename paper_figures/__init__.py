@@ -45,7 +45,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "lyu": {},
     "laws": {},
 }
-PRESETS = ("quick", "paper")
+PRESETS = ("tiny", "quick", "paper")
 
 __all__ = ["PRESETS", "groups", "make", "module", "names", "seconds"]
 
@@ -95,7 +95,8 @@ def make(
 ) -> "Result":
     """Draw one figure, check its claims, and write both to the folder ``out``.
 
-    ``preset``: "quick", all figures within about a minute, or "paper", the authors' sizes. Writes
+    ``preset``: "tiny", some seconds, too small for some of the claims; "quick", up to a minute or
+    two; or "paper", the authors' sizes. Writes
     ``figure-NAME.pdf`` and ``.png``, the same bytes every time, and a report with caption,
     parameters and checks, ``figure-NAME.md`` and ``.json``, each whole or not at all. The runs
     are kept in ``out``/runs, one file each by the hash of its configuration and of the code: an
@@ -108,10 +109,10 @@ def make(
     A check that fails raises nothing: look at ``Result.checks``. Raises ``ValueError`` for bad
     input before any work, ``OSError`` where the folder can't be written to.
 
-    >>> make("2")
+    >>> make("1", preset="papper")
     Traceback (most recent call last):
     ...
-    ValueError: figure = '2': Allowed: 1, 3, 4
+    ValueError: preset = 'papper': did you mean 'paper'? Allowed: tiny, quick, paper
     """
     figure = module(name)
     one_of("preset", preset, PRESETS)

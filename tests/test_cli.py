@@ -89,7 +89,7 @@ BAD_USAGE = {
     "verify --errata table.txt": ("--errata table.txt", ".tex, .md"),
     "verify --report table.txt": ("--report table.txt", ".html, .md, .json"),
     "figures 99": ("NAME = '99'", "1"),
-    "figures 1 --preset fast": ("--preset = 'fast'", "quick, paper"),
+    "figures 1 --preset fast": ("--preset = 'fast'", "tiny, quick, paper"),
     "figures 1 --jobs 0": ("--jobs = 0", "positive integer"),
 }
 

@@ -1,19 +1,16 @@
-"""What the figures claim: their data behave as recorded, and checks fail on data that don't."""
+"""What the figures' checks and pictures stand on: conventions, orders, rises, tangent planes."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from xarray import DataArray, Dataset
 
-from lazyrich import paper_figures
-from lazyrich.paper_figures import make, names
 from lazyrich.paper_figures.checks import never_falls, ordered
 from lazyrich.paper_figures.rises import initial_rise, linear_shares
-from lazyrich.paper_figures.runs import one_thread, run_all
 from lazyrich.paper_figures.weight_space import Setting, TangentPlane, paths
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
@@ -45,6 +42,7 @@ def test_the_authors_convention_is_ours_at_half_the_alpha(centred, alpha, epsilo
         (gradient,) = torch.autograd.grad(loss, W)
         with torch.no_grad():
             W -= eta0 * N / alpha**2 * gradient
+    assume(losses[-1] < 2 * losses[0])  # a rate that is too large diverges in both
     ours = train(
         task,
         alpha=alpha / 2,
@@ -139,40 +137,3 @@ def test_a_larger_network_leaves_it_and_its_twin_does_not():
     _, twin = found.inside_and_outside(found.linearised)
     assert outside[0] == 0 < outside[1] < outside[2] < outside[3]
     assert float(twin.max()) < 1e-9
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """A folder in which the tests below share their runs."""
-    return tmp_path_factory.mktemp("figures")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", list(names()))
-def test_the_quick_figure_behaves_as_recorded(number, kept):
-    made = make(number, preset="quick", out=kept, jobs=2)
-    assert [check.name for check in made.checks if not check.passed] == []
-    assert all(path.stat().st_size > 1000 for path in made.paths)
-
-
-# Histories backwards in time: what groks no longer does, what grows falls.
-BACKWARDS = {
-    "1": {"groks", "beats-kernel-regression", "weight-norm-grows", "features-align"},
-    "3": {"large-alpha-is-lazy", "small-alpha-no-rise", "lazy-limit", "weight-norm-plain"},
-    "4": {"test-falls-later", "wide-falls"},
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", list(names()))
-def test_checks_fail_on_histories_that_run_backwards(number, kept):
-    figure = paper_figures.module(number)
-    p = figure.PRESETS["quick"]
-    with one_thread():
-        data = run_all(figure.sweeps(p), kept / "runs", jobs=2)
-    reversed_data = {
-        name: runs.isel(step=slice(None, None, -1)).assign_coords(step=runs.step)
-        for name, runs in data.items()
-    }
-    found = {check.name: check.passed for check in figure.claims(p, reversed_data)}
-    assert BACKWARDS[number] <= {name for name, passed in found.items() if not passed}

@@ -47,7 +47,14 @@ class Parameters:
     small_time: float = 10_000.0
 
 
-PRESETS = {"quick": Parameters(D=50, P=275, width=250, seeds=3), "paper": Parameters()}
+# The tiny one has a learning rate in proportion to D: the rates of the kernel are of order 1/D.
+PRESETS = {
+    "tiny": Parameters(
+        D=16, P=88, width=60, epsilon=0.05, learning_rate=0.2, steps=10_000, n_test=200, seeds=2
+    ),
+    "quick": Parameters(D=50, P=275, width=250, seeds=3),
+    "paper": Parameters(),
+}
 
 
 def sweeps(p: Parameters) -> dict[str, Sweep]:

@@ -79,6 +79,23 @@ PRESETS = {
         grid_learning_rate=6.0,
         seeds=3,
     ),
+    "tiny": Parameters(
+        D=12,
+        width=40,
+        P_alpha=54,
+        P=66,
+        learning_rate=0.06,
+        steps=10_000,
+        alphas=(1 / 64, 0.5, 8.0),
+        epsilons=(0.25, 4.0),
+        grid_alphas=(0.4, 5.6),
+        grid_epsilons=(0.04, 0.28),
+        grid_learning_rate=2.4,
+        grid_steps=4_000,
+        descent_steps=500,
+        seeds=2,
+        grid_seeds=1,
+    ),
 }
 
 

@@ -38,7 +38,11 @@ class Parameters:
     seeds: int = 24
 
 
-PRESETS = {"quick": Parameters(seeds=8), "paper": Parameters()}
+PRESETS = {
+    "tiny": Parameters(D=10, P=30, widths=(2, 50), steps=4000, seeds=6),
+    "quick": Parameters(seeds=8),
+    "paper": Parameters(),
+}
 
 
 def sweeps(p: Parameters) -> dict[str, Sweep]:

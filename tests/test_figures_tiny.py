@@ -1,0 +1,112 @@
+"""Every figure, drawn at its tiny size: files, claims, and claims that fail on wrong data.
+
+A new figure is a new line in ``FIGURES``.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+import matplotlib
+import pytest
+
+from lazyrich import paper_figures
+from lazyrich.paper_figures import PRESETS, make, names
+from lazyrich.paper_figures.runs import one_thread, run_all
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of a figure at its tiny size.
+
+    ``backwards`` names checks that must fail on histories that run backwards in time: what groks
+    no longer does, what grows falls. All checks must pass but those that ``too_small`` names, for
+    which the tiny networks are too small, or too few.
+    """
+
+    backwards: set[str]
+    too_small: set[str] = field(default_factory=set)
+
+
+FIGURES = {
+    "1": Expected({"groks", "beats-kernel-regression", "weight-norm-grows", "features-align"}),
+    "3": Expected(
+        {"large-alpha-is-lazy", "lazy-limit", "weight-norm-plain", "delay-grows-with-alpha"},
+        too_small={
+            "small-alpha-no-rise",
+            "grid-small-epsilon-low-loss",
+            "lazy-misaligned-groks-most",
+        },
+    ),
+    "4": Expected({"test-falls-later", "wide-falls"}),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the tests share their runs."""
+    return tmp_path_factory.mktemp("figures")
+
+
+def _data(number, folder):
+    figure = paper_figures.module(number)
+    p = figure.PRESETS["tiny"]
+    with one_thread():
+        return figure, p, run_all(figure.sweeps(p), folder / "runs")
+
+
+def test_every_figure_has_its_line_here():
+    assert set(FIGURES) == set(names())
+
+
+@pytest.mark.parametrize("number", list(FIGURES))
+def test_presets_grow_from_tiny_to_paper(number):
+    figure = paper_figures.module(number)
+    assert set(figure.PRESETS) == set(PRESETS)
+    tiny, quick, paper = (
+        sum(sweep.cost() for sweep in figure.sweeps(figure.PRESETS[preset]).values())
+        for preset in PRESETS
+    )
+    assert 0 < tiny < quick <= paper
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", list(FIGURES))
+def test_a_figure_writes_the_same_bytes_again_whatever_the_users_style(number, folder, monkeypatch):
+    made = make(number, "tiny", out=folder)
+    assert [path.suffix for path in made.paths] == [".pdf", ".png", ".md", ".json"]
+    first = [path.read_bytes() for path in made.paths[:3]]
+    report = json.loads(made.paths[3].read_text())
+    assert report["figure"] == number
+    assert report["passed"] == made.passed
+    assert [check["name"] for check in report["checks"]] == [check.name for check in made.checks]
+    for path in made.paths:
+        path.unlink()
+    monkeypatch.setitem(matplotlib.rcParams, "lines.linewidth", 5)
+    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 50)
+    make(number, "tiny", out=folder)  # the same runs: test_figures.py makes them anew
+    assert [path.read_bytes() for path in made.paths[:3]] == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", list(FIGURES))
+def test_the_checks_pass_that_can_at_this_size(number, folder):
+    figure, p, data = _data(number, folder)
+    checks = figure.claims(p, data)
+    by_name = {check.name: check for check in checks}
+    assert len(by_name) == len(checks) > 3
+    assert FIGURES[number].too_small <= set(by_name)
+    failed = {name for name, check in by_name.items() if not check.passed}
+    assert failed <= FIGURES[number].too_small
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", list(FIGURES))
+def test_checks_fail_on_histories_that_run_backwards(number, folder):
+    figure, p, data = _data(number, folder)
+    backwards = {
+        name: runs.isel(step=slice(None, None, -1)).assign_coords(step=runs.step)
+        for name, runs in data.items()
+    }
+    failed = {check.name for check in figure.claims(p, backwards) if not check.passed}
+    assert FIGURES[number].backwards <= failed
+    assert FIGURES[number].backwards
