@@ -20,8 +20,8 @@ from lazyrich.simulate.shapes import Float, Number
 def hermite(k: int, h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return He_k(h), by He_{n+1} = h He_n - n He_{n-1}. Its derivative is k He_{k-1}.
 
-    >>> hermite(3, torch.tensor([0.0, 1.0, 2.0]))                      # h^3 - 3h
-    tensor([ 0., -2.,  2.])
+    >>> hermite(3, torch.tensor([1.0, 2.0, 3.0]))                      # h^3 - 3h
+    tensor([-2.,  2., 18.])
     """
     before, now = torch.zeros_like(h), torch.ones_like(h)
     for n in range(k):
