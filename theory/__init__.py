@@ -89,6 +89,15 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "population-flow": ("population_dynamics", "its gradient-flow limit"),
         "population-flow-scalar": ("population_scalars", "three numbers: features that compete"),
     },
+    "Laws beyond the papers": {
+        "population-time": (
+            "laws.population_time",
+            "feature learning with infinitely many samples",
+        ),
+        "lazy-learning-curve": ("laws.learning_curve", "mean test loss of fully lazy training"),
+        "lazy-curve-limit": ("laws.high_dimension", "it as D -> infinity; the critical epsilon"),
+        "early-plateau": ("laws.plateau", "least squares of y on x, its exact mean test loss"),
+    },
     "Scales and laziness": {
         "early-dynamics": ("scaling", "what alpha, N and eta do to the first moves of f"),
         "scale-equivalence": ("scaling", "scales of output, weights, labels that train alike"),

@@ -76,6 +76,12 @@ class _ArrayPrinter(PythonCodePrinter):
         exponent = expr.exp if expr.exp.is_Integer else expr.exp.evalf()
         return f"({self._print(expr.base)})**({self._print(exponent)})"
 
+    def _print_exp(self, expr):
+        return f"_xp.exp(_array({self._print(expr.args[0])}))"
+
+    def _print_log(self, expr):
+        return f"_xp.log(_array({self._print(expr.args[0])}))"
+
     def _print_Tuple(self, expr):
         return "(" + "".join(f"{self._print(item)}, " for item in expr.args) + ")"
 
@@ -137,7 +143,7 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
     xp = importlib.import_module(one_of("backend", backend, ("numpy", "torch")))
     symbols = arguments(expr)
     columns = {name for name, s in symbols.items() if isinstance(s, MatrixSymbol) and _is_column(s)}
-    scope: dict[str, Any] = {"_xp": xp, "_wide": _wide, **_constants(xp)}
+    scope: dict[str, Any] = {"_xp": xp, "_wide": _wide, **_helpers(xp)}
     code = source(expr)
     exec(code, scope)
 
@@ -257,9 +263,10 @@ def _options(xp, like) -> dict[str, Any]:
     return {"dtype": like.dtype if is_floating else xp.float64}
 
 
-def _constants(xp) -> dict[str, Callable[..., Any]]:
-    """Unit and zero matrices of the type and on the device of an array, or of none."""
+def _helpers(xp) -> dict[str, Callable[..., Any]]:
+    """Unit and zero matrices of the type and on the device of an array, or of none; arrays."""
     return {
+        "_array": lambda value: xp.asarray(value, dtype=xp.float64) if _is_number(value) else value,
         "_eye": lambda size, like: xp.eye(int(size), **_options(xp, like)),
         "_zeros": lambda r, c, like: xp.zeros((int(r), int(c)), **_options(xp, like)),
     }

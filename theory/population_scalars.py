@@ -13,11 +13,10 @@ from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import eigenspaces
 from lazyrich.theory.network import ntk_at_init
 from lazyrich.theory.population_dynamics import population_flow
-from lazyrich.theory.symbols import M0, D, I, M, alpha, beta, epsilon, sigma, wbar, wbar0
+from lazyrich.theory.symbols import M0, D, I, M, alpha, b, beta, epsilon, sigma, wbar, wbar0
 from lazyrich.theory.symbols import u as probe
 from lazyrich.theory.wick import canonical, dot, form
 
-b = sp.Symbol("b", positive=True)  # |beta|^2
 n = MatrixSymbol("n", D, 1)  # beta/|beta|
 u = sp.Symbol("u", real=True)  # wbar along n
 m_1 = sp.Symbol("m_1", real=True)  # M along n

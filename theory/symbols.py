@@ -15,6 +15,7 @@ P = sp.Symbol("P", integer=True, positive=True)  # number of training samples
 alpha = sp.Symbol("alpha", real=True, nonzero=True)  # scale of the output
 epsilon = sp.Symbol("epsilon", real=True)  # curvature of the activation
 sigma = sp.Symbol("sigma", positive=True)  # standard deviation of the initial weights
+b = sp.Symbol("b", positive=True)  # |beta|^2
 eta_0 = sp.Symbol("eta_0", positive=True)  # learning rate in units of N/alpha^2
 
 x = MatrixSymbol("x", D, 1)

@@ -1,0 +1,1 @@
+"""Laws beyond the papers, derived from the same model: one law a file."""

@@ -1,0 +1,154 @@
+"""How long feature learning takes with infinitely many samples: one formula, any D, any alpha.
+
+The centred flow by symmetry (``population-flow-scalar``) in two numbers: y, the share of the target
+along beta that has been learned, and chi, how far the trace of M lags behind. Not in the papers.
+"""
+
+import sympy as sp
+
+from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.population_scalars import n, population_flow_scalar, q_1, q_perp
+from lazyrich.theory.population_scalars import s as start
+from lazyrich.theory.symbols import M0, D, I, M, alpha, b, beta, epsilon, wbar, wbar0
+from lazyrich.theory.test_loss import test_loss_centred
+from lazyrich.theory.wick import canonical, dot
+
+a = sp.Symbol("a", positive=True)  # alpha epsilon sigma^2/|beta|^2
+T = sp.Symbol("T", nonnegative=True)  # 2 epsilon |beta|^2 tau/(alpha D^2)
+y = sp.Symbol("y", positive=True)  # q_1 less its start: 0 at first, 1 at the solution
+chi = sp.Symbol("chi", real=True)  # trace of the residual over its entry along beta: 1 at first
+_across = sp.Symbol("q", positive=True)  # q_perp
+
+
+def _log_rates() -> tuple[sp.Expr, sp.Expr]:
+    """d log q_1/dT and d log q_perp/dT of the centred competition, from q = a."""
+    rates = population_flow_scalar().components["competition_centred"]
+    species = zip(rates, (q_1, q_perp), strict=True)
+    first, second = (sp.expand(sp.cancel(rate / q)).subs(start, a) for rate, q in species)
+    return first, second
+
+
+def _in_two_numbers() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """(dy/dT, d chi/dT with q_perp left where it is not times D, q_perp in y and chi)."""
+    species = {q_1: a + y, q_perp: _across}
+    first, second = (
+        (q * rate).subs(species) for q, rate in zip((q_1, q_perp), _log_rates(), strict=True)
+    )
+    residual = y - 1
+    trace = residual + (D - 1) * (_across - a)
+    (across,) = sp.solve(trace - chi * residual, _across)
+    d_y = sp.factor(first.subs(_across, across))
+    # d q_perp/dT = -q_perp (trace + 2 (q_perp - a)), and (D - 1)(q_perp - a) = trace - residual.
+    d_trace = d_y - (D - 1) * across * chi * residual - 2 * _across * (chi - 1) * residual
+    exact = sp.diff(trace, y) * first + sp.diff(trace, _across) * second
+    if sp.simplify((exact - d_trace).subs(_across, across)) != 0:
+        raise AssertionError(f"the trace does not move by {d_trace}")
+    return d_y, sp.factor((d_trace - chi * d_y) / residual), across
+
+
+def _loss() -> sp.Expr:
+    """The test loss over (|beta|^2/D)^2 at wbar = 0, in q_1 and q_perp."""
+    scale = b / (alpha * epsilon)
+    along = n * n.T
+    symmetric = {
+        beta: sp.sqrt(b) * n,
+        wbar: wbar0,
+        M: scale * (q_1 * along + q_perp * (I - along)),
+        M0: scale * a * I,
+    }
+    loss = canonical(test_loss_centred().expr.subs(symmetric).doit())
+    loss = loss.subs(canonical(dot(n, n)), 1) * (D / b) ** 2
+    # In the residuals along and across, left unexpanded: near the solution it would cancel.
+    first, others = sp.symbols("first others")
+    in_residuals = sp.expand(sp.cancel(loss.subs({q_1: a + 1 + first, q_perp: a + others})))
+    return in_residuals.subs({first: q_1 - a - 1, others: q_perp - a})
+
+
+def _lag() -> tuple[sp.Expr, sp.Expr]:
+    """(d chi/dT before either species has left a, its solution from chi = 1)."""
+    _, d_chi, _ = _in_two_numbers()
+    early = sp.factor(d_chi.subs({y: 0, _across: a}))
+    rate = 1 + D * a
+    solution = rate / (1 + a + (D - 1) * a * sp.exp(rate * T))
+    left = sp.diff(solution, T) - early.subs(chi, solution)
+    if sp.simplify(left) != 0 or _at_start(solution) != 1:
+        raise AssertionError(f"{solution} does not solve d chi/dT = {early}")
+    return early, solution
+
+
+def population_time() -> ClosedForm:
+    """The share y of the target along beta that is learned by time T, infinitely many samples.
+
+    ``expr``: y(T), with T = 2 epsilon |beta|^2 tau/(alpha D^2), a = alpha epsilon sigma^2/|beta|^2.
+    ``terms``: ``decay``, what (1 - y)/(1 + y/a) has fallen to by T; ``decay_needed``, this at y;
+    ``time_many_dimensions`` and ``time_rich``, the T at which y is reached for D a >> 1 and D >> 1,
+    and for a << D^(-3/2); ``tau``, the tau that is one unit of T; ``loss``, the test loss over
+    (|beta|^2/D)^2 in q_1 and q_perp. ``components``: ``log_rates``, those of q_1 and q_perp in T,
+    exact. b stands for |beta|^2.
+    ``simulate.predict.population`` solves for T.
+    """
+    d_y, _, across = _in_two_numbers()
+    needed = (1 - y) / (1 + y / a)
+    speed = sp.factor(-sp.diff(sp.log(needed), y) * d_y)
+    early, lag = _lag()
+    exponent = speed.subs(chi, 0) * T + sp.diff(speed, chi) * _integral(lag)
+    rate = 1 + D * a
+    decay = ((1 + a) * sp.exp(-rate * T) + (D - 1) * a) * sp.exp(-2 * (1 + a) * T) / rate
+    if sp.simplify(sp.diff(sp.log(decay) + exponent, T)) != 0 or _at_start(decay) != 1:
+        raise AssertionError(f"{decay} is not exp(-({exponent}))")
+    learned = (1 - decay) / (1 + decay / a)
+    many = -sp.log(needed) / (2 * (1 + a))
+    rich = -sp.log(needed) / 3
+    unit = alpha * D**2 / (2 * epsilon * b)
+    return ClosedForm(
+        name="population-time",
+        title="Share of the target along beta that is learned by T = 2 epsilon b tau/(alpha D^2)",
+        expr=learned,
+        terms={
+            "decay": decay,
+            "decay_needed": needed,
+            "time_many_dimensions": many,
+            "time_rich": rich,
+            "tau": unit,
+            "loss": _loss(),
+        },
+        components={
+            "log_rates": _log_rates(),
+            "speed": speed,
+            "across": across,
+            "early": early,
+            "lag": lag,
+        },
+        steps=[
+            ("dy/dT, from the centred competition; 1 - y is the residual along beta.", d_y),
+            ("with q_perp in y and chi = trace of the residual/(y - 1).", across),
+            ("-d/dT of log((1 - y)/(1 + y/a)): exact.", speed),
+            ("d chi/dT while y is small and q_perp at its start: the trace saturates.", early),
+            ("Its solution from chi = 1: exact throughout for D = 1, and for a -> infinity.", lag),
+            ("So (1 - y)/(1 + y/a) has fallen to this by T,", decay),
+            ("and y is this.", learned),
+            ("D a >> 1, D large: the trace is slaved, m_1 is logistic, y is reached at T =", many),
+            ("a << D^(-3/2): the trace never saturates, the rate is 3/2 as large; T =", rich),
+            ("Between, D^(-3/2) << a << 1/D: T = log(D)/2, free of a. One unit of T in tau:", unit),
+        ],
+        assumptions=(
+            "Infinitely many samples, infinite width, gradient flow, centred predictor, "
+            "alpha epsilon > 0. An approximation for 1 < D < infinity: docs/laws.md has its "
+            "measured error; y at most about 1/2, beyond which the last of the trace is slow."
+        ),
+        source="derived here",
+    )
+
+
+def _at_start(expr: sp.Expr) -> sp.Expr:
+    return sp.simplify(expr.subs(T, 0))
+
+
+def _integral(lag: sp.Expr) -> sp.Expr:
+    """The integral of the lag from 0 to T; checked by differentiation."""
+    rate = 1 + D * a
+    found = rate * T - sp.log((1 + a + (D - 1) * a * sp.exp(rate * T)) / rate)
+    found /= 1 + a
+    if sp.simplify(sp.diff(found, T) - lag) != 0 or _at_start(found) != 0:
+        raise AssertionError(f"{found} is not the integral of {lag}")
+    return found
