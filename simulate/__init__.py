@@ -7,10 +7,58 @@
 True
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from lazyrich.simulate.run import Run, load
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.sweep import sweep
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train
 
-__all__ = ["DivergenceError", "PolynomialTask", "Run", "load", "sweep", "train"]
+if TYPE_CHECKING:
+    from lazyrich.simulate.dichotomy import (
+        CompletionTask,
+        DiagonalNet,
+        LinearTask,
+        MatrixFactorisation,
+        large_margin_classification,
+        matrix_completion,
+        sparse_classification,
+        sparse_regression,
+    )
+
+# The models of Lyu et al.: loaded on first use.
+_DICHOTOMY = (
+    "CompletionTask",
+    "DiagonalNet",
+    "LinearTask",
+    "MatrixFactorisation",
+    "large_margin_classification",
+    "matrix_completion",
+    "sparse_classification",
+    "sparse_regression",
+)
+
+__all__ = [
+    "CompletionTask",
+    "DiagonalNet",
+    "DivergenceError",
+    "LinearTask",
+    "MatrixFactorisation",
+    "PolynomialTask",
+    "Run",
+    "large_margin_classification",
+    "load",
+    "matrix_completion",
+    "sparse_classification",
+    "sparse_regression",
+    "sweep",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DICHOTOMY:
+        return getattr(importlib.import_module("lazyrich.simulate.dichotomy"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

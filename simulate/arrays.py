@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 # Every random object has its own stream, so that two objects made from one seed share no number.
-STREAMS = {"train inputs": 0, "test inputs": 1, "beta": 2, "weights": 3, "readouts": 4}
+STREAMS = {
+    "train inputs": 0,
+    "test inputs": 1,
+    "beta": 2,
+    "weights": 3,
+    "readouts": 4,
+    "observed entries": 20,
+}
 
 Shape = tuple[int | None, ...]
 
@@ -91,5 +98,9 @@ def standard_normal(seed: int, stream: str, shape: tuple[int, ...]) -> Tensor:
     >>> bool((few == many[:2]).all()), bool((few == standard_normal(0, "beta", (2, 3))).any())
     (True, False)
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(STREAMS[stream],))
-    return torch.from_numpy(np.random.default_rng(sequence).standard_normal(shape))
+    return torch.from_numpy(generator(seed, stream).standard_normal(shape))
+
+
+def generator(seed: int, stream: str) -> np.random.Generator:
+    """Return a generator at the start of this seed's stream of that name."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS[stream],)))

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import xarray
@@ -21,13 +22,13 @@ class Run:
 
     ``history``: an ``xarray.Dataset`` over ``step``. ``state``: the final weights W (N, D) of the
     ``neurons`` engine, the pair (wbar, M) of the others, float64 on the CPU; ``train(init=...)``
-    takes either. ``readouts``: the final ones (N,) where they were trained, which
-    ``train(readouts=...)`` takes. ``config``: the arguments of the run and the versions that made
-    it, as JSON holds them.
+    takes either. Networks of two layers of opposite sign, u and v or U and V, have these by name.
+    ``readouts``: the final ones (N,) where they were trained, which ``train(readouts=...)`` takes.
+    ``config``: the arguments of the run and the versions that made it, as JSON holds them.
     """
 
     history: xarray.Dataset
-    state: Tensor | tuple[Tensor, Tensor]
+    state: Any  # which of the three is known to the engine, not to a type checker
     config: dict
     readouts: Tensor | None = None
 
@@ -40,6 +41,11 @@ class Run:
         state: dict[str, tuple]
         if isinstance(self.state, Tensor):
             state = {"W": (("neuron", "input"), self.state.numpy())}
+        elif isinstance(self.state, dict):
+            state = {
+                name: (tuple(f"{name}_{axis}" for axis in range(part.ndim)), part.numpy())
+                for name, part in self.state.items()
+            }
         else:
             wbar, M = self.state
             state = {"wbar": ("input", wbar.numpy()), "M": (("input", "input_"), M.numpy())}
@@ -79,5 +85,8 @@ def load(path: str | os.PathLike) -> Run:
     except (OSError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path}: truncated or not a netCDF file ({error})") from error
     tensors = {str(name): torch.tensor(variable.values) for name, variable in state.items()}
-    final = tensors["W"] if "W" in tensors else (tensors["wbar"], tensors["M"])
-    return Run(history, final, config, tensors.get("readouts"))
+    readouts = tensors.pop("readouts", None)
+    if "W" in tensors:
+        return Run(history, tensors["W"], config, readouts)
+    pair = set(tensors) == {"wbar", "M"}
+    return Run(history, (tensors["wbar"], tensors["M"]) if pair else tensors, config, readouts)
