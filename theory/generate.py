@@ -76,11 +76,11 @@ class _ArrayPrinter(PythonCodePrinter):
         exponent = expr.exp if expr.exp.is_Integer else expr.exp.evalf()
         return f"({self._print(expr.base)})**({self._print(exponent)})"
 
-    def _print_exp(self, expr):
-        return f"_xp.exp(_array({self._print(expr.args[0])}))"
+    def _elementary(self, expr):
+        return f"_xp.{expr.func.__name__}(_array({self._print(expr.args[0])}))"
 
-    def _print_log(self, expr):
-        return f"_xp.log(_array({self._print(expr.args[0])}))"
+    _print_exp = _print_log = _elementary
+    _print_sinh = _print_cosh = _print_tanh = _print_asinh = _elementary
 
     def _print_Tuple(self, expr):
         return "(" + "".join(f"{self._print(item)}, " for item in expr.args) + ")"

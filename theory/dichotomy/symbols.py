@@ -1,0 +1,28 @@
+"""The symbols of the dichotomy, in the paper's names; a(t) = alpha exp(-lambda t) is one of them.
+
+Coordinates are scalars here: u, v, w, z stand for one coordinate each of the vectors.
+"""
+
+import sympy as sp
+
+L = sp.Symbol("L", positive=True)  # degree of homogeneity; depth of the diagonal net
+alpha = sp.Symbol("alpha", positive=True)  # scale of the initial weights, theta(0) = alpha thetabar
+lamda = sp.Symbol("lamda", positive=True)  # weight decay, (lambda/2) |theta|^2 in the loss
+t = sp.Symbol("t", nonnegative=True)  # time of the gradient flow
+a = sp.Symbol("a", positive=True)  # alpha exp(-lambda t), what the decay leaves of alpha
+n = sp.Symbol("n", integer=True, positive=True)  # number of samples; the loss is their mean
+f = sp.Symbol("f", real=True)  # output at one sample
+y = sp.Symbol("y", real=True)  # its label
+
+u = sp.Symbol("u", positive=True)  # weights of one coordinate of the diagonal net
+v = sp.Symbol("v", positive=True)
+g = sp.Symbol("g", real=True)  # derivative of the mean loss in w, for one coordinate
+w = sp.Symbol("w", real=True)  # u^L - v^L
+z = sp.Symbol("z", real=True)  # its dual variable, X^T nu
+
+
+def scale(time: sp.Expr = t) -> sp.Expr:
+    """a(t), which solves da/dt = -lambda a from a(0) = alpha."""
+    solution = sp.Function("a")
+    equation = sp.Eq(sp.diff(solution(t), t), -lamda * solution(t))
+    return sp.dsolve(equation, solution(t), ics={solution(0): alpha}).rhs.subs(t, time)
