@@ -36,7 +36,7 @@ def flow() -> tuple[sp.MatrixExpr, sp.MatrixExpr]:
     """(dU/dt, dV/dt), from the differential of the loss.
 
     >>> flow()[0]
-    (-lamda)*U + (-2)*Gsym*U
+    (-lamda)*U - 2*Gsym*U
     """
     moved = Trace(G.T * (_H * U.T + U * _H.T))  # the loss's change by dU = H
     if not equal(moved, Trace(_H.T * (G + G.T) * U), symmetric=()):
