@@ -1,5 +1,8 @@
 """The networks of the paper, trained: tasks, engines, what is recorded, and the files of results.
 
+Beside the polynomial network, any torch module: ``Scaled`` makes it lazy, ``linearise`` is its
+linearised twin, ``ntk`` and what follows it measure it, and ``fit`` trains it (``modules``).
+
 >>> from lazyrich import simulate
 >>> task = simulate.PolynomialTask(D=5, P=20, seed=0)
 >>> run = simulate.train(task, alpha=1.0, epsilon=0.5, width=100, steps=1000)
@@ -27,38 +30,98 @@ if TYPE_CHECKING:
         sparse_classification,
         sparse_regression,
     )
+    from lazyrich.simulate.modules import (
+        Data,
+        FitDivergenceError,
+        Scaled,
+        as_matrix,
+        difficulty,
+        effective_dimension,
+        fit,
+        kernel_alignments,
+        kernel_change,
+        linearise,
+        ntk,
+        ntk_product,
+        parameter_change,
+        sharpness,
+        stable_rate,
+        trained_weights,
+        weight_norm,
+    )
 
-# The models of Lyu et al.: loaded on first use.
-_DICHOTOMY = (
-    "CompletionTask",
-    "DiagonalNet",
-    "LinearTask",
-    "MatrixFactorisation",
-    "large_margin_classification",
-    "matrix_completion",
-    "sparse_classification",
-    "sparse_regression",
+# Loaded on first use: the models of Lyu et al., and what is there for any torch module.
+_LATER = dict.fromkeys(
+    (
+        "CompletionTask",
+        "DiagonalNet",
+        "LinearTask",
+        "MatrixFactorisation",
+        "large_margin_classification",
+        "matrix_completion",
+        "sparse_classification",
+        "sparse_regression",
+    ),
+    "dichotomy",
+) | dict.fromkeys(
+    (
+        "Data",
+        "FitDivergenceError",
+        "Scaled",
+        "as_matrix",
+        "difficulty",
+        "effective_dimension",
+        "fit",
+        "kernel_alignments",
+        "kernel_change",
+        "linearise",
+        "ntk",
+        "ntk_product",
+        "parameter_change",
+        "sharpness",
+        "stable_rate",
+        "trained_weights",
+        "weight_norm",
+    ),
+    "modules",
 )
 
 __all__ = [
     "CompletionTask",
+    "Data",
     "DiagonalNet",
     "DivergenceError",
+    "FitDivergenceError",
     "LinearTask",
     "MatrixFactorisation",
     "PolynomialTask",
     "Run",
+    "Scaled",
+    "as_matrix",
+    "difficulty",
+    "effective_dimension",
+    "fit",
+    "kernel_alignments",
+    "kernel_change",
     "large_margin_classification",
+    "linearise",
     "load",
     "matrix_completion",
+    "ntk",
+    "ntk_product",
+    "parameter_change",
+    "sharpness",
     "sparse_classification",
     "sparse_regression",
+    "stable_rate",
     "sweep",
     "train",
+    "trained_weights",
+    "weight_norm",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _DICHOTOMY:
-        return getattr(importlib.import_module("lazyrich.simulate.dichotomy"), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(f"lazyrich.simulate.{_LATER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,9 @@ STREAMS = {
     "weights": 3,
     "readouts": 4,
     "observed entries": 20,
+    "split": 30,  # which samples are for training
+    "teacher": 31,  # the weights of the network that labels the data
+    "batches": 32,
 }
 
 Shape = tuple[int | None, ...]
@@ -101,6 +104,13 @@ def standard_normal(seed: int, stream: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(generator(seed, stream).standard_normal(shape))
 
 
-def generator(seed: int, stream: str) -> np.random.Generator:
-    """Return a generator at the start of this seed's stream of that name."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS[stream],)))
+def generator(seed: int, stream: str, part: int = 0) -> np.random.Generator:
+    """Return a generator at the start of this seed's stream of that name.
+
+    ``part`` numbers streams within a stream, such as those of layers.
+
+    >>> bool(generator(0, "batches", 1).random() == generator(0, "batches", 2).random())
+    False
+    """
+    key = (STREAMS[stream], part) if part else (STREAMS[stream],)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -1,0 +1,59 @@
+"""The linearised twin of any network: its first-order expansion in the weights [eq. 1]."""
+
+import copy
+from typing import Any
+
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+
+from lazyrich.simulate.modules.frozen import checked_model, frozen
+from lazyrich.simulate.shapes import checks_its_arguments
+
+
+class Linearised(nn.Module):
+    """f(x; w0) + grad f(x; w0).(w - w0), trained in w; made by ``linearise``.
+
+    ``model`` holds the weights w, under the names that they have in the network; ``start`` holds w0
+    as buffers. Both are in the ``state_dict``.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.start = copy.deepcopy(model), frozen(model)
+
+    def forward(self, x: Any) -> Tensor:
+        """Return the expansion at these inputs, by one Jacobian-vector product."""
+        kept = dict(self.start.named_buffers(remove_duplicate=False))
+        weights = dict(self.model.named_parameters())
+        start = {name: kept[name] for name in weights}
+        change = {name: weight - start[name] for name, weight in weights.items()}
+
+        def network(values: dict[str, Tensor]) -> Tensor:
+            return functional_call(self.model, values, (x,))
+
+        expansion = jvp(network, (start,), (change,))
+        return expansion[0] + expansion[1]
+
+
+@checks_its_arguments
+def linearise(model: nn.Module) -> Linearised:
+    """Return the network's linearised twin at its weights now, as a module of its own to train.
+
+    Full-batch gradient descent of the twin on the mean square error is kernel regression with the
+    NTK at w0, in the limit. It is the twin of the very predictor given: of
+    ``linearise(Scaled(f, alpha))`` the expansion of alpha [f(x; w) - f(x; w0)], to be trained at
+    the same learning rate, its own f(x; w0) left out where that of the network is.
+
+    The model is left as it is. Raises ``ValueError`` for what ``checked_model`` refuses; every
+    operation in the model must have a forward-mode derivative in torch.
+
+    >>> import torch
+    >>> network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    >>> twin, x = linearise(network), torch.randn(5, 3)
+    >>> torch.allclose(twin(x), network(x))
+    True
+    >>> _ = nn.init.zeros_(network[2].bias), nn.init.zeros_(twin.model[2].bias)
+    >>> torch.allclose(twin(x), network(x), atol=1e-6)                 # linear in the last layer
+    True
+    """
+    return Linearised(checked_model(model))

@@ -1,0 +1,166 @@
+"""What is measured on any network: from its kernel and labels, and from its weights.
+
+Kernels are those of ``ntk``: (n, m) or (n, *out, m, *out). Labels y have the shape of the output.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lazyrich.arguments import finite
+from lazyrich.simulate.metrics import alignment
+from lazyrich.simulate.modules.ntk import as_matrix
+from lazyrich.simulate.shapes import Float, checks_its_arguments
+
+
+@checks_its_arguments
+def kernel_alignments(K: Tensor, y: Tensor) -> dict[str, float]:
+    """Return ``alignment`` and ``centred_alignment`` of a kernel with labels, 0 to 1 for a PSD K.
+
+    Uncentred y^T K y/(|K|_F |y|^2), over pairs (sample, output) for a full kernel. With an (n, n)
+    kernel and several labels a sample it is <K, y y^T>_F/(|K|_F |y y^T|_F) [Cortes et al. 2012],
+    the same for one label. Centred: K and y less their means over the samples, output by output
+    (H K H, H y; H = I - 1 1^T/n). NaN where it is 0/0. Raises ``ValueError`` for other shapes.
+
+    >>> K, y = torch.tensor([[4.0, 2.0], [2.0, 1.0]]), torch.tensor([[2.0], [1.0]])
+    >>> kernel_alignments(K, y)
+    {'alignment': 1.0, 'centred_alignment': 1.0}
+    """
+    _check(K, y)
+    middle = K.dim() // 2
+    centred = K - K.mean(0, keepdim=True)
+    centred = centred - centred.mean(middle, keepdim=True)
+    return {
+        "alignment": _alignment(K, y),
+        "centred_alignment": _alignment(centred, y - y.mean(0, keepdim=True)),
+    }
+
+
+def _alignment(K: Tensor, y: Tensor) -> float:
+    matrix = as_matrix(K)
+    if matrix.shape[0] == y.numel():
+        return float(alignment(matrix, y.flatten()))
+    labels = y.flatten(1)
+    power = torch.linalg.matrix_norm(labels.T @ labels)
+    return float((labels * (matrix @ labels)).sum() / (torch.linalg.matrix_norm(matrix) * power))
+
+
+def _check(K: Tensor, y: Tensor) -> None:
+    n = y.shape[0]
+    if tuple(K.shape) not in ((n, n), (*y.shape, *y.shape)):
+        raise ValueError(
+            f"K has shape {tuple(K.shape)}: must be {(n, n)} or {(*y.shape, *y.shape)}, for y of "
+            f"shape {tuple(y.shape)}"
+        )
+
+
+@checks_its_arguments
+def difficulty(K: Tensor, y: Tensor) -> float:
+    """Return y^T K^-1 y, the square of the way that lazy training moves the weights [eqs. 8, 9].
+
+    K is the kernel at the start on the training inputs, with a row for each entry of y; y the
+    residual there, labels less f(x; w0). It is the least |w - w0|^2 at which the linearised
+    network fits y. So where K is singular, its null directions cost nothing if y has no part in
+    them, and the difficulty is infinite if it has: no weights fit.
+
+    Eigenvalues below n eps of the largest are taken as 0, and a part of y in their directions as
+    rounding if it is below n eps/(smallest other eigenvalue over the largest) of |y|. Raises
+    ``ValueError`` where K has a negative eigenvalue or another shape.
+
+    >>> K = torch.tensor([[4.0, 0.0], [0.0, 0.0]])
+    >>> difficulty(K, torch.tensor([6.0, 0.0])), difficulty(K, torch.tensor([6.0, 1.0]))
+    (9.0, inf)
+    """
+    eigenvalues, vectors, null = _spectrum(K)
+    if y.numel() != len(eigenvalues):
+        raise ValueError(f"y has {y.numel()} entries: must be {len(eigenvalues)}, the rows of K")
+    parts = vectors.T @ y.flatten().to(vectors.dtype)
+    alive = eigenvalues[~null]
+    outside = float(parts[null].norm())
+    if alive.numel() == 0:
+        return float("inf") if outside > 0 else 0.0
+    rounding = len(parts) * torch.finfo(K.dtype).eps * float(alive.max() / alive.min())
+    if outside > rounding * float(parts.norm()):
+        return float("inf")
+    return float((parts[~null].square() / alive).sum())
+
+
+@checks_its_arguments
+def effective_dimension(K: Tensor, ridge: float) -> float:
+    """Return Tr K (K + ridge)^-1: how many directions ridge regression with this kernel fits.
+
+    ``ridge`` is added to the eigenvalues of K as it stands, not divided by the number of samples.
+    At 0 it is the rank of K, eigenvalues below n eps of the largest being 0. Raises ``ValueError``
+    for a negative ridge, and where K has a negative eigenvalue.
+
+    >>> effective_dimension(torch.diag(torch.tensor([3.0, 1.0, 0.0])), ridge=1.0)
+    1.25
+    """
+    if finite("ridge", ridge) < 0:
+        raise ValueError(f"ridge = {ridge!r}: must be at least 0")
+    eigenvalues, _, null = _spectrum(K)
+    alive = eigenvalues[~null]
+    return float((alive / (alive + ridge)).sum())
+
+
+def _spectrum(K: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return eigenvalues, eigenvectors, and which eigenvalues are 0 up to rounding."""
+    matrix = as_matrix(K)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"K has shape {tuple(K.shape)}: must have the same samples on both sides")
+    eigenvalues, vectors = torch.linalg.eigh(matrix)
+    limit = len(eigenvalues) * torch.finfo(matrix.dtype).eps * eigenvalues.abs().max()
+    if bool(eigenvalues[0] < -limit):
+        raise ValueError(f"K has an eigenvalue of {float(eigenvalues[0]):g}: must be none below 0")
+    return eigenvalues, vectors, eigenvalues <= limit
+
+
+def kernel_change(K: Float[Tensor, "..."], K0: Float[Tensor, "..."]) -> float:
+    """Return |K - K0|_F/|K0|_F: 0 while training is lazy. NaN where both are 0.
+
+    >>> kernel_change(2 * torch.eye(2), torch.eye(2))
+    1.0
+    """
+    return float(torch.linalg.vector_norm(K - K0) / torch.linalg.vector_norm(K0))
+
+
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of the parameters that require a gradient, by name.
+
+    >>> list(trained_weights(nn.Linear(2, 1)))
+    ['weight', 'bias']
+    """
+    return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def weight_norm(model: nn.Module) -> float:
+    """Return |w|, the Euclidean norm of all trained parameters together.
+
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> with torch.no_grad():
+    ...     _ = model.weight.copy_(torch.tensor([[3.0, 4.0]]))
+    >>> weight_norm(model)
+    5.0
+    """
+    return _norm(trained_weights(model))
+
+
+def parameter_change(model: nn.Module, start: Mapping[str, Tensor]) -> float:
+    """Return |w - w0|/|w0|, w0 as ``trained_weights`` gave it; NaN where w0 = 0.
+
+    >>> model = nn.Linear(2, 1)
+    >>> start = trained_weights(model)
+    >>> with torch.no_grad():
+    ...     for parameter in model.parameters():
+    ...         _ = parameter.mul_(3)
+    >>> round(parameter_change(model, start), 6)
+    2.0
+    """
+    moved = {name: value - start[name] for name, value in trained_weights(model).items()}
+    return _norm(moved) / first if (first := _norm(start)) > 0 else float("nan")
+
+
+def _norm(weights: Mapping[str, Tensor]) -> float:
+    # In double precision: float32 sums of squares of many weights lose digits of their own.
+    return float(sum(float(value.double().square().sum()) for value in weights.values()) ** 0.5)

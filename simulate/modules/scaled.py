@@ -1,0 +1,86 @@
+"""Laziness for any network: alpha [f(x; w) - f(x; w0)] [Kumar et al. 2024, eq. 7]."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from lazyrich.arguments import finite
+from lazyrich.simulate.modules.frozen import checked_model, frozen
+from lazyrich.simulate.shapes import checks_its_arguments
+
+
+class Scaled(nn.Module):
+    """The predictor alpha [f(x; w) - f(x; w0)] around any module, w0 being its weights now.
+
+    ``centred=False`` leaves f(x; w0) in: alpha f(x; w). The output may have any shape. Large alpha
+    makes training lazy, small alpha rich, if the learning rate follows (``learning_rate``).
+
+    w are the parameters of ``model``, which is trained in place; w0 is kept as buffers, under
+    ``initial`` in the ``state_dict``, so that a run resumed from it keeps its w0, whatever weights
+    the module was made with. Loading the state of another alpha or centring raises ``ValueError``.
+
+    Raises ``ValueError`` for an alpha that is 0 or not finite, and for what ``checked_model``
+    refuses.
+
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    >>> scaled, x = Scaled(model, alpha=10.0), torch.randn(5, 3)
+    >>> scaled(x).abs().max().item()
+    0.0
+    >>> before = model(x)
+    >>> _ = nn.init.zeros_(model[2].weight)
+    >>> torch.allclose(scaled(x), 10 * (model(x) - before), atol=1e-5)
+    True
+    """
+
+    @checks_its_arguments
+    def __init__(self, model: nn.Module, alpha: float, centred: bool = True) -> None:
+        super().__init__()
+        self.model = checked_model(model)
+        self.alpha = finite("alpha", alpha, nonzero=True)
+        if not isinstance(centred, bool):
+            raise ValueError(f"centred = {centred!r}: must be True or False")
+        self.centred = centred
+        self.initial = frozen(model) if centred else None
+
+    def forward(self, x: Any) -> Tensor:
+        """Return the predictor at these inputs, in the shape of the model's output."""
+        if self.initial is None:
+            return self.alpha * self.model(x)
+        return self.alpha * (self.model(x) - self.initial(x))
+
+    @checks_its_arguments
+    def learning_rate(self, eta0: float, *, adaptive: bool = False) -> float:
+        """Return the rate at which the predictor starts to move as fast as at alpha = 1 and eta0.
+
+        Gradient descent, with or without momentum: eta0/alpha^2, since the gradient and the
+        response of the predictor to a step have a factor alpha each [Sec. 8.1].
+
+        ``adaptive``, for Adam and its like: eta0/|alpha|. Their steps don't depend on the size of
+        the gradient, so only the response is left, and eta0/alpha^2 would slow the predictor down
+        by 1/alpha. The decay of AdamW multiplies weights by 1 - rate * weight_decay each step:
+        scale weight_decay by |alpha| as well if decay per step is to be the same at every alpha.
+        A sweep over alpha at any other rate varies laziness and speed of training together.
+
+        >>> scaled = Scaled(nn.Linear(1, 1), alpha=4.0)
+        >>> scaled.learning_rate(1.0), scaled.learning_rate(1.0, adaptive=True)
+        (0.0625, 0.25)
+        """
+        rate = finite("eta0", eta0, positive=True)
+        return rate / abs(self.alpha) if adaptive else rate / self.alpha**2
+
+    def extra_repr(self) -> str:
+        """Return what ``repr`` shows beside the parts."""
+        return f"alpha={self.alpha:g}, centred={self.centred}"
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what the ``state_dict`` keeps beside the weights."""
+        return {"alpha": self.alpha, "centred": self.centred}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Check that a ``state_dict`` is that of the same predictor. Raises ``ValueError``."""
+        for name, value in self.get_extra_state().items():
+            if state[name] != value:
+                raise ValueError(
+                    f"{name} = {value}: the state to load is of {name} = {state[name]}"
+                )

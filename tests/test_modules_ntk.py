@@ -1,0 +1,144 @@
+"""The empirical kernel is the Gram matrix of gradients, however it is made."""
+
+import copy
+from importlib import import_module
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lazyrich.simulate import Scaled, as_matrix, ntk, ntk_product
+from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.modules.mlp import mlp
+from lazyrich.simulate.network import ntk_normalised
+
+from .modules import ALPHAS, EPSILONS, SEEDS, UNIT, Polynomial, Tied, jacobian, moved, networks
+
+# By the Jacobian at once, by Jacobian-vector products of several rows, and of one at a time.
+MEMORIES = st.sampled_from([2**28, 1200, 1])
+BATCHES = st.sampled_from([1, 2, 128])
+
+
+def gram(model, X, X2):
+    J, J2 = jacobian(model, X), jacobian(model, X2)
+    return J @ J2.T, 50 * J.shape[1] * UNIT * float((J.abs() @ J2.abs().T).max())
+
+
+@given(case=networks(), memory=MEMORIES, batch=BATCHES, m=st.integers(1, 4), same=st.booleans())
+def test_it_is_the_gram_matrix_of_gradients_by_a_loop(case, memory, batch, m, same):
+    model, X = case()
+    X2 = X if same else standard_normal(5, "test inputs", (m, X.shape[1]))
+    K, rounding = gram(model, X, X2)
+    options = {"memory": memory, "batch": batch}
+    found = ntk(model, X, None if same else X2, **options)
+    f, f2 = model(X), model(X2)
+    assert found.shape == (*f.shape, *f2.shape)
+    assert float((as_matrix(found) - K).abs().max()) <= rounding
+    blocks = K.reshape(len(X), f[0].numel(), len(X2), f2[0].numel())
+    trace = ntk(model, X, None if same else X2, outputs="trace", **options)
+    expected = blocks.diagonal(dim1=1, dim2=3).sum(-1)
+    assert float((trace - expected).abs().max()) <= rounding * f[0].numel()
+    summed = ntk(model, X, None if same else X2, outputs="sum", **options)
+    assert float((summed - blocks.sum((1, 3))).abs().max()) <= rounding * f[0].numel() ** 2
+
+
+@given(
+    D=st.integers(1, 4),
+    n=st.integers(1, 5),
+    N=st.integers(1, 4),
+    seed=SEEDS,
+    alpha=ALPHAS,
+    epsilon=EPSILONS,
+    memory=MEMORIES,
+)
+def test_it_is_the_closed_form_of_the_papers_network(D, n, N, seed, alpha, epsilon, memory):
+    W, X = standard_normal(seed, "weights", (N, D)), standard_normal(seed, "test inputs", (n, D))
+    K = alpha**2 / N * ntk_normalised(X, X, W.mean(0), W.T @ W / N, epsilon=epsilon)
+    found = ntk(Scaled(Polynomial(W, epsilon), alpha), X, memory=memory)
+    # Terms of either sign add up in the closed form: its own on absolute values bounds them.
+    A, B = X.abs(), W.abs()
+    size = ntk_normalised(A, A, B.mean(0), B.T @ B / N, epsilon=abs(epsilon)).max()
+    assert float((found - K).abs().max()) <= 100 * D * N * UNIT * alpha**2 / N * float(size)
+
+
+@given(case=networks(), seed=SEEDS)
+def test_the_product_needs_no_kernel(case, seed):
+    model, X = case()
+    X2 = standard_normal(5, "test inputs", (3, X.shape[1]))
+    v = standard_normal(seed, "beta", tuple(model(X).shape))
+    expected = as_matrix(ntk(model, X2, X)) @ v.flatten()
+    size = as_matrix(ntk(model, X2, X)).abs() @ v.flatten().abs()
+    found = ntk_product(model, X, v, X2)
+    assert found.shape == model(X2).shape
+    assert float((found.flatten() - expected).abs().max()) <= 1e-12 * (1 + float(size.max()))
+
+
+def test_shared_weights_count_once():
+    model, X = Tied(3, seed=0), standard_normal(0, "train inputs", (4, 3))
+    K, rounding = gram(model, X, X)
+    assert float((as_matrix(ntk(model, X)) - K).abs().max()) <= rounding
+
+
+def test_weights_that_are_not_trained_do_not_count():
+    model, X = mlp((3, 4, 2)), standard_normal(0, "train inputs", (4, 3))
+    whole = as_matrix(ntk(model, X))
+    model[0].requires_grad_(False)
+    K, rounding = gram(model, X, X)
+    assert float((as_matrix(ntk(model, X)) - K).abs().max()) <= rounding
+    assert float((whole - K).abs().max()) > 0.01
+
+
+def test_the_kernel_of_other_weights_is_another():
+    """The negative control of the comparisons above."""
+    model, X = mlp((3, 4, 2)), standard_normal(0, "train inputs", (4, 3))
+    K, rounding = gram(model, X, X)
+    other = ntk(moved(copy.deepcopy(model), size=1e-6), X)
+    assert float((as_matrix(other) - K).abs().max()) > 100 * rounding
+
+
+def test_whole_numbers_as_inputs():
+    """Tokens: the first layer looks its weights up."""
+    model = torch.nn.Sequential(torch.nn.Embedding(5, 3), torch.nn.Flatten(), mlp((6, 2)))
+    model = model.double()
+    X = torch.tensor([[0, 1], [4, 4], [2, 0]])
+    for memory in (2**28, 1):
+        K, rounding = gram(model, X, X)
+        assert float((as_matrix(ntk(model, X, memory=memory)) - K).abs().max()) <= rounding
+
+
+@pytest.mark.parametrize("outputs", ["full", "trace"])
+def test_the_jacobians_made_stay_within_the_memory(outputs, monkeypatch):
+    module = import_module("lazyrich.simulate.modules.ntk")
+    model, X = mlp((3, 20, 4)), standard_normal(0, "train inputs", (30, 3))
+    expected, made = ntk(model, X, outputs=outputs), []
+    rows = module._rows
+
+    def watched(*arguments):
+        made.append(rows(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(module, "_rows", watched)
+    row = 8 * sum(p.numel() for p in model.parameters())
+    for memory in (7 * row, 1):
+        made.clear()
+        assert torch.allclose(ntk(model, X, outputs=outputs, memory=memory), expected, rtol=1e-12)
+        assert max(each.numel() * 8 for each in made) == max(row, memory)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"outputs": "traces"}, "outputs = 'traces': did you mean 'trace'?"),
+        ({"memory": 0}, "memory = 0: must be a positive integer"),
+        ({"batch": 1.5}, "batch = 1.5: must be a positive integer"),
+        ({"X": torch.zeros(0, 3).double()}, "X has shape (0, 3): must be (n, ...)"),
+    ],
+)
+def test_bad_input_is_one_line(changes, message):
+    arguments = {"model": mlp((3, 2)), "X": torch.zeros(2, 3).double(), **changes}
+    with pytest.raises(ValueError) as error:
+        ntk(**arguments)
+    assert str(error.value).startswith(message)
+    with pytest.raises(ValueError, match=r"v has shape \(2,\): must be \(2, 2\)"):
+        ntk_product(mlp((3, 2)), torch.zeros(2, 3).double(), torch.zeros(2).double())
