@@ -41,6 +41,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "figure4",
             "Where the test loss comes from: loss terms of a two-neuron and a wide network",
         ),
+        "9": ("figure9", "The Goldilocks zone: too few samples, just enough, and many"),
     },
     "lyu": {},
     "laws": {},

@@ -38,6 +38,19 @@ FIGURES = {
         },
     ),
     "4": Expected({"test-falls-later", "wide-falls"}),
+    "9": Expected(
+        {
+            "goldilocks-groks-published",
+            "goldilocks-groks-misaligned",
+            "more-samples-nearer-together-misaligned",
+            "worse-than-random-misaligned",
+        },
+        too_small={
+            "failure-is-linear-power-misaligned",
+            "goldilocks-linear-rises-and-falls-misaligned",
+            "many-samples-low-linear-published",
+        },
+    ),
 }
 
 

@@ -10,17 +10,15 @@ vector was drawn from N(0, I), here |beta|^2 = D exactly.
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.panels import learning_curves, loss_terms
 from lazyrich.paper_figures.rises import rise_is_linear
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
-from lazyrich.paper_figures.style import LOOKS, VERMILLION, WIDTH, letter, look, steps_axis
+from lazyrich.paper_figures.style import WIDTH, letter, steps_axis
 from lazyrich.paper_figures.time_to_grok import GROKS, THRESHOLD, learnt, time_to_grok
-
-TERMS = ("variance", "misalignment", "linear")
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,9 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     axes = figure.subplots(2, 2, sharex=True)
     seed = shown_seed(p, data)
     for row, history in zip(axes, (_narrow(p, data), _wide(p, data)), strict=True):
-        _learning_curves(row[0], history, seed)
-        _terms(row[1], history.sel(seed=seed))
+        learning_curves(row[0], history, seed)
+        row[0].set_ylim(1e-3, 4)
+        loss_terms(row[1], history.sel(seed=seed))
     for ax, text, title in zip(axes.flat, "abcd", _titles(p), strict=True):
         letter(ax, text, title)
     for ax in axes[1]:
@@ -98,29 +97,6 @@ def _titles(p: Parameters) -> list[str]:
         for count in (f"N = {p.widths[0]}", f"N = {p.widths[1]}")
         for what in ("loss", "terms of the test loss")
     ]
-
-
-def _learning_curves(ax: Axes, history: Dataset, seed: int) -> None:
-    later = history.sel(step=slice(1, None))
-    others = later.population_loss.drop_sel(seed=seed)
-    for run in others:
-        ax.plot(later.step, run, color=VERMILLION, linewidth=0.4, alpha=0.45)
-    ax.plot([], [], color=VERMILLION, linewidth=0.4, alpha=0.7, label="test loss, other seeds")
-    for name in ("train_loss", "population_loss"):
-        ax.plot(later.step, later[name].sel(seed=seed), **LOOKS[name])
-    ax.axhline(THRESHOLD, color="black", linewidth=0.4, linestyle=":")
-    ax.set(yscale="log", ylim=(1e-3, 4), ylabel="loss")
-
-
-def _terms(ax: Axes, history: Dataset) -> None:
-    later = history.sel(step=slice(1, None))
-    ax.plot(later.step, later.population_loss, **look("population_loss", linewidth=0.9))
-    measured = later.test_loss[::8]
-    ax.plot(measured.step, measured, "o", color=VERMILLION, markersize=2, label="on 1,000 samples")
-    for name in TERMS:
-        ax.plot(later.step, later[name], **LOOKS[name])
-    ax.set(ylim=(0, None), ylabel="loss")
-    ax.set_ylim(0, 1.35 * float(later.population_loss.max()))
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
