@@ -11,9 +11,10 @@ from scipy.integrate import solve_ivp
 
 from lazyrich.simulate.kernel_regression import fit, population_losses
 from lazyrich.simulate.linearised import LinearisedDescent
-from lazyrich.simulate.predict import lazy, population
+from lazyrich.simulate.predict import lazy, lazy_rate, population, slaved
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.task import PolynomialTask
+from lazyrich.simulate.train import train
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import sigma
 
@@ -117,6 +118,43 @@ def test_the_time_below_is_that_of_the_flow_of_matrices(threshold):
     M = solve_ivp(rates, (0, tau), np.eye(D).ravel(), rtol=1e-10, atol=1e-12).y[:, -1]
     reached = float(loss(**common, M=M.reshape(D, D), wbar=zero, wbar0=zero))
     assert reached == pytest.approx(threshold, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("a", [0.02, 0.5])
+def test_the_slaved_flow_is_the_limit_of_the_network(a):
+    """The test loss where the flow foretells 0.1 is off by a part of order epsilon/alpha."""
+    task = PolynomialTask(D=4, P=24, n_test=1, seed=0)
+    S = slaved.SlavedFlow(task.X.numpy(), task.beta.numpy(), a).time_below(0.1 / 16)
+    errors = []
+    for ratio in (0.03, 0.003):
+        epsilon = (a * 4 * ratio) ** 0.5
+        options = {"width": math.inf, "engine": "flow", "centred": True, "alignment": None}
+        options |= {"steps": 1000, "record": [0, 1000], "rtol": 1e-6}
+        rate = S / (epsilon * 4) * (epsilon / ratio) / 1000
+        history = train(
+            task, alpha=epsilon / ratio, epsilon=epsilon, learning_rate=rate, **options
+        ).history
+        errors.append(abs(float(history.population_loss[-1]) / 0.1 - 1))
+    assert errors[1] < 0.01
+    assert errors[1] < errors[0] / 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("D", "P"), [(5, 12), (6, 4)])
+def test_the_gap_to_kernel_regression_is_the_one_foretold(D, P):
+    """Its relative error is of order 1/alpha, too."""
+    task = PolynomialTask(D=D, P=P, n_test=1, seed=1)
+    law = lazy_rate.slope_of_the_loss(task, 1.0)
+    options = {"epsilon": 1.0, "width": math.inf, "steps": 10**4, "centred": True}
+    options |= {"record": [0, 10**4], "alignment": None}
+    errors = []
+    for alpha in (64.0, 1024.0):
+        history = train(task, alpha=alpha, engine="flow", rtol=1e-7, **options).history
+        gap = history.population_loss[-1] - history.kernel_regression_population_loss
+        errors.append(abs(float(gap) / (law / alpha) - 1))
+    assert errors[1] < 0.01
+    assert errors[1] < errors[0] / 8
 
 
 @pytest.mark.parametrize(

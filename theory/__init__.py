@@ -96,6 +96,8 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "lazy-learning-curve": ("laws.learning_curve", "mean test loss of fully lazy training"),
         "lazy-curve-limit": ("laws.high_dimension", "it as D -> infinity; the critical epsilon"),
+        "lazy-rate": ("laws.lazy_rate", "the gap to kernel regression, of order epsilon/alpha"),
+        "slaved-flow": ("laws.slaved", "epsilon/alpha -> 0: one number is left of the scales"),
         "early-plateau": ("laws.plateau", "least squares of y on x, its exact mean test loss"),
     },
     "Scales and laziness": {
