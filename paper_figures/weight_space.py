@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lazyrich.simulate import PolynomialTask, rkc
 from lazyrich.simulate.arrays import standard_normal
-from lazyrich.simulate.flow import GradientFlow
+from lazyrich.simulate.gradient_flow import GradientFlow
 from lazyrich.simulate.linearised import LinearisedDescent
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 

@@ -87,8 +87,8 @@ class Recorder:
 
     def add(self, snapshot: Snapshot) -> None:
         """Measure one snapshot. Raises ``Diverged`` if its train loss says so."""
-        self.check(snapshot)
         row = self._measures.losses(snapshot)
+        self._check(snapshot.step, row["train_loss"])
         row["weight_norm"] = _root(snapshot.weight_square)
         row["parameter_change"] = _root(_ratio(snapshot.change_square, self._square0))
         if self._alignment_set is not None:
@@ -102,8 +102,11 @@ class Recorder:
 
     def check(self, snapshot: Snapshot) -> None:
         """Raise ``Diverged`` if the train loss of this snapshot says so."""
-        if has_diverged(self._measures.loss(snapshot, "train"), self._problem.loss_scale):
-            raise Diverged(snapshot.step)
+        self._check(snapshot.step, self._measures.loss(snapshot, "train"))
+
+    def _check(self, step: int, train_loss: float) -> None:
+        if has_diverged(train_loss, self._problem.loss_scale):
+            raise Diverged(step)
 
     def _descent_gaps(self, row: dict[str, float], snapshot: Snapshot) -> dict[str, float]:
         """Return the gaps of the losses to those where gradient descent is."""

@@ -11,6 +11,7 @@ import lazyrich
 from lazyrich.arguments import finite, one_of, positive_integer
 from lazyrich.simulate import flow, linearised, moments, neurons
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.descent_gap import warn_of_descent_gap
 from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import Recorder, checked_grid
@@ -95,7 +96,7 @@ def train(
       learning_rate weight_decay/alpha^2; ``decoupled_weight_decay`` multiplies w by
       1 - learning_rate decoupled_weight_decay at each step, outside momentum. Readouts that are
       trained decay as the weights do. None of the three
-      for "linearised", no momentum for "flow".
+      for "linearised", no decoupled decay with momentum for "flow".
     - ``optimiser``, for "neurons" only, is called with the list of parameters and returns the
       ``torch.optim.Optimizer`` to use in place of all of the above; there is no tau then.
     - ``record``: the steps to record, 0 being before the first update; a log-spaced grid if None.
@@ -104,10 +105,11 @@ def train(
     - ``rtol``, of "flow": the largest local error of a step, estimated for a method one order
       lower than the one used, of the predictions relative to the residual and of the weights.
       Losses then keep a relative accuracy of 10 rtol, until the residual gets as small as the
-      rounding of the predictions over rtol.
-    - ``descent_tolerance``, for "flow" only: warn (``flow.DescentGapWarning``) where gradient
-      descent at this learning rate is estimated to differ from its flow by more than this part of
-      a recorded loss. The estimates are recorded as ``descent_gap_*`` in any case.
+      rounding of the predictions over rtol: with "float32", half the time, until it is about 1e-3
+      of them.
+    - ``descent_tolerance``, for "flow" only: warn (``DescentGapWarning``) where gradient descent at
+      this learning rate is estimated to differ from its flow by more than this part of a recorded
+      loss. The estimates are recorded as ``descent_gap_*`` in any case.
     - ``progress`` is called now and then with (steps done, steps).
 
     Returns a ``Run``. Raises ``ValueError`` for bad input before any work, and
@@ -201,7 +203,7 @@ class Recording:
         last, config = self._last, self._plan.config
         history = self._recorder.history(_attributes(config))
         if self._plan.descent_tolerance is not None:
-            flow.warn_of_descent_gap(history, self._plan.descent_tolerance)
+            warn_of_descent_gap(history, self._plan.descent_tolerance)
         state = last.W.cpu() if last.W is not None else (last.wbar.cpu(), last.M.cpu())
         readouts = None if last.readouts is None else last.readouts.cpu()
         return Run(history, state, config, readouts)
@@ -319,10 +321,9 @@ def _check_flow(problem: Problem, engine: str, descent_tolerance: object) -> Non
         return
     if descent_tolerance is not None:
         finite("descent_tolerance", descent_tolerance, positive=True)
-    if problem.momentum:
-        raise ValueError(f"momentum = {problem.momentum}: must be 0 for 'flow'")
-    if problem.X.dtype != torch.float64:
-        raise ValueError("dtype = 'float32': must be 'float64' for 'flow', whose errors need it")
+    if problem.momentum and problem.decoupled_weight_decay:
+        reason = "must be 0 for 'flow' with momentum, which leaves it out"
+        raise ValueError(f"decoupled_weight_decay = {problem.decoupled_weight_decay}: {reason}")
 
 
 def _divergence(problem: Problem, step: int, last: Snapshot) -> DivergenceError:

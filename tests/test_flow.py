@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from lazyrich import simulate
-from lazyrich.simulate.flow import DescentGapWarning, GradientFlow
+from lazyrich.simulate.descent_gap import DescentGapWarning, exponential
+from lazyrich.simulate.gradient_flow import GradientFlow
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 
 STEPS = 16
@@ -215,7 +216,15 @@ def slope(values):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"weight_decay": 0.01}, {"decoupled_weight_decay": 0.01}, {"alpha": -2.0}]
+    "options",
+    [
+        {},
+        {"weight_decay": 0.01},
+        {"decoupled_weight_decay": 0.01},
+        {"alpha": -2.0},
+        {"momentum": 0.3},
+        {"momentum": 0.5, "weight_decay": 0.01},
+    ],
 )
 def test_distance_from_descent_is_of_first_order_and_its_estimate_of_second(options):
     """Slopes in log(eta0): 1 for descent less flow, 2 for what the estimate leaves of it."""
@@ -230,6 +239,25 @@ def test_distance_from_descent_is_of_first_order_and_its_estimate_of_second(opti
         left.append(np.abs(truth - estimate).max())
     assert abs(slope(gaps) - 1) < 0.15
     assert abs(slope(left) - 2) < 0.25
+
+
+def test_the_exponential_of_the_gap_is_bounded_and_of_first_order():
+    """For eigenvalues in the interval: below 1 in size, and off by z^2/2 at most."""
+    for stages in (1, 2, 5, 30):
+        radius = 1.9 * stages**2
+        z = torch.linspace(-radius, 0, 2000, dtype=torch.float64)
+        found = exponential(lambda v, z=z: z * v, torch.ones_like(z), 1.0, radius)
+        assert float(found.abs().max()) <= 1 + 1e-12
+        assert bool(((found - z.exp()).abs() <= z**2 / 2 + 1e-12).all())
+        wrong = exponential(lambda v, z=z: 1.2 * z * v, torch.ones_like(z), 1.0, radius)
+        assert float(wrong.abs().max()) > 1  # a radius that is too small does not pass
+
+
+def test_float32_keeps_the_tolerance_while_the_residual_is_above_rounding():
+    half, whole = (descend("flow", 0.5, dtype=dtype) for dtype in ("float32", "float64"))
+    for name in LOSSES:
+        assert np.allclose(half[name], whole[name], rtol=1e-3, atol=0)
+        assert not np.array_equal(half[name], whole[name])
 
 
 def test_infinite_width_and_moments_given_need_no_neurons():
@@ -288,8 +316,10 @@ def test_moments_of_no_neurons_can_blow_up_and_say_so():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"momentum": 0.5}, "momentum = 0.5: must be 0 for 'flow'"),
-        ({"dtype": "float32"}, "dtype = 'float32': must be 'float64' for 'flow'"),
+        (
+            {"momentum": 0.5, "decoupled_weight_decay": 0.1},
+            "decoupled_weight_decay = 0.1: must be 0 for 'flow' with momentum",
+        ),
         ({"rtol": 0.5}, "rtol = 0.5: must be from 1e-12 to 0.1"),
         ({"rtol": math.nan}, "rtol = nan: must be a finite number"),
         ({"descent_tolerance": -1.0}, "descent_tolerance = -1.0: must be a finite number above 0"),

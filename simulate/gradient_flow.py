@@ -1,0 +1,141 @@
+"""Gradient flow of pseudo-neurons: its right-hand side, derivative and measure of errors.
+
+In the pseudo-neurons V = [wbar | F] with signs s = (1, J) (see ``pseudo_neurons``), H = X V,
+c = 2/(alpha P) and tau = eta0 * step, a step of full-batch gradient descent is one Euler step of
+length eta0 of
+
+    dV/dtau = -c X^T (r (e + epsilon H)),      r = alpha (H e + (epsilon/2) H^2 s) - y,
+
+with e = (1, 0, ..., 0), r times rows, H^2 entry by entry, and less r + y at the start in r where
+centred.
+"""
+
+from copy import copy
+
+import torch
+from torch import Tensor
+
+from lazyrich.simulate import rkc
+from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.shapes import Float
+
+# The state is held to a quarter of rtol: with all of it, runs from weights of order 1e-3, which
+# grow a thousandfold on the way, end at 25 rtol.
+STATE_WEIGHT = 4.0
+# Where alpha epsilon < 0 all neurons become one, and how fast stops to matter.
+FADED = 1e-6
+# Rounding errors of the sum of a dozen terms, in units of the last place of their absolute sum.
+ROUNDING = 10.0
+# Keeps 0/0 out of relative errors.
+TINY = 1e-300
+
+
+class GradientFlow:
+    """The right-hand side of the gradient flow of pseudo-neurons, and its derivative.
+
+    ``columns`` of the start, of every state and of every direction have shape (D, 1 + k). ``speed``
+    is 1/(1 - mu) with heavy-ball momentum mu. ``decay`` is the rate at which weights decay besides,
+    in tau: speed weight_decay/alpha^2 of that in the loss, plus decoupled_weight_decay. ``point``
+    holds (X V)^T, (1 + k, P), and the residual r, (P,), of the last V: new tensors every time.
+
+    >>> X, y = torch.tensor([[1.0], [2.0]]), torch.tensor([0.5, 2.0])
+    >>> W = torch.tensor([[1.0], [0.0]], requires_grad=True)           # two neurons, by autograd
+    >>> neurons = PseudoNeurons.from_weights(W.detach())
+    >>> flow = GradientFlow(neurons, X, y, alpha=2.0, epsilon=0.5)
+    >>> H = X @ W.T
+    >>> loss = (2.0 * (H + 0.25 * H**2).mean(1) - y).square().mean()
+    >>> velocity = -(2 / 2.0**2) * torch.autograd.grad(loss, W)[0]     # eta = eta0 N/alpha^2
+    >>> bool(torch.allclose(flow.velocity(neurons.columns)[:, 0], velocity.mean(0)))
+    True
+    """
+
+    def __init__(
+        self,
+        start: PseudoNeurons,
+        X: Float[Tensor, "P D"],
+        y: Float[Tensor, " P"],
+        *,
+        alpha: float,
+        epsilon: float,
+        centred: bool = False,
+        decay: float = 0.0,
+        speed: float = 1.0,
+    ) -> None:
+        self._X, self._XT = X, X.mT
+        self._alpha, self._epsilon, self._decay = alpha, epsilon, decay
+        self._rate = -2 * speed / (alpha * X.shape[0])
+        self._quadratic = alpha * epsilon / 2 * start.signs
+        self._target = torch.zeros_like(y)
+        self._spread = float(start.columns[:, 1:].norm())
+        self.evaluations = 0
+        self._evaluate(start.columns)
+        if centred:
+            self._target = self.point[1]
+        self._target = self._target + y
+
+    def _evaluate(self, V: Tensor) -> None:
+        """Put (X V)^T, the faster one, and the residual r into ``point``."""
+        H = V.mT @ self._XT
+        f = torch.addmv(H[0] * self._alpha, H.square().mT, self._quadratic)
+        self.point = (H, f.sub_(self._target))
+
+    def in_float32(self) -> "GradientFlow":
+        """Return the same flow in float32, at the same point."""
+        twin = copy(self)
+        for name in ("_X", "_quadratic", "_target"):
+            setattr(twin, name, getattr(self, name).float())
+        twin._XT = twin._X.mT
+        twin.point = (self.point[0].float(), self.point[1].float())
+        return twin
+
+    def velocity(self, V: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
+        """Return dV/dtau at V, and keep V's ``point``."""
+        self.evaluations += 1
+        self._evaluate(V)
+        H, residual = self.point
+        r = residual * self._rate
+        T = H * (r * self._epsilon)
+        T[0] += r
+        return self._decayed((T @ self._X).mT, V)
+
+    def tangent(self, U: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
+        """Return the derivative of the velocity, at ``point``, in direction U."""
+        H, residual = self.point
+        G = U.mT @ self._XT
+        change = self._change(G) * self._rate
+        T = H * (change * self._epsilon)
+        T.addcmul_(G, residual * (self._rate * self._epsilon))
+        T[0] += change
+        return self._decayed((T @ self._X).mT, U)
+
+    def _change(self, G: Tensor) -> Tensor:
+        """Return the first-order change of f(X) when (X V)^T changes by G."""
+        return torch.addmv(G[0] * self._alpha, (G * self.point[0]).mT, 2 * self._quadratic)
+
+    def _decayed(self, slope: Tensor, V: Tensor) -> Tensor:
+        return slope.sub_(V, alpha=self._decay) if self._decay else slope
+
+    def _magnitude(self) -> float:
+        """Return the norm over X of the terms, all taken positive, that make up r."""
+        H, _ = self.point
+        terms = torch.addmv(self._target.abs(), H.square().mT, self._quadratic.abs())
+        return float(terms.add_(H[0].abs(), alpha=abs(self._alpha)).norm())
+
+    def error(self, estimate: Float[Tensor, "D K"], step: rkc.Step, rtol: float) -> float:
+        """Return the size of an estimated error at ``step.after``, of which 1 is rtol.
+
+        It is the largest of three. First, the change of the predictions on X relative to the
+        residual there, both as root mean squares: this keeps the losses' relative accuracy
+        however small they get, down to the rounding of r = f - y. Then, STATE_WEIGHT times, those
+        of F relative to F and that of V relative to V: these matter near the saddles at V = 0
+        and at F = 0, where f has yet to change and errors grow along with the weights.
+        """
+        h_rho = (step.end - step.time) * step.radius
+        rounding = ROUNDING * torch.finfo(estimate.dtype).eps * (1 + h_rho) * self._magnitude()
+        predictions = float(self._change(estimate.mT @ self._XT).norm())
+        predictions /= rtol * float(self.point[1].norm()) + rounding + TINY
+        V = step.after
+        whole = float(estimate.norm()) / (rtol * float(V.norm()) + TINY)
+        size = max(float(V[:, 1:].norm()), FADED * self._spread)
+        spread = float(estimate[:, 1:].norm()) / (rtol * size + TINY)
+        return max(predictions, STATE_WEIGHT * whole, STATE_WEIGHT * spread)
