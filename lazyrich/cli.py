@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 # Each name NAME is the command ``command`` in lazyrich/cli_NAME.py.
-COMMANDS = ("derive", "simulate", "sweep", "verify", "figures")
+COMMANDS = ("derive", "simulate", "sweep", "predict", "verify", "figures")
 
 
 class _Group(click.Group):

@@ -12,6 +12,7 @@ import torch
 import xarray
 
 from lazyrich.simulate import cells, sweep
+from lazyrich.simulate.sweep import listed
 
 Progress = Callable[[float, float], Any]
 
@@ -66,6 +67,29 @@ class Sweep:
         return joined
 
 
+@dataclass(frozen=True)
+class Networks:
+    """Runs that are no grid: ``cells`` are mappings of the keys of ``simulate.sweep``."""
+
+    cells: Sequence[Mapping[str, Any]]
+
+    def cost(self) -> float:
+        """Return the work of all its runs, in the units of ``simulate.sweep``'s progress."""
+        return sum(cells.cost(cells.complete(cell)) for cell in self.cells)
+
+    def run(
+        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
+    ) -> xarray.Dataset:
+        """Return the histories over (cell, step); finished runs are found in ``folder``.
+
+        Raises ``RuntimeError`` where a run diverged: the parameters of a figure must not.
+        """
+        found = listed(self.cells, folder=folder, jobs=jobs, progress=progress)
+        if not bool((found.status == "finished").all()):
+            raise RuntimeError("a run diverged")
+        return found
+
+
 def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
     if progress is None:
         return None
@@ -73,7 +97,7 @@ def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
 
 
 def run_all(
-    sweeps: Mapping[str, Sweep],
+    sweeps: Mapping[str, Sweep | Networks],
     folder: str | os.PathLike,
     jobs: int = 1,
     progress: Progress | None = None,
@@ -96,7 +120,7 @@ def run_all(
 PACE = 0.6
 
 
-def seconds(sweeps: Mapping[str, Sweep], jobs: int = 1) -> float:
+def seconds(sweeps: Mapping[str, Sweep | Networks], jobs: int = 1) -> float:
     """Return about how long the sweeps take on this machine, none of their runs being finished.
 
     Their cost over the rate of a matrix product measured now; right within a factor of 2 or so on

@@ -10,7 +10,7 @@ train loss is. A run ends somewhere: where its test loss is not learnt by then, 
 import numpy as np
 import xarray
 
-THRESHOLD = 0.1
+from lazyrich.simulate.learnt import THRESHOLD, learnt_at
 
 GROKS, CENSORED, UNFITTED = "groks", "not within the run", "train loss not learnt"
 
@@ -19,8 +19,7 @@ def learnt(loss: xarray.DataArray, threshold: float = THRESHOLD) -> xarray.DataA
     """Return the step from which ``loss`` stays below ``threshold``; NaN if it isn't below at last.
 
     ``loss`` has a dimension ``step`` with coordinates, and any others; NaN at its end (steps that
-    were not recorded) is left out. Between the last record above and the first below, log(loss) is
-    taken as linear in the step.
+    were not recorded) is left out. See ``simulate.learnt``.
 
     >>> loss = xarray.DataArray([1.0, 0.01, 0.2, 0.05], coords={"step": [0, 10, 20, 30]})
     >>> float(learnt(loss))                                            # log 2/log 4 of the way
@@ -40,15 +39,7 @@ def learnt(loss: xarray.DataArray, threshold: float = THRESHOLD) -> xarray.DataA
 
 def _learnt(loss: np.ndarray, steps: np.ndarray, threshold: float) -> float:
     recorded = ~np.isnan(loss)
-    loss, steps = loss[recorded], steps[recorded]
-    if loss.size == 0 or loss[-1] >= threshold:
-        return np.nan
-    above = np.flatnonzero(loss >= threshold)
-    if above.size == 0:
-        return float(steps[0])
-    i = above[-1]
-    part = np.log(loss[i] / threshold) / np.log(loss[i] / loss[i + 1])
-    return float(steps[i] + part * (steps[i + 1] - steps[i]))
+    return learnt_at(steps[recorded], loss[recorded], threshold)
 
 
 def time_to_grok(

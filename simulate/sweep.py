@@ -76,6 +76,37 @@ def sweep(
     return _gather(axes, [cells.address(cell) for cell in wanted], store)
 
 
+@checks_its_arguments
+def listed(
+    wanted: Sequence[Mapping[str, Any]],
+    *,
+    folder: str | os.PathLike,
+    jobs: int = -1,
+    progress: Progress | None = None,
+) -> xarray.Dataset:
+    """Run these cells, each a mapping of the keys of ``sweep``, and return all histories.
+
+    For networks that are no grid. The first dimension is ``cell``, the place in the list; the rest
+    is as of ``sweep``, and finished cells are found in the same folder.
+
+    >>> import tempfile
+    >>> some = dict(D=5, n_test=10, alpha=1.0, epsilon=0.5, width=8, steps=10)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = listed([some | {"P": P, "seed": P} for P in (10, 20)], folder=folder, jobs=1)
+    >>> found.train_loss.dims, found.sizes["cell"]
+    (('cell', 'step'), 2)
+    """
+    if not wanted:
+        raise ValueError("wanted is empty: must have at least one cell")
+    complete = [cells.complete(cell) for cell in wanted]
+    for cell in complete:
+        cells.check(cell)
+    workers, store = _workers(jobs, None), Store(folder)
+    _run_missing(complete, store, workers, progress)
+    axes = {"cell": list(range(len(complete)))}
+    return _gather(axes, [cells.address(cell) for cell in complete], store)
+
+
 class Store:
     """The finished cells in a folder: one netCDF file each, or a line of JSON for a divergence.
 
