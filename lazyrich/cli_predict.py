@@ -29,9 +29,7 @@ FORMATS = ("text", "json")
 )
 @click.option("--draws", type=int, help="Data sets to draw where none is given.  [default: 5]")
 @click.option("--seed", type=int, help="Seed of the first of them.  [default: 0]")
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True
-)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 def command(
     dimension: int | None,
     samples: int | None,
@@ -183,7 +181,7 @@ def _finite(content: Any) -> Any:
 
 def _text(found: dict[str, Any]) -> str:
     drawn = found["data sets drawn"]
-    of_what = f"{drawn} data sets drawn" if drawn else "this data set"
+    of_what = f"{drawn} data set{'s' if drawn > 1 else ''} drawn" if drawn else "this data set"
     lines = [
         f"D = {found['D']}, P = {found['P']}, alpha/epsilon = {found['alpha/epsilon']:.4g}, "
         f"alpha epsilon/|beta|^2 = {found['alpha epsilon/|beta|^2']:.4g}; {of_what}"

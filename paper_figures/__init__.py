@@ -44,7 +44,9 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "9": ("figure9", "The Goldilocks zone: too few samples, just enough, and many"),
     },
     "lyu": {},
-    "laws": {},
+    "laws": {
+        "time-to-grok": ("time_to_grok", "Time to grok, foretold from the data set alone"),
+    },
 }
 PRESETS = ("tiny", "quick", "paper")
 

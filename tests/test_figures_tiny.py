@@ -51,6 +51,7 @@ FIGURES = {
             "many-samples-low-linear-published",
         },
     ),
+    "time-to-grok": Expected({"train-fall", "test-fall", "spike-alone", "decades"}),
 }
 
 

@@ -243,6 +243,6 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
         f"{p.samples[1]:g}, α/ε from {p.laziness[0]:g} to {p.laziness[1]:g}, αε/|β|² from "
         f"{p.features[0]:g} to {p.features[1]:g}, log-uniform; τ = η0 × steps. (a) By the limit "
         "ε/α → 0, a flow in αε alone. (b) By the same where one column of F, the spike, moves "
-        f"freely and the others only grow: it fails for few samples and large αε. Line: equality; grey: {100 * AIM:g}%. {never} test "
-        "losses do not fall within the run and are not shown."
+        "freely and the others only grow: it fails for few samples and large αε. Line: equality; "
+        f"grey: {100 * AIM:g}%. {never} test losses do not fall within the run and are not shown."
     )

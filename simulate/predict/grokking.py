@@ -14,11 +14,11 @@ import numpy as np
 from scipy.optimize import brentq, least_squares
 
 from lazyrich.arguments import finite, positive_integer
+from lazyrich.simulate import kernel_regression
 from lazyrich.simulate.arrays import natural, real_array
-from lazyrich.simulate.linearised import LinearisedDescent
 from lazyrich.simulate.metrics import population_terms
+from lazyrich.simulate.predict.lazy import exact_from
 from lazyrich.simulate.predict.rich_flow import HORIZON, SHARE, early_growth, rich_curve
-from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 
@@ -27,8 +27,8 @@ UNFITTED = "fits not even the training set"
 # A test loss that takes less than this many times as long as the train loss falls at once.
 DELAYED = 2.0
 DRAWS = 5
-# Larger eigenproblems than this many samples are not solved for the lazy loss of one data set.
-MOST_SAMPLES = 1500
+# The lazy loss of one data set is not computed for more samples: it takes P^3/3 multiplications.
+MOST_SAMPLES = 2500
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,10 @@ def forecast(
         train = _linear_fall(inputs, task.y.numpy(), epsilon, 3 * (b / task.D) ** 2 / 4) / rate
     test = max(curve.test_fall * unit, train) if curve.test_fall == curve.test_fall else math.nan
     horizon = HORIZON * task.D**2 / b * unit
-    return Forecast(train, test, horizon, _plateau(task), _lazy_loss(task, alpha, epsilon))
+    return Forecast(train, test, horizon, _plateau(task), _lazy_loss(task, epsilon))
 
 
+@checks_its_arguments
 def forecasts(
     D: int,
     P: int,
@@ -209,10 +210,13 @@ def _plateau(task: PolynomialTask) -> float:
     return _loss(task, task.beta.new_tensor(u), nothing)
 
 
-def _lazy_loss(task: PolynomialTask, alpha: float, epsilon: float) -> float:
+def _lazy_loss(task: PolynomialTask, epsilon: float) -> float:
+    if exact_from(task.D) <= task.P:
+        return 0.0
     if task.P > MOST_SAMPLES:
         return math.nan
-    start = PseudoNeurons.isotropic(task.D, 1.0)
-    options = {"alpha": alpha, "epsilon": epsilon, "learning_rate": 1.0, "centred": True}
-    wbar, M = LinearisedDescent(start, task.X, task.y, **options).moments(math.inf)
-    return _loss(task, alpha * wbar, alpha * epsilon * (M - start.M))
+    try:
+        wbar, M = kernel_regression.fit(task.X, task.y, epsilon=epsilon, sigma=1.0)
+    except ValueError:  # samples that say the same
+        return math.nan
+    return _loss(task, wbar, epsilon * M)

@@ -36,7 +36,7 @@ FITTED = 1e-6
 
 @dataclass(frozen=True)
 class RichCurve:
-    """Train and population loss over T = epsilon tau/alpha, as shares of that of predicting nothing.
+    """Train and population loss over T = epsilon tau/alpha, over the loss of predicting nothing.
 
     ``evaluations`` of the right-hand side were needed.
     """
@@ -60,10 +60,10 @@ class RichCurve:
 def rich_curve(
     X: Float[np.ndarray, "P D"],
     beta: Float[np.ndarray, " D"],
-    s: float,
+    s: int | float,
     *,
     free: int | None = None,
-    horizon: float = HORIZON,
+    horizon: int | float = HORIZON,
 ) -> RichCurve:
     """Integrate the flow on y = (beta.x)^2/2 until both losses have fallen, or won't.
 
@@ -79,11 +79,19 @@ def rich_curve(
     (True, True)
     """
     flow = _Flow(X, beta, s, X.shape[1] if free is None else free)
-    end = horizon * flow.unit
-    solver = RK45(flow.slope, 0.0, flow.start, end, rtol=flow.rtol, atol=flow.atol)
+    solver = RK45(
+        flow.slope,
+        0.0,
+        flow.start,
+        horizon * flow.unit,
+        rtol=flow.rtol,
+        atol=flow.atol,
+        first_step=flow.unit / 100,
+    )
     records = [(0.0, *flow.losses(flow.start))]
     while True:
-        failure = solver.step()
+        with np.errstate(over="ignore", invalid="ignore"):  # of steps tried, that are too long
+            failure = solver.step()
         if failure is not None:
             raise ArithmeticError(f"s = {s}: the flow can't be continued: {failure}")
         train, test = flow.losses(solver.y)
@@ -168,5 +176,3 @@ def early_growth(
     rho = y - basis @ (basis.T @ y)
     values, vectors = np.linalg.eigh(X.T @ (rho[:, None] * X) / P)
     return values[::-1], vectors[:, ::-1]
-
-
