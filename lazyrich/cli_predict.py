@@ -72,7 +72,8 @@ def _of_data(file: Path, scales: dict[str, float]) -> dict[str, Any]:
 
     X, beta = data_set(**_arrays(file))
     one = forecast(X, beta, **scales)
-    return _report([one], *X.shape, float(beta @ beta), scales, drawn=False)
+    P, D = X.shape
+    return _report([one], P, D, float(beta @ beta), scales, drawn=False)
 
 
 def _of_draws(

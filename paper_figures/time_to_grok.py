@@ -12,6 +12,16 @@ import xarray
 
 from lazyrich.simulate.learnt import THRESHOLD, learnt_at
 
+__all__ = [
+    "CENSORED",
+    "GROKS",
+    "THRESHOLD",
+    "UNFITTED",
+    "learnt",
+    "median_delay",
+    "time_to_grok",
+]
+
 GROKS, CENSORED, UNFITTED = "groks", "not within the run", "train loss not learnt"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, least_squares
+from scipy.optimize import least_squares
 
 from lazyrich.arguments import finite, positive_integer
 from lazyrich.simulate import kernel_regression
@@ -19,6 +19,7 @@ from lazyrich.simulate.arrays import natural, real_array
 from lazyrich.simulate.metrics import population_terms
 from lazyrich.simulate.predict.lazy import exact_from
 from lazyrich.simulate.predict.rich_flow import HORIZON, SHARE, early_growth, rich_curve
+from lazyrich.simulate.predict.spike import root
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 
@@ -148,7 +149,10 @@ def target_behind(
     for direction in early_growth(X, y)[1].T:
         start = direction * math.sqrt(2 * D * max(float(y.mean()), 0.0)) + 1e-12
         fit = least_squares(
-            lambda w: (X @ w) ** 2 / 2 - y, start, lambda w: (X @ w)[:, None] * X, xtol=1e-15
+            lambda w: (X @ w) ** 2 / 2 - y,
+            start,
+            lambda w: (X @ w)[:, None] * X,  # pyright: ignore[reportArgumentType]
+            xtol=1e-15,
         )
         if np.abs(fit.fun).max() <= 1e-8 * scale:
             return fit.x
@@ -196,7 +200,7 @@ def _linear_fall(X: np.ndarray, y: np.ndarray, epsilon: float, null: float) -> f
     end = 1e6 / rates.max()
     if excess(0.0) <= 0:
         return 0.0
-    return float(brentq(excess, 0.0, end)) if excess(end) < 0 else math.nan
+    return root(excess, 0.0, end) if excess(end) < 0 else math.nan
 
 
 def _loss(task: PolynomialTask, wbar, M) -> float:

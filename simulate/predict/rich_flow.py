@@ -85,7 +85,7 @@ def rich_curve(
         flow.start,
         horizon * flow.unit,
         rtol=flow.rtol,
-        atol=flow.atol,
+        atol=flow.atol,  # pyright: ignore[reportArgumentType]
         first_step=flow.unit / 100,
     )
     records = [(0.0, *flow.losses(flow.start))]

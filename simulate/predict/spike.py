@@ -19,6 +19,7 @@ on the others, is noise of variance <y^2> D/(P - D) along x. As y = z^2/2 is unb
 bulk: its edge grows like log P, and at fixed P/D no eigenvalue stands out for D -> infinity.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,15 @@ class Spike(NamedTuple):
     edge: float
 
 
+def root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where the function, of opposite signs at both ends, is 0.
+
+    >>> round(root(lambda x: x**2 - 2, 0.0, 2.0), 9)
+    1.414213562
+    """
+    return float(brentq(function, low, high))  # pyright: ignore[reportArgumentType]
+
+
 def spike_of(rho: Float[np.ndarray, " P"], z: Float[np.ndarray, " P"], D: int) -> Spike:
     """Return the spike for weights rho, in units of |beta|^2/D, with z = sqrt(D) x.beta/|beta|.
 
@@ -63,10 +73,10 @@ def spike_of(rho: Float[np.ndarray, " P"], z: Float[np.ndarray, " P"], D: int) -
         return float(((squares - 1) * a / (1 - a * h)).sum()) - D / h
 
     pole = 1 / a.max()
-    edge = brentq(fall, NEAR * pole, (1 - NEAR) * pole)
+    edge = root(fall, NEAR * pole, (1 - NEAR) * pole)
     if stands_out(edge) <= 0:
         return Spike(level(edge), 0.0, level(edge))
-    h = brentq(stands_out, NEAR * pole, edge)
+    h = root(stands_out, NEAR * pole, edge)
     slope = float((squares * a**2 / (1 - a * h) ** 2).sum()) / fall(h)
     return Spike(level(h), 1 / (1 - slope), level(edge))
 
