@@ -180,6 +180,67 @@ REFERENCES = (
 )
 
 
+@dataclass(frozen=True)
+class Slip:
+    """A slip of the pen at ``source``: what is printed there and what is meant."""
+
+    source: str
+    printed: str
+    meant: str
+
+
+SLIPS = (
+    Slip("Sec. 1", "a principle aim", "a principal aim"),
+    Slip("Sec. 2", "experiments in 6", "experiments in Section 6"),
+    Slip("Sec. 5", "|K|_F of the initial kernel K_0", "|K_0|_F"),
+    Slip("Fig. 4", "inital NTK", "initial NTK"),
+    Slip("Sec. 6.1", "the j-th largest eigenvector", "the eigenvector of j-th largest eigenvalue"),
+    Slip("Fig. 5", "j-th largest eigenvectors", "eigenvectors of j-th largest eigenvalue"),
+    Slip("Sec. 8.3", "the rest of the test", "the rest for the test"),
+    Slip("Fig. 8", "being with 0.001 of", "being within 0.001 of"),
+    Slip("Sec. 11.2", "beta M x, in eq. (20)", "beta^T M x"),
+    Slip("Sec. 11.2", "the beta beta direction", "the direction of beta beta^T"),
+    Slip("Sec. 12", "the eigenvalues is", "the eigenvalues are"),
+    Slip("Sec. 13", "lazy training during gradient", "lazy training during gradient descent"),
+    Slip("Sec. 14", "grokking as in 1", "grokking as in Figure 1"),
+    Slip("Sec. 14", "hence then claim", "hence the claim"),
+    Slip("Sec. 15.1", "beta_3 c dot x", "beta_3.x"),
+    Slip("Sec. 16.2", "some classes are classification tasks", "some tasks are"),
+    Slip("Fig. 19", "fixed task difficult j", "fixed task difficulty j"),
+    Slip("Fig. 19", "even smaller eigenvectors", "eigenvectors of even smaller eigenvalues"),
+)
+
+# What the text says of other papers' results, and of which; none of it can be checked here.
+CITED = (
+    ("Sec. 2", "Thilak et al. 2022", "grokking comes from an anomaly of adaptive optimisers"),
+    ("Sec. 2", "Varma et al. 2023", "a more efficient generalising circuit wins under decay"),
+    ("Sec. 5", "Saad & Solla 1995", "two-layer networks with fixed readouts: committee machines"),
+    ("Sec. 5.1", "Chizat et al. 2019", "output and label scale induce laziness, proved"),
+    ("Sec. 8.3", "Gromov 2023", "the results on modular addition agree with those there"),
+    ("Sec. 9", "Liu et al. 2022b", "a circular embedding for modular arithmetic"),
+    ("Sec. 9", "Power et al. 2022", "with much data training and validation track, Section 3.1"),
+    ("Sec. 9", "Nanda et al. 2023", "with enough data no gap is left, Section 5.3"),
+    ("Sec. 9", "Varma et al. 2023", "variants of grokking near a critical size of the data set"),
+    ("Sec. 9", "Barak et al. 2022", "networks learn parities with grokking-like dynamics"),
+    ("Sec. 13", "Nanda et al. 2023", "delay against weight decay, Figure 27"),
+    ("Sec. 13", "Liu et al. 2022a", "time to generalise against weight decay"),
+    ("Sec. 13", "Lewkowycz & Gur-Ari 2020", "the NTK evolves at the order of the decay"),
+    ("Sec. 14", "Nanda et al. 2023", "an early rise of the weight norm, Figure 7"),
+    ("Sec. 15.2", "Arous et al. 2021", "sample complexity by information exponent, Theorem 1.3"),
+    ("Sec. 16.1", "Power et al. 2022", "grokking in loss, Figure 4"),
+    ("Sec. 16.4", "Davies et al. 2023", "loss is studied, Figure 5b"),
+    ("Sec. 16.4", "Schaeffer et al. 2023", "hard thresholds mislead"),
+)
+
+# One quantity, and every colour or style in which a passage has it drawn.
+COLOURS = {
+    ("Sec. 5.3", "power in linear modes, Figure 4"): ("orange", "dashed black"),
+    ("Sec. 8.3.3; Fig. 10", "initial weights alone, Figure 10"): ("dark blue", "solid blue"),
+    ("Sec. 8.3.3; Fig. 10", "more of the solution, Figure 10"): ("gold", "solid red"),
+    ("Fig. 9", "power in linear modes, Figure 9"): ("dashed black",),
+}
+
+
 def subjects(target: str) -> set[str]:
     """What stands at "Sec. 5" (its subsections included) or "Fig. 9a"; empty where nothing does.
 

@@ -79,7 +79,7 @@ def _groks_without_decay() -> Claim:
     )
 
 
-def _from_linearised(found: Curves) -> Array:
+def from_linearised(found: Curves) -> Array:
     """|f - f_lin| over |f| in L2 of the inputs, (seeds, settings, records)."""
 
     def distance(task: Any, s: Setting, wbar: torch.Tensor, M: torch.Tensor) -> torch.Tensor:
@@ -109,7 +109,7 @@ def _power(task: Any, wbar: torch.Tensor, M: torch.Tensor, s: Setting) -> float:
 def _kernel_first() -> Claim:
     def check(budget: Budget, alpha: float) -> str:
         found = curves((Setting(alpha=alpha),), first_seed=budget.seed, seeds=4)
-        distance = _from_linearised(found)[:, 0]
+        distance = from_linearised(found)[:, 0]
         train = found.train[:, 0]
         halved = (train < 0.5 * train[:, :1]).argmax(-1)
         early = distance[np.arange(len(distance)), halved]
