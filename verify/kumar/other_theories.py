@@ -1,5 +1,6 @@
 """Claims of Kumar et al. 2024 that touch other theory: Sec. 4.1, 5, footnote 3, Sec. 9."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import combinations, product
 from math import factorial, prod
@@ -114,7 +115,7 @@ def escape_time(k: int) -> sp.Expr:
 def _online_samples() -> Claim:
     d = sp.Symbol("D", positive=True)
 
-    def check(exponents: dict[int, sp.Expr]) -> str:
+    def check(exponents: Mapping[int, sp.Expr]) -> str:
         for k, order in exponents.items():
             found = escape_time(k)
             ratio = sp.limit(found / order, d, sp.oo)
