@@ -46,6 +46,8 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "lyu": {},
     "laws": {
         "time-to-grok": ("time_to_grok", "Time to grok, foretold from the data set alone"),
+        "phase-diagram": ("phase_diagram", "Memorises for ever, groks, or learns at once"),
+        "window-edge": ("window_edge", "The lower edge of the Goldilocks window over D"),
     },
 }
 PRESETS = ("tiny", "quick", "paper")

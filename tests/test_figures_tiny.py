@@ -52,6 +52,10 @@ FIGURES = {
         },
     ),
     "time-to-grok": Expected({"train-fall", "test-fall", "spike-alone", "decades"}),
+    "phase-diagram": Expected({"own-data-set", "parameters-alone", "three-phases"}),
+    "window-edge": Expected(
+        {"least-trace"}, too_small={"spike-recedes", "spike-is-below", "spike-decides"}
+    ),
 }
 
 

@@ -5,7 +5,6 @@ log-uniform, each with a data set of its own. The forecast is that of ``simulate
 limit epsilon/alpha -> 0, one solution for all alpha at the same alpha epsilon.
 """
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,16 +14,13 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
+from lazyrich.paper_figures.laws.network import STEPS, Network, falls, foretold
 from lazyrich.paper_figures.runs import Networks
 from lazyrich.paper_figures.style import BLUE, VERMILLION, WIDTH, letter
-from lazyrich.paper_figures.time_to_grok import learnt
-from lazyrich.simulate.predict.grokking import Forecast, forecast
-from lazyrich.simulate.predict.rich_flow import SHARE, rich_curve
-from lazyrich.simulate.task import PolynomialTask
+from lazyrich.simulate.predict.rich_flow import rich_curve
 
-# Runs end at this T, in units of D^2/|beta|^2 = D.
+# Runs end at this T, in units of D^2/|beta|^2.
 END = 30.0
-STEPS = 100_000
 # The aim of the law, as a relative error; the quantiles of it that are reported.
 AIM, QUANTILES = 0.25, (0.5, 0.9, 0.95, 1.0)
 
@@ -48,45 +44,6 @@ PRESETS = {
 }
 
 
-@dataclass(frozen=True)
-class Network:
-    """One network: the seed of its data set, the sizes, and the two numbers of the law."""
-
-    seed: int
-    D: int
-    P: int
-    laziness: float
-    s: float
-
-    def cell(self) -> dict:
-        """Its run; the learning rate only sets the steps at which the flow is recorded."""
-        alpha, epsilon = self.scales
-        return {
-            "D": self.D,
-            "P": self.P,
-            "task_seed": self.seed,
-            "n_test": 1,
-            "alpha": alpha,
-            "epsilon": epsilon,
-            "width": math.inf,
-            "centred": True,
-            "engine": "flow",
-            "alignment": None,
-            "steps": STEPS,
-            "learning_rate": END * self.D * self.laziness / STEPS,
-        }
-
-    @property
-    def scales(self) -> tuple[float, float]:
-        """Return alpha and epsilon."""
-        return math.sqrt(self.s * self.laziness), math.sqrt(self.s / self.laziness)
-
-    @property
-    def task(self) -> PolynomialTask:
-        """The data set that it is trained on."""
-        return PolynomialTask(self.D, self.P, n_test=1, seed=self.seed)
-
-
 def networks(p: Parameters) -> list[Network]:
     """Return the networks, the same every time."""
     rng, found = np.random.default_rng(p.seed), []
@@ -96,7 +53,7 @@ def networks(p: Parameters) -> list[Network]:
             for ends in (p.samples, p.laziness, p.features)
         )
         D = int(rng.choice(p.dimensions))
-        found.append(Network(seed, D, round(D * ratio), laziness, D * features))
+        found.append(Network(seed, D, round(D * ratio), features, laziness, END))
     return found
 
 
@@ -106,20 +63,11 @@ def sweeps(p: Parameters) -> dict[str, Networks]:
 
 
 @lru_cache(maxsize=256)
-def foretold(network: Network) -> Forecast:
-    """Return the forecast, in steps of its cell."""
-    alpha, epsilon = network.scales
-    rate = network.cell()["learning_rate"]
-    task = network.task
-    return forecast(task.X, task.beta, alpha=alpha, epsilon=epsilon, learning_rate=rate)
-
-
-@lru_cache(maxsize=256)
 def spike_alone(network: Network) -> tuple[float, float]:
     """Return the times, in steps, where only the leading column turns: the cheapest forecast."""
     task = network.task
     curve = rich_curve(task.X.numpy(), task.beta.numpy(), network.s, free=1, horizon=END)
-    unit = network.laziness / network.cell()["learning_rate"]
+    unit = network.laziness / network.learning_rate
     return curve.train_fall * unit, curve.test_fall * unit
 
 
@@ -128,14 +76,10 @@ def times(p: Parameters, data: dict[str, Dataset]) -> dict[str, np.ndarray]:
 
     In units of the run, which ends at 1; NaN for not within it.
     """
-    runs = data["runs"]
-    threshold = 0.75 * SHARE  # <y^2> = 3/4
-    falls = [learnt(runs[name], threshold).values for name in ("train_loss", "population_loss")]
-    forecasts = [foretold(network) for network in networks(p)]
-    law = np.array([(f.train_fall, f.test_fall) for f in forecasts])
+    law = np.array([(f.train_fall, f.test_fall) for f in map(foretold, networks(p))])
     spike = np.array([spike_alone(network) for network in networks(p)])
     law[law > STEPS], spike[spike > STEPS] = np.nan, np.nan
-    return {"measured": np.array(falls).T / STEPS, "law": law / STEPS, "spike": spike / STEPS}
+    return {"measured": falls(data["runs"]) / STEPS, "law": law / STEPS, "spike": spike / STEPS}
 
 
 def tau(p: Parameters, share: np.ndarray) -> np.ndarray:
@@ -216,7 +160,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 def _easy(p: Parameters) -> np.ndarray:
     """Return where the spike alone should do: P/D >= 8, and no lazy fit in the time it takes."""
-    return np.array([n.P >= 8 * n.D and n.s * n.D / n.P < 0.03 for n in networks(p)])
+    return np.array([n.P >= 8 * n.D and n.features * n.D**2 / n.P < 0.03 for n in networks(p)])
 
 
 def _decades(test: np.ndarray) -> Check:
