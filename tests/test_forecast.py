@@ -13,6 +13,7 @@ from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.predict import grokking, rich_flow, spike
 from lazyrich.simulate.predict.least_trace import least_trace
 from lazyrich.simulate.predict.rich_flow import SHARE, early_growth, rich_curve
+from lazyrich.simulate.predict.slaved import SlavedFlow
 from lazyrich.simulate.predict.validated import LAWS, VALIDATED
 
 
@@ -82,6 +83,16 @@ def test_a_smaller_tolerance_moves_no_time(monkeypatch):
     other = rich_curve(X, beta, 0.016)
     assert one.train_fall == pytest.approx(other.train_fall, rel=0.01)
     assert one.test_fall == pytest.approx(other.test_fall, rel=0.01)
+
+
+@pytest.mark.parametrize(("ratio", "features"), [(4, 0.01), (12, 1.0), (3, 1e-3)])
+def test_the_fast_solution_is_that_of_the_slow_reference(ratio, features):
+    X, _, beta = _arrays(10, 10 * ratio, 6)
+    curve = rich_curve(X, beta, 10 * features, horizon=4)
+    slow = SlavedFlow(X, beta, features).curve(curve.time[1:] * 10)  # S = |beta|^2 T
+    big = curve.test[1:] > 0.01
+    assert curve.train[1:] == pytest.approx(slow.train / (3 / 400), rel=0.02, abs=2e-3)
+    assert curve.test[1:][big] == pytest.approx(slow.test[big] / (3 / 400), rel=0.02)
 
 
 def test_early_growth_is_that_of_the_flow():

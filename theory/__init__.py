@@ -98,6 +98,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "lazy-curve-limit": ("laws.high_dimension", "it as D -> infinity; the critical epsilon"),
         "lazy-rate": ("laws.lazy_rate", "the gap to kernel regression, of order epsilon/alpha"),
         "slaved-flow": ("laws.slaved", "epsilon/alpha -> 0: one number is left of the scales"),
+        "spike-growth": ("laws.spike", "how a feature grows from the data set"),
         "early-plateau": ("laws.plateau", "least squares of y on x, its exact mean test loss"),
     },
     "Scales and laziness": {

@@ -1,4 +1,4 @@
-"""The phase diagram: memorises for ever, groks, learns at once, over P/D and alpha epsilon/|beta|^2.
+"""The phase diagram over P/D and alpha epsilon/|beta|^2: memorises, groks, learns at once.
 
 Markers are trained networks. Boundaries are foretold from P, D, alpha and epsilon alone: from the
 forecasts of other data sets of the same size.
@@ -83,7 +83,7 @@ def elsewhere(p: Parameters) -> list[list[str]]:
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     """Return the diagram."""
-    figure = Figure(figsize=(WIDTH, 3.3))
+    figure = Figure(figsize=(WIDTH, 2.8))
     ax = figure.subplots()
     points = np.array([(n.P / n.D, n.features) for n in networks(p)])
     phases = np.array(measured(data))
@@ -91,10 +91,14 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
         ax.plot(*points[phases == phase].T, linestyle="none", markersize=5, label=phase, **marker)
     _boundaries(ax, p)
     ax.set(xscale="log", yscale="log", xlabel="P/D", ylabel="αε/|β|²")
+    ax.set(xlim=(min(p.ratios) / 1.1, max(p.ratios) * 1.1))
+    ax.set(ylim=(min(p.features) / 1.5, max(p.features) * 1.5))
     ticks = [ratio for ratio in (1.5, 3, 6, 12, 24, 48) if ratio <= max(p.ratios)]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks([], minor=True)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    for style, label in (("-", "memorises, foretold"), ("--", "at once, foretold")):
+        ax.plot([], [], color=BLACK, linestyle=style, label=label)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside right center")
     return figure
 
 
@@ -163,9 +167,9 @@ def _memorises_below(p: Parameters, phases: list[str]) -> Check:
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     """Return what is shown, and what was chosen."""
     return (
-        f"Phases of {len(networks(p))} networks trained by gradient flow (D = {p.D}, "
-        f"α/ε = {p.laziness:g}, infinite width, centred, one data set each): 'learns at once' where "
-        "the test loss falls within twice the time of the train loss, 'groks' where later, "
+        f"Phases of {data['runs'].sizes['cell']} networks trained by gradient flow (D = {p.D}, "
+        f"α/ε = {p.laziness:g}, infinite width, centred, one data set each): 'learns at once' "
+        "where the test loss falls within twice the time of the train loss, 'groks' where later, "
         f"'memorises for ever' where not within τ = {HORIZON:g} αD²/(ε|β|²). A loss falls when it "
         "is for good below 2/15 of that of predicting nothing. Lines, from the parameters alone: "
         f"where half of {p.draws} other data sets are foretold to memorise (full), to learn at "
