@@ -99,23 +99,35 @@ def follow(
         moved = np.concatenate([-speed * np.exp((L - 2) * U), speed * np.exp((L - 2) * V)])
         return moved * a**L - L * values if is_scaled else moved
 
-    start = np.concatenate([np.zeros(d), np.full(d, np.log(problem.second))])
-    is_scaled = problem.alpha > 1
-    T, values = 0.0, start * (problem.alpha**L if is_scaled else 1.0)
-    turn, found = np.log(problem.alpha), []
-    for stop in stops:
-        while stop > T:
-            end = min(stop, turn) if is_scaled else stop
-            leg = solve_ivp(
-                rate, (T, end), values, method="LSODA", rtol=rtol, atol=1e-14, args=(is_scaled,)
-            )
-            assert leg.success, f"{problem}: {leg.message}"
-            T, values = end, leg.y[:, -1]
-            if is_scaled and turn <= T:
-                is_scaled, values = False, values * (problem.alpha * np.exp(-T)) ** -L
-        unit = (problem.alpha * np.exp(-T)) ** -L if is_scaled else 1.0
-        found.append(state(T, unit * values))
-    return found
+    def leg(first: float, logs: Array, stops: list[float], is_scaled: bool) -> list[Array]:
+        """The logs at ``stops``, from ``logs`` at T = ``first``."""
+        units = [(problem.alpha * np.exp(-T)) ** L if is_scaled else 1.0 for T in (first, *stops)]
+        if stops[-1] == first:
+            return [logs]
+        found = solve_ivp(
+            rate,
+            (first, stops[-1]),
+            units[0] * logs,
+            method="LSODA",
+            t_eval=stops,
+            rtol=rtol,
+            atol=1e-14,
+            args=(is_scaled,),
+        )
+        assert found.success, f"{problem}: {found.message}"
+        return [values / unit for values, unit in zip(found.y.T, units[1:], strict=True)]
+
+    # One leg on either side of a = 1: a restart in the stiff phase before would take millions of
+    # small steps.
+    turn = max(0.0, float(np.log(problem.alpha)))
+    early, late = ([s for s in stops if (s < turn) is side] for side in (True, False))
+    logs, seen = np.concatenate([np.zeros(d), np.full(d, np.log(problem.second))]), []
+    if turn > 0:
+        seen = leg(0.0, logs, [*early, turn] if late else early, True)
+        logs, seen = seen[-1], seen[: len(early)]
+    if late:
+        seen += leg(turn, logs, late, False)
+    return [state(T, at) for T, at in zip(stops, seen, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -144,11 +156,13 @@ def follow_matrix(
         both = (G + G.T) / lamda
         return np.stack([-both @ U - U, both @ V - V]).ravel()
 
-    values, T, found = alpha * np.stack([np.eye(D), np.eye(D)]).ravel(), 0.0, []
-    for stop in stops:
-        leg = solve_ivp(rate, (T, stop), values, method="LSODA", rtol=1e-10, atol=1e-13)
-        assert leg.success, leg.message
-        T, values = stop, leg.y[:, -1]
+    start = alpha * np.stack([np.eye(D), np.eye(D)]).ravel()
+    leg = solve_ivp(
+        rate, (0, stops[-1]), start, method="LSODA", t_eval=stops, rtol=1e-10, atol=1e-13
+    )
+    assert leg.success, leg.message
+    found = []
+    for T, values in zip(stops, leg.y.T, strict=True):
         U, V = values.reshape(2, D, D)
         W = U @ U.T - V @ V.T
         found.append(MatrixState(alpha * np.exp(-T), W, U, V, gradient(W)))
@@ -162,7 +176,7 @@ def smallest_l1(X: Array, y: Array, margin: bool = False) -> Array:
     limits = (
         {"A_ub": -y[:, None] * both, "b_ub": -np.ones(n)} if margin else {"A_eq": both, "b_eq": y}
     )
-    found = linprog(np.ones(2 * d), bounds=(0, None), **limits)
+    found = linprog(np.ones(2 * d), bounds=(0, None), **limits)  # pyright: ignore[reportArgumentType]
     assert found.success, found.message
     return found.x[:d] - found.x[d:]
 
