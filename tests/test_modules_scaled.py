@@ -116,6 +116,7 @@ def test_the_kernel_of_the_predictor_has_alpha_squared(case, alpha):
 def test_descent_of_the_paper_s_network_is_that_of_train(D, P, N, seed, alpha, epsilon, centred):
     task = simulate.PolynomialTask(D, P, n_test=3, seed=seed)
     W = standard_normal(seed, "weights", (N, D))
+    eta0 = 1e-3 * min(1.0, abs(alpha))  # a rich network, uncentred, starts far off its labels
     slow = simulate.train(
         task,
         alpha=alpha,
@@ -123,11 +124,11 @@ def test_descent_of_the_paper_s_network_is_that_of_train(D, P, N, seed, alpha, e
         init=W,
         engine="neurons",
         steps=20,
-        learning_rate=1e-3,
+        learning_rate=eta0,
         centred=centred,
     )
     scaled = Scaled(Polynomial(W, epsilon), alpha, centred=centred)
-    rate = scaled.learning_rate(1e-3 * N)
+    rate = scaled.learning_rate(eta0 * N)
     history = fit(
         scaled,
         Data(task.X, task.y, task.X_test, task.y_test),
