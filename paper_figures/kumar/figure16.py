@@ -1,0 +1,232 @@
+"""Figure 16: accuracy and loss of one run of modular addition, the runs of Figure 2."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr
+from xarray import DataArray, Dataset
+
+from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.fits import Fits
+from lazyrich.paper_figures.kumar import figure2
+from lazyrich.paper_figures.kumar.figure2 import (
+    Parameters,
+    accuracy_times,
+    base,
+    delays,
+    loss_times,
+)
+from lazyrich.paper_figures.style import WIDTH, letter, look, steps_axis
+from lazyrich.paper_figures.time_to_grok import learnt
+
+PRESETS = figure2.PRESETS
+SEED = 0  # drawn
+
+
+def sweeps(p: Parameters) -> dict[str, Fits]:
+    """Return the runs: those of Figure 2, found again if they are there."""
+    return figure2.sweeps(p)
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return accuracy (left) and loss (right) of the same run."""
+    figure = Figure(figsize=(WIDTH, 2.2))
+    axes = figure.subplots(1, 2)
+    runs = base(data)
+    run = runs.sel(seed=SEED, step=slice(1, None))
+    for ax, quantity in zip(axes, ("accuracy", "loss"), strict=True):
+        for side, name in (("train", "train_loss"), ("test", "population_loss")):
+            ax.plot(run.step, run[f"{side}_{quantity}"], **look(name, label=side))
+        fitted = float(_perfect(runs).sel(seed=SEED))
+        if np.isfinite(fitted):
+            ax.axvline(fitted, color="black", linewidth=0.5, linestyle=(0, (1, 1)))
+        steps_axis(ax, p.steps)
+    axes[0].set(ylabel="accuracy", ylim=(-0.02, 1.05))
+    axes[1].axhline(
+        float(_loss_when_perfect(runs).sel(seed=SEED)), color="black", linewidth=0.5, linestyle="-"
+    )
+    axes[1].set(ylabel="loss", ylim=(0, None))
+    axes[0].legend(loc="upper left")
+    for ax, text, title in zip(axes, "ab", ("accuracy", "loss of the same run"), strict=True):
+        letter(ax, text, title)
+    return figure
+
+
+def _perfect(runs: Dataset) -> DataArray:
+    """Return the step from which every training sample is classified."""
+    return accuracy_times(runs, "train", 0.998)
+
+
+def _at(values: DataArray, steps: DataArray) -> DataArray:
+    """Return the values at these steps, one a seed, linear in the logarithm between records."""
+    pairs = zip(values.transpose("seed", "step").values, steps.values, strict=True)
+    x = np.log1p(values.step.values)
+    found = [np.exp(np.interp(np.log1p(step), x, np.log(row))) for row, step in pairs]
+    return steps.copy(data=np.array(found))
+
+
+def _loss_when_perfect(runs: Dataset) -> DataArray:
+    return _at(runs.train_loss, _perfect(runs))
+
+
+def _dips(runs: Dataset) -> DataArray:
+    """Return the step at which the test loss falls below the train loss at perfect accuracy."""
+    level = _loss_when_perfect(runs)
+    return learnt(runs.test_loss / level, 1.0)
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what Sec. 16.1 says of this run, held against the runs of all seeds."""
+    runs = base(data)
+    return [
+        _perfect_at_2k(runs),
+        _loss_then(p, runs),
+        _dips_at_3_to_4k(runs),
+        _dips_when_generalising(runs),
+        _flat_accuracy(runs),
+        _accuracy_without_zero_loss(p, runs),
+        _train_loss_to_zero(runs),
+        *_equivalent(p, data["runs"]),
+    ]
+
+
+def _perfect_at_2k(runs: Dataset) -> Check:
+    steps = _perfect(runs)
+    return Check(
+        "train-accuracy-perfect-at-2k",
+        "train accuracy reaches perfect classification in about 2,000 epochs",
+        f"at step {spread(steps)}",
+        "between 1,500 and 2,500 in every seed",
+        bool(((steps > 1500) & (steps < 2500)).all()),
+        expected=False,
+        source="Sec. 16.1",
+    )
+
+
+def _loss_then(p: Parameters, runs: Dataset) -> Check:
+    loss = _loss_when_perfect(runs)
+    return Check(
+        "train-loss-0.06-then",
+        "the train loss is then about 0.06",
+        f"{spread(loss)} as the mean over outputs, {spread(p.p * loss)} as their sum; predicting "
+        f"nothing has {1 / p.p:.3g} and 1",
+        "0.05 to 0.07 as the mean, in every seed",
+        bool(((loss > 0.05) & (loss < 0.07)).all()),
+        expected=False,
+        source="Sec. 16.1",
+    )
+
+
+def _dips_at_3_to_4k(runs: Dataset) -> Check:
+    steps = _dips(runs)
+    return Check(
+        "test-loss-dips-at-3-4k",
+        "the test loss falls below that train loss at about 3,000 to 4,000 epochs",
+        f"at step {spread(steps)}",
+        "between 3,000 and 4,000 in every seed",
+        bool(((steps > 3000) & (steps < 4000)).all()),
+        expected=False,
+        source="Sec. 16.1",
+    )
+
+
+def _dips_when_generalising(runs: Dataset) -> Check:
+    ratio = _dips(runs) / accuracy_times(runs, "test")
+    return Check(
+        "dips-when-it-generalises",
+        "that is precisely when the network generalises in accuracy",
+        f"at {spread(ratio)} of the step at which 95% of the test set is classified",
+        "within a quarter of it in every seed",
+        bool((abs(ratio - 1) < 0.25).all()),
+        source="Sec. 16.1",
+    )
+
+
+def _flat_accuracy(runs: Dataset) -> Check:
+    early = runs.where(runs.step < accuracy_times(runs, "train", 0.5))
+    highest = early.test_accuracy.max("step")
+    moved = (early.test_loss.max("step") - early.test_loss.min("step")) / runs.test_loss.isel(
+        step=0
+    )
+    return Check(
+        "accuracy-flat-loss-moves",
+        "early in training the test accuracy is flat, but the test loss moves",
+        "until half the training set is classified: test accuracy at most "
+        f"{spread(highest)}, test loss over a range of {spread(100 * moved)}% of its start",
+        "accuracy below 0.2 and a range above 2%, in every seed",
+        bool((highest < 0.2).all() and (moved > 0.02).all()),
+        source="Sec. 16.1",
+    )
+
+
+def _accuracy_without_zero_loss(p: Parameters, runs: Dataset) -> Check:
+    end = runs.isel(step=-1)
+    accuracy, loss = end.test_accuracy, p.p * end.test_loss
+    return Check(
+        "perfect-accuracy-without-zero-loss",
+        "the network ends with perfect accuracy and a loss that is not zero",
+        f"test accuracy {spread(accuracy)}, test loss {spread(loss)} of that of predicting nothing",
+        "accuracy 1 and a loss above 0.001, in every seed",
+        bool((accuracy == 1).all() and (loss > 1e-3).all()),
+        source="Sec. 16.1",
+    )
+
+
+def _train_loss_to_zero(runs: Dataset) -> Check:
+    ratio = runs.train_loss.isel(step=-1) / _loss_when_perfect(runs)
+    return Check(
+        "train-loss-to-zero",
+        "after perfect classification the train loss keeps falling all the way to zero",
+        f"to {spread(ratio)} of what it was then",
+        "below 0.05 in every seed",
+        bool((ratio < 0.05).all()),
+        source="Sec. 16.1",
+    )
+
+
+def _equivalent(p: Parameters, runs: Dataset) -> list[Check]:
+    """Over all alphas and seeds: who groks in loss groks in accuracy, and as late."""
+    pairs = {
+        "accuracy": [accuracy_times(runs, side) for side in ("train", "test")],
+        "loss": [loss_times(p, runs, side) for side in ("train", "test")],
+    }
+    delay = {name: delays(*times).values.ravel() for name, times in pairs.items()}
+    finite = {name: np.isfinite(values) for name, values in delay.items()}
+    both = finite["accuracy"] & finite["loss"]
+    agree = int((finite["accuracy"] == finite["loss"]).sum())
+    rank = spearmanr(*(values[both] for values in delay.values())).statistic
+    ratio = delay["loss"][both] / delay["accuracy"][both]
+    source = "Sec. 16.1"
+    return [
+        Check(
+            "loss-groks-where-accuracy-does",
+            "the two definitions of grokking are equivalent: a run groks in the loss if and only "
+            "if it groks in accuracy",
+            f"{agree} of {both.size} runs over α and seeds do both or neither within the run",
+            "all",
+            agree == both.size,
+            source=source,
+        ),
+        Check(
+            "delays-in-the-same-order",
+            "and the runs that grok later in the one grok later in the other",
+            f"rank correlation of the delays {rank:.3f} over {both.sum()} runs; the delay in the "
+            f"loss is {spread(ratio)} times that in accuracy",
+            "rank correlation above 0.9",
+            bool(rank > 0.9),
+            source=source,
+        ),
+    ]
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    fitted, loss = (f(base(data)).sel(seed=SEED) for f in (_perfect, _loss_when_perfect))
+    return (
+        f"(a) Accuracy and (b) loss of one run of Figure 2 (a + b mod {p.p}, α = "
+        f"{figure2.LAZINESS:g}, seed {SEED}). Dotted: the step from which every training sample is "
+        f"classified, {float(fitted):.0f}; thin line in (b): the train loss then, "
+        f"{float(loss):.3g}, the mean of squared errors over samples and outputs. The paper's 0.06 "
+        f"can be no such mean at this p, since predicting nothing has 1/p = {1 / p.p:.3g}; it does "
+        "not say what it divides by. Checks are over "
+        f"{p.seeds} seeds, and those on equivalence over all α of Figure 2."
+    )

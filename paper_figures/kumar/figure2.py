@@ -1,0 +1,235 @@
+"""Figure 2: modular addition groks in a two-layer perceptron while its weights grow; laziness.
+
+A network of squared activations learns a + b mod p by plain gradient descent, without weight decay
+(Secs. 3, 8.3); see ``modular_perceptron`` for what the text leaves open. In the published sweep of
+panel (c) the scale entered squared, so that the alphas are those values squared, and one of the two
+losses alone was divided by it: here alpha multiplies the output once, the learning rate is
+eta0/alpha^2, and both losses are those of the predictor.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from xarray import DataArray, Dataset
+
+from lazyrich.paper_figures import modular_perceptron
+from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.fits import Fits, device
+from lazyrich.paper_figures.style import LOOKS, WIDTH, band, letter, look, shades, steps_axis
+from lazyrich.paper_figures.time_to_grok import learnt
+
+# Classified: this part of the samples. Learnt: half the loss of predicting nothing, 1/p.
+CLASSIFIED, LEARNT = 0.95, 0.5
+LAZINESS = 1.0  # of panels (a) and (b)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A network of ``width`` squares at each alpha, and ``seeds`` new splits and weights."""
+
+    p: int = 23
+    width: int = 100
+    fraction: float = 0.9
+    alphas: tuple[float, ...] = (0.25, 1.0, 2.25, 4.0)
+    learning_rate: float = 100.0
+    steps: int = 100_000
+    seeds: int = 5
+    device: str = "auto"
+
+
+PRESETS = {
+    "tiny": Parameters(p=7, width=20, alphas=(0.25, 1.0), steps=1500, seeds=2, device="cpu"),
+    "quick": Parameters(p=17, steps=20_000, seeds=3, device="cpu"),
+    "paper": Parameters(),
+}
+
+
+def sweeps(p: Parameters) -> dict[str, Fits]:
+    """Return the runs."""
+    names = ("p", "width", "fraction", "learning_rate", "steps")
+    fixed = {name: getattr(p, name) for name in names} | {"device": device(p.device)}
+    return {"runs": Fits(modular_perceptron, {"alpha": list(p.alphas)}, fixed, p.seeds)}
+
+
+def base(data: dict[str, Dataset]) -> Dataset:
+    """Return the runs of panels (a) and (b), over seeds."""
+    return data["runs"].sel(alpha=LAZINESS)
+
+
+def accuracy_times(runs: Dataset, side: str, level: float = CLASSIFIED) -> DataArray:
+    """Return the step from which this part of the samples is classified; NaN if not at the end.
+
+    >>> runs = Dataset({"test_accuracy": ("step", [0.0, 0.5, 1.0])}, {"step": [0, 10, 20]})
+    >>> 10 < float(accuracy_times(runs, "test")) <= 20
+    True
+    """
+    # One sample in a thousand stands for no error at all, which has no logarithm.
+    return learnt((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - level + 1e-9)
+
+
+def loss_times(p: Parameters, runs: Dataset, side: str) -> DataArray:
+    """Return the step from which the loss stays below half that of predicting nothing."""
+    return learnt(runs[f"{side}_loss"], LEARNT / p.p)
+
+
+def delays(train: DataArray, test: DataArray) -> DataArray:
+    """Return test less train; infinite where the test set is not learnt within the run."""
+    return (test - train).where(test.notnull(), np.inf).where(train.notnull())
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return accuracy and weight norm (a), loss (b), and the sweep over alpha (c)."""
+    figure = Figure(figsize=(WIDTH, 2.1))
+    axes = figure.subplots(1, 3)
+    later = base(data).sel(step=slice(1, None))
+    for ax, quantity in zip(axes, ("accuracy", "loss"), strict=False):
+        for side, name in (("train", "train_loss"), ("test", "population_loss")):
+            runs = later[f"{side}_{quantity}"]
+            color = LOOKS[name]["color"]
+            ax.plot(runs.step, runs.median("seed"), **look(name, label=side))
+            band(ax, runs.step.values, runs.values, color)
+    norm = axes[0].twinx()
+    norm.spines.right.set_visible(True)
+    norm.plot(later.step, later.weight_norm.median("seed"), **LOOKS["weight_norm"])
+    band(norm, later.step.values, later.weight_norm.values, LOOKS["weight_norm"]["color"])
+    norm.set(ylabel="weight norm |w|", ylim=(0, None))
+    axes[0].plot([], [], **LOOKS["weight_norm"])
+    axes[0].set(ylabel="accuracy", ylim=(-0.02, 1.05))
+    axes[0].legend(loc="upper left")
+    axes[1].axhline(1 / p.p, color="black", linewidth=0.4, linestyle=":")
+    axes[1].set(ylabel="loss", ylim=(0, None))
+    _sweep(axes[2], p, data["runs"])
+    titles = ("accuracy, weight norm", "loss", "sweep over laziness α")
+    for ax, text, title in zip(axes, "abc", titles, strict=True):
+        letter(ax, text, title)
+        steps_axis(ax, p.steps)
+    return figure
+
+
+def _sweep(ax, p: Parameters, runs: Dataset) -> None:
+    later = runs.sel(step=slice(1, None)).median("seed")
+    for alpha, color in zip(p.alphas, shades(len(p.alphas)), strict=True):
+        one = later.sel(alpha=alpha)
+        ax.plot(one.step, one.test_loss * p.p, color=color, label=f"α = {alpha:g}")
+        ax.plot(one.step, one.train_loss * p.p, color=color, linewidth=0.7, linestyle=(0, (4, 1.5)))
+    ax.set(yscale="log", ylabel="loss / loss of predicting 0", ylim=(3e-3, 5))
+    ax.legend(loc="lower left")
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what the paper says of this figure, and what lazyrich adds, held against the runs."""
+    return [
+        _groks(data, "accuracy", *(accuracy_times(base(data), side) for side in ("train", "test"))),
+        _groks(data, "loss", *(loss_times(p, base(data), side) for side in ("train", "test"))),
+        _test_loss_rises(data),
+        _norm_grows(data),
+        _norm_grows_everywhere(data),
+        _delay_grows(data),
+        _vanishes(data),
+    ]
+
+
+def _groks(data: dict[str, Dataset], quantity: str, train: DataArray, test: DataArray) -> Check:
+    ratio = test / train
+    meant = {
+        "accuracy": f"{CLASSIFIED:.0%} classified",
+        "loss": "below half the loss of predicting nothing",
+    }[quantity]
+    return Check(
+        f"groks-in-{quantity}",
+        f"the network groks in {quantity}, by gradient descent without weight decay: test long "
+        "after train",
+        f"{meant}: train at step {spread(train)}, test at {spread(test)}, "
+        f"{spread(ratio)} times later",
+        "at least 1.5 times later in every seed",
+        bool((ratio >= 1.5).all()),
+        source="Sec. 3, Fig. 2(a, b)",
+    )
+
+
+def _test_loss_rises(data: dict[str, Dataset]) -> Check:
+    loss = base(data).test_loss
+    rise = (loss / np.minimum.accumulate(loss, axis=loss.get_axis_num("step"))).max("step") - 1
+    return Check(
+        "test-loss-rises",
+        "the test loss rises while the network memorises",
+        f"by {spread(100 * rise)}% above its lowest before",
+        "by 1% or more in every seed",
+        bool((rise > 0.01).all()),
+        source="Sec. 16.1",
+    )
+
+
+def _norm_grows(data: dict[str, Dataset]) -> Check:
+    norm = base(data).weight_norm
+    growth = norm.isel(step=-1) / norm.isel(step=0)
+    dip = norm.min("step") / norm.isel(step=0)
+    return Check(
+        "weight-norm-grows",
+        "the weight norm increases during training",
+        f"at the end {spread(growth)} times that at the start (after falling to {spread(dip)})",
+        "larger at the end than at the start in every seed",
+        bool((growth > 1).all()),
+        source="Sec. 3, Fig. 2(a)",
+    )
+
+
+def _norm_grows_everywhere(data: dict[str, Dataset]) -> Check:
+    norm = data["runs"].weight_norm
+    growth = norm.isel(step=-1) / norm.isel(step=0)
+    return ordered(
+        "richer-grows-more",
+        "the richer the training, the more the weight norm grows",
+        growth,
+        "alpha",
+        "α",
+        falls=True,
+    )
+
+
+def _delay_grows(data: dict[str, Dataset]) -> Check:
+    train, test = (accuracy_times(data["runs"], side) for side in ("train", "test"))
+    delay = delays(train, test)
+    return ordered(
+        "delay-grows-with-alpha",
+        "laziness continuously controls grokking: the larger α, the longer the delay between train "
+        "and test accuracy, in steps at η ∝ 1/α² (inf: not within the run)",
+        delay,
+        "alpha",
+        "α",
+        source="Sec. 3, Fig. 2(c)",
+    )
+
+
+def _vanishes(data: dict[str, Dataset]) -> Check:
+    smallest = float(data["runs"].alpha.min())
+    runs = data["runs"].sel(alpha=smallest)
+    ratio = accuracy_times(runs, "test") / accuracy_times(runs, "train")
+    all_ratios = accuracy_times(data["runs"], "test") / accuracy_times(data["runs"], "train")
+    return Check(
+        "vanishes",
+        "at small α grokking vanishes entirely: the test set is learnt with the training set",
+        f"at α = {smallest:g} the test accuracy reaches {CLASSIFIED:.0%} {spread(ratio)} times "
+        f"later than the train accuracy; of all α: {ends(all_ratios, 'alpha', 'α')}",
+        "less than 1.2 times later in every seed",
+        bool((ratio < 1.2).all()),
+        expected=False,
+        source="Sec. 3, Fig. 2(c)",
+    )
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    return (
+        f"A two-layer perceptron of {p.width} squares learns a + b mod {p.p} from "
+        f"{p.fraction:.0%} of all pairs, one-hot, by full-batch gradient descent on the mean "
+        f"square error over samples and outputs, η = {p.learning_rate:g}/α², without weight decay, "
+        f"uncentred; lines are medians, shades the range over {p.seeds} seeds (splits and "
+        "weights). "
+        f"(a) Accuracy and weight norm, (b) loss, at α = {LAZINESS:g}; dotted: the loss 1/p of "
+        "predicting nothing. (c) Test (solid) and train loss (dashed) at several α. The text does "
+        "not say how the layers are normalised: here in the NTK parametrisation, weights N(0, 1), "
+        "f = V(Wx/√(2p))²/√N, at which its learning rate gives about its times. The published "
+        "sweep used the scale squared; these α are those squares."
+    )
