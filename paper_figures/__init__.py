@@ -36,12 +36,20 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "figure1",
             "Grokking without weight decay: the network, its linearised twin, and its weights",
         ),
+        "2": (
+            "figure2",
+            "Modular addition groks in a perceptron without weight decay, its weights growing",
+        ),
         "3": ("figure3", "Laziness and alignment control grokking"),
         "4": (
             "figure4",
             "Where the test loss comes from: loss terms of a two-neuron and a wide network",
         ),
+        "8": ("figure8", "Laziness and grokking in accuracy, of a student of a teacher"),
         "9": ("figure9", "The Goldilocks zone: too few samples, just enough, and many"),
+        "16": ("figure16", "Accuracy and loss of the same run of modular addition"),
+        "17": ("figure17", "Accuracy of the same student through several thresholds"),
+        "18": ("figure18", "The losses of the student whose accuracies grok"),
     },
     "lyu": {},
     "laws": {

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import joblib
 import numpy as np
@@ -66,7 +66,8 @@ class Fits:
         with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
             parallel = joblib.Parallel(return_as="generator_unordered")
             name = self.experiment.__name__
-            for i in parallel(joblib.delayed(_finish)(name, wanted[i], paths[i], i) for i in order):
+            tasks = (joblib.delayed(_finish)(name, wanted[i], paths[i], i) for i in order)
+            for i in cast(Iterator[int], parallel(tasks)):
                 done += costs[i]
                 if progress is not None:
                     progress(done, total)
@@ -106,7 +107,7 @@ def _finish(experiment: str, settings: dict[str, Any], path: Path, number: int) 
 
 def _joined(axes: Mapping[str, Sequence], found: Sequence[xarray.Dataset]) -> xarray.Dataset:
     """Join histories, which are in the order of the product of the axes, into one dataset."""
-    joined = xarray.Dataset(coords={"step": found[0].step})
+    joined = xarray.Dataset(coords=found[0].coords)
     joined = joined.assign_coords({name: list(values) for name, values in axes.items()})
     shape = tuple(map(len, axes.values()))
     for name, variable in found[0].data_vars.items():

@@ -37,7 +37,9 @@ FIGURES = {
             "lazy-misaligned-groks-most",
         },
     ),
+    "2": Expected({"groks-in-accuracy", "groks-in-loss", "weight-norm-grows"}),
     "4": Expected({"test-falls-later", "wide-falls"}),
+    "8": Expected({"groks-in-accuracy"}),
     "9": Expected(
         {
             "goldilocks-groks-published",
@@ -56,6 +58,12 @@ FIGURES = {
     "window-edge": Expected(
         {"least-trace"}, too_small={"spike-recedes", "spike-is-below", "spike-decides"}
     ),
+    "16": Expected(
+        {"train-loss-to-zero", "perfect-accuracy-without-zero-loss"},
+        too_small={"delays-in-the-same-order", "dips-when-it-generalises"},
+    ),
+    "17": Expected({"others-do-not"}),
+    "18": Expected({"no-grokking-in-the-loss", "test-loss-does-not-rise"}),
 }
 
 

@@ -1,0 +1,104 @@
+"""Figure 18: the losses of the student of Figure 17, whose accuracies grok."""
+
+from matplotlib.figure import Figure
+from xarray import DataArray, Dataset
+
+from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.fits import Fits
+from lazyrich.paper_figures.kumar import figure8, figure17
+from lazyrich.paper_figures.kumar.figure8 import LAZINESS, Parameters
+from lazyrich.paper_figures.kumar.figure17 import student
+from lazyrich.paper_figures.style import WIDTH, band, letter, look, steps_axis
+from lazyrich.paper_figures.time_to_grok import learnt
+
+PRESETS = figure8.PRESETS
+PART = 0.1  # a loss is learnt below this part of its start
+
+
+def sweeps(p: Parameters) -> dict[str, Fits]:
+    """Return the runs: those of Figure 17."""
+    return figure17.sweeps(p)
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return the losses on a linear axis (a), as in the paper, and on a logarithmic one (b)."""
+    figure = Figure(figsize=(WIDTH, 2.2))
+    axes = figure.subplots(1, 2)
+    later = student(data).sel(step=slice(1, None))
+    for ax in axes:
+        for side, name in (("train", "train_loss"), ("test", "population_loss")):
+            runs = later[f"{side}_loss"]
+            line = look(name)
+            ax.plot(runs.step, runs.median("seed"), **line)
+            band(ax, runs.step.values, runs.transpose("seed", "step").values, line["color"])
+        steps_axis(ax, p.steps)
+    axes[0].set(ylabel="loss", ylim=(0, None))
+    axes[1].set(ylabel="loss", yscale="log")
+    axes[0].legend(loc="upper right")
+    for ax, text, title in zip(axes, "ab", ("linear axis", "logarithmic axis"), strict=True):
+        letter(ax, text, title)
+    return figure
+
+
+def _learnt(runs: Dataset, side: str) -> DataArray:
+    loss = runs[f"{side}_loss"]
+    return learnt(loss / loss.isel(step=0), PART)
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what Sec. 16.3 says, held against the runs of all seeds."""
+    runs = student(data)
+    source = "Sec. 16.3, Fig. 18"
+    gap = (abs(runs.test_loss - runs.train_loss) / runs.train_loss.isel(step=0)).max("step")
+    ratio = (runs.test_loss / runs.train_loss).isel(step=-1)
+    rises = runs.test_loss.diff("step").where(runs.train_loss.diff("step") < 0, 0).clip(0)
+    rise = rises.sum("step") / runs.test_loss.isel(step=0)
+    late = _learnt(runs, "test") / _learnt(runs, "train")
+    return [
+        Check(
+            "train-tracks-test",
+            "the train loss tracks the test loss throughout",
+            f"they part by at most {spread(100 * gap)}% of the initial train loss",
+            "less than 15% in every seed",
+            bool((gap < 0.15).all()),
+            source=source,
+        ),
+        Check(
+            "train-tracks-test-in-ratio",
+            "also where both are small: within a factor of 2",
+            f"after {p.steps:,} steps the test loss is {spread(ratio)} times the train loss",
+            "within a factor of 2 in every seed",
+            bool((ratio < 2).all()),
+            expected=False,
+            source=source,
+        ),
+        Check(
+            "test-loss-does-not-rise",
+            "the test loss does not rise while the train loss falls",
+            f"by {spread(100 * rise)}% of its start in all such intervals between records together",
+            "by less than 1% in every seed",
+            bool((rise < 0.01).all()),
+            source=source,
+        ),
+        Check(
+            "no-grokking-in-the-loss",
+            "the task does not grok in the loss: the test loss is learnt with the train loss",
+            f"the test loss falls below a tenth of its start {spread(late)} times later",
+            "less than 1.5 times later in every seed",
+            bool((late < 1.5).all()),
+            source=source,
+        ),
+    ]
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    ratio = (student(data).test_loss / student(data).train_loss).isel(step=-1)
+    return (
+        "Train and test loss (mean square error) of the students of Figure 17, "
+        f"α = {LAZINESS:g}, "
+        f"medians and range over {p.seeds} seeds, (a) on a linear axis, where one tracks the "
+        "other, and (b) on a logarithmic one, where they part: the network overfits, and ends with "
+        f"a test loss of {spread(ratio)} times its train loss. The thresholds at which the "
+        "accuracy groks lie in that gap."
+    )

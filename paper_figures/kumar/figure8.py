@@ -1,0 +1,204 @@
+"""Figure 8: laziness and grokking in accuracy, of a student of a teacher network.
+
+The published sweep is at one learning rate for all alphas. Under Adam the steps of the weights
+don't depend on the size of the gradient, so that there the predictor moves alpha times as fast at
+every alpha: laziness and speed vary together. Beside it stands a controlled sweep, at the rate
+eta0/alpha and the decay alpha lambda, with the same initial speed of the
+predictor and the same decay a step at every alpha.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray
+from matplotlib.figure import Figure
+from xarray import DataArray, Dataset
+
+from lazyrich.paper_figures import student_and_teacher
+from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.fits import Fits, device
+from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis
+from lazyrich.paper_figures.time_to_grok import learnt
+
+LEVEL = 0.5  # an accuracy is reached where this part of the outputs is within the threshold
+LAZINESS = 1.0  # of the run of Liu et al.
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A student at each alpha, and ``seeds`` new teachers, students and inputs."""
+
+    P: int = 100
+    n_test: int = 100
+    alphas: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 1.0, 3.0)
+    threshold: float = 1e-3
+    thresholds: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 3e-2, 0.1)
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.05
+    steps: int = 100_000
+    seeds: int = 5
+    device: str = "auto"
+
+
+_SHORT: dict[str, Any] = {
+    "threshold": 1e-2,
+    "thresholds": (3e-3, 1e-2, 3e-2, 0.1),
+    "learning_rate": 1e-3,
+    "device": "cpu",
+}
+PRESETS = {
+    "tiny": Parameters(alphas=(0.1, 1.0), steps=600, seeds=2, **_SHORT),
+    "quick": Parameters(alphas=(0.1, 0.5, 1.0, 3.0), steps=10_000, seeds=3, **_SHORT),
+    "paper": Parameters(),
+}
+
+
+def settings(p: Parameters) -> dict[str, Any]:
+    """Return what all runs have in common."""
+    names = ("P", "n_test", "steps")
+    fixed: dict[str, Any] = {name: getattr(p, name) for name in names}
+    return fixed | {"thresholds": list(p.thresholds), "device": device(p.device)}
+
+
+def published(p: Parameters, alphas: tuple[float, ...]) -> Fits:
+    """Return the runs at one rate and decay for all alphas."""
+    fixed = {"learning_rate": p.learning_rate, "weight_decay": p.weight_decay}
+    return Fits(student_and_teacher, {"alpha": list(alphas)}, settings(p) | fixed, p.seeds)
+
+
+def sweeps(p: Parameters) -> dict[str, Fits]:
+    """Return both sweeps; at alpha = 1 they have their runs in common."""
+    found = {"published": published(p, p.alphas)}
+    for alpha in p.alphas:
+        rates = {
+            "learning_rate": p.learning_rate / alpha,
+            "weight_decay": p.weight_decay * alpha,
+        }
+        grid = {"alpha": [alpha]}
+        found[f"controlled {alpha:g}"] = Fits(
+            student_and_teacher, grid, settings(p) | rates, p.seeds
+        )
+    return found
+
+
+def both(p: Parameters, data: dict[str, Dataset]) -> dict[str, Dataset]:
+    """Return both sweeps, over seed, alpha, threshold and step."""
+    controlled = [data[f"controlled {alpha:g}"] for alpha in p.alphas]
+    return {"published": data["published"], "controlled": xarray.concat(controlled, "alpha")}
+
+
+def reached(runs: Dataset, side: str) -> DataArray:
+    """Return the step from which the accuracy stays at ``LEVEL`` or above; NaN if not at the end.
+
+    >>> runs = Dataset({"test_accuracy": ("step", [0.0, 0.2, 0.8])}, {"step": [0, 10, 20]})
+    >>> 10 < float(reached(runs, "test")) < 20
+    True
+    """
+    return learnt((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - LEVEL + 1e-9)
+
+
+def lateness(runs: Dataset) -> DataArray:
+    """Return how many times later the test accuracy is reached than the train accuracy.
+
+    Infinite where it is not reached within the run, NaN where the train accuracy is not.
+    """
+    train, test = reached(runs, "train"), reached(runs, "test")
+    return (test / train).where(test.notnull(), np.inf).where(train.notnull())
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return the accuracies over alpha, as published (a) and controlled (b)."""
+    figure = Figure(figsize=(WIDTH, 2.2))
+    axes = figure.subplots(1, 2, sharey=True)
+    titles = ("one rate for all α", "rate ∝ 1/α, decay ∝ α")
+    for ax, text, title, runs in zip(axes, "ab", titles, both(p, data).values(), strict=True):
+        later = runs.sel(step=slice(1, None)).sel(threshold=p.threshold).median("seed")
+        for alpha, color in zip(p.alphas, shades(len(p.alphas)), strict=True):
+            one = later.sel(alpha=alpha)
+            ax.plot(one.step, one.test_accuracy, color=color, label=f"α = {alpha:g}")
+            style = {"linewidth": 0.7, "linestyle": (0, (4, 1.5))}
+            ax.plot(one.step, one.train_accuracy, color=color, **style)
+        ax.axhline(LEVEL, color="black", linewidth=0.4, linestyle=":")
+        steps_axis(ax, p.steps)
+        letter(ax, text, title)
+    axes[0].set(ylabel=f"accuracy within {p.threshold:g}", ylim=(-0.02, 1.05))
+    axes[0].legend(loc="upper left")
+    return figure
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what the paper says of this figure, for both sweeps."""
+    checks = [_groks(p, data)]
+    for name, runs in both(p, data).items():
+        at = runs.sel(threshold=p.threshold)
+        checks += [_grows(name, at), _vanishes(name, at), _loss(name, at)]
+    return checks
+
+
+def _groks(p: Parameters, data: dict[str, Dataset]) -> Check:
+    runs = data["published"].sel(alpha=LAZINESS, threshold=p.threshold)
+    late = lateness(runs)
+    return Check(
+        "groks-in-accuracy",
+        "the student with doubled weights groks in accuracy: test long after train",
+        f"half of the outputs are within {p.threshold:g}: train at step "
+        f"{spread(reached(runs, 'train'))}, test {spread(late)} times later (inf: not within the "
+        "run)",
+        "at least 3 times later in every seed",
+        bool((late >= 3).all()),
+        source="Sec. 8.3.1, Fig. 8",
+    )
+
+
+def _grows(name: str, runs: Dataset) -> Check:
+    return ordered(
+        f"later-with-alpha-{name}",
+        "the larger α, the more pronounced the grokking in accuracy: how many times later the test "
+        f"accuracy is reached ({name} rates; inf: not within the run)",
+        lateness(runs),
+        "alpha",
+        "α",
+        source="Sec. 8.3.1, Fig. 8",
+    )
+
+
+def _vanishes(name: str, runs: Dataset) -> Check:
+    late = lateness(runs)
+    least = late.isel(alpha=0)
+    return Check(
+        f"vanishes-{name}",
+        f"at small α the grokking vanishes ({name} rates)",
+        f"{ends(late, 'alpha', 'α')} times later",
+        "less than 1.5 times later at the smallest α in every seed",
+        bool((least < 1.5).all()),
+        expected=False,
+        source="Sec. 8.3.1, Fig. 8",
+    )
+
+
+def _loss(name: str, runs: Dataset) -> Check:
+    return ordered(
+        f"richer-generalises-better-{name}",
+        f"the smaller α, the lower the final test loss ({name} rates)",
+        runs.test_loss.isel(step=-1),
+        "alpha",
+        "α",
+    )
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    late = lateness(data["published"].sel(alpha=LAZINESS, threshold=p.threshold))
+    return (
+        "A 5-100-100-5 tanh student, its default initial parameters doubled, learns the outputs "
+        f"of a teacher on {p.P} inputs N(0, I) by full-batch AdamW in {p.steps:,} steps; predictor "
+        "α f(x;w), uncentred. Test (solid) and train (dashed) accuracy, the part of the outputs "
+        f"(each of the five of a sample by itself) within {p.threshold:g} of the teacher's; "
+        f"medians of {p.seeds} seeds. At α = 1 the test accuracy reaches {LEVEL:g} {spread(late)} "
+        "times later than the train accuracy. "
+        f"(a) As published: rate {p.learning_rate:g} and decay {p.weight_decay:g} at every α, so "
+        "that the predictor starts the faster the larger α. (b) Controlled: rate "
+        f"{p.learning_rate:g}/α and decay {p.weight_decay:g} α, the same speed and the same decay "
+        "a step at every α. The text gives neither rate nor decay."
+    )
