@@ -34,7 +34,7 @@ def test_it_is_value_and_slope_at_the_start(case, alpha, centred, seed):
     moved(twin.model, seed=seed)
     J = jacobian(start, X)
     expected = start(X).flatten() + J @ change_of(twin.model, start)
-    magnitude = alpha * float(model(X).abs().max()) + float(J.abs().sum(1).max())
+    magnitude = alpha * model(X).abs().max().item() + float(J.abs().sum(1).max())
     assert torch.allclose(twin(X).flatten(), expected, rtol=1e-10, atol=1e-12 * abs(magnitude))
 
 
@@ -75,7 +75,7 @@ def test_its_descent_is_the_closed_form(D, P, N, seed, alpha, epsilon, centred, 
     eta0 *= fraction
     options = {"alpha": alpha, "epsilon": epsilon, "init": W, "centred": centred}
     closed = simulate.train(
-        task, engine="linearised", steps=40, learning_rate=eta0, **options
+        task, engine="linearised", steps=12, learning_rate=eta0, **options
     ).history
     network = Scaled(Polynomial(W, epsilon), alpha, centred=centred)
     twin = linearise(network)
@@ -85,7 +85,7 @@ def test_its_descent_is_the_closed_form(D, P, N, seed, alpha, epsilon, centred, 
         Data(task.X, task.y, task.X_test, task.y_test),
         loss=nn.functional.mse_loss,
         optimiser=lambda weights: torch.optim.SGD(weights, lr=rate),
-        steps=40,
+        steps=12,
         record=closed.step.values,
     )
     # Losses that fall to rounding keep that of the first predictions.
@@ -111,7 +111,7 @@ def test_a_lazy_network_follows_its_twin_and_a_rich_one_leaves_it():
                 data,
                 loss=nn.functional.mse_loss,
                 optimiser=lambda weights, r=rate: torch.optim.SGD(weights, lr=r),
-                steps=200,
+                steps=80,
             ).test_loss
             for model in pair
         ]

@@ -123,7 +123,7 @@ def test_descent_of_the_paper_s_network_is_that_of_train(D, P, N, seed, alpha, e
         epsilon=epsilon,
         init=W,
         engine="neurons",
-        steps=20,
+        steps=8,
         learning_rate=eta0,
         centred=centred,
     )
@@ -134,7 +134,7 @@ def test_descent_of_the_paper_s_network_is_that_of_train(D, P, N, seed, alpha, e
         Data(task.X, task.y, task.X_test, task.y_test),
         loss=nn.functional.mse_loss,
         optimiser=lambda weights: torch.optim.SGD(weights, lr=rate),
-        steps=20,
+        steps=8,
         record=slow.history.step.values,
     )
     for name in ("train_loss", "test_loss"):
