@@ -51,7 +51,16 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "17": ("figure17", "Accuracy of the same student through several thresholds"),
         "18": ("figure18", "The losses of the student whose accuracies grok"),
     },
-    "lyu": {},
+    "lyu": {
+        "lyu-1": ("figure1", "Early and late bias in classification: grokking and misgrokking"),
+        "lyu-3": ("figure3", "Matrix completion: first zeros, then low rank"),
+        "lyu-4": ("figure4", "No weight decay: a transition that is not sharp"),
+        "transition-time": ("transition_time", "When the transition comes: λt* = log α + C"),
+        "implicit-bias-path": (
+            "implicit_bias_path",
+            "The path from the least L2 norm to the least L1 norm, predicted and simulated",
+        ),
+    },
     "laws": {
         "time-to-grok": ("time_to_grok", "Time to grok, foretold from the data set alone"),
         "phase-diagram": ("phase_diagram", "Memorises for ever, groks, or learns at once"),

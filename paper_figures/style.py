@@ -46,6 +46,10 @@ LOOKS: dict[str, dict[str, Any]] = {
         "linewidth": 0.7,
         "label": "kernel regression",
     },
+    "train_accuracy": {"color": BLUE, "linestyle": (0, (4, 1.5)), "label": "train accuracy"},
+    "test_accuracy": {"color": VERMILLION, "linestyle": "-", "label": "test accuracy"},
+    "l1": {"color": ORANGE, "linestyle": (0, (4, 1.5)), "label": "$L_1$"},
+    "l2": {"color": GREEN, "linestyle": "-", "label": "$L_2$"},
     "network_path": {"color": PURPLE, "linestyle": "-", "label": "network"},
     "twin_path": {
         "color": BLACK,

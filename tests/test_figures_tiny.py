@@ -40,6 +40,14 @@ FIGURES = {
     "2": Expected({"groks-in-accuracy", "groks-in-loss", "weight-norm-grows"}),
     "4": Expected({"test-falls-later", "wide-falls"}),
     "8": Expected({"groks-in-accuracy"}),
+    "lyu-1": Expected({"fits-early", "groks"}, too_small={"misgrokking-falls"}),
+    "lyu-3": Expected({"fits-in-tens-of-steps", "completes-late", "late-certificate"}),
+    "lyu-4": Expected(
+        {"loss-falls-as-1-over-t-log-t", "l1-margin-still-grows"},
+        too_small={"transition-without-decay", "not-sharp-by-steps"},
+    ),
+    "transition-time": Expected({"slope-1-depth-2", "slope-1-classification"}),
+    "implicit-bias-path": Expected({"ends-at-least-l1"}),
     "9": Expected(
         {
             "goldilocks-groks-published",
