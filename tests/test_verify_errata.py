@@ -3,6 +3,7 @@
 import pytest
 
 from lazyrich import verify
+from lazyrich.verify import formulas
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, check_all
 from lazyrich.verify.report import Report
 
@@ -25,10 +26,10 @@ def test_the_latex_note_is_a_whole_document(tmp_path):
     text = (tmp_path / "errata.tex").read_text()
     assert text.startswith(r"\documentclass")
     assert text.rstrip().endswith(r"\end{document}")
-    for environment in ("document", "enumerate"):
+    for environment in ("document", "list"):
         begun = text.count(rf"\begin{{{environment}}}")
         assert begun == text.count(rf"\end{{{environment}}}") > 0
-    assert r"x\_i \& 5\%" in text
+    assert r"$x_{i}$ \& 5\%" in text
     assert r"\emph{Should be:} $\frac{D}{2}$" in text  # a bare formula gets its dollar signs
     assert r"\emph{Derivation:} by brute force" in text
     assert "not in the note" not in text
@@ -40,10 +41,26 @@ def test_the_markdown_note_has_claim_derivation_and_counterexample(tmp_path):
     for piece in (
         "*Printed:* $2 D$",
         "*Derivation:* $D = D$.",
-        "*Smallest counter-example:* D = 1",
+        "*Counter-example:* $D = 1$: 2, 1/2",
+        "*It holds if:* $D$ \\> 1",
+        "- **C1. Sec. 1.**",
+        "- **A1. Sec. 2.**",
     ):
         assert piece in text
-    assert "*It holds if:* D \\> 1" in text
+
+
+def test_a_claim_of_the_note_is_cited_by_its_place_in_it(tmp_path):
+    verify.write_errata(tmp_path / "errata.md", report(derivation="See b, and a-b of c."))
+    assert "See A1, and a-b of $c$" in (tmp_path / "errata.md").read_text()
+
+
+@pytest.mark.parametrize("name", verify.claims())
+def test_plain_mathematics_of_the_ledger_is_typeset_so_that_it_can_be_drawn(name):
+    claim = verify.claims()[name]
+    for text in (claim.statement, claim.printed, claim.derived, claim.assumption):
+        typeset = formulas.typeset(text)
+        assert typeset.count("$") % 2 == 0
+        assert "<code>" not in formulas.to_html(typeset), typeset
 
 
 def test_no_note_is_written_from_a_claim_that_failed(tmp_path):

@@ -204,7 +204,7 @@ SLIPS = (
     Slip("Sec. 13", "lazy training during gradient", "lazy training during gradient descent"),
     Slip("Sec. 14", "grokking as in 1", "grokking as in Figure 1"),
     Slip("Sec. 14", "hence then claim", "hence the claim"),
-    Slip("Sec. 15.1", "beta_3 c dot x", "beta_3.x"),
+    Slip("Sec. 15.1", "beta_3 c dot x", "beta_3.x, a product"),
     Slip("Sec. 16.2", "some classes are classification tasks", "some tasks are"),
     Slip("Fig. 19", "fixed task difficult j", "fixed task difficulty j"),
     Slip("Fig. 19", "even smaller eigenvectors", "eigenvectors of even smaller eigenvalues"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import lazyrich
 from lazyrich.arguments import one_of
 from lazyrich.files import write_whole
+from lazyrich.verify.formulas import to_markdown as marked
 from lazyrich.verify.ledger import Budget, Result, Row, Verdict
 
 CORRECTED = (Verdict.MISPRINT, Verdict.REFUTED)
@@ -154,10 +155,13 @@ def to_markdown(report: Report, *, times: bool = True) -> str:
         cells = (row.claim.name, row.claim.source, verdict(row), levels(row))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for row in report.rows:
-        lines += ["", f"## {row.claim.name}", "", f"{row.claim.source}. {row.claim.statement}", ""]
+        claim = row.claim
+        lines += ["", f"## {claim.name}", "", f"{claim.source}. {marked(claim.statement)}", ""]
         lines.append(f"**{verdict(row)}**")
-        lines += [""] + [f"- {key}: {value}" for key, value in told(row).items()]
-        lines += [f"- {r.evidence.level}: {r.evidence.sentence}: {r.found}" for r in row.results]
+        lines += [""] + [f"- {key}: {marked(value)}" for key, value in told(row).items()]
+        for r in row.results:
+            shown = f"{marked(r.evidence.sentence)}: {marked(r.found)}"
+            lines.append(f"- {r.evidence.level}: {shown}")
     return "\n".join(lines) + "\n"
 
 

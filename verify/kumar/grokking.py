@@ -297,7 +297,7 @@ def _lazy_limit_is_poor() -> Claim:
         "alpha as the network is allowed to learn more features.",
         verdict=Verdict.MISPRINT,
         printed=r"the final test loss decreases with $\alpha$",
-        derived=r"the final test loss \emph{increases} with $\alpha$, to that of kernel regression",
+        derived=r"the final test loss increases with $\alpha$, to that of kernel regression",
         derivation=r"Small $\alpha$ learns more features and ends lower; the same caption says "
         r"that large $\alpha$ approaches the linearised model, and Sec. 5.1 that it is poor.",
         counterexample=counterexample,

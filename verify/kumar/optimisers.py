@@ -233,7 +233,7 @@ def _exact_prediction() -> Claim:
         "timescales of grokking: the time is (inversely) linear in kappa.",
         verdict=Verdict.REFUTED,
         printed=r"time $\propto \kappa^{\mp 1}$, exactly",
-        derived=r"$\dot{K} = O(\kappa)$ bounds how fast \emph{decay} moves the kernel; the "
+        derived=r"$\dot{K} = O(\kappa)$ bounds how fast decay moves the kernel; the "
         "gradient moves it, too, and decay also keeps the samples from being fitted",
         derivation="On the paper's own polynomial task, lazy and plain, a tenfold decay shortens "
         "the time by much less than ten, a hundredfold one prevents generalisation.",

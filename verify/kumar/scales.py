@@ -201,7 +201,7 @@ def _label_direction() -> Claim:
         "lazy training.",
         verdict=Verdict.MISPRINT,
         printed="increasing model output scale or label scale",
-        derived=r"increasing the output's scale or \emph{decreasing} the labels': training depends "
+        derived=r"increasing the output's scale or decreasing the labels': training depends "
         r"on $\alpha/c$ for labels $c y$",
         derivation=r"With labels $c y$ and output scale $c \alpha$, $f$ and the residuals are "
         r"multiplied by $c$, and $\eta \propto \alpha^{-2}$ leaves the steps as they were. Sec. "

@@ -25,11 +25,11 @@ def _slips() -> Claim:
 
     return Claim(
         name="slips-of-the-pen",
-        source="Sec. 1-16; Fig. 4-19",
+        source="Throughout",
         statement="Words and signs that are missing, wrong or doubled.",
         verdict=Verdict.MISPRINT,
-        printed="; ".join(f"{slip.source}: '{slip.printed}'" for slip in SLIPS),
-        derived="; ".join(f"'{slip.meant}'" for slip in SLIPS),
+        printed=f"{len(SLIPS)} places",
+        derived="; ".join(f"{s.source}: '{s.meant}', not '{s.printed}'" for s in SLIPS),
         derivation="The sense leaves no other reading.",
         counterexample=f"{SLIPS[0].source}: '{SLIPS[0].printed}' for '{SLIPS[0].meant}'",
         evidence=(
