@@ -1,9 +1,10 @@
-"""Panels that figures share: learning curves, the terms of a test loss, their axes."""
+"""Panels that figures share: learning curves of one run or of a sweep, the terms of a test loss."""
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from xarray import Dataset
 
-from lazyrich.paper_figures.style import LOOKS, VERMILLION, look
+from lazyrich.paper_figures.style import LOOKS, VERMILLION, look, shades
 from lazyrich.paper_figures.time_to_grok import THRESHOLD
 
 TERMS = ("variance", "misalignment", "linear")
@@ -42,3 +43,24 @@ def loss_terms(ax: Axes, history: Dataset) -> None:
     for name in TERMS:
         ax.plot(later.step, later[name], **LOOKS[name])
     ax.set(ylim=(0, 1.35 * float(later.population_loss.max())), ylabel="loss")
+
+
+def swept_curves(ax: Axes, runs: Dataset, parameter: str, *, seed: int = 0) -> None:
+    """Draw train (dashed) and test loss for each value of a parameter, from dark to light."""
+    later = runs.sel(seed=seed, step=slice(1, None))
+    values = later[parameter].values
+    for value, color in zip(values, shades(len(values)), strict=True):
+        run = later.sel({parameter: value})
+        for name in ("train_loss", "population_loss"):
+            dashes = LOOKS[name]["linestyle"]
+            ax.plot(run.step, run[name], color=color, linestyle=dashes, linewidth=0.9)
+    ax.axhline(THRESHOLD, color="black", linewidth=0.4, linestyle=":")
+    ax.set(yscale="log", ylim=(1e-4, 2), ylabel="loss")
+
+
+def dashes() -> list[Line2D]:
+    """Return the legend's lines for train and test loss where the colours are a parameter's."""
+    looks = [LOOKS[name] for name in ("train_loss", "population_loss")]
+    return [
+        Line2D([], [], color="black", linestyle=k["linestyle"], label=k["label"]) for k in looks
+    ]

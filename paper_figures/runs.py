@@ -141,11 +141,11 @@ def seconds(sweeps: Mapping[str, Sweep | Networks], jobs: int = 1) -> float:
     return sum(each.cost() for each in sweeps.values()) / (PACE * rate * jobs)
 
 
-def gap_in_words(runs: xarray.Dataset) -> str:
+def gap_in_words(runs: xarray.Dataset, of: str = "population_loss") -> str:
     """Say how far gradient descent is from these runs of the engine "flow", as it estimates.
 
-    The median over the runs and the largest, of the relative difference of the test loss at the
-    worst step at which it is still above 1/100 of its start.
+    The median over the runs and the largest, of the relative difference of the test loss, which
+    ``of`` names, at the worst step at which it is still above 1/100 of its start.
 
     >>> runs = xarray.Dataset(coords={"step": [0, 1, 2]})
     >>> runs["population_loss"] = ("step", [1.0, 0.5, 0.001])
@@ -153,8 +153,8 @@ def gap_in_words(runs: xarray.Dataset) -> str:
     >>> gap_in_words(runs)
     'within 2% of the test losses of descent in the median run, 2% in the worst'
     """
-    loss = runs.population_loss
-    gap = abs(runs.descent_gap_population_loss).where(loss > loss.isel(step=0) / 100).max("step")
+    loss = runs[of]
+    gap = abs(runs[f"descent_gap_{of}"]).where(loss > loss.isel(step=0) / 100).max("step")
     middle, worst = float(gap.median()), float(gap.max())
     return (
         f"within {100 * middle:.2g}% of the test losses of descent in the median run, "

@@ -73,7 +73,7 @@ def sweep(
     workers = _workers(jobs, scheduler)
     store = Store(folder)
     _run_missing(wanted, store, workers, progress)
-    return _gather(axes, [cells.address(cell) for cell in wanted], store)
+    return gather(axes, [cells.address(cell) for cell in wanted], store)
 
 
 @checks_its_arguments
@@ -243,7 +243,7 @@ def _run_missing(
                 progress(done, total)
 
 
-def _gather(axes: dict[str, list], keys: Sequence[str], store: Store) -> xarray.Dataset:
+def gather(axes: dict[str, list], keys: Sequence[str], store: Store) -> xarray.Dataset:
     """Join the cells, in the order of the grid, into one dataset, holding one cell at a time."""
     columns = _Columns(len(keys))
     status = np.full(len(keys), "finished")

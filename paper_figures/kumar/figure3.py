@@ -27,13 +27,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
-from lazyrich.paper_figures.style import LOOKS, WIDTH, letter, shades, steps_axis
+from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis
 from lazyrich.paper_figures.time_to_grok import CENSORED, THRESHOLD, median_delay, time_to_grok
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
 
@@ -132,14 +132,12 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.0))
     top, bottom = figure.subplots(2, 3)
     plain, centred = (data["epsilon"].sel(centred=value) for value in (False, True))
-    _curves(top[0], data["alpha"], "alpha")
-    _curves(top[1], plain, "epsilon")
-    _curves(top[2], centred, "epsilon")
+    swept_curves(top[0], data["alpha"], "alpha")
+    swept_curves(top[1], plain, "epsilon")
+    swept_curves(top[2], centred, "epsilon")
     for ax in top:
         steps_axis(ax, p.steps)
-    dashes = [(LOOKS[n]["label"], LOOKS[n]["linestyle"]) for n in ("train_loss", "population_loss")]
-    handles = [Line2D([], [], color="black", linestyle=d, label=name) for name, d in dashes]
-    top[1].legend(handles=handles, loc="lower left")
+    top[1].legend(handles=dashes(), loc="lower left")
     _distances(bottom[0], {alpha: small_paths(alpha, p.epsilon) for alpha in p.alphas}, "α")
     _distances(bottom[1], {epsilon: small_paths(p.alpha, epsilon) for epsilon in p.epsilons}, "ε")
     _phase_diagram(figure, bottom[2], data["grid"])
@@ -154,18 +152,6 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     for ax, (text, title) in zip((*top, *bottom), titles.items(), strict=True):
         letter(ax, text, title)
     return figure
-
-
-def _curves(ax: Axes, runs: Dataset, parameter: str) -> None:
-    later = runs.sel(seed=0, step=slice(1, None))
-    values = later[parameter].values
-    for value, color in zip(values, shades(len(values)), strict=True):
-        run = later.sel({parameter: value})
-        for name in ("train_loss", "population_loss"):
-            dashes = LOOKS[name]["linestyle"]
-            ax.plot(run.step, run[name], color=color, linestyle=dashes, linewidth=0.9)
-    ax.axhline(THRESHOLD, color="black", linewidth=0.4, linestyle=":")
-    ax.set(yscale="log", ylim=(1e-4, 2), ylabel="loss")
 
 
 def _distances(ax: Axes, found: dict[float, Paths], symbol: str) -> None:
