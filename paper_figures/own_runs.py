@@ -63,9 +63,8 @@ class OwnRuns:
         missing = [i for i, key in enumerate(keys) if not store.has(key)]
         done, total = 0.0, sum(_cost(points[i]) for i in missing)
         with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-            parallel = joblib.Parallel(return_as="generator_unordered")
+            parallel: Any = joblib.Parallel(return_as="generator_unordered")
             runs = parallel(joblib.delayed(_outcome)(i, self.arguments, points[i]) for i in missing)
-            assert runs is not None  # a generator, as asked for
             for i, outcome in runs:
                 store.save(keys[i], outcome)
                 done += _cost(points[i])

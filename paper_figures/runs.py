@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import xarray
@@ -15,6 +15,20 @@ from lazyrich.simulate import cells, sweep
 from lazyrich.simulate.sweep import listed
 
 Progress = Callable[[float, float], Any]
+
+
+class Runs(Protocol):
+    """What stands behind a figure: a ``Sweep``, ``Networks``, or whatever has their methods."""
+
+    def cost(self) -> float:
+        """Return the work of all its runs, in the units of ``simulate.sweep``'s progress."""
+        ...
+
+    def run(
+        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
+    ) -> xarray.Dataset:
+        """Return the histories; finished runs are found in ``folder``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
 
 
 def run_all(
-    sweeps: Mapping[str, Sweep | Networks],
+    sweeps: Mapping[str, Runs],
     folder: str | os.PathLike,
     jobs: int = 1,
     progress: Progress | None = None,
@@ -120,7 +134,7 @@ def run_all(
 PACE = 0.6
 
 
-def seconds(sweeps: Mapping[str, Sweep | Networks], jobs: int = 1) -> float:
+def seconds(sweeps: Mapping[str, Runs], jobs: int = 1) -> float:
     """Return about how long the sweeps take on this machine, none of their runs being finished.
 
     Their cost over the rate of a matrix product measured now; right within a factor of 2 or so on

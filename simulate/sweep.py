@@ -104,7 +104,7 @@ def listed(
     workers, store = _workers(jobs, None), Store(folder)
     _run_missing(complete, store, workers, progress)
     axes = {"cell": list(range(len(complete)))}
-    return _gather(axes, [cells.address(cell) for cell in complete], store)
+    return gather(axes, [cells.address(cell) for cell in complete], store)
 
 
 class Store:

@@ -72,6 +72,22 @@ FIGURES = {
     ),
     "17": Expected({"others-do-not"}),
     "18": Expected({"no-grokking-in-the-loss", "test-loss-does-not-rise"}),
+    "5": Expected(
+        {"middle-j-groks", "misaligned-labels-fail-beyond", "leak-makes-j-hard"},
+        too_small={"aligned-labels-move-together", "larger-j-is-harder", "larger-j-delays"},
+    ),
+    "10": Expected(
+        {"rise-shrinks-added-two", "rise-shrinks-mixed-wide", "rise-vanishes-added-two"},
+        too_small={
+            "initial-loss-falls-added-two",
+            "initial-loss-falls-mixed-wide",
+            "alignment-rises-mixed-wide",
+        },
+    ),
+    "19": Expected(
+        {"more-samples-help-published", "more-samples-suffice"},
+        too_small={"larger-j-is-harder", "more-samples-help-fixed-functions"},
+    ),
 }
 
 
