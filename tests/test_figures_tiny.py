@@ -85,8 +85,12 @@ FIGURES = {
         },
     ),
     "19": Expected(
-        {"more-samples-help-published", "more-samples-suffice"},
-        too_small={"larger-j-is-harder", "more-samples-help-fixed-functions"},
+        {"more-samples-suffice", "last-eigenvector-fails"},
+        too_small={
+            "larger-j-is-harder",
+            "more-samples-help-published",
+            "more-samples-help-fixed-functions",
+        },
     ),
 }
 
