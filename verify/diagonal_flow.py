@@ -130,6 +130,32 @@ def follow(
     return [state(T, at) for T, at in zip(stops, seen, strict=True)]
 
 
+def without_decay(problem: Problem, log_times: tuple[float, ...]) -> list[Array]:
+    """w at the times exp(``log_times``) of the flow without decay (``problem.lamda`` is unused)."""
+    X, y = problem.arrays()
+    (n, d), L, a = X.shape, problem.depth, problem.alpha
+
+    def w_of(logs: Array) -> Array:
+        return a**L * (np.expm1(L * logs[:d]) - np.expm1(L * logs[d:]))
+
+    def rate(log_t: float, logs: Array) -> Array:
+        g = X.T @ LOSS_SLOPES[problem.loss](X @ w_of(logs), y) / n
+        speed = np.exp(log_t) * L * a ** (L - 2) * np.concatenate([-g, g])
+        return speed * np.exp((L - 2) * logs)
+
+    leg = solve_ivp(
+        rate,
+        (-30.0, log_times[-1]),
+        np.zeros(2 * d),
+        method="LSODA",
+        t_eval=log_times,
+        rtol=_STEP_TOLERANCE,
+        atol=1e-14,
+    )
+    assert leg.success, leg.message
+    return [w_of(logs) for logs in leg.y.T]
+
+
 @dataclass(frozen=True)
 class MatrixState:
     """The matrix model at scale ``a``: W, U, V (D, D) and G = d(mean loss)/dW entry by entry."""
@@ -142,9 +168,17 @@ class MatrixState:
 
 
 def follow_matrix(
-    target: Array, observed: Array, alpha: float, lamda: float, stops: tuple[float, ...]
+    target: Array,
+    observed: Array,
+    alpha: float,
+    lamda: float,
+    stops: tuple[float, ...],
+    kick: Array | float = 0.0,
 ) -> list[MatrixState]:
-    """W = U U^T - V V^T from alpha (I, I), mean square error on the ``observed`` (D, D) entries."""
+    """W = U U^T - V V^T from alpha (I, I), mean square error on the ``observed`` (D, D) entries.
+
+    ``kick``, of shape (2, D, D), is added to the initial (U, V).
+    """
     D = len(target)
 
     def gradient(W: Array) -> Array:
@@ -156,7 +190,7 @@ def follow_matrix(
         both = (G + G.T) / lamda
         return np.stack([-both @ U - U, both @ V - V]).ravel()
 
-    start = alpha * np.stack([np.eye(D), np.eye(D)]).ravel()
+    start = (alpha * np.stack([np.eye(D), np.eye(D)]) + kick).ravel()
     leg = solve_ivp(
         rate, (0, stops[-1]), start, method="LSODA", t_eval=stops, rtol=1e-10, atol=1e-13
     )

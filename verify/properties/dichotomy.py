@@ -201,13 +201,19 @@ def matrix_invariants_hold(seed: int, D: int, T: float, of_product: float = 1.0)
     return max(share, within("U U^T + V V^T", got, root, size))
 
 
-def matrix_certificate_holds(seed: int, D: int, lamda: float, symmetrised: bool = True) -> float:
-    """At the end |Gsym|_op = lambda/2, and Gsym (U U^T + V V^T) = -(lambda/2) W."""
+def matrix_certificate_holds(
+    seed: int, D: int, lamda: float, symmetrised: bool = True, kick: float = 0.0
+) -> float:
+    """At the end |Gsym|_op = lambda/2, and Gsym (U U^T + V V^T) = -(lambda/2) W.
+
+    ``kick`` is the standard deviation of what is added to the initial alpha (I, I).
+    """
     random = np.random.default_rng(seed)
     target = random.normal(size=(D, D))
     observed = (random.random((D, D)) < 0.6) * 1.0
     observed[0, 1 % D] = 1.0
-    (now,) = follow_matrix(target, observed, 2.0, lamda, (np.log(2) + 40,))
+    kicked = kick * random.normal(size=(2, D, D))
+    (now,) = follow_matrix(target, observed, 2.0, lamda, (np.log(2) + 40,), kicked)
     G = (now.G + now.G.T) / 2 if symmetrised else now.G
     half = float(formula("matrix-model-oracles", "certificate")(lamda=lamda))
     norm = float(np.linalg.norm(G, 2))
