@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.cli_progress import progress_bar, quiet_option
+
 if TYPE_CHECKING:
     from lazyrich.simulate.predict.grokking import Forecast
 
@@ -30,6 +32,7 @@ FORMATS = ("text", "json")
 @click.option("--draws", type=int, help="Data sets to draw where none is given.  [default: 5]")
 @click.option("--seed", type=int, help="Seed of the first of them.  [default: 0]")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@quiet_option
 def command(
     dimension: int | None,
     samples: int | None,
@@ -37,6 +40,7 @@ def command(
     form: str,
     draws: int | None,
     seed: int | None,
+    quiet: bool,
     **scales: float,
 ) -> None:
     """Foretell the training of a wide network on y = (beta.x)^2/2, f(x;w) - f(x;w0), before it.
@@ -61,7 +65,7 @@ def command(
     found = (
         _of_data(Path(data), scales)
         if data is not None
-        else _of_draws(dimension, samples, draws, seed, scales)
+        else _of_draws(dimension, samples, draws, seed, scales, quiet)
     )
     click.echo(json.dumps(_finite(found), indent=2) if form == "json" else _text(found))
 
@@ -77,7 +81,12 @@ def _of_data(file: Path, scales: dict[str, float]) -> dict[str, Any]:
 
 
 def _of_draws(
-    D: int | None, P: int | None, draws: int | None, seed: int | None, scales: dict[str, float]
+    D: int | None,
+    P: int | None,
+    draws: int | None,
+    seed: int | None,
+    scales: dict[str, float],
+    quiet: bool,
 ) -> dict[str, Any]:
     """What is foretold of data sets of this size."""
     from lazyrich.arguments import positive_integer
@@ -85,7 +94,8 @@ def _of_draws(
 
     D, P = positive_integer("D", D), positive_integer("P", P)
     count, first = DRAWS if draws is None else draws, 0 if seed is None else seed
-    many = forecasts(D, P, draws=count, seed=first, **scales)
+    with progress_bar("foretelling", quiet) as progress:
+        many = forecasts(D, P, draws=count, seed=first, progress=progress, **scales)
     return _report(many, P, D, float(D), scales, drawn=True)
 
 

@@ -5,6 +5,7 @@ forecasts of other data sets of the same size.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from lazyrich.paper_figures.style import BLACK, BLUE, ORANGE, WIDTH
 from lazyrich.simulate.predict.grokking import AT_ONCE, GROKS, MEMORISES, phase_of
 from lazyrich.simulate.predict.rich_flow import HORIZON
 
-PHASES = {
+PHASES: dict[str, dict[str, Any]] = {
     MEMORISES: {"color": BLACK, "marker": "x"},
     GROKS: {"color": ORANGE, "marker": "o", "markerfacecolor": ORANGE},
     AT_ONCE: {"color": BLUE, "marker": "s", "markerfacecolor": "none"},

@@ -134,11 +134,8 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
 
 
 def _edges(ax: Axes, p: Parameters, found: np.ndarray, trace: np.ndarray) -> None:
-    for name, shares, style in (
-        ("trained", found, {"color": VERMILLION, "marker": "o", "linestyle": "none"}),
-        ("least trace", trace, {"color": BLACK, "linewidth": 1.0}),
-    ):
-        ax.plot(p.dimensions, _edges_of(p, shares), markersize=4, label=name, **style)
+    ax.plot(p.dimensions, _edges_of(p, found), "o", color=VERMILLION, markersize=4, label="trained")
+    ax.plot(p.dimensions, _edges_of(p, trace), color=BLACK, linewidth=1.0, label="least trace")
     edges = [spike_edge(p, D) for D in p.spike_dimensions]
     ax.plot(p.spike_dimensions, edges, color=BLUE, linestyle="--", label="spike stands out")
     ax.set(xscale="log", xlabel="D", ylabel="P/D", ylim=(0, None))

@@ -7,8 +7,9 @@ network. From parameters alone the same is done on data sets drawn from the task
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -106,8 +107,11 @@ def forecasts(
     learning_rate: float = 1.0,
     draws: int = DRAWS,
     seed: int = 0,
+    progress: Callable[[float, float], Any] | None = None,
 ) -> list[Forecast]:
     """Foretell the same from the parameters: on ``draws`` data sets of seeds ``seed``, ...
+
+    ``progress`` is called with (data sets done, ``draws``).
 
     >>> [found.phase for found in forecasts(20, 30, alpha=4.0, epsilon=0.05, draws=2)]
     ['memorises for ever', 'memorises for ever']
@@ -115,8 +119,13 @@ def forecasts(
     _scales(alpha, epsilon)
     count, first = positive_integer("draws", draws), natural("seed", seed)
     options = {"alpha": alpha, "epsilon": epsilon, "learning_rate": learning_rate}
-    tasks = (PolynomialTask(D, P, n_test=1, seed=i) for i in range(first, first + count))
-    return [forecast(task.X, task.beta, **options) for task in tasks]
+    found = []
+    for i in range(count):
+        task = PolynomialTask(D, P, n_test=1, seed=first + i)
+        found.append(forecast(task.X, task.beta, **options))
+        if progress is not None:
+            progress(i + 1, count)
+    return found
 
 
 def middle(values: Sequence[float]) -> tuple[float, float, float]:
