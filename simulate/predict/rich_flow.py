@@ -12,7 +12,8 @@ foretells every network of the same alpha epsilon. Turning F from the right chan
 may start along the eigenvectors v_i
 of S(0), whose leading ones are the spikes. A *free* column moves in R^D; the others keep their
 direction and grow in length only, at the rate v_i^T S v_i: species that compete with the spikes.
-With ``free`` = D that is the limit itself. An evaluation takes 4 P D (free + 1) multiplications.
+With ``free`` = D that is the limit itself. An evaluation takes about 2 P D (free + 2)
+multiplications.
 """
 
 import math

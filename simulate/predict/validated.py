@@ -29,12 +29,18 @@ class Validated(NamedTuple):
         return ", ".join(f"{name} {low:g} to {high:g}" for name, low, high in ends)
 
 
-# Of the times: the figure "time-to-grok" at its preset "quick", and six networks of D = 60 to 100.
-# Of the lazy laws: means over 20 to 60 data sets. s is alpha epsilon/|beta|^2.
+# Of times and phases: the figures "time-to-grok" and "phase-diagram" at their preset "quick", the
+# first with two seeds, and six networks of D = 60 to 100. Of the lazy laws: means over 20 to 60
+# data sets. s is alpha epsilon/|beta|^2.
 VALIDATED = {
     "times": Validated(
         {"D": (16, 100), "P/D": (4, 50), "alpha/epsilon": (3, 300), "s": (1e-4, 0.1)},
-        "within 3% for 95% of 48 networks; the worst seen 15%, at alpha/epsilon = 3.4",
+        "within 4% for 95% of 96 networks; the worst seen 15%, at alpha/epsilon = 3.4",
+    ),
+    "phase": Validated(
+        {"D": (16, 32), "P/D": (1.5, 50), "alpha/epsilon": (3, 300), "s": (1e-4, 1)},
+        "right for 88 of 88 networks (P/D below 4 and alpha epsilon/|beta|^2 above 0.1 at D = 16, "
+        "alpha/epsilon = 30 only)",
     ),
     "lazy": Validated(
         {"D": (20, 40), "P/D": (0.25, 8)},
@@ -43,7 +49,7 @@ VALIDATED = {
 }
 # What is foretold -> by which of them.
 LAWS = {
-    "phase": "times",
+    "phase": "phase",
     "train loss falls": "times",
     "test loss falls": "times",
     "early plateau, test loss": "lazy",
