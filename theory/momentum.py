@@ -10,7 +10,7 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.moment_dynamics import decay_step, kappa_d, moment_step_decay, neuron_step
-from lazyrich.theory.symbols import D, I, M, P, eta_0, wbar
+from lazyrich.theory.symbols import SYMMETRIC, D, I, M, P, eta_0, wbar
 from lazyrich.theory.wick import canonical_matrix
 
 mu = sp.Symbol("mu", nonnegative=True)  # momentum
@@ -20,7 +20,8 @@ V = MatrixSymbol("V", D, D)  # mean of v v^T
 
 Affine = tuple[MatrixExpr, MatrixExpr, MatrixExpr]  # (a, b, c) of a w + b v + c
 
-_S = MatrixSymbol("S", D, D)
+# A neuron's gradient step is S w + g; T is what multiplies w in w -> (1 - eta_0 kappa_d) w - v.
+_S, _T = MatrixSymbol("S", D, D), MatrixSymbol("T", D, D)
 _g = MatrixSymbol("g", D, 1)
 _FIRST = (wbar, vbar)
 _SECOND = ((M, C), (C.T, V))
@@ -39,9 +40,9 @@ def _outer(p: Affine, q: Affine) -> MatrixExpr:
 
 
 def _joint_step() -> dict[str, MatrixExpr]:
-    """The five moments after a step, in S and g of a neuron's gradient step S w + g."""
+    """The five moments after a step, in S, T and g."""
     velocity: Affine = (_S, mu * I, _g)
-    weight: Affine = ((1 - eta_0 * kappa_d) * I - _S, -mu * I, -_g)
+    weight: Affine = (_T, -mu * I, -_g)
     return {
         "wbar": _mean(weight),
         "vbar": _mean(velocity),
@@ -61,7 +62,13 @@ def moment_step_momentum() -> ClosedForm:
     G, g = neuron_step()
     S = G + decay_step() * I
     general = _joint_step()
-    terms = {name: part.subs({_S: S, _g: g}).doit(deep=False) for name, part in general.items()}
+    T = (1 - eta_0 * kappa_d) * I - _S
+    known = {_T: T.subs(_S, S), _S: S, _g: g}
+    terms = {name: part.subs(known).doit(deep=False) for name, part in general.items()}
+    shown = {
+        name: canonical_matrix(part, symmetric=(*SYMMETRIC, _S, _T, V))
+        for name, part in general.items()
+    }
     for name, part in moment_step_decay().terms.items():
         without = terms[name].subs(mu, 0).doit() - part
         if canonical_matrix(without) != sp.ZeroMatrix(*part.shape):
@@ -76,12 +83,13 @@ def moment_step_momentum() -> ClosedForm:
             ("A neuron's gradient step is S w + g, weight decay in the loss included, with S", S),
             ("and g.", g),
             (
-                "v -> mu v + S w + g, then w -> (1 - eta_0 kappa_d) w - v. The means of the two.",
-                (general["vbar"], general["wbar"]),
+                "v -> mu v + S w + g, then w -> (1 - eta_0 kappa_d) w - v = T w - mu v - g, with T",
+                T,
             ),
-            ("The mean of w w^T needs C and V.", general["M"]),
-            ("C, the mean of w v^T.", general["C"]),
-            ("V, the mean of v v^T: the five close. At mu = 0: moment-step-decay.", general["V"]),
+            ("The means of v and of w after the step.", (shown["vbar"], shown["wbar"])),
+            ("The mean of w w^T needs C and V.", shown["M"]),
+            ("C, the mean of w v^T.", shown["C"]),
+            ("V, the mean of v v^T: the five close. At mu = 0: moment-step-decay.", shown["V"]),
         ],
         assumptions=(
             "Full-batch heavy-ball descent on the mean square error (no 1/2); readouts fixed; "

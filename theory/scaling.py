@@ -101,8 +101,12 @@ def scale_equivalence() -> ClosedForm:
         steps=[
             ("The share of a neuron of weights sigma w', N f(x).", _share(scaled)),
             ("It is that of w' at this alpha and epsilon.", tuple(weights.values())),
-            ("A step of sigma w' by the residual r, over sigma.", canonical_matrix(in_place)),
-            ("It is that of w' at the same, with the same eta_0.", sample_step(residual)),
+            ("What a sample x with residual r takes from w in a step.", sample_step(residual)),
+            (
+                "The same from sigma w', over sigma: what it takes from w' at that alpha and "
+                "epsilon, with the same eta_0.",
+                canonical_matrix(in_place),
+            ),
             ("Labels c y and c alpha multiply f and r by c: the step stays.", labels),
             ("So training depends on these two numbers only.", invariants),
             (

@@ -70,13 +70,17 @@ def _groks() -> Claim:
 
 
 def _alpha_sweep() -> Claim:
-    alphas = (0.5, 1.0, 2.0)
+    # The step is as large as each alpha bears; delays are in units of eta_0 step.
+    rates = {0.5: 100.0, 1.0: 200.0, 2.0: 400.0}
 
     def check(budget: Budget, order: int) -> str:
-        settings = {"learning_rate": 100.0, "steps": 1600, "every": 40, "first_seed": budget.seed}
-        times = [_times(addition(alpha=alpha, **settings)) for alpha in alphas[::order]]
-        delay = np.stack([test - train for train, test in times], axis=1)
-        return rises("delay in steps over alpha = 1/2, 1, 2", delay)
+        delays = []
+        for alpha, rate in list(rates.items())[::order]:
+            run = addition(alpha=alpha, learning_rate=rate, steps=600, first_seed=budget.seed)
+            train, test = _times(run)
+            delays.append(rate / 100 * (test - train))
+        delay = np.stack(delays, axis=1)
+        return rises("delay in eta_0 step/100 over alpha = 1/2, 1, 2", delay)
 
     return Claim(
         name="fig-2c-alpha",
@@ -250,7 +254,7 @@ def _which_p() -> Claim:
             Evidence(
                 "measured",
                 "primes and composites from 12 on, at one setting; p = 5 does not",
-                lambda budget: check(budget, (12, 13, 15, 16, 17, 19)),
+                lambda budget: check(budget, (12, 13, 15, 16, 17)),
                 lambda budget: check(budget, (5,)),
             ),
         ),
