@@ -49,6 +49,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "8": ("figure8", "Laziness and grokking in accuracy, of a student of a teacher"),
         "9": ("figure9", "The Goldilocks zone: too few samples, just enough, and many"),
         "10": ("figure10", "From random initial weights towards a solution"),
+        "14": ("figure14", "Targets of one, two and three directions"),
         "16": ("figure16", "Accuracy and loss of the same run of modular addition"),
         "17": ("figure17", "Accuracy of the same student through several thresholds"),
         "18": ("figure18", "The losses of the student whose accuracies grok"),

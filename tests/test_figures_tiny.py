@@ -92,6 +92,7 @@ FIGURES = {
             "more-samples-help-fixed-functions",
         },
     ),
+    "14": Expected({"groks-2", "groks-3", "more-directions-are-harder"}, too_small={"groks-1"}),
 }
 
 
