@@ -123,6 +123,17 @@ def on_the_path(X: Array, y: Array, a: float) -> Array:
     return 2 * a**2 * np.sinh(X.T @ nu)
 
 
+# With a kernel of X, and a^2 of the order of w: before and after, other potentials agree.
+_IN_TRANSITION = st.builds(
+    lambda n, seed, **options: gaussian(n, 4, seed, **options),
+    st.integers(1, 2),
+    given.seeds(),
+    loss=st.sampled_from(("square", "exponential", "logistic")),
+    alpha=st.sampled_from((0.5, 1.0)),
+    lamda=st.sampled_from((1e-3, 1e-2, 1e-1)),
+)
+
+
 def _path() -> Claim:
     decays = np.array([1e-2, 1e-3, 1e-4])
 
@@ -158,7 +169,7 @@ def _path() -> Claim:
             attacked(
                 "w(t) minimises Phi_a at given outputs, at any time, for three losses",
                 laws.minimises_the_potential,
-                (laws.problems(depths=(2,)), laws.times(), given.seeds()),
+                (_IN_TRANSITION, st.sampled_from((0.5, 1.0, 2.0)), given.seeds()),
                 lambda problem, T, seed: laws.minimises_the_potential(
                     problem,
                     T,
