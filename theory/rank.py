@@ -15,7 +15,7 @@ n = sp.Symbol("n", integer=True, positive=True)  # neurons, affinely independent
 _rest = D + 1 - n
 _y, _v = MatrixSymbol("y", n, 1), MatrixSymbol("v", _rest, 1)
 _B, _C = MatrixSymbol("B", n, n), MatrixSymbol("C", n, _rest)
-_ones = MatrixSymbol("1", n, 1)
+_ones = MatrixSymbol("ones", n, 1)
 _free = MatrixSymbol("T", n, n)
 _Pi = MatrixSymbol("Pi", n, n)
 _antisymmetric = (_Pi * _free * _Pi - _Pi * _free.T * _Pi) / 2
@@ -54,7 +54,7 @@ def _squares() -> tuple[sp.Expr, sp.Expr]:
 def _relations() -> sp.Expr:
     """The dimension of the antisymmetric n x n matrices that send the ones to 0.
 
-    Raises ``AssertionError`` if Pi = I - 1 1^T/n is no projector that sends the ones to 0.
+    Raises ``AssertionError`` if Pi = I - ones ones^T/n is no projector that sends the ones to 0.
     """
     a, b = MatrixSymbol("a", n, 1), MatrixSymbol("b", n, 1)
     Pi = sp.Identity(n) - _ones * _ones.T / n
@@ -122,7 +122,7 @@ def _steps(
         ),
         (
             "It vanishes, and with it the function, only if C = 0 and B is antisymmetric. With "
-            "Pi = I - 1 1^T/n the projector on the antisymmetric T that send the ones to 0,",
+            "Pi = I - ones ones^T/n the projector on the antisymmetric T that send the ones to 0,",
             _antisymmetric,
         ),
         ("has this trace: so many directions in weight space don't move f.", relations),
