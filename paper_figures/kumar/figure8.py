@@ -132,7 +132,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     checks = [_groks(p, data)]
     for name, runs in both(p, data).items():
         at = runs.sel(threshold=p.threshold)
-        checks += [_grows(name, at), _vanishes(name, at), _loss(name, at)]
+        checks += [_grows(name, at), _tunes(name, at), _vanishes(name, at), _loss(name, at)]
     return checks
 
 
@@ -152,6 +152,7 @@ def _groks(p: Parameters, data: dict[str, Dataset]) -> Check:
 
 
 def _grows(name: str, runs: Dataset) -> Check:
+    """From alpha = 1 to 3 it is the train accuracy that comes later, and less so the test's."""
     return ordered(
         f"later-with-alpha-{name}",
         "the larger α, the more pronounced the grokking in accuracy: how many times later the test "
@@ -159,6 +160,23 @@ def _grows(name: str, runs: Dataset) -> Check:
         lateness(runs),
         "alpha",
         "α",
+        expected=False,
+        source="Sec. 8.3.1, Fig. 8",
+    )
+
+
+def _tunes(name: str, runs: Dataset) -> Check:
+    """At controlled rates the smallest alpha has so large a rate that Adam's noise hides it."""
+    late = lateness(runs)
+    least, one = late.isel(alpha=0), late.sel(alpha=LAZINESS)
+    return Check(
+        f"less-at-small-alpha-{name}",
+        f"a smaller α makes the grokking less pronounced ({name} rates)",
+        f"{spread(least)} times later at α = {float(late.alpha[0]):g}, {spread(one)} at α = "
+        f"{LAZINESS:g} (inf: not within the run)",
+        "less at the smallest α than at 1 in every seed",
+        bool((least < one).all()),
+        expected=name == "published",
         source="Sec. 8.3.1, Fig. 8",
     )
 
@@ -170,20 +188,21 @@ def _vanishes(name: str, runs: Dataset) -> Check:
         f"vanishes-{name}",
         f"at small α the grokking vanishes ({name} rates)",
         f"{ends(late, 'alpha', 'α')} times later",
-        "less than 1.5 times later at the smallest α in every seed",
-        bool((least < 1.5).all()),
+        "less than twice as late at the smallest α in every seed",
+        bool((least < 2).all()),
         expected=False,
         source="Sec. 8.3.1, Fig. 8",
     )
 
 
 def _loss(name: str, runs: Dataset) -> Check:
-    return ordered(
+    final = runs.test_loss.isel(step=-1)
+    return Check(
         f"richer-generalises-better-{name}",
-        f"the smaller α, the lower the final test loss ({name} rates)",
-        runs.test_loss.isel(step=-1),
-        "alpha",
-        "α",
+        f"the test loss ends lower at the smallest α than at the largest ({name} rates)",
+        ends(final, "alpha", "α"),
+        "lower in every seed",
+        bool((final.isel(alpha=0) < final.isel(alpha=-1)).all()),
     )
 
 
