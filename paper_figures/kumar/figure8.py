@@ -152,7 +152,7 @@ def _groks(p: Parameters, data: dict[str, Dataset]) -> Check:
 
 
 def _grows(name: str, runs: Dataset) -> Check:
-    """From alpha = 1 to 3 it is the train accuracy that comes later, and less so the test's."""
+    """From alpha = 1 to 3 the train accuracy comes later by more than the test accuracy does."""
     return ordered(
         f"later-with-alpha-{name}",
         "the larger α, the more pronounced the grokking in accuracy: how many times later the test "
@@ -166,7 +166,7 @@ def _grows(name: str, runs: Dataset) -> Check:
 
 
 def _tunes(name: str, runs: Dataset) -> Check:
-    """At controlled rates the smallest alpha has so large a rate that Adam's noise hides it."""
+    """At controlled rates the test accuracy at the smallest alpha comes early, and goes again."""
     late = lateness(runs)
     least, one = late.isel(alpha=0), late.sel(alpha=LAZINESS)
     return Check(
