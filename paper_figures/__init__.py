@@ -46,6 +46,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "Where the test loss comes from: loss terms of a two-neuron and a wide network",
         ),
         "5": ("figure5", "Labels from eigenvectors of the initial kernel"),
+        "7": ("figure7", "Scales of output, weights and labels"),
         "8": ("figure8", "Laziness and grokking in accuracy, of a student of a teacher"),
         "9": ("figure9", "The Goldilocks zone: too few samples, just enough, and many"),
         "10": ("figure10", "From random initial weights towards a solution"),

@@ -100,6 +100,9 @@ FIGURES = {
         },
     ),
     "14": Expected({"groks-2", "groks-3", "more-directions-are-harder"}, too_small={"groks-1"}),
+    "7": Expected(
+        {"large-sigma-moves-less", "joint-preserves-feature-learning", "small-labels-are-lazy"}
+    ),
 }
 
 
