@@ -124,9 +124,11 @@ def _report(
 ) -> dict[str, Any]:
     """The numbers to print, as JSON holds them."""
     from lazyrich.simulate.predict.lazy import lazy_loss, peak, plateau
+    from lazyrich.simulate.predict.validated import FEATURES
 
     alpha, epsilon = scales["alpha"], scales["epsilon"]
-    numbers = {"D": D, "P/D": P / D, "alpha/epsilon": alpha / epsilon, "s": alpha * epsilon / b}
+    features, laziness = alpha * epsilon / b, alpha / epsilon
+    numbers = {"D": D, "P/D": P / D, "alpha/epsilon": laziness, FEATURES: features}
     phases = [one.phase for one in many]
     likely = max(phases, key=phases.count)
     at, height = peak(D, epsilon, b=b)
@@ -151,8 +153,8 @@ def _report(
         "P": P,
         "|beta|^2": b,
         **scales,
-        "alpha epsilon/|beta|^2": numbers["s"],
-        "alpha/epsilon": numbers["alpha/epsilon"],
+        FEATURES: features,
+        "alpha/epsilon": laziness,
         "data sets drawn": len(many) if drawn else 0,
         "never": f"not within {many[0].horizon:.6g} steps",
         "quantities": quantities,

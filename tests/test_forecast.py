@@ -14,7 +14,7 @@ from lazyrich.simulate.predict import grokking, rich_flow, spike
 from lazyrich.simulate.predict.least_trace import least_trace
 from lazyrich.simulate.predict.rich_flow import SHARE, early_growth, rich_curve
 from lazyrich.simulate.predict.slaved import SlavedFlow
-from lazyrich.simulate.predict.validated import LAWS, VALIDATED
+from lazyrich.simulate.predict.validated import FEATURES, LAWS, VALIDATED
 
 
 def _arrays(D, P, seed):
@@ -176,7 +176,7 @@ def test_bad_input_in_one_line(change, message):
 
 def test_every_number_has_a_validated_range():
     assert set(LAWS.values()) == set(VALIDATED)
-    inside = {"D": 20, "P/D": 6, "alpha/epsilon": 10, "s": 0.01}
+    inside = {"D": 20, "P/D": 6, "alpha/epsilon": 10, FEATURES: 0.01}
     assert not any(law.outside(inside) for law in VALIDATED.values())
 
 
