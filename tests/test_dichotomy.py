@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lazyrich.simulate.dichotomy import DiagonalNet, LinearTask
 from lazyrich.theory import closed_form
 from lazyrich.verify.diagonal_flow import (
     FLOW_TOLERANCE,
@@ -38,6 +39,25 @@ def test_the_integrator_follows_autograd_and_keeps_its_tolerance(loss, depth):
     np.testing.assert_allclose(moved, -gradient.numpy(), atol=1e-6)
     (tight,) = follow(net, (1.5,), rtol=1e-12)
     assert abs(tight.w - now.w).max() < FLOW_TOLERANCE * abs(now.w).max()
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("loss", LOSS_SLOPES)
+def test_the_dual_engine_gives_what_all_weights_give(loss, depth):
+    """The simulator's n-dimensional flow against all 2 d weights, before and after a = 1."""
+    net = gaussian(2, 4, 3, loss=loss, depth=depth, alpha=2.0, lamda=1e-2)
+    X, y = net.arrays()
+    stops = (0.4, 1.0, 2.5)
+    kind = "regression" if loss == "square" else "classification"
+    task = LinearTask.from_arrays(kind, X, y)
+    times = [T / net.lamda for T in stops]
+    options = {"weight_decay": net.lamda, "time": times[-1], "record": times, "rtol": 1e-9}
+    engine = DiagonalNet(depth=depth, loss=loss)
+    run = engine.train(task, alpha=net.alpha, **options)
+    want = np.stack([now.w for now in follow(net, stops)])
+    assert abs(engine.weights(task, run).numpy() - want).max() < 1e-5 * abs(want).max()
+    other = np.stack([now.w for now in follow(gaussian(2, 4, 3, loss=loss), stops)])
+    assert abs(other - want).max() > 1e-3 * abs(want).max()
 
 
 def test_the_smallest_l1_norm_has_its_dual_certificate_and_can_be_missed():

@@ -13,7 +13,14 @@ from lazyrich.theory.dichotomy.symbols import a as scale
 from lazyrich.theory.dichotomy.symbols import lamda as decay
 from lazyrich.theory.dichotomy.symbols import w as weight
 from lazyrich.verify import strategies as given
-from lazyrich.verify.diagonal_flow import Array, Problem, follow, gaussian, smallest_l1
+from lazyrich.verify.diagonal_flow import (
+    Array,
+    Problem,
+    follow,
+    follow_matrix,
+    gaussian,
+    smallest_l1,
+)
 from lazyrich.verify.evidence import attacked, equality
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.properties import dichotomy as laws
@@ -281,6 +288,24 @@ def _time() -> Claim:
             assert abs(shift - wanted) < 1e-2, f"{lines[-1]}, not {wanted:.4f}"
         return "labels times 8 shift lambda t* by " + ", ".join(lines)
 
+    def matrices(slope: float) -> str:
+        """Rank 1 with W_13 unobserved: log(alpha) less T where W_13 is half of its last value."""
+        b = np.random.default_rng(0).normal(size=3)
+        observed = np.array([[1.0, 1, 0], [0, 0, 1], [0, 0, 1]])
+        C = []
+        for alpha in (4.0, 8.0, 16.0):
+            times = np.log(alpha) + np.linspace(-1.0, 3.0, 41)
+            run = follow_matrix(np.outer(b, b), observed, alpha, 1e-4, tuple(times.tolist()))
+            entry = np.array([now.W[0, 2] for now in run])
+            half = entry[-1] / 2
+            i = int(np.argmax(entry / half > 1))
+            near = slice(i - 3, i + 3)
+            C.append(np.polyval(np.polyfit(entry[near], times[near], 4), half))
+        C = np.array(C) - slope * np.log((4.0, 8.0, 16.0))
+        line = f"matrix model: C = {C.mean():.5f} within {np.ptp(C):.0e}"
+        assert np.ptp(C) < 1e-3, f"not slope {slope:g}: {line}"
+        return line
+
     def in_lambda(expected: float) -> str:
         decays = np.array([1e-1, 1e-2, 1e-3])
         least = _three_quarters(2, 8.0, lamda=1e-6)
@@ -305,6 +330,12 @@ def _time() -> Claim:
                 "diagonal nets, L = 2, 3, 4: lambda t* - log(alpha) at alpha = 8, 32, 128",
                 lambda _: slopes(1.0),
                 lambda _: slopes(1.01),
+            ),
+            Evidence(
+                "measured",
+                "the matrix model, which has no dual flow, at alpha = 4, 8, 16",
+                lambda _: matrices(1.0),
+                lambda _: matrices(1.01),
             ),
             Evidence(
                 "measured",
