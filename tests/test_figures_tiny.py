@@ -55,6 +55,10 @@ FIGURES = {
             "less-at-small-alpha-controlled",
         },
     ),
+    "6": Expected(
+        {"digits-delay-grows"},
+        too_small={"digits-grokking-vanishes", "transformer-groks"},
+    ),
     "9": Expected(
         {
             "goldilocks-groks-published",
@@ -67,6 +71,14 @@ FIGURES = {
             "goldilocks-linear-rises-and-falls-misaligned",
             "many-samples-low-linear-published",
         },
+    ),
+    "12": Expected(
+        {"groks", "decay-ends-grokking"},
+        too_small={"groks", "decay-ends-grokking", "laziness-recovers-at-last"},
+    ),
+    "13": Expected(
+        {"student-tracks-until-half"},
+        too_small={"same-shape", "student-ends-elsewhere", "transformer-ends-elsewhere"},
     ),
     "time-to-grok": Expected({"train-fall", "test-fall", "spike-alone", "decades"}),
     "phase-diagram": Expected({"own-data-set", "parameters-alone", "three-phases"}),
