@@ -96,7 +96,8 @@ def cost(cell: Cell) -> float:
     evaluations = {"flow": 10 * math.sqrt(steps), "linearised": P}.get(cell["engine"], steps)
     records = len(cell["record"]) if cell["record"] is not None else 20 * math.log10(10 * steps)
     aligned = {"test": cell["n_test"], "train": P, None: 0}[cell["alignment"]]
-    return 2 * P * D * vectors * evaluations + records * (P + cell["n_test"] + aligned**2) * D
+    products = 2 * P * D * vectors * evaluations
+    return float(products + records * (P + cell["n_test"] + aligned**2) * D)
 
 
 @lru_cache(maxsize=4)
