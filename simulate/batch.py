@@ -60,7 +60,7 @@ def train_batch(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
             if i in errors:
                 continue
             if i in diverged:
-                end(i, done)
+                end(i, diverged[i])
             elif done in stops:
                 try:
                     recording.take(Snapshot.of(done, _one(descent.neurons, i), _one(starts, i)))
@@ -75,23 +75,34 @@ def _shared(plan: Plan) -> tuple:
     return (plan.engine, problem.stops, problem.task.D, problem.centred, X.dtype, X.device)
 
 
-def _stops(descent: Descent, problems: list[Problem]) -> Iterator[tuple[int, set[int]]]:
-    """Yield each step at which the losses were looked at, and the runs that have diverged by it."""
+def _stops(descent: Descent, problems: list[Problem]) -> Iterator[tuple[int, dict[int, int]]]:
+    """Yield each step at which losses were looked at, and when runs that had diverged by it did."""
     samples = torch.tensor([problem.X.shape[0] for problem in problems])
     scales = [problem.loss_scale for problem in problems]
+
+    def diverged() -> set[int]:
+        losses = (descent.loss().cpu() / samples).tolist()
+        seen = zip(losses, scales, strict=True)
+        return {i for i, (loss, scale) in enumerate(seen) if has_diverged(loss, scale)}
+
     done = 0
     for stop in problems[0].stops:
-        diverged: set[int] = set()
+        first: dict[int, int] = {}
         while done < stop:
             count = min(CHECK_EVERY, stop - done)
+            kept = descent.state()
             descent.step(count)
+            found = diverged()
+            first = {}
+            if found:  # again, one by one: the same bits, and the first step of each
+                descent.restore(kept)
+                for step in range(done, done + count):
+                    descent.step()  # the losses are those before it
+                    first = dict.fromkeys(diverged() & found, step) | first
             done += count
-            losses = (descent.loss().cpu() / samples).tolist()
-            seen = zip(losses, scales, strict=True)
-            diverged = {i for i, (loss, scale) in enumerate(seen) if has_diverged(loss, scale)}
-            if done < stop and diverged:
-                yield done, diverged
-        yield done, diverged
+            if done < stop and first:
+                yield done, first
+        yield done, first
 
 
 def _stacked(problems: list[Problem]) -> tuple[PseudoNeurons, Descent]:

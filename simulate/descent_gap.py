@@ -72,9 +72,9 @@ def exponential(
 
     By T_s(w0 + w1 h A)/T_s(w0), of first order, and bounded by 1 where the exponential is.
 
-    >>> v = torch.ones(2)
-    >>> exponential(lambda v: torch.tensor([-1e-3, -50.0]) * v, v, 1.0, 50.0)
-    tensor([0.9990, 0.0145])
+    >>> A, v = torch.tensor([-1e-3, -1e-2, -50.0]), torch.ones(3)
+    >>> exponential(lambda v: A * v, v, 1.0, 50.0)[:2]
+    tensor([0.9990, 0.9901])
     """
     stages = max(1, math.ceil(math.sqrt(h * radius / INTERVAL)))
     w0 = 1 + DAMPING / stages**2

@@ -15,6 +15,7 @@ from lazyrich.simulate.network import ntk_normalised, predictions
 from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.shapes import Float
+from lazyrich.simulate.stability import Diverged, has_diverged
 
 
 class LinearisedDescent:
@@ -61,6 +62,11 @@ class LinearisedDescent:
         self._factor = 2 * learning_rate / X.shape[0]
         self._slopes = epsilon * (X @ start.columns)  # phi' for each pseudo-neuron:
         self._slopes[:, 0] += 1  # of the affine map, the mean alone has the constant
+
+    def loss(self, step: int) -> float:
+        """Return the train loss at this step; infinite where it overflows."""
+        left = 1 - _learnt(self._factor * self._eigenvalues, step)
+        return float((left * self._residual).square().mean())
 
     def change(self, step: int | float) -> PseudoNeurons:
         """Return the pseudo-neurons of w(step) - w(0); ``step`` may be infinite.
@@ -115,7 +121,11 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
             f"init gives a train kernel with an eigenvalue of {lazy.smallest:.3g} times the largest"
             ": must be none below 0 for the linearised engine (no real neurons have this M)"
         )
+    before = 0
     for stop in problem.stops:
+        if has_diverged(lazy.loss(stop), problem.loss_scale):
+            raise Diverged(_first(lazy, before, stop, problem.loss_scale))
+        before = stop
         change = lazy.change(stop)
         wbar, M = lazy.moments(stop)
         weights = PseudoNeurons(start.columns + change.columns, start.signs)
@@ -129,3 +139,14 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
             start.M.double(),
         )
         problem.report(stop)
+
+
+def _first(lazy: LinearisedDescent, good: int, bad: int, scale: float) -> int:
+    """Return the first step in (good, bad] that has diverged: the loss is convex in the step."""
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if has_diverged(lazy.loss(middle), scale):
+            bad = middle
+        else:
+            good = middle
+    return bad

@@ -117,6 +117,15 @@ class Descent:
                 V.mul_(self._shrink)
             V.sub_(move)
 
+    def state(self) -> tuple[Tensor, Tensor]:
+        """Return a copy of what the next steps depend on."""
+        return self._V.clone(), self._velocity.clone()
+
+    def restore(self, state: tuple[Tensor, Tensor]) -> None:
+        """Go back to a ``state``; steps from there give the same bits."""
+        self._V.copy_(state[0])
+        self._velocity.copy_(state[1])
+
     def clear(self, run: int) -> None:
         """Put zeros in the place of one run of a batch, which then stays at zero."""
         for array in (self._V, self._velocity, self._target):
@@ -147,9 +156,20 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
     for stop in problem.stops:
         while done < stop:
             count = min(CHECK_EVERY, stop - done)
+            kept = descent.state()
             descent.step(count)
-            done += count
             if has_diverged(float(descent.loss()) / X.shape[0], scale):
-                raise Diverged(done)
+                raise Diverged(done + _first(descent, kept, scale * X.shape[0]))
+            done += count
             problem.report(done)
         yield Snapshot.of(done, descent.neurons, start)
+
+
+def _first(descent: Descent, kept: tuple[Tensor, Tensor], scale: float) -> int:
+    """Return how many steps after the kept state the loss was too large, by going there again."""
+    descent.restore(kept)
+    for count in range(CHECK_EVERY):
+        descent.step()  # its loss is that before the step
+        if has_diverged(float(descent.loss()), scale):
+            return count
+    raise AssertionError("the same steps did not diverge again")

@@ -58,6 +58,8 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
         while done < stop:
             optimiser.zero_grad()
             loss = (f(*parameters) - first - y).square().mean()
+            if has_diverged(loss.item(), scale):
+                raise Diverged(done)
             loss.backward()
             decoupled = [decay * array.detach() for array in parameters]
             optimiser.step()
@@ -66,8 +68,6 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
                     array.sub_(part)
             done += 1
             if done % CHECK_EVERY == 0 or done == stop:
-                if has_diverged(loss.item(), scale):
-                    raise Diverged(done)
                 problem.report(done)
         yield _snapshot(done, parameters, start)
 

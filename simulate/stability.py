@@ -11,12 +11,12 @@ from lazyrich.simulate.shapes import Float
 # (the catapult of Lewkowycz et al. 2020) stays orders of magnitude below it.
 DIVERGED = 1e12
 
-# Engines look at the train loss at least this often, in steps.
+# Engines look at the train loss at least this often, in steps, and go back for the first bad one.
 CHECK_EVERY = 256
 
 
 class Diverged(Exception):
-    """An engine found a train loss that is not finite or beyond the limit; ``step`` says when."""
+    """A train loss is not finite or beyond the limit, at ``step`` for the first time."""
 
     def __init__(self, step: int) -> None:
         super().__init__(step)
@@ -26,8 +26,9 @@ class Diverged(Exception):
 class DivergenceError(ValueError):
     """Training diverged: a ``ValueError``, because the learning rate asked for is too large.
 
-    ``step``: the step by which the loss was seen to have diverged (it is looked at every few
-    hundred steps, so the first bad step is at most that much earlier). ``learning_rate``: the
+    ``step``: the first at which the train loss was beyond ``DIVERGED`` times its scale, or not
+    finite (a loss that was so for less than 256 steps, and recovered, is overlooked).
+    ``learning_rate``: the
     rate used. ``stable_learning_rate``: the largest stable one at ``stable_at``, the start of
     the run, or, where the rate used was stable there, the last recorded step before.
     """

@@ -72,6 +72,26 @@ def test_too_large_a_rate_ends_in_one_line_with_the_step_and_a_rate_that_works(e
     assert history.train_loss[-1] < history.train_loss[0]
 
 
+@pytest.mark.parametrize("engine", ["moments", "neurons", "linearised"])
+@pytest.mark.parametrize("steps", [255, 256, 300, 2000])
+def test_a_divergence_is_reported_at_its_first_step(engine, steps):
+    """The same step whether every step is recorded, and so looked at, or only the last."""
+    task = simulate.PolynomialTask(4, 9, n_test=5, seed=1)
+    options = {"alpha": 3.0, "epsilon": 0.01, "width": 6, "engine": engine, "momentum": 0.0}
+    options |= {"steps": steps, "alignment": None}
+    found = []
+    for record in (range(steps + 1), [0, steps]):
+        with pytest.raises(simulate.DivergenceError) as caught:
+            simulate.train(task, learning_rate=5.0, record=record, **options)
+        found.append(caught.value.step)
+    assert found[0] == found[1]
+    assert 0 < found[0] < 255
+    run = simulate.train(task, learning_rate=5.0, **options | {"steps": found[0] - 1})
+    assert run.history.train_loss.notnull().all()
+    with pytest.raises(simulate.DivergenceError):
+        simulate.train(task, learning_rate=5.0, **options | {"steps": found[0]})
+
+
 def test_a_rate_that_was_stable_at_the_start_is_told_from_one_that_never_was():
     """Rich training sharpens the kernel: the rate is measured at the last record as well."""
     task = simulate.PolynomialTask(5, 20, n_test=9, seed=0)
