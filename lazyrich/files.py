@@ -1,7 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +12,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
     Whatever interrupts this, a reader of ``path`` finds the old file or the new one, whole. Raises
     ``OSError`` with one clear line where the folder is missing, not writable, or full.
 
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_whole(Path(folder) / "a.txt", lambda part: part.write_text("whole"))
     ...     (Path(folder) / "a.txt").read_text(), len(list(Path(folder).iterdir()))
@@ -19,19 +20,17 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
     """
     path = Path(path)
     try:
-        # Hidden, and with the suffix of the file, by which some writers choose the format.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
-        os.close(handle)
+        # Hidden, and with the suffix of the file, by which some writers choose the format. Not by
+        # tempfile, whose files are the owner's alone; the umask is of the process, not the thread.
+        part = path.parent / f".part-{secrets.token_hex(8)}{path.suffix}"
+        part.open("x").close()
         try:
-            write(Path(name))
-            _sync(name)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)  # as open() would; mkstemp's files are the owner's
-            os.replace(name, path)
+            write(part)
+            _sync(part)
+            os.replace(part, path)
             _sync(path.parent)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())

@@ -38,6 +38,11 @@ class Run:
         The file appears under its name only when it is complete and on the disk. Raises
         ``OSError`` with one clear line where the folder is missing, not writable, or full.
         """
+        content = self.to_bytes()
+        write_whole(path, lambda part: part.write_bytes(content))
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file that ``save`` writes."""
         state: dict[str, tuple]
         if isinstance(self.state, Tensor):
             state = {"W": (("neuron", "input"), self.state.numpy())}
@@ -56,8 +61,7 @@ class Run:
             {"/": root, "/history": self.history, "/state": xarray.Dataset(state)}
         )
         # Built in memory: HDF5 on a full disk leaves more than one line behind.
-        content = bytes(tree.to_netcdf(engine="h5netcdf"))
-        write_whole(path, lambda part: part.write_bytes(content))
+        return bytes(tree.to_netcdf(engine="h5netcdf"))
 
 
 def load(path: str | os.PathLike) -> Run:

@@ -1,13 +1,15 @@
 """``sweep``: a grid of runs, kept cell by cell, opened as one labelled dataset.
 
-Every finished cell is a file of its own, named by its address (see ``cells``) and written whole or
-not at all by the driver, so that an interrupted sweep resumes with nothing lost or repeated, two
-sweeps may share a folder, and workers elsewhere need no common disk.
+Every finished cell is a file of its own, named by its address (see ``cells``). Processes here
+make its content too, and the driver writes it, whole or not at all, so that an interrupted sweep
+resumes with nothing lost or repeated, two sweeps may share a folder, and workers elsewhere need no
+common disk.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -22,12 +24,16 @@ from lazyrich.arguments import positive_integer
 from lazyrich.files import write_whole
 from lazyrich.simulate import cells
 from lazyrich.simulate.cells import Cell, Outcome
-from lazyrich.simulate.run import load
+from lazyrich.simulate.run import Run, load
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import DivergenceError
 
 Progress = Callable[[float, float], Any]
 Arrays = dict[str, np.ndarray]
+# What is kept of a cell: the content of its file, the run itself, or how it diverged.
+Result = bytes | Outcome
+# Files that are being written at a time.
+WRITERS = 16
 
 
 @checks_its_arguments
@@ -72,7 +78,8 @@ def sweep(
     _check_values(axes, wanted[0])
     workers = _workers(jobs, scheduler)
     store = Store(folder)
-    _run_missing(wanted, store, workers, progress)
+    # In a worker of a Dask cluster xarray would wait for a lock that the cluster knows nothing of.
+    _run_missing(wanted, store, workers, progress, encode=scheduler is None)
     return gather(axes, [cells.address(cell) for cell in wanted], store)
 
 
@@ -102,7 +109,7 @@ def listed(
     for cell in complete:
         cells.check(cell)
     workers, store = _workers(jobs, None), Store(folder)
-    _run_missing(complete, store, workers, progress)
+    _run_missing(complete, store, workers, progress, encode=True)
     axes = {"cell": list(range(len(complete)))}
     return gather(axes, [cells.address(cell) for cell in complete], store)
 
@@ -131,14 +138,24 @@ class Store:
         """Return whether the cell has finished or diverged."""
         return self._path(key, ".nc").exists() or self._path(key, ".json").exists()
 
-    def save(self, key: str, outcome: Outcome) -> None:
-        """Keep the outcome of a cell, whole or not at all. Raises ``OSError``."""
+    def save(self, results: Mapping[str, Result]) -> None:
+        """Keep the results of some cells, each whole or not at all. Raises ``OSError``.
+
+        By threads: nearly all the time goes in waiting for the disk to hold each file.
+        """
+        with ThreadPoolExecutor(WRITERS) as threads:
+            for _ in threads.map(self._save, results, results.values()):
+                pass  # raises what a thread raised
+
+    def _save(self, key: str, result: Result) -> None:
         self._path(key, "").parent.mkdir(exist_ok=True)
-        if isinstance(outcome, DivergenceError):
-            text = json.dumps(vars(outcome))
+        if isinstance(result, Run):
+            result.save(self._path(key, ".nc"))
+        elif isinstance(result, DivergenceError):
+            text = json.dumps(vars(result))
             write_whole(self._path(key, ".json"), lambda part: part.write_text(text))
         else:
-            outcome.save(self._path(key, ".nc"))
+            write_whole(self._path(key, ".nc"), lambda part: part.write_bytes(result))
 
     def read(self, key: str) -> Arrays | DivergenceError:
         """Return the arrays of a cell's history by name, or the error that ended it.
@@ -217,27 +234,38 @@ def _workers(jobs: int, scheduler: str | None):
     return _cluster(scheduler)
 
 
-def _outcomes(number: int, batch: Sequence[Cell]) -> tuple[int, list[Outcome]]:
-    return number, cells.run(batch)
+def _results(
+    number: int, batch: Sequence[Cell], keys: Sequence[str], encode: bool
+) -> tuple[int, dict[str, Result]]:
+    """Run a batch, where the worker is, and return what is to be kept of the cells with these keys.
+
+    With ``encode`` as the content of a file, which takes longer to make than to write.
+    """
+    found = dict(zip(map(cells.address, batch), cells.run(batch), strict=True))
+    outcomes = {key: found[key] for key in keys}
+    return number, {
+        key: outcome.to_bytes() if encode and isinstance(outcome, Run) else outcome
+        for key, outcome in outcomes.items()
+    }
 
 
 def _run_missing(
-    wanted: Sequence[Cell], store: Store, workers: Any, progress: Progress | None
+    wanted: Sequence[Cell], store: Store, workers: Any, progress: Progress | None, encode: bool
 ) -> None:
     """Run the batches of which any cell is missing; keep what is missing."""
     batches = cells.batches(wanted)
-    missing = [[c for c in batch if not store.has(cells.address(c))] for batch in batches]
+    keys = [[cells.address(cell) for cell in batch] for batch in batches]
+    missing = [[key for key in some if not store.has(key)] for some in keys]
     costs = {i: sum(map(cells.cost, batches[i])) for i, some in enumerate(missing) if some}
     if not costs:
         return
     # The dearest first: the sweep does not end on one worker busy with a long batch.
     order = sorted(costs, key=lambda i: -costs[i])
     total, done = sum(costs.values()), 0.0
+    jobs = (joblib.delayed(_results)(i, batches[i], missing[i], encode) for i in order)
     with workers as parallel:
-        for i, outcomes in parallel(joblib.delayed(_outcomes)(i, batches[i]) for i in order):
-            for cell, outcome in zip(batches[i], outcomes, strict=True):
-                if cell in missing[i]:
-                    store.save(cells.address(cell), outcome)
+        for i, results in parallel(jobs):
+            store.save(results)
             done += costs[i]
             if progress is not None:
                 progress(done, total)

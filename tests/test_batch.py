@@ -80,14 +80,18 @@ def test_each_run_of_a_batch_diverges_at_its_own_first_step():
     task = simulate.PolynomialTask(D=4, P=9, n_test=3, seed=0)
     rates = [1e4, 20.0, 0.1, 300.0]
     many = {"steps": 300, "record": [0, 300]}
-    found = train_batch([plan(task, **options(learning_rate=rate, **many)) for rate in rates])
+    found = train_batch(
+        [plan(task, **options(epsilon=0.0, learning_rate=rate, **many)) for rate in rates]
+    )
     steps = [error.step for error in (found[0], found[1], found[3])]
     assert len(set(steps)) == 3
     for rate, step in zip((rates[0], rates[1], rates[3]), steps, strict=True):
         with pytest.raises(DivergenceError) as alone:
-            simulate.train(task, **options(learning_rate=rate, steps=300, record=range(301)))
+            simulate.train(
+                task, **options(epsilon=0.0, learning_rate=rate, steps=300, record=range(301))
+            )
         assert alone.value.step == step
-    single = simulate.train(task, **options(learning_rate=0.1, **many))
+    single = simulate.train(task, **options(epsilon=0.0, learning_rate=0.1, **many))
     assert np.allclose(found[2].history.train_loss, single.history.train_loss, rtol=1e-10)
 
 

@@ -241,14 +241,14 @@ def test_distance_from_descent_is_of_first_order_and_its_estimate_of_second(opti
     assert abs(slope(left) - 2) < 0.25
 
 
-def test_the_exponential_of_the_gap_is_bounded_and_of_first_order():
-    """For eigenvalues in the interval: below 1 in size, and off by z^2/2 at most."""
-    for stages in (1, 2, 5, 30):
-        radius = 1.9 * stages**2
+def test_the_exponential_of_the_gap_is_bounded_and_of_second_order():
+    """For eigenvalues in the interval: at most 1 in size, and off by |z|^3/6 at most."""
+    for stages in (2, 3, 5, 30):
+        radius = 0.65 * (stages**2 - 1)
         z = torch.linspace(-radius, 0, 2000, dtype=torch.float64)
         found = exponential(lambda v, z=z: z * v, torch.ones_like(z), 1.0, radius)
         assert float(found.abs().max()) <= 1 + 1e-12
-        assert bool(((found - z.exp()).abs() <= z**2 / 2 + 1e-12).all())
+        assert bool(((found - z.exp()).abs() <= abs(z) ** 3 / 6 + 1e-12).all())
         wrong = exponential(lambda v, z=z: 1.2 * z * v, torch.ones_like(z), 1.0, radius)
         assert float(wrong.abs().max()) > 1  # a radius that is too small does not pass
 
