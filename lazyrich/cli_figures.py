@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     help="Folder for the files; made if it is missing.",
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes to run in.")
+@click.option("--mnist", metavar="DIR", help="Folder of MNIST's IDX files, for Figure 6.")
 @quiet_option
-def command(wanted: tuple[str, ...], preset: str, out: str, jobs: int, quiet: bool) -> None:
+def command(
+    wanted: tuple[str, ...], preset: str, out: str, jobs: int, mnist: str | None, quiet: bool
+) -> None:
     """Draw the figures NAME ... as PDF and PNG; without NAME, list them.
 
     NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all. Each figure comes
@@ -64,7 +67,7 @@ def command(wanted: tuple[str, ...], preset: str, out: str, jobs: int, quiet: bo
             )
             click.echo(text, err=True)
         with progress_bar(f"figure {name}", quiet) as progress:
-            figure = make(name, preset=preset, out=Path(out), jobs=jobs, progress=progress)
+            figure = make(name, preset, Path(out), jobs, progress, mnist)
         click.echo(_report(figure))
         passed = passed and figure.passed
     if not passed:

