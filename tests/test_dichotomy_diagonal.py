@@ -67,6 +67,7 @@ class Primal:
         return np.split(found.y.T, 2, axis=1)
 
 
+@pytest.mark.slow
 @given(
     depth=st.integers(2, 5),
     loss=st.sampled_from(LOSS_NAMES),

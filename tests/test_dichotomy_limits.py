@@ -9,6 +9,8 @@ from lazyrich import simulate
 from lazyrich.simulate import dichotomy
 from lazyrich.verify import oracles
 
+pytestmark = pytest.mark.slow
+
 
 def distance(w, wanted):
     return float(np.linalg.norm(w - wanted) / np.linalg.norm(wanted))

@@ -53,6 +53,7 @@ def test_descent_approaches_the_flow_with_the_learning_rate():
         assert 1.8 < coarse / fine < 2.2
 
 
+@pytest.mark.slow
 def test_early_zero_fill_late_low_rank():
     """Unobserved entries are near 0 while a is large; X comes out in the end."""
     decay, alpha = 1e-3, 20.0
