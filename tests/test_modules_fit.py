@@ -299,6 +299,13 @@ def test_divergence_is_an_error_that_says_when(batch_size):
     assert 0 < e.value.stable_rate < 1e6
 
 
+def test_divergence_between_records_is_seen_at_the_end():
+    model, data = problem()
+    options = {"loss": LOSS, "optimiser": lambda weights: torch.optim.SGD(weights, lr=1e6)}
+    with pytest.raises(FitDivergenceError, match="diverged by step 50;"):
+        fit(model, data, steps=50, record=[0], **options)
+
+
 def test_divergence_of_an_adaptive_optimiser_names_no_rate():
     model, data = problem()
     with pytest.raises(FitDivergenceError, match=r"diverged by step \d+$") as error:

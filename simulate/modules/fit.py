@@ -124,7 +124,9 @@ def fit(
                 progress(trainer.done, steps)
             if kept is not None and trainer.done < mark and kept.is_older_than(checkpoint_seconds):
                 kept.save({**trainer.state(), "rows": recorder.rows})
-        if mark in grid and not recorder.has(mark):
+        if mark not in grid:  # the end, not recorded: it may have diverged all the same
+            trainer.check(trainer.train_loss())
+        elif not recorder.has(mark):
             recorder.add()
     if kept is not None:
         kept.save({**trainer.state(), "rows": recorder.rows})
@@ -153,9 +155,7 @@ class Trainer:
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
         self.start = trained_weights(model)
         self.done = 0
-        with torch.no_grad():
-            # A loss that starts at 0 has no scale of its own.
-            self.scale = float(loss(model(data.X), data.y)) or 1.0
+        self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
         if not math.isfinite(self.scale):
             raise ValueError(f"the loss is {self.scale} at the initial weights: must be finite")
 
@@ -196,6 +196,11 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.done = state["step"]
+
+    def train_loss(self) -> float:
+        """Return the loss over the whole training set."""
+        with torch.no_grad():
+            return float(self.loss(self.model(self.data.X), self.data.y))
 
     def check(self, loss: float) -> None:
         """Raise ``FitDivergenceError`` where a training loss says that the run has diverged."""
