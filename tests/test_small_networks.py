@@ -1,0 +1,47 @@
+"""The ledger's small networks: their written-out gradient is autograd's, their scales are right."""
+
+import numpy as np
+import pytest
+import torch
+
+from lazyrich.verify.small_networks import addition, pairs, student_and_teacher
+
+
+@pytest.mark.parametrize("alpha", [0.5, 3.0])
+def test_a_step_on_addition_is_a_step_of_autograd(alpha):
+    p, width, sigma, rate = 5, 6, 0.7, 11.0
+    settings = {"width": width, "alpha": alpha, "sigma": sigma, "learning_rate": rate}
+    run = addition(p, steps=1, every=1, seeds=2, first_seed=3, **settings)
+    for k in range(2):
+        split, first, second = np.random.default_rng(3 + k).spawn(3)
+        rows = split.permutation(p * p)[: round(0.9 * p * p)]
+        X, Y = (part[rows] for part in pairs(p))
+        W = torch.from_numpy(sigma * first.normal(size=(width, 2 * p))).requires_grad_()
+        V = torch.from_numpy(sigma * second.normal(size=(p, width))).requires_grad_()
+        losses = []
+        for _ in range(2):
+            f = alpha / width * (X @ W.T) ** 2 @ V.T
+            losses.append((f - Y).square().mean())
+            with torch.no_grad():
+                for part, slope in zip(
+                    (W, V), torch.autograd.grad(losses[-1], (W, V)), strict=True
+                ):
+                    part -= rate / alpha**2 * slope
+        expected = [p * loss.item() for loss in losses]
+        assert run.train[k] == pytest.approx(expected, rel=1e-12)
+
+
+def test_accuracy_is_the_share_of_pairs_whose_largest_output_is_the_sum():
+    run = addition(p=13, steps=600, seeds=2)
+    assert (run.train_accuracy[:, -1] == 1).all()
+    assert (run.test_accuracy <= 1).all()
+    # 17 pairs are left for the test: shares are whole numbers of them.
+    counts = 17 * run.test_accuracy
+    assert np.allclose(counts, counts.round())
+
+
+def test_students_with_one_seed_do_not_depend_on_who_trains_beside_them():
+    alone = student_and_teacher(((1.0, 2.0),), width=4, steps=20, seeds=1)
+    beside = student_and_teacher(((4.0, 1.0), (1.0, 2.0)), width=4, steps=20, seeds=2)
+    assert alone.test[0, 0] == pytest.approx(beside.test[1, 0], rel=1e-12)
+    assert alone.train[0, 0, 0] == pytest.approx(1, rel=1e-14)  # centred: f = 0 at first
