@@ -80,6 +80,9 @@ FIGURES = {
         {"student-tracks-until-half"},
         too_small={"same-shape", "student-ends-elsewhere", "transformer-ends-elsewhere"},
     ),
+    "lazy-curve": Expected({"law-within-6-percent"}, too_small={"law-within-6-percent"}),
+    "population-time": Expected({"one-formula", "exact-in-one-dimension"}),
+    "collapse": Expected({"collapse", "train-first"}),
     "time-to-grok": Expected({"train-fall", "test-fall", "spike-alone", "decades"}),
     "phase-diagram": Expected({"own-data-set", "parameters-alone", "three-phases"}),
     "window-edge": Expected(
@@ -176,14 +179,17 @@ def test_the_checks_pass_that_can_at_this_size(number, folder):
     assert failed <= FIGURES[number].too_small
 
 
+def _backwards(runs):
+    """The same in the opposite order of its steps, or, where it has none, of its points."""
+    along = "step" if "step" in runs.dims else "point"
+    return runs.isel({along: slice(None, None, -1)}).assign_coords({along: runs[along]})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", list(FIGURES))
 def test_checks_fail_on_histories_that_run_backwards(number, folder):
     figure, p, data = _data(number, folder)
-    backwards = {
-        name: runs.isel(step=slice(None, None, -1)).assign_coords(step=runs.step)
-        for name, runs in data.items()
-    }
+    backwards = {name: _backwards(runs) for name, runs in data.items()}
     failed = {check.name for check in figure.claims(p, backwards) if not check.passed}
     assert FIGURES[number].backwards <= failed
     assert FIGURES[number].backwards

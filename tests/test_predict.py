@@ -11,12 +11,14 @@ from scipy.integrate import solve_ivp
 
 from lazyrich.simulate.kernel_regression import fit, population_losses
 from lazyrich.simulate.linearised import LinearisedDescent
-from lazyrich.simulate.predict import lazy, lazy_rate, population, slaved
+from lazyrich.simulate.predict import lazy, lazy_rate, population
+from lazyrich.simulate.predict.rich_flow import rich_curve
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import sigma
+from lazyrich.verify.properties.slaved_flow import SlavedFlow
 
 curvatures = st.floats(1e-3, 10).flatmap(lambda x: st.sampled_from([x, -x]))
 
@@ -125,7 +127,7 @@ def test_the_time_below_is_that_of_the_flow_of_matrices(threshold):
 def test_the_slaved_flow_is_the_limit_of_the_network(a):
     """The test loss where the flow foretells 0.1 is off by a part of order epsilon/alpha."""
     task = PolynomialTask(D=4, P=24, n_test=1, seed=0)
-    S = slaved.SlavedFlow(task.X.numpy(), task.beta.numpy(), a).time_below(0.1 / 16)
+    S = SlavedFlow(task.X.numpy(), task.beta.numpy(), a).time_below(0.1 / 16)
     errors = []
     for ratio in (0.03, 0.003):
         epsilon = (a * 4 * ratio) ** 0.5
@@ -138,6 +140,14 @@ def test_the_slaved_flow_is_the_limit_of_the_network(a):
         errors.append(abs(float(history.population_loss[-1]) / 0.1 - 1))
     assert errors[1] < 0.01
     assert errors[1] < errors[0] / 3
+
+
+@pytest.mark.parametrize("a", [0.001, 0.1, 3.0])
+def test_the_rich_curve_is_the_slaved_flow(a):
+    task = PolynomialTask(D=6, P=40, n_test=1, seed=2)
+    S = SlavedFlow(task.X.numpy(), task.beta.numpy(), a).time_below(0.1 / 36)
+    T = rich_curve(task.X.numpy(), task.beta.numpy(), 6 * a).test_fall
+    assert pytest.approx(S, rel=0.01) == 6 * T
 
 
 @pytest.mark.slow

@@ -8,12 +8,12 @@ import torch
 from hypothesis import strategies as st
 
 from lazyrich.simulate import PolynomialTask, train
-from lazyrich.simulate.predict.slaved import SlavedFlow
 from lazyrich.theory.symbols import alpha, epsilon
 from lazyrich.verify import strategies as given
 from lazyrich.verify.evidence import attacked
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.properties import dynamics as properties_dynamics
+from lazyrich.verify.properties.slaved_flow import SlavedFlow
 from lazyrich.verify.small_runs import slope_is
 
 

@@ -1,7 +1,8 @@
-"""Training at small epsilon/alpha foretold for one data set, with no alpha and no epsilon but in a.
+"""The slow flow of one data set at small epsilon/alpha, integrated closely: a reference.
 
-The slow flow ``slaved-flow`` of the theory: S = epsilon |beta|^2 tau/alpha, losses over |beta|^4,
-a = alpha epsilon sigma^2/|beta|^2. Centred predictor, infinite width, more samples than dimensions.
+``slaved-flow`` of the theory as it stands, in S = epsilon |beta|^2 tau/alpha, losses over |beta|^4,
+a = alpha epsilon sigma^2/|beta|^2: alpha and epsilon stand nowhere else. Slow beside
+``simulate.predict.rich_flow``. Centred predictor, infinite width, more samples than dimensions.
 """
 
 import math
@@ -10,9 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.integrate import solve_ivp
-
-from lazyrich.arguments import finite
-from lazyrich.simulate.shapes import checks_its_arguments
 
 Array = np.ndarray
 
@@ -32,9 +30,7 @@ def _test_loss() -> Any:
 
 
 class SlavedFlow:
-    """The slow flow on inputs X (P, D) with target vector beta (D,), from Q = a I.
-
-    Raises ``ValueError`` unless P > D.
+    """The slow flow on inputs X (P, D), P > D, with target vector beta (D,), from Q = a I.
 
     >>> X = np.random.default_rng(0).normal(size=(12, 2)) / 2**0.5
     >>> curve = SlavedFlow(X, np.array([1.0, 1.0]), 1.0).curve(np.array([0.0, 100.0]))
@@ -42,14 +38,8 @@ class SlavedFlow:
     (True, True)
     """
 
-    @checks_its_arguments
     def __init__(self, X: Array, beta: Array, a: float) -> None:
-        self.X = np.asarray(X, dtype=float)
-        P, D = self.X.shape
-        if P <= D:
-            raise ValueError(f"X has shape {(P, D)}: must have more rows than columns")
-        self.n = np.asarray(beta, dtype=float) / np.linalg.norm(beta)
-        self.a = finite("a", a, positive=True)
+        self.X, self.n, self.a = X, beta / np.linalg.norm(beta), a
         self._fitted, _ = np.linalg.qr(self.X)
         self._labels = (self.X @ self.n) ** 2 / 2
 
@@ -65,7 +55,6 @@ class SlavedFlow:
 
     def curve(self, times: Array) -> Curve:
         """Return the losses at these S, ascending from 0 or later."""
-        times = np.asarray(times, dtype=float)
         states = self._integrate(float(times[-1]), times).y.T
         return Curve(*np.array([self._losses(state) for state in states]).T)
 

@@ -1,0 +1,265 @@
+"""Lazy learning curves: the law through means over data sets, over the peak near P = D.
+
+Dots are means of kernel regression with the initial kernel at infinite width over fresh data sets,
+with one standard error; lines are ``lazy-learning-curve``, which knows no data.
+"""
+
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+import xarray
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from xarray import Dataset
+
+from lazyrich.paper_figures.checks import Check
+from lazyrich.paper_figures.runs import Progress
+from lazyrich.paper_figures.style import BLACK, GREY, WIDTH, letter, shades
+from lazyrich.simulate.kernel_regression import population_losses
+from lazyrich.simulate.predict import lazy
+from lazyrich.theory import closed_form
+
+NULL = 0.75  # <y^2> at |beta|^2 = D
+AIM = 0.06  # of the law, relative to the mean
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Data sets are many enough for ``error``, the standard error relative to the mean."""
+
+    D: int = 40
+    epsilons: tuple[float, ...] = (0.05, 0.2, 1.2)
+    samples: tuple[int, ...] = (10, 20, 30, 40, 50, 65, 100, 200, 400, 740)
+    dimensions: tuple[int, ...] = (10, 40, 100)
+    epsilon: float = 0.2
+    gammas: tuple[float, ...] = (0.3, 0.6, 0.8, 1.0, 1.25, 1.7, 2.5)
+    error: float = 0.005
+    most: int = 20_000
+
+
+_QUICK = {"error": 0.02, "most": 1500}
+PRESETS = {
+    "tiny": Parameters(
+        D=16, samples=(4, 16, 40, 120), dimensions=(8, 16), gammas=(0.5, 1.0, 2.0), **_QUICK
+    ),
+    "quick": Parameters(**_QUICK),
+    "paper": Parameters(),
+}
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Kernel regression on fresh data sets at each (D, P, epsilon): seconds, so nothing is kept."""
+
+    points: tuple[tuple[int, int, float], ...]
+    error: float
+    most: int
+    _block: int = field(default=20, repr=False)
+
+    def cost(self) -> float:
+        """Return the multiplications of a block of data sets at each point."""
+        return sum(self._block * (P**3 / 3 + 3 * P**2 * D) for D, P, _ in self.points)
+
+    def run(
+        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
+    ) -> Dataset:
+        """Return ``mean`` test loss, its standard ``error`` and ``count`` over ``point``."""
+        del folder, jobs
+        rows = []
+        for done, point in enumerate(self.points, start=1):
+            rows.append(self._mean(*point))
+            if progress is not None:
+                progress(done, len(self.points))
+        names = ("mean", "error", "count")
+        return xarray.Dataset(
+            {n: ("point", np.array(v)) for n, v in zip(names, zip(*rows, strict=True), strict=True)}
+        )
+
+    def _mean(self, D: int, P: int, epsilon: float) -> tuple[float, float, int]:
+        losses, seed = np.array([]), 0
+        while len(losses) < self.most:
+            count = max(self._block, len(losses))  # doubled each time
+            parts = population_losses(D, P, epsilon, count=count, seed=seed)
+            losses = np.concatenate([losses, torch.stack(list(parts.values())).sum(0).numpy()])
+            seed += 1
+            error = float(losses.std(ddof=1)) / len(losses) ** 0.5
+            if len(losses) > self._block and error < self.error * losses.mean():
+                break
+        return float(losses.mean()), error, len(losses)
+
+
+def _curves(p: Parameters) -> tuple[tuple[int, int, float], ...]:
+    return tuple((p.D, P, e) for e in p.epsilons for P in p.samples)
+
+
+def _scaled(p: Parameters) -> tuple[tuple[int, int, float], ...]:
+    return tuple((D, max(1, round(g * D)), p.epsilon) for D in p.dimensions for g in p.gammas)
+
+
+def sweeps(p: Parameters) -> dict[str, Draws]:
+    """Return the draws: curves over epsilon, and over D at fixed P/D."""
+    return {
+        "epsilons": Draws(_curves(p), p.error, p.most),
+        "dimensions": Draws(_scaled(p), p.error, p.most),
+    }
+
+
+def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
+    """Return the curves over epsilon (left) and their limit D -> infinity (right)."""
+    figure = Figure(figsize=(WIDTH, 2.6))
+    left, right = figure.subplots(1, 2)
+    _over_epsilon(left, p, data["epsilons"])
+    _over_dimension(right, p, data["dimensions"])
+    for ax in (left, right):
+        ax.axhline(NULL, color=GREY, linewidth=0.6, linestyle=":")
+    left.set(xscale="log", yscale="log", ylim=(0.02, 12))
+    left.set(xlabel="samples P", ylabel="mean test loss of lazy training")
+    right.set(xlabel="samples over dimensions, P/D", ylim=(0, None))
+    letter(left, "a", f"D = {p.D}")
+    letter(right, "b", f"ε = {p.epsilon:g}")
+    return figure
+
+
+def _dots(ax: Axes, x: np.ndarray, rows: Dataset, color, label: str, marker: str) -> None:
+    ax.errorbar(
+        x,
+        rows["mean"],
+        rows["error"],
+        fmt=marker,
+        color=color,
+        markersize=3,
+        linewidth=0.6,
+        label=label,
+    )
+
+
+MARKERS = "os^Dv<>p"
+
+
+def _over_epsilon(ax: Axes, p: Parameters, data: Dataset) -> None:
+    last = lazy.exact_from(p.D)
+    sizes = np.geomspace(p.samples[0] * 0.8, last * 0.995, 120)
+    rows = len(p.samples)
+    for i, (epsilon, color) in enumerate(zip(p.epsilons, shades(len(p.epsilons)), strict=True)):
+        ax.plot(sizes, [lazy.lazy_loss(p.D, P, epsilon).total for P in sizes], color=color)
+        part = data.isel(point=slice(i * rows, (i + 1) * rows))
+        _dots(ax, np.array(p.samples), part, color, f"ε = {epsilon:g}", MARKERS[i])
+    ax.axvline(last, color=BLACK, linewidth=0.6, linestyle=(0, (4, 2)))
+    ax.legend(loc="lower left")
+
+
+def _over_dimension(ax: Axes, p: Parameters, data: Dataset) -> None:
+    rows = len(p.gammas)
+    for i, (D, color) in enumerate(zip(p.dimensions, shades(len(p.dimensions)), strict=True)):
+        sizes = np.geomspace(p.gammas[0] * D * 0.8, p.gammas[-1] * D * 1.2, 100)
+        losses = [lazy.lazy_loss(D, P, p.epsilon).total for P in sizes]
+        ax.plot(sizes / D, losses, color=color, linewidth=0.8)
+        part = data.isel(point=slice(i * rows, (i + 1) * rows))
+        x = np.array([P / D for _, P, _ in _scaled(p)[i * rows : (i + 1) * rows]])
+        _dots(ax, x, part, color, f"D = {D}", MARKERS[i])
+    gammas, limit = _limit(p.epsilon)
+    inside = (gammas > 0.8 * p.gammas[0]) & (gammas < 1.2 * p.gammas[-1])
+    ax.plot(gammas[inside], limit[inside], color=BLACK, linestyle=(0, (4, 2)), label="D → ∞")
+    ax.legend(loc="lower right")
+
+
+@lru_cache(maxsize=8)
+def _limit(epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """P/D and the loss as D -> infinity, along the effective ridge k."""
+    form, k = closed_form("lazy-curve-limit"), np.geomspace(1e-4, 1e2, 2000)
+    at = {"k": k, "s": epsilon**2}
+    return form.functions("numpy")["gamma"](**at), form.function("numpy")(**at)
+
+
+def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
+    """Return what the law says, held against the means."""
+    inside = [(c, r) for c, r in _compared(p, data) if c[2] * c[0] >= 2]
+    peaks = _peaks(p, data["epsilons"])
+    shown = "; ".join(f"ε = {e:g}: {loss:.3g} at P = {P}" for e, (P, loss) in peaks.items())
+    terms = closed_form("lazy-curve-limit").evaluate_terms(k=1, s=1, gamma=1, sigma=1)
+    critical = float(terms["critical_epsilon"])
+    return [
+        _error_of_law(inside),
+        Check(
+            "peak-near-D",
+            "for small ε the mean test loss is largest near P = D",
+            shown,
+            "at P within a quarter of D for every ε < 0.3",
+            all(abs(P / p.D - 1) <= 0.25 for e, (P, _) in peaks.items() if e < 0.3),
+        ),
+        Check(
+            "critical-epsilon",
+            f"lazy training is worse than predicting nothing for some P if ε < {critical:.3g}, and "
+            "for none above",
+            f"the largest mean losses: {shown}",
+            f"above {NULL} on one side only",
+            all((loss > NULL) == (e < critical) for e, (_, loss) in peaks.items()),
+        ),
+        _error_of_limit(p, data["dimensions"]),
+    ]
+
+
+def _compared(p: Parameters, data: dict[str, Dataset]) -> list:
+    """((D, P, epsilon), (mean/law - 1, its standard error)) of all points."""
+    found = []
+    for points, rows in ((_curves(p), data["epsilons"]), (_scaled(p), data["dimensions"])):
+        for point, mean, error in zip(
+            points, rows["mean"].values, rows["error"].values, strict=True
+        ):
+            law = lazy.lazy_loss(*point).total
+            found.append((point, (mean / law - 1, error / law)))
+    return found
+
+
+def _error_of_law(found: list) -> Check:
+    found = [(point, measured) for point, measured in found if point[0] >= 40] or found
+    low, high = (f(off for _, (off, _) in found) for f in (min, max))
+    noise = max(error for _, (_, error) in found)
+    return Check(
+        "law-within-6-percent",
+        "for εD ≥ 2 the law is within 6% of the mean at every P, from D = 40 on",
+        f"mean/law - 1 from {100 * low:.1f}% to {100 * high:.1f}%, standard errors at most "
+        f"{100 * noise:.1f}%",
+        "within 6% and two standard errors at every point",
+        all(abs(off) < AIM + 2 * error for _, (off, error) in found),
+    )
+
+
+def _peaks(p: Parameters, data: Dataset) -> dict[float, tuple[int, float]]:
+    table = data["mean"].values.reshape(len(p.epsilons), len(p.samples))
+    tops = table.argmax(1)
+    return {
+        e: (p.samples[i], float(row[i])) for e, row, i in zip(p.epsilons, table, tops, strict=True)
+    }
+
+
+def _error_of_limit(p: Parameters, data: Dataset) -> Check:
+    gammas, limit = _limit(p.epsilon)
+    law = np.interp(p.gammas, gammas[::-1], limit[::-1])
+    table = data["mean"].values.reshape(len(p.dimensions), len(p.gammas)) / law - 1
+    errors = dict(zip(p.dimensions, abs(table).max(1), strict=True))
+    return Check(
+        "limit-of-many-dimensions",
+        "the closed form for D → ∞ at P = γD is approached as D grows",
+        ", ".join(f"{100 * error:.1f}% off at D = {D}" for D, error in errors.items()),
+        "less at the largest D than at the smallest",
+        bool(errors[p.dimensions[-1]] < errors[p.dimensions[0]]),
+    )
+
+
+def caption(p: Parameters, data: dict[str, Dataset]) -> str:
+    """Return what is shown, and what was chosen."""
+    counts = np.concatenate([data[name]["count"].values for name in data])
+    return (
+        "Mean test loss at the end of fully lazy training, y = (β·x)²/2, |β|² = D, infinite width. "
+        f"Dots: kernel regression on {counts.min():.0f} to {counts.max():.0f} fresh data sets a "
+        "point, as many as a relative standard error of "
+        f"{100 * p.error:.1f}% asks (at most {p.most}); bars: one standard error. Lines: the "
+        "closed form lazy-learning-curve, from the kernel's exact spectrum. (a) Over P at D = "
+        f"{p.D}; dashed: P = D(D + 3)/2 = {lazy.exact_from(p.D)}, from which on lazy training is "
+        f"exact. (b) At ε = {p.epsilon:g} over P/D for several D; dashed: the limit D → ∞. Dotted: "
+        "predicting nothing. Above the critical ε = 0.907 no number of samples is worse than that."
+    )
