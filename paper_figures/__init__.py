@@ -54,6 +54,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "8": ("figure8", "Laziness and grokking in accuracy, of a student of a teacher"),
         "9": ("figure9", "The Goldilocks zone: too few samples, just enough, and many"),
         "10": ("figure10", "From random initial weights towards a solution"),
+        "11": ("figure11", "Loss terms of networks whose readouts are trained as well"),
         "12": ("figure12", "Weight decay against laziness, in a transformer"),
         "13": ("figure13", "Momentum, adaptive optimisers, and linearised twins"),
         "14": ("figure14", "Targets of one, two and three directions"),

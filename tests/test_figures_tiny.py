@@ -118,6 +118,7 @@ FIGURES = {
     "7": Expected(
         {"large-sigma-moves-less", "joint-preserves-feature-learning", "small-labels-are-lazy"}
     ),
+    "11": Expected({"wide-falls", "same-mechanism", "rise-is-linear-wide"}),
 }
 
 
