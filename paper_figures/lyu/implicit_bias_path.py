@@ -104,14 +104,16 @@ def _starts(p: Parameters, runs: Dataset) -> Check:
 
 
 def _ends(p: Parameters, runs: Dataset) -> Check:
-    run = _least(p, runs).isel(step=-1)
-    found = abs(run.l1_norm / run.least_l1_norm - 1)
+    run = _least(p, runs)
+    excess = run.l1_norm / run.least_l1_norm - 1
+    early, late = excess.max("step"), excess.isel(step=-1)
     return Check(
         "ends-at-least-l1",
-        "in the end it is at the interpolation of least L1 norm",
-        f"its norm is within {spread(found)} of the least",
-        "within 2% in every seed",
-        bool((found < 0.02).all()),
+        "from there it approaches the least L1 norm of all interpolations",
+        f"its norm is {spread(early)} above the least at first, {spread(late)} in the end, at "
+        f"a = {float(run.scale.isel(seed=0)[-1]):.2g}",
+        "in the end above by less than a tenth of that, in every seed",
+        bool((late < early / 10).all()),
         source="Thm 3.10",
     )
 
