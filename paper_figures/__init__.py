@@ -58,6 +58,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "12": ("figure12", "Weight decay against laziness, in a transformer"),
         "13": ("figure13", "Momentum, adaptive optimisers, and linearised twins"),
         "14": ("figure14", "Targets of one, two and three directions"),
+        "15": ("figure15", "Hermite polynomials of degree 3 and 4"),
         "16": ("figure16", "Accuracy and loss of the same run of modular addition"),
         "17": ("figure17", "Accuracy of the same student through several thresholds"),
         "18": ("figure18", "The losses of the student whose accuracies grok"),

@@ -119,6 +119,10 @@ FIGURES = {
         {"large-sigma-moves-less", "joint-preserves-feature-learning", "small-labels-are-lazy"}
     ),
     "11": Expected({"wide-falls", "same-mechanism", "rise-is-linear-wide"}),
+    "15": Expected(
+        {"groks-degree-3", "rise-is-linear-degree-3"},
+        too_small={"beats-kernel-regression-degree-3", "groks-degree-4"},
+    ),
 }
 
 
