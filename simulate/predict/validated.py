@@ -44,7 +44,7 @@ VALIDATED = {
     ),
     "lazy": Validated(
         {"D": (20, 40), "P/D": (0.25, 8)},
-        "of this data set exact; the mean by law within 5%, at P = D within 10%",
+        "of this data set exact; the mean by law within 7%, at P = D within 10%",
     ),
 }
 # What is foretold -> by which of them.
