@@ -28,13 +28,16 @@ NUMBERS = ("alpha", "epsilon", "learning_rate", "momentum", *DECAYS)
 def batch_size(P: int, D: int, width: int | float) -> int:
     """Return how many runs of this size fit into ``MEMORY_BUDGET``, from 1 to ``MOST_RUNS``.
 
-    A run holds X, its pseudo-neurons, their gradient and velocity, and two arrays X V.
+    A run holds X, which is copied twice as runs are stacked; two arrays X V; and eight of the size
+    of its pseudo-neurons: as given, padded, stacked, in motion, their gradient and velocity, and
+    the two kept for going back. Measuring takes five kernels (P, P), one run at a time.
 
     >>> batch_size(P=50, D=10, width=100), batch_size(P=10**5, D=200, width=float("inf"))
     (32, 1)
     """
     K = min(width - 1, D) + 1
-    return int(max(1, min(MOST_RUNS, MEMORY_BUDGET // (8 * (P * D + 3 * D * K + 2 * P * K)))))
+    one = 8 * (3 * P * D + 8 * D * K + 2 * P * K)
+    return int(max(1, min(MOST_RUNS, (MEMORY_BUDGET - 8 * 5 * P**2) // one)))
 
 
 def train_batch(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
