@@ -66,7 +66,7 @@ class OwnRuns:
             parallel: Any = joblib.Parallel(return_as="generator_unordered")
             runs = parallel(joblib.delayed(_outcome)(i, self.arguments, points[i]) for i in missing)
             for i, outcome in runs:
-                store.save(keys[i], outcome)
+                store.save({keys[i]: outcome})
                 done += _cost(points[i])
                 if progress is not None:
                     progress(done, total)
