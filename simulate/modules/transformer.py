@@ -29,6 +29,16 @@ class ModularTransformer(nn.Module):
     torch.Size([3, 6])
     """
 
+    embedding: nn.Parameter
+    positions: nn.Parameter
+    query: nn.Parameter
+    key: nn.Parameter
+    value: nn.Parameter
+    output: nn.Parameter
+    into: nn.Parameter
+    out_of: nn.Parameter
+    unembedding: nn.Parameter
+
     @checks_its_arguments
     def __init__(
         self,
