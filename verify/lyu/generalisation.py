@@ -186,10 +186,12 @@ def _sparse_gap() -> Claim:
         random = np.random.default_rng(seed)
         X = random.choice((-1.0, 1.0), size=(4080, 400))
         y = np.sign(X[:, :3].sum(1))
-        return tuple(
-            float((np.sign(X[80:] @ w) != y[80:]).mean())
-            for w in (largest_l2_margin(X[:80], y[:80]), smallest_l1(X[:80], y[:80], margin=True))
-        )
+
+        def error(w: np.ndarray) -> float:
+            return float((np.sign(X[80:] @ w) != y[80:]).mean())
+
+        train = X[:80], y[:80]
+        return error(largest_l2_margin(*train)), error(smallest_l1(*train, margin=True))
 
     def check(budget: Budget, first: int) -> str:
         found = np.array([errors(budget.seed + s) for s in range(3)])[:, ::first]
