@@ -12,18 +12,15 @@ import importlib
 import inspect
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
-import joblib
-import numpy as np
 import xarray
 
-from lazyrich.files import write_whole
+from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, path_of, run_missing
 from lazyrich.paper_figures.runs import Progress
 from lazyrich.simulate.cells import code_version
 from lazyrich.simulate.modules import FitDivergenceError
@@ -46,7 +43,7 @@ class Fits:
 
     def cost(self) -> float:
         """Return the work of all its runs, in the units of ``Sweep.cost``."""
-        return float(sum(self._cost(settings) for settings in self._settings()))
+        return float(sum(map(self._cost, grid_points(self.grid, self.fixed, self.seeds))))
 
     def run(
         self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
@@ -57,41 +54,26 @@ class Fits:
         finished one is found again, and an interrupted one goes on from its checkpoint there, to
         the same bits. Raises ``RuntimeError`` where a run diverged.
         """
-        wanted = list(self._settings())
-        paths = [self._path(Path(folder), settings) for settings in wanted]
-        costs = {i: self._cost(wanted[i]) for i, path in enumerate(paths) if not path.exists()}
-        # The dearest first: it does not end on one process busy with a long run.
-        order = sorted(costs, key=lambda i: -costs[i])
-        total, done = sum(costs.values()), 0.0
-        with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-            parallel = joblib.Parallel(return_as="generator_unordered")
-            name = self.experiment.__name__
-            tasks = (joblib.delayed(_finish)(name, wanted[i], paths[i], i) for i in order)
-            for i in cast(Iterator[int], parallel(tasks)):
-                done += costs[i]
-                if progress is not None:
-                    progress(done, total)
-        found = [xarray.load_dataset(path, engine="h5netcdf") for path in paths]
-        return _joined({"seed": range(self.seeds), **self.grid}, found)
+        wanted = grid_points(self.grid, self.fixed, self.seeds)
+        paths = [path_of(folder, self._address(each)) for each in wanted]
+        costs = [self._cost(each) for each in wanted]
+        name = self.experiment.__name__
+        tasks = [(_finish, (name, *each)) for each in zip(wanted, paths, strict=True)]
+        found = run_missing(paths, costs, tasks, jobs, progress)
+        return joined({"seed": range(self.seeds), **self.grid}, found)
 
-    def _settings(self) -> Iterator[dict[str, Any]]:
-        for seed in range(self.seeds):
-            for values in product(*self.grid.values()):
-                yield {**self.fixed, **dict(zip(self.grid, values, strict=True)), "seed": seed}
-
-    def _cost(self, settings: Mapping[str, Any]) -> float:
+    def _cost(self, settings: Settings) -> float:
         given = {name: value for name, value in settings.items() if name != "seed"}
         return self.experiment.cost(**given) + OVERHEAD * settings["steps"]
 
-    def _path(self, folder: Path, settings: Mapping[str, Any]) -> Path:
+    def _address(self, settings: Settings) -> str:
         source = inspect.getsource(self.experiment)
         key = [self.experiment.__name__, source, settings, code_version()]
-        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-        return folder / name[:2] / f"{name}.nc"
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _finish(experiment: str, settings: dict[str, Any], path: Path, number: int) -> int:
-    """Do one run, from its checkpoint if there is one, keep it, and return its number."""
+def _finish(experiment: str, settings: Settings, path: Path) -> None:
+    """Do one run, from its checkpoint if there is one, and keep it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = path.with_suffix(".pt")
     train = importlib.import_module(experiment).train
@@ -99,22 +81,8 @@ def _finish(experiment: str, settings: dict[str, Any], path: Path, number: int) 
         history = train(**settings, checkpoint=checkpoint)
     except FitDivergenceError as error:
         raise RuntimeError(f"the run of {experiment} at {settings} diverged: {error}") from error
-    content = bytes(history.to_netcdf(engine="h5netcdf"))
-    write_whole(path, lambda part: part.write_bytes(content))
+    keep(history, path)
     checkpoint.unlink(missing_ok=True)
-    return number
-
-
-def _joined(axes: Mapping[str, Sequence], found: Sequence[xarray.Dataset]) -> xarray.Dataset:
-    """Join histories, which are in the order of the product of the axes, into one dataset."""
-    joined = xarray.Dataset(coords=found[0].coords)
-    joined = joined.assign_coords({name: list(values) for name, values in axes.items()})
-    shape = tuple(map(len, axes.values()))
-    for name, variable in found[0].data_vars.items():
-        values = np.stack([history[name].values for history in found])
-        reshaped = values.reshape(shape + values.shape[1:])
-        joined[name] = ((*axes, *variable.dims), reshaped, variable.attrs)
-    return joined
 
 
 def device(wanted: str) -> str:

@@ -4,17 +4,14 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import joblib
-import numpy as np
 import xarray
 
-from lazyrich.files import write_whole
+from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, path_of, run_missing
 from lazyrich.paper_figures.lyu import experiments
 from lazyrich.paper_figures.runs import Progress
 from lazyrich.simulate.cells import code_version
@@ -41,7 +38,8 @@ class Paths:
 
     def cost(self) -> float:
         """Return the work of all its runs, in the units of ``Sweep.cost``."""
-        return float(sum(experiments.cost(self.experiment, **each) for each in self._settings()))
+        wanted = grid_points(self.grid, self.fixed, self.seeds)
+        return float(sum(experiments.cost(self.experiment, **each) for each in wanted))
 
     def run(
         self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
@@ -51,56 +49,18 @@ class Paths:
         Records are at times of their own in each run, which is why ``time`` is a variable. Finished
         runs are found again in ``folder``, each under the hash of its settings and of the code.
         """
-        wanted = list(self._settings())
-        paths = [self._path(Path(folder), settings) for settings in wanted]
-        costs = {
-            i: experiments.cost(self.experiment, **wanted[i])
-            for i, path in enumerate(paths)
-            if not path.exists()
-        }
-        # The dearest first: it does not end on one process busy with a long run.
-        order = sorted(costs, key=lambda i: -costs[i])
-        total, done = sum(costs.values()), 0.0
-        with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-            parallel = joblib.Parallel(return_as="generator_unordered")
-            tasks = (
-                joblib.delayed(_finish)(self.experiment, wanted[i], paths[i], i) for i in order
-            )
-            for i in parallel(tasks):
-                assert i is not None
-                done += costs[i]
-                if progress is not None:
-                    progress(done, total)
-        found = [xarray.load_dataset(path, engine="h5netcdf") for path in paths]
-        return _joined({"seed": range(self.seeds), **self.grid}, found)
+        wanted = grid_points(self.grid, self.fixed, self.seeds)
+        paths = [path_of(folder, self._address(each)) for each in wanted]
+        costs = [experiments.cost(self.experiment, **each) for each in wanted]
+        tasks = [(_finish, (self.experiment, *each)) for each in zip(wanted, paths, strict=True)]
+        found = run_missing(paths, costs, tasks, jobs, progress)
+        return joined({"seed": range(self.seeds), **self.grid}, found)
 
-    def _settings(self) -> Iterator[dict[str, Any]]:
-        for seed in range(self.seeds):
-            for values in product(*self.grid.values()):
-                yield {**self.fixed, **dict(zip(self.grid, values, strict=True)), "seed": seed}
-
-    def _path(self, folder: Path, settings: Mapping[str, Any]) -> Path:
+    def _address(self, settings: Settings) -> str:
         key = [self.experiment, settings, inspect.getsource(experiments), code_version()]
-        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-        return folder / name[:2] / f"{name}.nc"
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _finish(experiment: str, settings: dict[str, Any], path: Path, number: int) -> int:
-    """Do one run, keep it, and return its number."""
-    history = getattr(experiments, experiment)(**settings)
-    content = bytes(history.to_netcdf(engine="h5netcdf"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda part: part.write_bytes(content))
-    return number
-
-
-def _joined(axes: Mapping[str, Sequence], found: Sequence[xarray.Dataset]) -> xarray.Dataset:
-    """Join histories, which are in the order of the product of the axes, into one dataset."""
-    joined = xarray.Dataset(coords={"step": found[0].step})
-    joined = joined.assign_coords({name: list(values) for name, values in axes.items()})
-    shape = tuple(map(len, axes.values()))
-    for name, variable in found[0].data_vars.items():
-        values = np.stack([history[name].values for history in found])
-        reshaped = values.reshape(shape + values.shape[1:])
-        joined[name] = ((*axes, *variable.dims), reshaped, variable.attrs)
-    return joined
+def _finish(experiment: str, settings: Settings, path: Path) -> None:
+    """Do one run and keep it."""
+    keep(getattr(experiments, experiment)(**settings), path)
