@@ -13,8 +13,8 @@ from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.predict import grokking, rich_flow, spike
 from lazyrich.simulate.predict.least_trace import least_trace
 from lazyrich.simulate.predict.rich_flow import SHARE, early_growth, rich_curve
-from lazyrich.simulate.predict.slaved import SlavedFlow
 from lazyrich.simulate.predict.validated import FEATURES, LAWS, VALIDATED
+from lazyrich.verify.properties.slaved_flow import SlavedFlow
 
 
 def _arrays(D, P, seed):

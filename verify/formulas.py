@@ -107,7 +107,7 @@ def to_markdown(text: str) -> str:
     '\\\\*any\\\\* of $x_{i}$'
     """
     return "".join(
-        part if is_formula else re.sub(r"([\\*_<>^~#|`])", r"\\\1", part)
+        part if is_formula else re.sub(r"([\\*_<>^~#|`&])", r"\\\1", part)
         for is_formula, part in pieces(typeset(text))
     )
 

@@ -7,7 +7,7 @@ the lazier the network is; in the limit they are slaved to least squares, and wh
     dF/dT = 2 S F,    S = -(1/P) sum_mu r_mu x_mu x_mu^T,    r = (1 - Pi)(x^T (Q - s I) x/2 - y),
 
 Pi the projection on the columns of X: alpha and epsilon enter by s alone, and nothing is stiff
-(``slaved-flow`` of the theory, which ``predict.slaved`` integrates as it stands). So one solution
+(``slaved-flow`` of the theory). So one solution
 foretells every network of the same alpha epsilon. Turning F from the right changes nothing, so F
 may start along the eigenvectors v_i
 of S(0), whose leading ones are the spikes. A *free* column moves in R^D; the others keep their

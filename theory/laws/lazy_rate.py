@@ -25,7 +25,7 @@ _t = sp.Symbol("t", positive=True)
 def _lazy_weights(eigenvalue: sp.Expr, label: sp.Expr) -> sp.Expr:
     """R = (2/P) times the integrated residual along an eigenvector of K, from r = -y."""
     R = sp.Function("R")
-    rate = 2 / sp.Symbol("P", positive=True) * (-label - eigenvalue * R(_t))
+    rate = 2 / P * (-label - eigenvalue * R(_t))
     return sp.dsolve(sp.diff(R(_t), _t) - rate, R(_t), ics={R(0): 0}).rhs
 
 

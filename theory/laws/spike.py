@@ -20,7 +20,7 @@ v = MatrixSymbol("v", D, 1)  # a unit vector
 T = sp.Symbol("T", nonnegative=True)  # epsilon tau/alpha
 s = sp.Symbol("s", positive=True)  # alpha epsilon sigma^2
 q = sp.Symbol("q", positive=True)  # alpha epsilon v^T M v
-lambda_ = sp.Symbol("lambda", positive=True)  # -(1/P) sum r (v.x)^2 at the start
+lambda_ = sp.Symbol("lambda_1", positive=True)  # -(1/P) sum r (v.x)^2 at the start
 kappa = sp.Symbol("kappa", positive=True)  # (1/(2 P)) sum of the square of what (v.x)^2 leaves
 share = sp.Symbol("p", positive=True)  # of lambda/kappa, that is reached
 
