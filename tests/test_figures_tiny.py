@@ -5,13 +5,19 @@ A new figure is a new line in ``FIGURES``.
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
+from matplotlib.image import imread, imsave
+from matplotlib.testing.compare import compare_images
 
 from lazyrich import paper_figures
 from lazyrich.paper_figures import PRESETS, make, names
 from lazyrich.paper_figures.runs import one_thread, run_all
+
+PICTURES = Path(__file__).with_name("pictures")
 
 
 @dataclass(frozen=True)
@@ -198,3 +204,27 @@ def test_checks_fail_on_histories_that_run_backwards(number, folder):
     failed = {check.name for check in figure.claims(p, backwards) if not check.passed}
     assert FIGURES[number].backwards <= failed
     assert FIGURES[number].backwards
+
+
+# Root mean square of the differences in grey values, of 255: fonts and curves that move by a pixel
+# stay below it.
+ALIKE = 3.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["4", "9"])
+def test_the_picture_is_the_one_that_was_looked_at(number, folder, tmp_path):
+    kept = PICTURES / f"figure-{number}.png"
+    drawn = next(p for p in make(number, "tiny", out=folder).paths if p.suffix == ".png")
+    # It writes the difference beside the picture that is compared.
+    actual = tmp_path / "drawn.png"
+    actual.write_bytes(drawn.read_bytes())
+    assert compare_images(kept, actual, ALIKE) is None
+
+
+def test_pictures_of_other_data_are_told_apart(tmp_path):
+    """The negative control: one curve of Figure 4's first panel in another place."""
+    pixels = imread(PICTURES / "figure-4.png")
+    moved = np.roll(pixels[:, : pixels.shape[1] // 2], 8, axis=0)
+    imsave(tmp_path / "moved.png", np.concatenate([moved, pixels[:, moved.shape[1] :]], axis=1))
+    assert compare_images(PICTURES / "figure-4.png", tmp_path / "moved.png", ALIKE) is not None
