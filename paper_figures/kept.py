@@ -75,7 +75,7 @@ def _numbered(number: int, task: Callable[..., None], arguments: tuple) -> int:
 
 def joined(axes: Mapping[str, Sequence], found: Sequence[xarray.Dataset]) -> xarray.Dataset:
     """Join histories, which are in the order of the product of the axes, into one dataset."""
-    whole = xarray.Dataset(coords={"step": found[0].step})
+    whole = xarray.Dataset(coords=found[0].coords)
     whole = whole.assign_coords({name: list(values) for name, values in axes.items()})
     shape = tuple(map(len, axes.values()))
     for name, variable in found[0].data_vars.items():
