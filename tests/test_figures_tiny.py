@@ -63,7 +63,11 @@ FIGURES = {
     ),
     "6": Expected(
         {"digits-delay-grows"},
-        too_small={"digits-grokking-vanishes", "transformer-groks"},
+        too_small={
+            "digits-grokking-vanishes",
+            "transformer-groks",
+            "transformer-delay-grows-published",
+        },
     ),
     "9": Expected(
         {
