@@ -88,7 +88,7 @@ FIGURES = {
     ),
     "13": Expected(
         {"student-tracks-until-half"},
-        too_small={"same-shape", "student-ends-elsewhere", "transformer-ends-elsewhere"},
+        too_small={"transformer-ends-elsewhere"},
     ),
     "lazy-curve": Expected({"law-within-6-percent"}, too_small={"law-within-6-percent"}),
     "population-time": Expected({"one-formula", "exact-in-one-dimension"}),
