@@ -195,5 +195,7 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
         "the training set. (a), (b) Train and test loss (exact mean); thick: seed 0, thin: test "
         "loss of the other "
         f"{p.seeds - 1} seeds; dotted: {HALF:g}. (c), (d) The test loss of seed 0 by Hermite "
-        "degree. The text gives the targets and activations only; sizes and scales are our choice."
+        "degree. The text gives the targets and activations only; sizes and scales are our choice. "
+        "The paper's captions of Figures 14 and 15 both speak of higher degrees, and neither of "
+        "several directions."
     )
