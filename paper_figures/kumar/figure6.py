@@ -24,9 +24,9 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures import mnist_perceptron, modular_transformer
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.fits import Fits, device
+from lazyrich.paper_figures.kumar.figure2 import accuracy_times
 from lazyrich.paper_figures.modular_transformer import REFERENCE
 from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis
-from lazyrich.paper_figures.time_to_grok import learnt
 
 SWEEPS = {
     "published": "learning rate ∝ 1/α²",
@@ -152,9 +152,7 @@ def classified_from(runs: Dataset, side: str, level: float) -> DataArray:
     ...     runs.isel(step=slice(2)), "test", 0.8))
     (True, inf)
     """
-    # One sample in a thousand stands for no error at all, which has no logarithm.
-    step = learnt((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - level + 1e-9)
-    return step.fillna(np.inf)
+    return accuracy_times(runs, side, level).fillna(np.inf)
 
 
 def delay(runs: Dataset, level: float) -> DataArray:
