@@ -36,7 +36,7 @@ def ntk(
     """Return the kernel between the n samples of X and the m of X2 (X itself if None).
 
     For a network of one number a sample its shape is (n, m). For outputs of shape ``out`` it is
-    (n, *out, m, *out) with ``outputs="full"``, and (n, m) with "trace", the sum over a of
+    ``(n, *out, m, *out)`` with ``outputs="full"``, and (n, m) with "trace", the sum over a of
     Theta_aa, or with "sum", the kernel of the sum of the outputs (one gradient a sample).
 
     Where the Jacobians fit in ``memory`` bytes they are made once and multiplied. Where they don't,
