@@ -35,4 +35,5 @@ def test_a_page_with_an_error_does_not_build(tmp_path, line):
     pages.mkdir()
     (pages / "index.md").write_text(f"# Title\n\n{line}\n")
     done = build(pages, tmp_path)
-    assert done.returncode != 0 and "index.md" in done.stderr
+    assert done.returncode != 0
+    assert "index.md" in done.stderr

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import never_falls, ordered
-from lazyrich.paper_figures.rises import initial_rise, linear_shares
+from lazyrich.paper_figures.loss_claims import initial_rise, linear_shares
 from lazyrich.paper_figures.weight_space import Setting, TangentPlane, paths
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons

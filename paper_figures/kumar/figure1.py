@@ -20,7 +20,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.rises import rise_is_linear
+from lazyrich.paper_figures.loss_claims import rise_is_linear
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
 from lazyrich.paper_figures.style import GREY, LOOKS, WIDTH, band, letter, look, steps_axis
 from lazyrich.paper_figures.time_to_grok import THRESHOLD, time_to_grok

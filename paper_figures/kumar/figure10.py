@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ordered, spread
+from lazyrich.paper_figures.loss_claims import initial_rise
 from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import dashes, swept_curves
-from lazyrich.paper_figures.rises import initial_rise
 from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.paper_figures.solution_weights import WAYS, arguments
 from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wide_falls
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
-from lazyrich.paper_figures.rises import rise_is_linear
 from lazyrich.paper_figures.runs import Sweep
 from lazyrich.paper_figures.style import WIDTH, letter, steps_axis
 from lazyrich.paper_figures.time_to_grok import GROKS, THRESHOLD, time_to_grok
@@ -86,30 +86,16 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     """Return what the paper says of this figure, held against the runs."""
     narrow, wide = (data["runs"].sel(width=width) for width in p.widths)
     return [
-        _terms_add_up(data["runs"]),
+        terms_add_up(
+            data["runs"],
+            "the three terms, in wbar = mean of v w and M = mean of v w wᵀ, readouts trained, too",
+            "Sec. 12",
+        ),
         rise_is_linear(wide, "wide", f"the N = {p.widths[1]} networks"),
         _every_start_groks(narrow),
-        _falls(wide),
+        wide_falls(wide),
         _misalignment_last(wide),
     ]
-
-
-def _terms_add_up(runs: Dataset) -> Check:
-    """Each seed has fresh samples, so the ratios of its losses average to 1 over many seeds."""
-    learning = runs.where(runs.population_loss > 1e-6 * runs.population_loss.isel(step=0))
-    ratio = (learning.test_loss / learning.population_loss).mean("step")
-    error = ratio.std("seed", ddof=1) / ratio.sizes["seed"] ** 0.5
-    score = float((abs(ratio.mean("seed") - 1) / error).max())
-    return Check(
-        "terms-add-up",
-        "the three terms, in wbar = mean of v w and M = mean of v w wᵀ, add up to the mean square "
-        "error on 1,000 fresh samples with readouts trained, too",
-        f"ratio {spread(ratio)} over seeds and widths; its mean is {score:.1f} standard errors "
-        "from 1",
-        "less than 6 standard errors, of few seeds",
-        score < 6,
-        source="Sec. 12",
-    )
 
 
 def _every_start_groks(narrow: Dataset) -> Check:
@@ -123,17 +109,6 @@ def _every_start_groks(narrow: Dataset) -> Check:
         bool(groks.all()),
         expected=False,
         source="Fig. 11",
-    )
-
-
-def _falls(wide: Dataset) -> Check:
-    first, final = (wide.population_loss.isel(step=i).values for i in (0, -1))
-    return Check(
-        "wide-falls",
-        "the test loss of the wide network ends below its start",
-        f"from {spread(first)} to {spread(final)}",
-        "in every seed",
-        bool((final < first).all()),
     )
 
 

@@ -1,6 +1,7 @@
-"""The rise of the test loss while a network fits its training set, and what it is made of."""
+"""What several figures say of a test loss: its terms add up, and it rises by one of them."""
 
 import numpy as np
+from scipy.stats import t as student
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
@@ -50,4 +51,44 @@ def rise_is_linear(history: Dataset, name: str, which: str) -> Check:
         "above 1/2 in the median seed",
         bool(shares) and bool(np.median(shares) > 0.5),
         source="Sec. 5.3, Fig. 4",
+    )
+
+
+# Of figures in which the terms add up, one in this many may say that they do not.
+ONE_IN = 1000
+
+
+def terms_add_up(runs: Dataset, terms: str, source: str) -> Check:
+    """Return the check that the population loss of these runs is their loss on fresh samples.
+
+    ``runs`` are over (seed, width, step). Each seed has samples of its own, so that the ratio of
+    both losses averages to 1 over the seeds, up to Student's t.
+    """
+    learning = runs.where(runs.population_loss > 1e-6 * runs.population_loss.isel(step=0))
+    ratio = (learning.test_loss / learning.population_loss).mean("step")
+    seeds, widths = ratio.sizes["seed"], ratio.sizes["width"]
+    error = ratio.std("seed", ddof=1) / seeds**0.5
+    score = float((abs(ratio.mean("seed") - 1) / error).max())
+    most = float(student.isf(1 / (2 * ONE_IN * widths), seeds - 1))
+    return Check(
+        "terms-add-up",
+        f"{terms}, add up to the mean square error on 1,000 fresh samples",
+        f"ratio {spread(ratio)} over seeds and widths; its mean is {score:.1f} standard errors "
+        "from 1",
+        f"less than {most:.2g} standard errors, of {seeds} seeds: exceeded by chance in one of "
+        f"{ONE_IN:,} figures",
+        score < most,
+        source=source,
+    )
+
+
+def wide_falls(wide: Dataset) -> Check:
+    """Return the check that the test loss of the wide network falls in every seed."""
+    first, final = (wide.population_loss.isel(step=i).values for i in (0, -1))
+    return Check(
+        "wide-falls",
+        "the test loss of the wide network ends below its start",
+        f"from {spread(first)} to {spread(final)}",
+        "in every seed",
+        bool((final < first).all()),
     )
