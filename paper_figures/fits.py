@@ -7,10 +7,8 @@ What ``runs.Sweep`` is for the polynomial network, for any other. An experiment 
 - ``cost(**settings)``: its multiplications, roughly.
 """
 
-import hashlib
 import importlib
 import inspect
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,6 @@ import xarray
 
 from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, path_of, run_missing
 from lazyrich.paper_figures.runs import Progress
-from lazyrich.simulate.cells import code_version
 from lazyrich.simulate.modules import FitDivergenceError
 
 # An update of a small network takes as long as this many multiplications, whatever its size.
@@ -55,9 +52,10 @@ class Fits:
         the same bits. Raises ``RuntimeError`` where a run diverged.
         """
         wanted = grid_points(self.grid, self.fixed, self.seeds)
-        paths = [path_of(folder, self._address(each)) for each in wanted]
-        costs = [self._cost(each) for each in wanted]
+        source = inspect.getsource(self.experiment)
         name = self.experiment.__name__
+        paths = [path_of(folder, name, source, each) for each in wanted]
+        costs = [self._cost(each) for each in wanted]
         tasks = [(_finish, (name, *each)) for each in zip(wanted, paths, strict=True)]
         found = run_missing(paths, costs, tasks, jobs, progress)
         return joined({"seed": range(self.seeds), **self.grid}, found)
@@ -65,11 +63,6 @@ class Fits:
     def _cost(self, settings: Settings) -> float:
         given = {name: value for name, value in settings.items() if name != "seed"}
         return self.experiment.cost(**given) + OVERHEAD * settings["steps"]
-
-    def _address(self, settings: Settings) -> str:
-        source = inspect.getsource(self.experiment)
-        key = [self.experiment.__name__, source, settings, code_version()]
-        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _finish(experiment: str, settings: Settings, path: Path) -> None:

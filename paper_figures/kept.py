@@ -1,5 +1,7 @@
 """Grids of runs whose histories are kept in a folder, one file each."""
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -12,6 +14,7 @@ import xarray
 
 from lazyrich.files import write_whole
 from lazyrich.paper_figures.runs import Progress
+from lazyrich.simulate.cells import code_version
 
 Settings = dict[str, Any]
 
@@ -31,8 +34,14 @@ def grid_points(
     ]
 
 
-def path_of(folder: str | os.PathLike, address: str) -> Path:
-    """Return the file of the run with this address."""
+def path_of(folder: str | os.PathLike, *key: Any) -> Path:
+    """Return the file of the run with this key, of JSON's types, under the present code.
+
+    >>> path_of("runs", {"P": 5}) == path_of("runs", {"P": 5}) != path_of("runs", {"P": 6})
+    True
+    """
+    text = json.dumps([*key, code_version()], sort_keys=True)
+    address = hashlib.sha256(text.encode()).hexdigest()[:32]
     return Path(folder) / address[:2] / f"{address}.nc"
 
 

@@ -1,22 +1,18 @@
 """Runs behind a figure that no sweep describes: on labels, or from weights, of the figure's own."""
 
-import hashlib
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from pathlib import Path
 from typing import Any
 
-import joblib
 import xarray
 
+from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, path_of, run_missing
 from lazyrich.paper_figures.runs import Progress
 from lazyrich.simulate import DivergenceError, cells, train
-from lazyrich.simulate.cells import Outcome
-from lazyrich.simulate.sweep import Store, gather
 
 
 @dataclass(frozen=True)
@@ -42,14 +38,9 @@ class OwnRuns:
     arguments: Callable[..., dict[str, Any]]
     seeds: int = 1
 
-    def _points(self) -> list[dict[str, Any]]:
-        axes = {"seed": range(self.seeds), **self.grid}
-        points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
-        return [{**self.fixed, **point} for point in points]
-
     def cost(self) -> float:
         """Return the work of all its runs, in the units of ``simulate.sweep``'s progress."""
-        return sum(map(_cost, self._points()))
+        return sum(map(_cost, grid_points(self.grid, self.fixed, self.seeds)))
 
     def run(
         self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
@@ -58,42 +49,28 @@ class OwnRuns:
 
         Raises ``RuntimeError`` where a run diverged: the parameters of a figure must not.
         """
-        store, points = Store(folder), self._points()
-        keys = [self._address(point) for point in points]
-        missing = [i for i, key in enumerate(keys) if not store.has(key)]
-        done, total = 0.0, sum(_cost(points[i]) for i in missing)
-        with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-            parallel: Any = joblib.Parallel(return_as="generator_unordered")
-            runs = parallel(joblib.delayed(_outcome)(i, self.arguments, points[i]) for i in missing)
-            for i, outcome in runs:
-                store.save({keys[i]: outcome})
-                done += _cost(points[i])
-                if progress is not None:
-                    progress(done, total)
-        axes = {"seed": list(range(self.seeds)), **{k: list(v) for k, v in self.grid.items()}}
-        found = gather(axes, keys, store)
-        if not bool((found.status == "finished").all()):
-            raise RuntimeError(f"a run of {dict(self.grid)}, {dict(self.fixed)} diverged")
-        return found
-
-    def _address(self, point: Mapping[str, Any]) -> str:
-        """Return the name of a result: the hash of the point and of the code behind it."""
+        wanted = grid_points(self.grid, self.fixed, self.seeds)
         source = inspect.getsource(sys.modules[self.arguments.__module__])
-        behind = [self.arguments.__qualname__, source, cells.code_version()]
-        text = json.dumps([behind, point], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        name = self.arguments.__qualname__
+        paths = [path_of(folder, name, source, each) for each in wanted]
+        costs = [_cost(each) for each in wanted]
+        tasks = [(_finish, (self.arguments, *each)) for each in zip(wanted, paths, strict=True)]
+        found = run_missing(paths, costs, tasks, jobs, progress)
+        return joined({"seed": range(self.seeds), **self.grid}, found)
 
 
-def _cost(point: Mapping[str, Any]) -> float:
-    known = {name: value for name, value in point.items() if name in cells.defaults()}
+def _cost(settings: Settings) -> float:
+    known = {name: value for name, value in settings.items() if name in cells.defaults()}
     return cells.cost(cells.complete({"alpha": 1.0, "epsilon": 1.0, **known}))
 
 
-def _outcome(number: int, arguments: Callable, point: dict[str, Any]) -> tuple[int, Outcome]:
+def _finish(arguments: Callable[..., dict[str, Any]], settings: Settings, path: Path) -> None:
+    """Do one run and keep it."""
     try:
-        return number, train(**arguments(**point))
-    except DivergenceError as divergence:
-        return number, divergence
+        run = train(**arguments(**settings))
+    except DivergenceError as error:
+        raise RuntimeError(f"the run at {settings} diverged: {error}") from error
+    keep(run.history, path)
 
 
 def _example(*, D: int, P: int, width: int, steps: int, share: float, seed: int) -> dict[str, Any]:

@@ -4,18 +4,20 @@ Dots are means of kernel regression with the initial kernel at infinite width ov
 with one standard error; lines are ``lazy-learning-curve``, which knows no data.
 """
 
+import inspect
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
-import xarray
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
+from lazyrich.paper_figures.kept import joined, keep, path_of, run_missing
 from lazyrich.paper_figures.runs import Progress
 from lazyrich.paper_figures.style import BLACK, GREY, WIDTH, letter, shades
 from lazyrich.simulate.kernel_regression import population_losses
@@ -50,45 +52,50 @@ PRESETS = {
 }
 
 
+BLOCK = 20  # data sets at first
+
+
 @dataclass(frozen=True)
 class Draws:
-    """Kernel regression on fresh data sets at each (D, P, epsilon): seconds, so nothing is kept."""
+    """Kernel regression on fresh data sets at each (D, P, epsilon), a file in ``folder`` each."""
 
     points: tuple[tuple[int, int, float], ...]
     error: float
     most: int
-    _block: int = field(default=20, repr=False)
 
     def cost(self) -> float:
         """Return the multiplications of a block of data sets at each point."""
-        return sum(self._block * (P**3 / 3 + 3 * P**2 * D) for D, P, _ in self.points)
+        return sum(map(_cost, self.points))
 
     def run(
         self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
     ) -> Dataset:
         """Return ``mean`` test loss, its standard ``error`` and ``count`` over ``point``."""
-        del folder, jobs
-        rows = []
-        for done, point in enumerate(self.points, start=1):
-            rows.append(self._mean(*point))
-            if progress is not None:
-                progress(done, len(self.points))
-        names = ("mean", "error", "count")
-        return xarray.Dataset(
-            {n: ("point", np.array(v)) for n, v in zip(names, zip(*rows, strict=True), strict=True)}
-        )
+        wanted = [(*point, self.error, self.most) for point in self.points]
+        source = inspect.getsource(_keep_mean)
+        paths = [path_of(folder, source, each) for each in wanted]
+        tasks = [(_keep_mean, (*each, path)) for each, path in zip(wanted, paths, strict=True)]
+        found = run_missing(paths, list(map(_cost, self.points)), tasks, jobs, progress)
+        return joined({"point": range(len(self.points))}, found)
 
-    def _mean(self, D: int, P: int, epsilon: float) -> tuple[float, float, int]:
-        losses, seed = np.array([]), 0
-        while len(losses) < self.most:
-            count = max(self._block, len(losses))  # doubled each time
-            parts = population_losses(D, P, epsilon, count=count, seed=seed)
-            losses = np.concatenate([losses, torch.stack(list(parts.values())).sum(0).numpy()])
-            seed += 1
-            error = float(losses.std(ddof=1)) / len(losses) ** 0.5
-            if len(losses) > self._block and error < self.error * losses.mean():
-                break
-        return float(losses.mean()), error, len(losses)
+
+def _cost(point: tuple[int, int, float]) -> float:
+    D, P, _ = point
+    return BLOCK * (P**3 / 3 + 3 * P**2 * D)
+
+
+def _keep_mean(D: int, P: int, epsilon: float, error: float, most: int, path: Path) -> None:
+    """Draw data sets until the mean loss is known to ``error`` of it, or ``most``; keep it."""
+    losses, seed = np.array([]), 0
+    while len(losses) < most:
+        count = max(BLOCK, len(losses))  # doubled each time
+        parts = population_losses(D, P, epsilon, count=count, seed=seed)
+        losses = np.concatenate([losses, torch.stack(list(parts.values())).sum(0).numpy()])
+        seed += 1
+        found = float(losses.std(ddof=1)) / len(losses) ** 0.5
+        if len(losses) > BLOCK and found < error * losses.mean():
+            break
+    keep(Dataset({"mean": losses.mean(), "error": found, "count": len(losses)}), path)
 
 
 def _curves(p: Parameters) -> tuple[tuple[int, int, float], ...]:

@@ -1,8 +1,6 @@
 """The runs behind the figures of the dichotomy: grids of flows, over seeds, kept in a folder."""
 
-import hashlib
 import inspect
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +9,9 @@ from typing import Any
 
 import xarray
 
-from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, path_of, run_missing
+from lazyrich.paper_figures.kept import grid_points, joined, keep, path_of, run_missing
 from lazyrich.paper_figures.lyu import experiments
 from lazyrich.paper_figures.runs import Progress
-from lazyrich.simulate.cells import code_version
 
 
 @dataclass(frozen=True)
@@ -50,17 +47,14 @@ class Paths:
         runs are found again in ``folder``, each under the hash of its settings and of the code.
         """
         wanted = grid_points(self.grid, self.fixed, self.seeds)
-        paths = [path_of(folder, self._address(each)) for each in wanted]
+        source = inspect.getsource(experiments)
+        paths = [path_of(folder, self.experiment, source, each) for each in wanted]
         costs = [experiments.cost(self.experiment, **each) for each in wanted]
         tasks = [(_finish, (self.experiment, *each)) for each in zip(wanted, paths, strict=True)]
         found = run_missing(paths, costs, tasks, jobs, progress)
         return joined({"seed": range(self.seeds), **self.grid}, found)
 
-    def _address(self, settings: Settings) -> str:
-        key = [self.experiment, settings, inspect.getsource(experiments), code_version()]
-        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
-
-def _finish(experiment: str, settings: Settings, path: Path) -> None:
+def _finish(experiment: str, settings: dict[str, Any], path: Path) -> None:
     """Do one run and keep it."""
     keep(getattr(experiments, experiment)(**settings), path)
