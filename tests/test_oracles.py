@@ -6,6 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from lazyrich.simulate import sparse_classification
 from lazyrich.verify import oracles
 from lazyrich.verify.oracles import linear, nuclear, penalised
 from lazyrich.verify.oracles.solution import CertificateError, Solution
@@ -86,6 +87,26 @@ def test_the_columns_that_are_left_out_would_not_help():
     margins = [cp.multiply(labels, X @ w) >= 1]
     wanted = cp.Problem(cp.Minimize(cp.norm1(w)), margins).solve(solver=cp.CLARABEL)
     assert oracles.l1_max_margin(X, labels).value == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_sparse_optimum_is_proved_by_the_least_multipliers(monkeypatch):
+    """3 weights, and far more samples at the margin: least |mu|, one programme over 320 columns.
+
+    The corner that the simplex method gives violates columns for dozens of rounds.
+    """
+    task = sparse_classification(d=2000, n=80, k=3, n_test=1, seed=3)
+    X, y = task.X.numpy(), task.y.numpy()
+    calls, solve = [], linear.linprog
+    monkeypatch.setattr(linear, "linprog", lambda *a, **k: calls.append(1) or solve(*a, **k))
+    found = oracles.l1_max_margin(X, y)
+    assert (found.value, len(calls)) == (pytest.approx(3), 1)
+    mu, A = cp.Variable(80, nonneg=True), y[:, None] * X
+    dual = [cp.sum(mu) == found.value, cp.abs(A.T @ mu) <= 1]
+    wanted = minimum(mu, cp.sum_squares(mu), dual)
+    assert np.linalg.norm(found.multipliers) == pytest.approx(np.linalg.norm(wanted), rel=1e-4)
+    monkeypatch.setattr(linear, "_least_multipliers", lambda *_, **__: None)
+    assert oracles.l1_max_margin(X, y).value == pytest.approx(3)
+    assert len(calls) > 10
 
 
 def completion(d, seed=0):

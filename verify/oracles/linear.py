@@ -58,7 +58,7 @@ def l1_max_margin(X: Array, y: Array) -> Solution:
         )
         return _both(found, lambda: -found.ineqlin.marginals)
 
-    w, mu = _generate(A, np.abs(l2_max_margin(X, y).w), programme)
+    w, mu = _generate(A, np.abs(l2_max_margin(X, y).w), programme, signed=True)
     residuals = {
         "infeasibility": excess(1 - A @ w),
         "negative multiplier": relative(excess(-mu), float(np.abs(mu).max())),
@@ -93,7 +93,7 @@ def min_l1_interpolation(X: Array, y: Array) -> Solution:
         )
         return _both(found, lambda: found.eqlin.marginals)
 
-    w, mu = _generate(X, np.abs(min_l2_interpolation(X, y).w), programme)
+    w, mu = _generate(X, np.abs(min_l2_interpolation(X, y).w), programme, signed=False)
     error = float(np.linalg.norm(X @ w - y))
     residuals = {"infeasibility": relative(error, float(np.linalg.norm(y)))}
     return _l1_solution(X, w, mu, float(y @ mu), residuals)
@@ -157,12 +157,17 @@ def _both(found, multipliers: Callable[[], Array]) -> tuple[Array, Array] | None
 
 
 def _generate(
-    A: Array, guess: Array, programme: Callable[[Array], tuple[Array, Array] | None]
+    A: Array,
+    guess: Array,
+    programme: Callable[[Array], tuple[Array, Array] | None],
+    *,
+    signed: bool,
 ) -> tuple[Array, Array]:
     """Solve an L1 programme over all columns of A, by way of those that it needs.
 
     Columns k with |a_k.mu| > 1 violate the dual: the worst are added until there are none. The
-    first are those of which ``guess`` is largest.
+    first are those of which ``guess`` is largest. ``signed``: the constraints are A w >= 1, mu >= 0
+    (else equalities).
     """
     n, d = A.shape
     columns = np.sort(np.argsort(-guess)[: min(d, 4 * n)])
@@ -173,16 +178,68 @@ def _generate(
                 raise CertificateError("no w satisfies the constraints")
             columns = np.sort(np.argsort(-guess)[: min(d, 2 * len(columns))])
             continue
-        w, mu = found
-        slope = np.abs(mu @ A)
-        slope[columns] = 0
-        worst = np.argsort(-slope)[:BATCH]
-        worst = worst[slope[worst] > 1 + 1e-9]
+        part, mu = found
+        w = np.zeros(d)
+        w[columns] = part
+        worst = _violated(A, mu, columns)
+        if len(worst):
+            least = _least_multipliers(A, w, signed=signed)
+            mu, worst = (mu, worst) if least is None else (least, worst[:0])
         if not len(worst):
-            whole = np.zeros(d)
-            whole[columns] = w
-            return whole, mu
+            return w, mu
         columns = np.union1d(columns, worst)
+
+
+def _violated(A: Array, mu: Array, known: Array) -> Array:
+    """Return the columns with |a_k.mu| > 1, the worst first, a batch at most; not the known."""
+    slope = np.abs(mu @ A)
+    slope[known] = 0
+    worst = np.argsort(-slope)[:BATCH]
+    return worst[slope[worst] > 1 + 1e-9]
+
+
+def _least_multipliers(A: Array, w: Array, *, signed: bool) -> Array | None:
+    """Return the mu of least |mu|_2 that proves w optimal; None where none does.
+
+    A sparse w meets more constraints with equality than it has entries. Then mu is not unique, and
+    the simplex method returns a corner, which violates the most columns. By least distance
+    programming (Lawson and Hanson, ch. 23) on mu >= 0, mu_i = 0 off the margin (if ``signed``),
+    sign(w_k) a_k.mu = 1 on the support, and |a_k.mu| <= 1 on the columns that turn out to need it.
+    """
+    on = np.flatnonzero(np.abs(w) > 1e-9 * np.abs(w).max())
+    tight = np.flatnonzero(A @ w < 1 + 1e-9) if signed else np.arange(len(A))
+    B = A[tight]
+    equal = B[:, on].T * np.sign(w[on])[:, None]
+    rows = [equal, -equal, *([np.eye(len(tight))] if signed else [])]
+    bounds = [np.ones(len(on)), -np.ones(len(on)), *([np.zeros(len(tight))] if signed else [])]
+    known = on
+    while True:
+        least = _least_distance(np.vstack(rows), np.concatenate(bounds))
+        if least is None:
+            return None
+        worst = _violated(B, least, known)
+        if not len(worst):
+            mu = np.zeros(len(A))
+            mu[tight] = least
+            return mu
+        rows.append(-B[:, worst].T * np.sign(least @ B[:, worst])[:, None])
+        bounds.append(-np.ones(len(worst)))
+        known = np.union1d(known, worst)
+
+
+def _least_distance(G: Array, h: Array) -> Array | None:
+    """Return argmin |x|_2 with G x >= h, by its dual; None where there is no such x.
+
+    >>> _least_distance(np.array([[1.0, 1.0], [1.0, 0.0]]), np.array([2.0, 1.5])).round(9).tolist()
+    [1.5, 0.5]
+    """
+    E = np.vstack([G.T, h])
+    goal = np.append(np.zeros(len(E) - 1), 1.0)
+    u, distance = nnls(E, goal)
+    if not distance > 1e-9:
+        return None
+    rest = E @ u - goal
+    return -rest[:-1] / rest[-1]
 
 
 def _l1_solution(A: Array, w: Array, mu: Array, dual: float, residuals: dict) -> Solution:
