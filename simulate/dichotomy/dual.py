@@ -161,24 +161,34 @@ class DualFlow:
         def jacobian(s: float, nu: np.ndarray) -> np.ndarray:
             # A step too long may ask outside the domain of E: any finite answer makes it shorter.
             nonlocal known
-            with np.errstate(invalid="ignore", over="ignore"):
-                found = t0 * np.exp(s) * self.jacobian(t0 * np.expm1(s), nu)
+            found = t0 * np.exp(s) * self.jacobian(t0 * np.expm1(s), nu)
             known = found if np.isfinite(found).all() else known
             return known
 
-        # An error of nu within atol moves f by at most rtol of its scale at the start.
+        # An error of nu within atol moves f by at most rtol of its scale at the start, and zeta by
+        # at most rtol.
         label = float(np.sqrt((self.y**2).mean())) or 1.0
+        reach = float((self.start ** (self.depth - 2) * np.abs(self.X).sum(0)).max())
         found = np.zeros((len(clock), len(self.y)))
         done = int(np.searchsorted(clock, 0.0, side="right"))
         if done == len(clock):
             return found
-        solver = BDF(
-            rhs, 0.0, found[0], float(clock[-1]), rtol=rtol, atol=rtol * label / top, jac=jacobian
-        )
+        atol = rtol * min(label / top, 1 / reach)
+
+        def start(s: float, nu: np.ndarray) -> BDF:
+            return BDF(rhs, s, nu, float(clock[-1]), rtol=rtol, atol=atol, jac=jacobian)
+
+        solver, began = start(0.0, found[0]), 0.0
         while done < len(clock):
-            message = solver.step()
+            with np.errstate(invalid="ignore", over="ignore"):
+                message = solver.step()
             if solver.status == "failed":
-                raise SolverError(t0 * np.expm1(solver.t), _line(message))
+                # Where a step's guess is exact up to rounding, Newton's method makes no progress
+                # on it, nor on that of a shorter step. A new start guesses worse.
+                if not solver.t > began:
+                    raise SolverError(t0 * np.expm1(solver.t), _line(message))
+                solver, began = start(solver.t, solver.y), solver.t
+                continue
             until = int(np.searchsorted(clock, solver.t, side="right"))
             if until > done:
                 found[done:until] = solver.dense_output()(clock[done:until]).T
