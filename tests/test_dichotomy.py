@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 
 from lazyrich.simulate.dichotomy import DiagonalNet, LinearTask
 from lazyrich.theory import closed_form
+from lazyrich.theory.dichotomy.symbols import alpha
 from lazyrich.verify.diagonal_flow import (
     FLOW_TOLERANCE,
     LOSS_SLOPES,
@@ -15,6 +17,7 @@ from lazyrich.verify.diagonal_flow import (
     largest_l2_margin,
     smallest_l1,
 )
+from lazyrich.verify.lyu.start import predicted_transition
 
 
 @pytest.mark.parametrize("loss", LOSS_SLOPES)
@@ -89,6 +92,22 @@ def test_all_laws_agree_where_depths_meet():
     assert values["early"] == values["early_two_layers"]
     assert values["late"] == values["late_two_layers"]
     assert set(terms) == set(values)
+
+
+def test_a_start_of_size_one_changes_nothing_and_another_shifts_the_time():
+    """start-scale at s = 1 is the laws of thetabar = (1, 1); at any s, alpha becomes alpha s."""
+    terms = closed_form("start-scale").terms
+    s = next(symbol for symbol in terms["kernel"].free_symbols if symbol.name == "s")
+    assert terms["penalty"].subs(s, 1) == closed_form("regularised-oracles").terms["early"]
+    time = closed_form("transition-time").terms["time"]
+    assert sp.expand_log(terms["time"] - time.subs(alpha, alpha * s)) == 0
+    assert terms["time"] != time
+
+
+def test_samples_too_few_for_the_mean_field_are_named():
+    """At d = 10^5 and n = 64 the relevant weights never stand out at one nu for all samples."""
+    with pytest.raises(ValueError, match="n = 64: must be larger at d = 100000, or no accuracy"):
+        predicted_transition(100_000, 64, 128.0, 1e-3)
 
 
 def test_a_problem_without_separation_is_named():

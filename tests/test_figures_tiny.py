@@ -45,7 +45,9 @@ FIGURES = {
     ),
     "2": Expected({"groks-in-accuracy", "groks-in-loss", "weight-norm-grows"}),
     "4": Expected({"test-falls-later", "wide-falls"}),
-    "lyu-1": Expected({"fits-early", "groks"}, too_small={"misgrokking-falls"}),
+    "lyu-1": Expected(
+        {"fits-early", "groks"}, too_small={"misgrokking-falls", "transition-where-predicted"}
+    ),
     "lyu-3": Expected({"fits-in-tens-of-steps", "completes-late", "late-certificate"}),
     "lyu-4": Expected(
         {"loss-falls-as-1-over-t-log-t", "l1-margin-still-grows"},

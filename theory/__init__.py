@@ -121,6 +121,11 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "regularised-oracles": ("dichotomy.oracles", "the early ridge and the late lasso"),
         "matrix-model-invariants": ("dichotomy.matrix_model", "U^T V for W = U U^T - V V^T"),
         "matrix-model-oracles": ("dichotomy.matrix_model", "zero-fill, nuclear norm, certificate"),
+        "start-scale": (
+            "dichotomy.start_scale",
+            "from alpha s (1, 1); |thetabar| = 1 in d dimensions",
+        ),
+        "sparse-transition": ("dichotomy.sparse_transition", "when sparse labels are learnt"),
         "sparse-margin-bound": ("dichotomy.sparse_bounds", "test error of L1 and L2 max-margin"),
     },
 }

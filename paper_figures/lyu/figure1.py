@@ -17,6 +17,7 @@ from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.paths import Paths
 from lazyrich.paper_figures.style import LOOKS, WIDTH, band, letter, look
+from lazyrich.verify.lyu.start import predicted_transition
 
 TITLES = {"sparse": "sparse labels: grokking", "margin": "large margin: misgrokking"}
 SPARSITY = 3
@@ -115,6 +116,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
         _fits_early(p, data),
         _groks(p, sparse),
         _sharp(p, sparse),
+        _predicted(p, sparse),
         _starts_perfect(p, margin),
         _falls(p, margin),
         *(_early_l2(p, data[name], name) for name in TITLES),
@@ -158,6 +160,20 @@ def _sharp(p: Parameters, sparse: Dataset) -> Check:
         "between 1/2 and 3/2 in every seed",
         bool(((times > 0.5) & (times < 1.5)).all()),
         source="Thm 3.4, 3.5",
+    )
+
+
+def _predicted(p: Parameters, sparse: Dataset) -> Check:
+    times = crossing(sparse.test_accuracy, sparse.time, 0.75, above=True) * p.weight_decay
+    predicted = predicted_transition(p.d, p.n_sparse, p.alpha, p.weight_decay)
+    off, allowed = times - predicted, 3 / p.n_sparse**0.5
+    return Check(
+        "transition-where-predicted",
+        "it passes 3/4 where the closed form sparse-transition says, at λt = log α − log a*",
+        f"λt = {spread(times)}, predicted {predicted:.3f}; log α is {math.log(p.alpha):.3f}",
+        f"within 3/√n = {allowed:.2f} in every seed: data sets differ by n^(-1/2)",
+        bool((abs(off) < allowed).all()),
+        source="lazyrich",
     )
 
 
