@@ -11,6 +11,7 @@ import xarray
 from torch import Tensor
 
 from lazyrich.files import write_whole
+from lazyrich.simulate.netcdf import encoded
 
 # Raise it when a file written before could be misread, and say so in the changelog.
 FORMAT = 1
@@ -56,12 +57,11 @@ class Run:
             state = {"wbar": ("input", wbar.numpy()), "M": (("input", "input_"), M.numpy())}
         if self.readouts is not None:
             state["readouts"] = ("neuron", self.readouts.numpy())
-        root = xarray.Dataset(attrs={"lazyrich_format": FORMAT, "config": json.dumps(self.config)})
-        tree = xarray.DataTree.from_dict(
-            {"/": root, "/history": self.history, "/state": xarray.Dataset(state)}
-        )
         # Built in memory: HDF5 on a full disk leaves more than one line behind.
-        return bytes(tree.to_netcdf(engine="h5netcdf"))
+        return encoded(
+            {"history": self.history, "state": xarray.Dataset(state)},
+            {"lazyrich_format": FORMAT, "config": json.dumps(self.config)},
+        )
 
 
 def load(path: str | os.PathLike) -> Run:

@@ -1,9 +1,8 @@
 """``sweep``: a grid of runs, kept cell by cell, opened as one labelled dataset.
 
-Every finished cell is a file of its own, named by its address (see ``cells``). Processes here
-make its content too, and the driver writes it, whole or not at all, so that an interrupted sweep
-resumes with nothing lost or repeated, two sweeps may share a folder, and workers elsewhere need no
-common disk.
+Every finished cell is a file of its own, named by its address (see ``cells``). The workers make its
+content and the driver writes it, whole or not at all, so that an interrupted sweep resumes with
+nothing lost or repeated, two sweeps may share a folder, and workers elsewhere need no common disk.
 """
 
 import json
@@ -23,15 +22,15 @@ import xarray
 from lazyrich.arguments import positive_integer
 from lazyrich.files import write_whole
 from lazyrich.simulate import cells
-from lazyrich.simulate.cells import Cell, Outcome
-from lazyrich.simulate.run import Run, load
+from lazyrich.simulate.cells import Cell
+from lazyrich.simulate.run import load
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import DivergenceError
 
 Progress = Callable[[float, float], Any]
 Arrays = dict[str, np.ndarray]
-# What is kept of a cell: the content of its file, the run itself, or how it diverged.
-Result = bytes | Outcome
+# What is kept of a cell: the content of its file, or how it diverged.
+Result = bytes | DivergenceError
 # Files that are being written at a time.
 WRITERS = 16
 
@@ -78,8 +77,7 @@ def sweep(
     _check_values(axes, wanted[0])
     workers = _workers(jobs, scheduler)
     store = Store(folder)
-    # In a worker of a Dask cluster xarray would wait for a lock that the cluster knows nothing of.
-    _run_missing(wanted, store, workers, progress, encode=scheduler is None)
+    _run_missing(wanted, store, workers, progress)
     return gather(axes, [cells.address(cell) for cell in wanted], store)
 
 
@@ -109,7 +107,7 @@ def listed(
     for cell in complete:
         cells.check(cell)
     workers, store = _workers(jobs, None), Store(folder)
-    _run_missing(complete, store, workers, progress, encode=True)
+    _run_missing(complete, store, workers, progress)
     axes = {"cell": list(range(len(complete)))}
     return gather(axes, [cells.address(cell) for cell in complete], store)
 
@@ -149,9 +147,7 @@ class Store:
 
     def _save(self, key: str, result: Result) -> None:
         self._path(key, "").parent.mkdir(exist_ok=True)
-        if isinstance(result, Run):
-            result.save(self._path(key, ".nc"))
-        elif isinstance(result, DivergenceError):
+        if isinstance(result, DivergenceError):
             text = json.dumps(vars(result))
             write_whole(self._path(key, ".json"), lambda part: part.write_text(text))
         else:
@@ -160,8 +156,8 @@ class Store:
     def read(self, key: str) -> Arrays | DivergenceError:
         """Return the arrays of a cell's history by name, or the error that ended it.
 
-        By h5py: xarray takes ten times as long to open a file. Raises ``ValueError`` for a file
-        that is truncated or no result.
+        By HDF5's own calls: xarray takes ten times as long, and h5py's objects twice. Raises
+        ``ValueError`` for a file that is truncated or no result.
         """
         path = self._path(key, ".json")
         if path.exists():
@@ -169,14 +165,20 @@ class Store:
         path = self._path(key, ".nc")
         try:
             with h5py.File(path) as file:
-                names = file["history"].keys()  # pyright: ignore[reportAttributeAccessIssue]
-                return {name: file["history/" + name][()] for name in names}  # pyright: ignore
+                group = file["history"].id
+                return {name.decode(): _array(h5py.h5d.open(group, name)) for name in group}
         except (OSError, KeyError) as error:
             raise ValueError(f"{path}: truncated or not a netCDF file ({error})") from error
 
     def described(self, key: str) -> xarray.Dataset:
         """Return the history of a finished cell with its dimensions, units and attributes."""
         return load(self._path(key, ".nc")).history
+
+
+def _array(entry: h5py.h5d.DatasetID) -> np.ndarray:
+    values = np.empty(entry.shape, entry.dtype)
+    entry.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
 
 
 def _checked_axes(grid: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, list]:
@@ -235,22 +237,22 @@ def _workers(jobs: int, scheduler: str | None):
 
 
 def _results(
-    number: int, batch: Sequence[Cell], keys: Sequence[str], encode: bool
+    number: int, batch: Sequence[Cell], keys: Sequence[str]
 ) -> tuple[int, dict[str, Result]]:
     """Run a batch, where the worker is, and return what is to be kept of the cells with these keys.
 
-    With ``encode`` as the content of a file, which takes longer to make than to write.
+    As the content of a file, which takes longer to make than to write.
     """
     found = dict(zip(map(cells.address, batch), cells.run(batch), strict=True))
     outcomes = {key: found[key] for key in keys}
     return number, {
-        key: outcome.to_bytes() if encode and isinstance(outcome, Run) else outcome
+        key: outcome if isinstance(outcome, DivergenceError) else outcome.to_bytes()
         for key, outcome in outcomes.items()
     }
 
 
 def _run_missing(
-    wanted: Sequence[Cell], store: Store, workers: Any, progress: Progress | None, encode: bool
+    wanted: Sequence[Cell], store: Store, workers: Any, progress: Progress | None
 ) -> None:
     """Run the batches of which any cell is missing; keep what is missing."""
     batches = cells.batches(wanted)
@@ -262,7 +264,7 @@ def _run_missing(
     # The dearest first: the sweep does not end on one worker busy with a long batch.
     order = sorted(costs, key=lambda i: -costs[i])
     total, done = sum(costs.values()), 0.0
-    jobs = (joblib.delayed(_results)(i, batches[i], missing[i], encode) for i in order)
+    jobs = (joblib.delayed(_results)(i, batches[i], missing[i]) for i in order)
     with workers as parallel:
         for i, results in parallel(jobs):
             store.save(results)

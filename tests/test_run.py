@@ -8,10 +8,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich import simulate
+from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.record import DESCRIPTIONS, checked_grid, default_grid
 
 TASK = simulate.PolynomialTask(3, 6, n_test=5, seed=0)
@@ -86,6 +88,33 @@ def test_a_file_gives_back_the_run_bit_for_bit(tmp_path, options):
     pairs += [] if pairs else list(zip(run.state, again.state, strict=True))
     assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in pairs)
     assert [path.name for path in tmp_path.iterdir()] == ["run.nc"]
+
+
+@pytest.mark.parametrize("options", [{}, {"engine": "neurons", "readouts": "gaussian"}])
+def test_xarray_reads_the_file_as_one_that_it_has_written(tmp_path, options):
+    run = saved(tmp_path / "run.nc", **options)
+    named = {"W": ("neuron", "input"), "wbar": ("input",), "M": ("input", "input_")}
+    named["readouts"] = ("neuron",)
+    tensors = (run.state, run.readouts) if options else run.state
+    names = ("W", "readouts") if options else ("wbar", "M")
+    state = xarray.Dataset(
+        {name: (named[name], part.numpy()) for name, part in zip(names, tensors, strict=True)}
+    )
+    for group, wanted in (("history", run.history), ("state", state)):
+        wanted.to_netcdf(tmp_path / "own.nc", engine="h5netcdf")
+        with (
+            xarray.open_dataset(tmp_path / "run.nc", group=group, engine="h5netcdf") as ours,
+            xarray.open_dataset(tmp_path / "own.nc", engine="h5netcdf") as own,
+        ):
+            assert ours.identical(own)
+            assert ours.identical(wanted)
+    with xarray.open_datatree(tmp_path / "run.nc", engine="h5netcdf") as tree:
+        assert tree.attrs == {"lazyrich_format": 1, "config": json.dumps(run.config)}
+
+
+def test_a_dataset_of_other_than_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"label: dtype = <U1: must be of integers or floats"):
+        encoded({"history": xarray.Dataset({"label": ("step", ["a"])})}, {})
 
 
 def test_a_file_is_replaced_whole_or_left_alone(tmp_path, monkeypatch):

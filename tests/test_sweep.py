@@ -137,7 +137,9 @@ class Cluster:
         self.processes = [
             self._start("scheduler", "--scheduler-file", str(address_file), "--port", "0")
         ]
-        wait_for(address_file.exists, "the scheduler")
+        # The scheduler makes the file before it fills it.
+        written = lambda: address_file.exists() and address_file.read_text()  # noqa: E731
+        wait_for(written, "the scheduler")
         self.address = self._address(address_file)
         for _ in range(2):
             options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
