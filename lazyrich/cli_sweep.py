@@ -60,7 +60,9 @@ def command(
             **tables["fixed"],
         )
     if dataset_file:
-        write_whole(dataset_file, lambda part: found.to_netcdf(part, engine="h5netcdf"))
+        # Built in memory: HDF5 on a full disk leaves more than one line behind.
+        content = found.to_netcdf(engine="h5netcdf")
+        write_whole(dataset_file, lambda part: part.write_bytes(content))
     sizes = " x ".join(f"{found.sizes[name]} {name}" for name in tables["grid"])
     diverged = int((found.status == "diverged").sum())
     click.echo(f"{found.status.size} cells ({sizes}) in {where}; {diverged} diverged")

@@ -7,8 +7,9 @@ nothing lost or repeated, two sweeps may share a folder, and workers elsewhere n
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -62,7 +63,8 @@ def sweep(
     units in which time is about proportional.
 
     Raises ``ValueError`` for bad input before any work, ``OSError`` where the folder can't be
-    written to or the disk is full (what had finished is kept).
+    written to or the disk is full, and ``ChildProcessError``, which is one, where a process of
+    ``jobs`` was killed; what had finished is kept.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -115,18 +117,21 @@ def listed(
 class Store:
     """The finished cells in a folder: one netCDF file each, or a line of JSON for a divergence.
 
-    Raises ``OSError`` with one clear line where the folder can't be made or written to.
+    Raises ``OSError`` with one clear line where the folder can't be made.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
+        _make(self.folder)
+
+    def check_writable(self) -> None:
+        """Raise ``OSError`` where no file can be made: by making one, as rights don't tell."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
         except OSError as error:
             reason = error.strerror or error
-            raise type(error)(f"folder = {self.folder}: can't be made: {reason}") from None
-        if not os.access(self.folder, os.W_OK):
-            raise PermissionError(f"folder = {self.folder}: can't be written to")
+            raise type(error)(f"folder = {self.folder}: can't be written to: {reason}") from None
 
     def _path(self, key: str, suffix: str) -> Path:
         # 256 folders: a million files in one would make every look-up slow.
@@ -146,7 +151,7 @@ class Store:
                 pass  # raises what a thread raised
 
     def _save(self, key: str, result: Result) -> None:
-        self._path(key, "").parent.mkdir(exist_ok=True)
+        _make(self._path(key, "").parent)
         if isinstance(result, DivergenceError):
             text = json.dumps(vars(result))
             write_whole(self._path(key, ".json"), lambda part: part.write_text(text))
@@ -173,6 +178,14 @@ class Store:
     def described(self, key: str) -> xarray.Dataset:
         """Return the history of a finished cell with its dimensions, units and attributes."""
         return load(self._path(key, ".nc")).history
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"folder = {folder}: can't be made: {reason}") from None
 
 
 def _array(entry: h5py.h5d.DatasetID) -> np.ndarray:
@@ -209,19 +222,27 @@ def _check_values(axes: Mapping[str, list], first: Cell) -> None:
 
 @contextmanager
 def _local(jobs: int) -> Iterator[joblib.Parallel]:
-    with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-        yield joblib.Parallel(return_as="generator_unordered")
+    try:
+        with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
+            yield joblib.Parallel(return_as="generator_unordered")
+    except BrokenExecutor:
+        # Not tried again: what was too much for the memory once is so the next time.
+        raise ChildProcessError(
+            f"jobs = {jobs}: one of the processes was killed, as the system does where memory runs "
+            "out; finished cells are kept: call again to resume, with fewer jobs to take less"
+        ) from None
 
 
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[joblib.Parallel]:
     from dask.distributed import Client
 
-    # Not the default client: xarray would lock the driver's own files by the cluster.
-    with (
-        Client(scheduler, timeout="10s", set_as_default=False) as client,
-        joblib.parallel_config(backend="dask", client=client),
-    ):
+    try:
+        # Not the default client: xarray would lock the driver's own files by the cluster.
+        client = Client(scheduler, timeout="10s", set_as_default=False)
+    except OSError as error:
+        raise type(error)(f"scheduler = {scheduler!r}: can't be reached: {error}") from None
+    with client, joblib.parallel_config(backend="dask", client=client):
         yield joblib.Parallel(return_as="generator_unordered")
 
 
@@ -229,10 +250,16 @@ def _workers(jobs: int, scheduler: str | None):
     if scheduler is None:
         return _local(jobs if jobs == -1 else positive_integer("jobs", jobs))
     try:
-        import dask.distributed  # noqa: F401
+        from distributed.comm.addressing import get_address_host_port
     except ImportError:
         reason = "needs the extra cluster: pip install 'lazyrich[cluster]'"
         raise ValueError(f"scheduler = {scheduler!r}: {reason}") from None
+    try:
+        get_address_host_port(scheduler, strict=True)
+    except ValueError as error:
+        raise ValueError(
+            f"scheduler = {scheduler!r}: must be like tcp://HOST:8786: {error}"
+        ) from None
     return _cluster(scheduler)
 
 
@@ -261,6 +288,7 @@ def _run_missing(
     costs = {i: sum(map(cells.cost, batches[i])) for i, some in enumerate(missing) if some}
     if not costs:
         return
+    store.check_writable()
     # The dearest first: the sweep does not end on one worker busy with a long batch.
     order = sorted(costs, key=lambda i: -costs[i])
     total, done = sum(costs.values()), 0.0

@@ -39,9 +39,8 @@ def ok(result):
     return out
 
 
-def start(*arguments, **options):
+def start(*arguments, code="from lazyrich.cli import main; main()", **options):
     """The command line as a process of its own."""
-    code = "from lazyrich.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, **options
     )
@@ -302,6 +301,25 @@ def test_ctrl_c_is_one_line_and_exit_code_130(run, monkeypatch):
     code, out, err = run(SMALL)
     # The line break before it ends the terminal's own ^C.
     assert (code, out, err.lstrip("\n")) == (130, "", "lazyrich: interrupted\n")
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path):
+    """Here for the dataset of all cells, which is larger than any cell."""
+    (tmp_path / "grid.toml").write_text(
+        f"[grid]\nseed = {list(range(20))}\n[fixed]\nD = 4\nP = 9\nwidth = 5\nsteps = 300\n"
+        "epsilon = 0.5\nlearning_rate = 0.01\nalpha = 1.0\n"
+    )
+    code = (
+        "import resource; from lazyrich.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); main()"
+    )
+    sweep = ("sweep", "grid.toml", "--jobs", "1", "--out", "all.nc")
+    failed = start(*sweep, cwd=tmp_path, code=code)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr == "lazyrich: all.nc: can't be written: File too large\n"
+    assert len(list(tmp_path.rglob("*.nc"))) == 20  # the cells
+    assert not list(tmp_path.rglob(".part*"))
 
 
 def test_a_reader_that_leaves_early_sees_no_traceback():

@@ -118,6 +118,43 @@ def test_a_killed_driver_loses_nothing_that_had_finished(tmp_path, reference):
     assert resumed.identical(reference)
 
 
+def kill_the_processes() -> int:
+    """Kill the processes that joblib keeps for this one, and return how many there were."""
+    found = 0
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"popen_loky" in (status.parent / "cmdline").read_bytes():
+                os.kill(int(status.parent.name), signal.SIGKILL)
+                found += 1
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # one that ended meanwhile
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_one_line_and_loses_nothing_that_had_finished(tmp_path):
+    grid = {"seed": list(range(24))}
+    fixed = {**FIXED, "alpha": 1.0, "epsilon": 0.4, "engine": "linearised"}  # 24 batches
+    killed = []
+    with pytest.raises(ChildProcessError, match=r"jobs = 2: one of the processes .*") as error:
+        simulate.sweep(
+            grid,
+            folder=tmp_path,
+            jobs=2,
+            progress=lambda *_: killed.append(killed or kill_the_processes()),
+            **fixed,
+        )
+    assert killed[0] == 2
+    assert "\n" not in str(error.value)
+    before = finished_files(tmp_path)
+    assert 1 <= len(before) < 24
+    resumed = simulate.sweep(grid, folder=tmp_path, jobs=1, **fixed)
+    assert before.items() <= finished_files(tmp_path).items()
+    whole = simulate.sweep(grid, folder=tmp_path / "whole", jobs=1, **fixed)
+    assert resumed.identical(whole)
+
+
 @pytest.mark.slow
 def test_two_sweeps_at_once_leave_one_whole_folder(tmp_path, reference):
     folder = tmp_path / "cells"
@@ -257,6 +294,28 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"folder = .*file/cells: can't be made: Not a directory"):
         Store(tmp_path / "file" / "cells")
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_one_line_before_any_work():
+    # /proc refuses new files to root too, whom a folder without rights would not stop.
+    cell = {"alpha": 1.0, "epsilon": 0.4, **FIXED}
+    with pytest.raises(OSError, match=r"^folder = /proc: can't be written to: [^\n]*$"):
+        simulate.sweep(
+            {"seed": [0]}, folder="/proc", jobs=1, progress=lambda *_: pytest.fail("ran"), **cell
+        )
+
+
+def test_a_finished_sweep_opens_where_nothing_can_be_written(tmp_path, reference, monkeypatch):
+    simulate.sweep(GRID, folder=tmp_path, jobs=1, **FIXED)
+    monkeypatch.setattr(Store, "check_writable", lambda _: pytest.fail("asked"))
+    assert simulate.sweep(GRID, folder=tmp_path, jobs=1, **FIXED).identical(reference)
+
+
+def test_a_file_in_the_place_of_a_subfolder_is_one_line(tmp_path):
+    cell = {"alpha": 1.0, "epsilon": 0.4, **FIXED}
+    (tmp_path / cells.address(cells.complete({**cell, "seed": 0}))[:2]).write_text("")
+    with pytest.raises(OSError, match=r"^folder = .*/..: can't be made: File exists$"):
+        simulate.sweep({"seed": [0]}, folder=tmp_path, jobs=1, **cell)
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_had_finished(tmp_path):
