@@ -290,8 +290,10 @@ def steps(
     error: ErrorNorm,
     *,
     radius: Callable[[Tensor, Tensor, bool], float] | None = None,
+    control: "StepControl | None" = None,
+    begin: float = 0.0,
 ) -> Iterator[Step]:
-    """Integrate dy/dt = rhs(y) from t = 0 to ``end``, yielding every accepted step.
+    """Integrate dy/dt = rhs(y) from y at t = ``begin`` to ``end``, yielding every accepted step.
 
     - ``rhs`` returns a tensor of its own.
     - ``error(estimate, step)`` is the size of the estimate of ``advance`` for this step, accepted
@@ -299,6 +301,8 @@ def steps(
       one order better than its companion, the estimate is on the safe side.
     - ``radius(y, slope, anew)`` is the spectral radius of the Jacobian at y, or a bound above it;
       slope = rhs(y), and ``anew`` after a rejected step. By default ``SpectralRadius(rhs)``.
+
+    - ``control`` sets the length of the steps: a new one, or that of an integration to go on with.
 
     The first step tried is 1/radius. Raises ``StepSizeError`` where no step is accurate: the
     solution blows up, or the right-hand side is not finite.
@@ -316,8 +320,8 @@ def steps(
         return rhs(state)
 
     radius = radius or SpectralRadius(counted)
-    control = StepControl()
-    time, slope, anew = 0.0, counted(y), False
+    control = control or StepControl()
+    time, slope, anew = begin, counted(y), False
     while time < end:
         rho = radius(y, slope, anew)
         if not rho < math.inf:

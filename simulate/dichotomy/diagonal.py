@@ -20,9 +20,9 @@ from lazyrich.simulate.dichotomy.dual import DualFlow
 from lazyrich.simulate.dichotomy.linear_task import LinearTask
 from lazyrich.simulate.dichotomy.losses import LOSSES, Loss
 from lazyrich.simulate.dichotomy.measure import history, measure
-from lazyrich.simulate.dichotomy.times import checked_times
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
+from lazyrich.simulate.times import checked_times
 
 ENGINES = ("dual", "neurons")
 CONVENTIONS = (

@@ -26,9 +26,9 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.dichotomy.completion_task import CompletionTask
 from lazyrich.simulate.dichotomy.descent import Layers, descend, warn_of_instability
 from lazyrich.simulate.dichotomy.dual import SolverError
-from lazyrich.simulate.dichotomy.times import checked_times
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
+from lazyrich.simulate.times import checked_times
 
 ENGINES = ("flow", "neurons")
 CONVENTIONS = (

@@ -15,6 +15,7 @@ True
 
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.fit import FitDivergenceError, fit
+from lazyrich.simulate.modules.fit_flow import fit_flow
 from lazyrich.simulate.modules.linearised import linearise
 from lazyrich.simulate.modules.measures import (
     difficulty,
@@ -37,6 +38,7 @@ __all__ = [
     "difficulty",
     "effective_dimension",
     "fit",
+    "fit_flow",
     "kernel_alignments",
     "kernel_change",
     "linearise",

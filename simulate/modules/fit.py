@@ -11,20 +11,19 @@ import torch
 import xarray
 from torch import Tensor, nn
 
-import lazyrich
 from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import natural
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import checked_model
-from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
+from lazyrich.simulate.modules.measures import trained_weights
+from lazyrich.simulate.modules.recorder import Loss, Recorder
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, has_diverged
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -104,7 +103,7 @@ def fit(
     batches = Batches(len(data.X), batch_size, natural("seed", seed))
     metrics, measures = dict(metrics or {}), dict(measures or {})
     trainer = Trainer(checked_model(model), data, loss, optimiser, batches, schedule)
-    recorder = Recorder(trainer, metrics, measures)
+    recorder = Recorder("step", trainer.model, data, loss, metrics, measures)
     kept = None
     if checkpoint is not None:
         names = (*metrics, "|", *measures)
@@ -127,12 +126,13 @@ def fit(
         if mark not in grid:  # the end, not recorded: it may have diverged all the same
             trainer.check(trainer.train_loss())
         elif not recorder.has(mark):
-            recorder.add()
+            trainer.check(recorder.add(mark))
     if kept is not None:
         kept.save({**trainer.state(), "rows": recorder.rows})
     if progress is not None:
         progress(steps, steps)
-    return recorder.history(steps)
+    history = recorder.history(np.int64, units="gradient steps")
+    return history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
 
 
 class Trainer:
@@ -153,7 +153,7 @@ class Trainer:
         self._batches, self._schedule = batches, schedule
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
-        self.start = trained_weights(model)
+        self._start = trained_weights(model)
         self.done = 0
         self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
         if not math.isfinite(self.scale):
@@ -215,68 +215,7 @@ class Trainer:
             self.model,
             self.data,
             self.loss,
-            weights=self.start,
+            weights=self._start,
             momentum=options["momentum"],
             weight_decay=options["weight_decay"],
         )
-
-
-class Recorder:
-    """Measures the run at its present step, and joins what it measured into the history."""
-
-    def __init__(
-        self, trainer: Trainer, metrics: Mapping[str, Loss], measures: Mapping[str, Any]
-    ) -> None:
-        self._trainer, self._measures = trainer, measures
-        self._metrics = {"loss": trainer.loss, **metrics}
-        self.rows: list[dict[str, float]] = []
-        self._recorded = {"step", "train_loss", "test_loss", "weight_norm", "parameter_change"}
-        taken = [f"{side}_{name}" for name in metrics for side in ("train", "test")]
-        for name in [*taken, *measures]:
-            if name in self._recorded:
-                raise ValueError(f"{name} is the name of two records: must be of one")
-            self._recorded.add(name)
-
-    def has(self, step: int) -> bool:
-        """Return whether the step has been recorded, as by a run that this one resumes."""
-        return bool(self.rows) and self.rows[-1]["step"] >= step
-
-    def add(self) -> None:
-        """Record the present step. Raises ``FitDivergenceError``."""
-        run, data = self._trainer, self._trainer.data
-        row: dict[str, float] = {"step": run.done}
-        sides = {"train": (data.X, data.y), "test": (data.X_test, data.y_test)}
-        with torch.no_grad():
-            for side, (X, y) in sides.items():
-                f = run.model(X) if len(X) else None
-                for name, function in self._metrics.items():
-                    value = math.nan if f is None else float(function(f, y))
-                    row[f"{side}_{name}"] = value
-        run.check(row["train_loss"])
-        row["weight_norm"] = weight_norm(run.model)
-        row["parameter_change"] = parameter_change(run.model, run.start)
-        row |= {name: float(measure(run.model)) for name, measure in self._measures.items()}
-        self.rows.append(row)
-
-    def history(self, steps: int) -> xarray.Dataset:
-        """Return everything recorded."""
-        taken = np.array([row["step"] for row in self.rows], dtype=np.int64)
-        history = xarray.Dataset(coords={"step": ("step", taken, {"units": "gradient steps"})})
-        for name in self.rows[0]:
-            if name != "step":
-                values = np.array([row[name] for row in self.rows])
-                history[name] = ("step", values, {"long_name": _DESCRIPTIONS.get(name, name)})
-        history.attrs = {
-            "steps": steps,
-            "optimiser": self._trainer.settings[-1],
-            "lazyrich": lazyrich.__version__,
-        }
-        return history
-
-
-_DESCRIPTIONS = {
-    "train_loss": "loss over the training set, of the predictor trained",
-    "test_loss": "loss over the test set, of the predictor trained; NaN without a test set",
-    "weight_norm": "|w|, all trained parameters together",
-    "parameter_change": "|w - w0|/|w0|; NaN where w0 = 0",
-}

@@ -1,0 +1,198 @@
+"""``fit_flow``: gradient flow of any torch module, the limit of small learning rates.
+
+dw/dt = -grad L(w) - weight_decay w, on the whole training set, by ``rkc``: where descent takes
+t/rate steps, however smooth the solution, it takes about as many evaluations of the gradient as the
+square root of that.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from lazyrich.arguments import finite
+from lazyrich.simulate import rkc
+from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
+from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.frozen import checked_model
+from lazyrich.simulate.modules.recorder import Loss, Recorder
+from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.simulate.times import checked_times
+
+# Keeps 0/0 out of relative errors.
+TINY = 1e-300
+
+
+@checks_its_arguments
+def fit_flow(
+    model: nn.Module,
+    data: Data,
+    *,
+    loss: Loss,
+    time: int | float,
+    weight_decay: int | float = 0.0,
+    record: Iterable[float] | None = None,
+    rtol: float = 1e-3,
+    metrics: Mapping[str, Loss] | None = None,
+    measures: Mapping[str, Callable[[nn.Module], float]] | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_seconds: float = 30.0,
+    progress: Callable[[float, float], Any] | None = None,
+) -> xarray.Dataset:
+    """Train the module in place by gradient flow, and return its history over ``time``.
+
+    The time is learning rate times steps: full-batch descent at a small rate, with
+    ``torch.optim.SGD``'s ``weight_decay`` (that of (weight_decay/2) |w|^2), is first order in its
+    rate away.
+
+    - ``loss``, ``metrics``, ``measures`` and what is recorded: as of ``fit``, and ``evaluations``
+      of the gradient so far.
+    - ``record``: increasing times in [0, time]; if None, 60 spaced evenly in their logarithm and
+      60 spaced evenly.
+    - ``rtol`` bounds the estimated error of each step: of the training loss to first order, and of
+      each parameter's norm, relative to these. Errors of steps add up, or decay as the flow does.
+      The step is of third order where the gradient has two derivatives; at the kinks of a ReLU
+      it is of first, and short steps keep the error down.
+    - ``checkpoint``, ``checkpoint_seconds``, ``progress``: as of ``fit``, progress in time.
+
+    Raises ``ValueError`` for bad input, and ``rkc.StepSizeError`` where the flow blows up.
+
+    >>> X = torch.tensor([[1.0], [2.0]]).double()
+    >>> model = nn.Linear(1, 1, bias=False).double()
+    >>> _ = nn.init.ones_(model.weight)                                # L = 5 w^2/2
+    >>> data = Data(X, 0 * X, X, 0 * X)
+    >>> history = fit_flow(model, data, loss=nn.functional.mse_loss, time=1.0, weight_decay=1.0)
+    >>> bool(abs(model.weight - math.exp(-6)) < 1e-3 * math.exp(-6))
+    True
+    """
+    if not isinstance(data, Data):
+        raise ValueError(f"data is {type(data).__name__}: must be simulate.Data")
+    time, rtol = finite("time", time, positive=True), finite("rtol", rtol, positive=True)
+    decay = finite("weight_decay", weight_decay)
+    if decay < 0:
+        raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
+    flow = _Flow(checked_model(model), data, loss, decay, rtol)
+    given = None if record is None else list(record)
+    metrics, measures = dict(metrics or {}), dict(measures or {})
+    recorder = Recorder("time", model, data, loss, metrics, measures)
+    kept, state = None, None
+    if checkpoint is not None:
+        call = [time, decay, rtol, given, (*metrics, "|", *measures), str(model)]
+        tensors = [v for v in model.state_dict().values() if isinstance(v, Tensor)]
+        samples = [data.X, data.y, data.X_test, data.y_test]
+        kept = Checkpoint(Path(checkpoint), identity(call, [*tensors, *samples]))
+        state = kept.load(data.X.device)
+    if state is not None:
+        recorder.rows = state.pop("rows")
+        flow.restore(state)
+    times = iter(checked_times(given, time, flow.fastest).tolist())
+    pending = next((t for t in times if not recorder.has(t)), None)
+    if pending == 0.0:
+        recorder.add(0.0)
+        recorder.rows[-1]["evaluations"] = 0
+        pending = next(times, None)
+    for step in flow.steps(time):
+        while pending is not None and pending <= step.end:
+            flow.put(step.at(pending))
+            recorder.add(pending)
+            recorder.rows[-1]["evaluations"] = flow.evaluations
+            pending = next(times, None)
+        if kept is not None and step.end < time and kept.is_older_than(checkpoint_seconds):
+            kept.save({**flow.state(), "rows": recorder.rows})
+        if progress is not None:
+            progress(step.end, time)
+    flow.put(flow.weights)
+    if kept is not None:
+        kept.save({**flow.state(), "rows": recorder.rows})
+    history = recorder.history(float, units="learning rate x steps")
+    return history.assign_attrs(weight_decay=decay, rtol=rtol)
+
+
+class _Flow:
+    """The state of an integration: weights, time, and what the integrator knows of both."""
+
+    def __init__(self, model: nn.Module, data: Data, loss: Loss, decay: float, rtol: float) -> None:
+        self._model, self._data, self._loss = model, data, loss
+        self._decay, self._rtol = decay, rtol
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        if len({(p.dtype, p.device) for p in self._parameters}) > 1:
+            raise ValueError("model has parameters of several types: must be of one, on one device")
+        self._sizes = [p.numel() for p in self._parameters]
+        self.weights = parameters_to_vector(self._parameters).detach().clone()
+        self.time, self.evaluations = 0.0, 0
+        self._radius, self._control = rkc.SpectralRadius(self.slope), rkc.StepControl()
+        slope = self.slope(self.weights)
+        if not math.isfinite(self._last_loss):
+            raise ValueError(
+                f"the loss is {self._last_loss} at the initial weights: must be finite"
+            )
+        self.fastest = 1 / max(self._radius(self.weights, slope, False), TINY)
+
+    def put(self, weights: Tensor) -> None:
+        """Give the module these weights."""
+        vector_to_parameters(weights.clone(), self._parameters)
+
+    def slope(self, weights: Tensor) -> Tensor:
+        """Return dw/dt, and keep the loss and its gradient for the error of the step."""
+        self.evaluations += 1
+        vector_to_parameters(weights, self._parameters)
+        loss = self._loss(self._model(self._data.X), self._data.y)
+        parts = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
+        self._last_gradient = torch.cat([part.flatten() for part in parts])
+        self._last_loss = float(loss.detach())
+        return torch.add(self._last_gradient, weights, alpha=self._decay).neg_()
+
+    def _error(self, estimate: Tensor, step: rkc.Step) -> float:
+        """Return the size of the error, of which 1 is rtol; the last slope is at ``step.after``."""
+        loss = abs(float(self._last_gradient @ estimate)) / (abs(self._last_loss) + TINY)
+        parts = zip(
+            estimate.split(self._sizes),
+            step.before.split(self._sizes),
+            step.after.split(self._sizes),
+            strict=True,
+        )
+        moved = [
+            float(e.norm()) / (max(float(a.norm()), float(b.norm())) + TINY) for e, a, b in parts
+        ]
+        return max(loss, *moved) / self._rtol
+
+    def steps(self, end: float) -> Iterator[rkc.Step]:
+        """Integrate up to ``end``, yielding every step when its end has become the state."""
+        found = rkc.steps(
+            self.slope,
+            self.weights,
+            end,
+            self._error,
+            radius=self._radius,
+            control=self._control,
+            begin=self.time,
+        )
+        for step in found:
+            self.weights, self.time = step.after, step.end
+            yield step
+
+    def state(self) -> dict[str, Any]:
+        """Return what ``restore`` needs to go on from here."""
+        radius = {k: v for k, v in vars(self._radius).items() if k != "_rhs"}
+        return {
+            "time": self.time,
+            "weights": self.weights,
+            "evaluations": self.evaluations,
+            "fastest": self.fastest,
+            "radius": radius,
+            "control": vars(self._control),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from this state."""
+        self.time, self.weights = state["time"], state["weights"]
+        self.fastest = state["fastest"]
+        self.evaluations = state["evaluations"] - 1  # the last one is made again
+        vars(self._radius).update(state["radius"])
+        vars(self._control).update(state["control"])

@@ -1,0 +1,86 @@
+"""What is recorded of a module as it is trained."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+import xarray
+from torch import Tensor, nn
+
+import lazyrich
+from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+_DESCRIPTIONS = {
+    "train_loss": "loss over the training set, of the predictor trained",
+    "test_loss": "loss over the test set, of the predictor trained; NaN without a test set",
+    "weight_norm": "|w|, all trained parameters together",
+    "parameter_change": "|w - w0|/|w0|; NaN where w0 = 0",
+}
+
+
+class Recorder:
+    """Measures a module as it stands, and joins what it measured into the history of its run.
+
+    ``coordinate`` is "step" or "time"; ``loss`` and ``metrics`` are functions of outputs and
+    labels, ``measures`` of the module. The weights w0 are those at the time of construction.
+    Raises ``ValueError`` where two records would have one name.
+    """
+
+    def __init__(
+        self,
+        coordinate: str,
+        model: nn.Module,
+        data: Data,
+        loss: Loss,
+        metrics: Mapping[str, Loss],
+        measures: Mapping[str, Callable[[nn.Module], float]],
+    ) -> None:
+        self._coordinate, self._model, self._data = coordinate, model, data
+        self._metrics, self._measures = {"loss": loss, **metrics}, measures
+        self._start = trained_weights(model)
+        self.rows: list[dict[str, int | float]] = []
+        recorded = {coordinate, "train_loss", "test_loss", "weight_norm", "parameter_change"}
+        of_outputs = [f"{side}_{name}" for name in metrics for side in ("train", "test")]
+        for name in [*of_outputs, *measures]:
+            if name in recorded:
+                raise ValueError(f"{name} is the name of two records: must be of one")
+            recorded.add(name)
+
+    def has(self, at: int | float) -> bool:
+        """Return whether this has been recorded, as by a run that this one resumes."""
+        return bool(self.rows) and self.rows[-1][self._coordinate] >= at
+
+    def add(self, at: int | float) -> float:
+        """Record the module as of this step or time, and return its training loss."""
+        data = self._data
+        row: dict[str, int | float] = {self._coordinate: at}
+        sides = {"train": (data.X, data.y), "test": (data.X_test, data.y_test)}
+        with torch.no_grad():
+            for side, (X, y) in sides.items():
+                f = self._model(X) if len(X) else None
+                for name, function in self._metrics.items():
+                    value = math.nan if f is None else float(function(f, y))
+                    row[f"{side}_{name}"] = value
+        row["weight_norm"] = weight_norm(self._model)
+        row["parameter_change"] = parameter_change(self._model, self._start)
+        row |= {name: float(measure(self._model)) for name, measure in self._measures.items()}
+        self.rows.append(row)
+        return row["train_loss"]
+
+    def history(self, dtype: type, units: str) -> xarray.Dataset:
+        """Return everything recorded, over the coordinate in this type and these units."""
+        at = np.array([row[self._coordinate] for row in self.rows], dtype=dtype)
+        history = xarray.Dataset(
+            coords={self._coordinate: (self._coordinate, at, {"units": units})}
+        )
+        for name in self.rows[0]:
+            if name != self._coordinate:
+                values = np.array([row[name] for row in self.rows])
+                note = {"long_name": _DESCRIPTIONS.get(name, name)}
+                history[name] = (self._coordinate, values, note)
+        history.attrs = {"lazyrich": lazyrich.__version__}
+        return history
