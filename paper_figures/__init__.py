@@ -66,6 +66,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     },
     "lyu": {
         "lyu-1": ("figure1", "Early and late bias in classification: grokking and misgrokking"),
+        "lyu-2": ("figure2", "Modular addition groks near log(α)/λ: sweeps over α and λ"),
         "lyu-3": ("figure3", "Matrix completion: first zeros, then low rank"),
         "lyu-4": ("figure4", "No weight decay: a transition that is not sharp"),
         "transition-time": ("transition_time", "When the transition comes: λt* = log α + C"),

@@ -62,7 +62,7 @@ class Fits:
 
     def _cost(self, settings: Settings) -> float:
         given = {name: value for name, value in settings.items() if name != "seed"}
-        return self.experiment.cost(**given) + OVERHEAD * settings["steps"]
+        return self.experiment.cost(**given) + OVERHEAD * settings.get("steps", 0)
 
 
 def _finish(experiment: str, settings: Settings, path: Path) -> None:

@@ -56,7 +56,7 @@ def fit_flow(
     - ``record``: increasing times in [0, time]; if None, 60 spaced evenly in their logarithm and
       60 spaced evenly.
     - ``rtol`` bounds the estimated error of each step: of the training loss to first order, and of
-      each parameter's norm, relative to these. Errors of steps add up, or decay as the flow does.
+      the weights' norm, relative to these. Errors of steps add up, or decay as the flow does.
       The step is of third order where the gradient has two derivatives; at the kinks of a ReLU
       it is of first, and short steps keep the error down.
     - ``checkpoint``, ``checkpoint_seconds``, ``progress``: as of ``fit``, progress in time.
@@ -123,7 +123,6 @@ class _Flow:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         if len({(p.dtype, p.device) for p in self._parameters}) > 1:
             raise ValueError("model has parameters of several types: must be of one, on one device")
-        self._sizes = [p.numel() for p in self._parameters]
         self.weights = parameters_to_vector(self._parameters).detach().clone()
         self.time, self.evaluations = 0.0, 0
         self._radius, self._control = rkc.SpectralRadius(self.slope), rkc.StepControl()
@@ -151,16 +150,8 @@ class _Flow:
     def _error(self, estimate: Tensor, step: rkc.Step) -> float:
         """Return the size of the error, of which 1 is rtol; the last slope is at ``step.after``."""
         loss = abs(float(self._last_gradient @ estimate)) / (abs(self._last_loss) + TINY)
-        parts = zip(
-            estimate.split(self._sizes),
-            step.before.split(self._sizes),
-            step.after.split(self._sizes),
-            strict=True,
-        )
-        moved = [
-            float(e.norm()) / (max(float(a.norm()), float(b.norm())) + TINY) for e, a, b in parts
-        ]
-        return max(loss, *moved) / self._rtol
+        norm = max(float(step.before.norm()), float(step.after.norm()))
+        return max(loss, float(estimate.norm()) / (norm + TINY)) / self._rtol
 
     def steps(self, end: float) -> Iterator[rkc.Step]:
         """Integrate up to ``end``, yielding every step when its end has become the state."""
