@@ -1,9 +1,9 @@
 """The engines agree: ``moments`` with ``neurons`` to rounding error, for every width and descent.
 
-How close is rounding error? Every comparison runs in float32 as well. Rounding errors, however
-the dynamics amplify them, are proportional to the unit roundoff, which is 2^29 times larger there;
-an error of the algebra isn't. So the disagreement in float64 may be at most 2^-29 of the
-disagreement in float32, times a margin for luck: see ``assert_rounding``.
+How close is rounding error? Both sides of every comparison run in float32 as well. Rounding errors,
+however the dynamics amplify them, are proportional to the unit roundoff, which is 2^29 times larger
+there; an error of the algebra isn't. So the disagreement in float64 may be at most 2^-29 of the sum
+of what each side is off in float32, times a margin for luck: see ``assert_rounding``.
 """
 
 import math
@@ -54,16 +54,17 @@ def with_stable_rate(task, M, descent):
     return descent | {"learning_rate": descent["learning_rate"] * rate}
 
 
-def assert_rounding(found, expected, rough, scale):
-    """Assert that ``found`` is ``expected`` up to rounding, judging by ``rough`` in float32.
+def assert_rounding(found, expected, roughs, scale):
+    """Assert that ``found`` is ``expected`` up to the rounding of both, judged by float32.
 
-    The margin 64 covers a float32 run whose errors happened to cancel, times 4 because the
-    reference is rounded too, and takes up to three products a step where the engine takes one;
-    ``scale`` covers the run that made none, where all its numbers were exact: a hundred roundings
-    of the largest number it held.
+    ``roughs`` are both in float32. Each side is off by 2^-29 of what it is off there, and by the
+    triangle inequality both differ by the sum at most. The margin 64 covers a float32 run whose
+    errors happened to cancel; ``scale`` covers the runs that made none, where all their numbers
+    were exact: a hundred roundings of the largest number they held, on each side.
     """
-    error, rough_error = ((a - expected).abs().max() for a in (found, rough))
-    allowed = RATIO_OF_PRECISIONS * 4 * 64 * max(float(rough_error), 100 * 2.0**-24 * scale)
+    error = (found - expected).abs().max()
+    rough_error = sum(float((rough - expected).abs().max()) for rough in roughs)
+    allowed = RATIO_OF_PRECISIONS * 64 * max(rough_error, 2 * 100 * 2.0**-24 * scale)
     assert float(error) <= allowed, f"error {float(error):g}, allowed {allowed:g}"
 
 
@@ -71,16 +72,18 @@ def moments_of(state):
     return state if isinstance(state, tuple) else (state.mean(0), state.T @ state / state.shape[0])
 
 
-def compare(exact, slow, rough):
-    """Compare the final (wbar, M) and every recorded loss of three runs."""
-    norms = torch.tensor(slow.history.weight_norm.values)
-    size = max(float(norms.max()), float(torch.tensor(rough.history.weight_norm.values).max()))
-    states = [moments_of(run.state) for run in (exact, slow, rough)]
+def compare(exact, slow, roughs):
+    """Compare the final (wbar, M) and every recorded loss of two runs, ``roughs`` in float32."""
+    runs = (exact, slow, *roughs)
+    size = max(float(run.history.weight_norm.max()) for run in runs[1:])
+    states = [moments_of(run.state) for run in runs]
     for power in (1, 2):  # wbar, then M
-        assert_rounding(*(state[power - 1] for state in states), size**power)
+        found, expected, *rounded = (state[power - 1] for state in states)
+        assert_rounding(found, expected, rounded, size**power)
     for name in ("train_loss", "test_loss", "population_loss", "weight_norm"):
-        values = [torch.tensor(run.history[name].values) for run in (exact, slow, rough)]
-        assert_rounding(*values, float(values[1].abs().max()) + loss_scale(slow, size))
+        found, expected, *rounded = (torch.tensor(run.history[name].values) for run in runs)
+        scale = float(expected.abs().max()) + loss_scale(slow, size)
+        assert_rounding(found, expected, rounded, scale)
 
 
 def loss_scale(run, size):
@@ -91,8 +94,12 @@ def loss_scale(run, size):
 
 
 def train_or_discard(task, **options):
+    """Return the run, and the same in float32."""
     try:
-        return simulate.train(task, alignment=None, **options)
+        return tuple(
+            simulate.train(task, alignment=None, dtype=dtype, **options)
+            for dtype in ("float64", "float32")
+        )
     except simulate.DivergenceError:
         assume(False)
 
@@ -103,10 +110,9 @@ def test_moments_follow_the_neurons_to_rounding_error(D, P, N, seed, sigma, desc
     W = sigma * standard_normal(seed, "weights", (N, D))
     options = with_stable_rate(task, W.T @ W / N, descent) | {"init": W, "record": range(2)}
     options["record"] = [0, options["steps"] // 2, options["steps"]]
-    exact = train_or_discard(task, engine="moments", **options)
-    slow = train_or_discard(task, engine="neurons", **options)
-    rough = train_or_discard(task, engine="neurons", dtype="float32", **options)
-    compare(exact, slow, rough)
+    exact, exact_rough = train_or_discard(task, engine="moments", **options)
+    slow, slow_rough = train_or_discard(task, engine="neurons", **options)
+    compare(exact, slow, (exact_rough, slow_rough))
 
 
 @pytest.mark.parametrize(
@@ -124,26 +130,29 @@ def test_the_comparison_rejects_a_descent_that_is_off_by_a_millionth(wrong):
     task = simulate.PolynomialTask(3, 5, n_test=5, seed=1)
     right = {"learning_rate": 0.1, "epsilon": 0.5, "alpha": 2.0, "momentum": 0.5, "centred": True}
     right |= {"weight_decay": 0.1, "decoupled_weight_decay": 0.01, "width": 4, "steps": 50}
-    slow = simulate.train(task, engine="neurons", **right)
-    rough = simulate.train(task, engine="neurons", dtype="float32", **right)
-    compare(simulate.train(task, engine="moments", **right), slow, rough)
+    exact, exact_rough = train_or_discard(task, engine="moments", **right)
+    slow, slow_rough = train_or_discard(task, engine="neurons", **right)
+    roughs = (exact_rough, slow_rough)
+    compare(exact, slow, roughs)
+    off = simulate.train(task, engine="moments", **(right | wrong))
     with pytest.raises(AssertionError, match=r"error .*, allowed"):
-        compare(simulate.train(task, engine="moments", **(right | wrong)), slow, rough)
+        compare(off, slow, roughs)
 
 
-def joint_recursion(task, wbar, M, options):
+def joint_recursion(task, wbar, M, options, dtype=torch.float64):
     """Return (wbar, M) and the largest number met, by the D x D affine map of z = (w, v).
 
     w is a neuron and v its velocity: z <- B z + h for all of them, so the joint moments obey
     mean <- B mean + h and second <- B second B^T + (B mean) h^T + h (B mean)^T + h h^T.
     """
-    X, D, P = task.X, task.D, task.P
+    X, y, wbar, M = (array.to(dtype) for array in (task.X, task.y, wbar, M))
+    D, P = task.D, task.P
     alpha, epsilon, rate = (options[name] for name in ("alpha", "epsilon", "learning_rate"))
     keep = 1 - rate * options["decoupled_weight_decay"]
-    shrink = rate * options["weight_decay"] / alpha**2 * torch.eye(D).double()
-    eye = torch.eye(D).double()
+    shrink = rate * options["weight_decay"] / alpha**2 * torch.eye(D, dtype=dtype)
+    eye = torch.eye(D, dtype=dtype)
     mean = torch.cat([wbar, torch.zeros_like(wbar)])
-    second = torch.zeros(2 * D, 2 * D, dtype=torch.float64)
+    second = torch.zeros(2 * D, 2 * D, dtype=dtype)
     second[:D, :D] = M
 
     def f():
@@ -152,7 +161,7 @@ def joint_recursion(task, wbar, M, options):
 
     first, largest = f() if options["centred"] else 0.0, 0.0
     for _ in range(options["steps"]):
-        r = 2 * rate / (alpha * P) * (f() - first - task.y)
+        r = 2 * rate / (alpha * P) * (f() - first - y)
         pull = epsilon * X.T @ torch.diag(r) @ X + shrink
         B = torch.cat(
             [
@@ -177,13 +186,13 @@ def test_moments_without_neurons_follow_the_recursion_of_the_joint_moments(
     draw = 10.0**size * standard_normal(seed, "weights", (D + 1, D))
     wbar, M = draw[0], draw[1:] + draw[1:].T  # indefinite, mostly
     options = with_stable_rate(task, M, descent)
-    exact = train_or_discard(task, init=(wbar, M), record=[0], **options)
-    rough = train_or_discard(task, init=(wbar, M), record=[0], dtype="float32", **options)
-    expected_wbar, expected_M, largest = joint_recursion(task, wbar, M, options)
-    assume(math.isfinite(largest))
+    exact, exact_rough = train_or_discard(task, init=(wbar, M), record=[0], **options)
+    *expected, largest = joint_recursion(task, wbar, M, options)
+    *rough, rough_largest = joint_recursion(task, wbar, M, options, torch.float32)
+    assume(math.isfinite(largest) and math.isfinite(rough_largest))
     largest = max(largest, float(M.abs().max()))
-    assert_rounding(exact.state[0], expected_wbar, rough.state[0], largest**0.5)
-    assert_rounding(exact.state[1], expected_M, rough.state[1], largest)
+    for i, scale in enumerate((largest**0.5, largest)):  # wbar, then M
+        assert_rounding(exact.state[i], expected[i], (exact_rough.state[i], rough[i]), scale)
 
 
 @given(D=st.integers(1, 4), P=SIZES, seed=SEEDS, descent=DESCENTS)
@@ -194,10 +203,9 @@ def test_infinite_width_is_any_network_with_isotropic_second_moment(D, P, seed, 
     W = D**0.5 * sigma * torch.cat([torch.eye(D), -torch.eye(D)]).double()
     options = with_stable_rate(task, W.T @ W / (2 * D), descent)
     options["record"] = [0, options["steps"]]
-    infinite = train_or_discard(task, width=math.inf, sigma=sigma, **options)
-    finite = train_or_discard(task, engine="neurons", init=W, **options)
-    rough = train_or_discard(task, engine="neurons", init=W, dtype="float32", **options)
-    compare(infinite, finite, rough)
+    infinite, infinite_rough = train_or_discard(task, width=math.inf, sigma=sigma, **options)
+    finite, finite_rough = train_or_discard(task, engine="neurons", init=W, **options)
+    compare(infinite, finite, (infinite_rough, finite_rough))
 
 
 def test_a_batch_of_runs_is_the_same_as_one_by_one():
