@@ -19,7 +19,7 @@ from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.transition_time import slopes
-from lazyrich.paper_figures.style import BLUE, LOOKS, VERMILLION, WIDTH, letter, shades
+from lazyrich.paper_figures.style import BLUE, LOOKS, VERMILLION, WIDTH, letter, look, shades
 
 # Activation -> its colour and symbol where both are shown, and how it is named.
 KINDS = {"relu": (VERMILLION, "o", "ReLU"), "square": (BLUE, "s", "h²")}
@@ -108,7 +108,7 @@ def _plain(ax: Axes, p: Parameters, runs: Dataset) -> None:
     for seed in runs.seed:
         run = runs.sel(seed=seed)
         for name in ("train_accuracy", "test_accuracy"):
-            style = LOOKS[name] | ({} if seed == 0 else {"label": None})
+            style = LOOKS[name] if seed == 0 else look(name, label=None)
             ax.plot(run.time, run[name], **style)
     ax.axvline(math.log(p.alpha) / p.weight_decay, color="black", linewidth=0.5, linestyle=":")
     end = float(runs.time.max())
