@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from xarray import Dataset
 
-COLUMNS = ("train_loss", "test_loss", "population_loss", "variance", "misalignment", "linear")
+LOSSES = ("train_loss", "test_loss", "population_loss")
+FLOOR = "kernel_regression_population_loss"  # not known of Hermite activations
 
 
 def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
@@ -31,9 +32,15 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--D", "dimension", type=int, default=100, help="Dimension of the inputs.")
 @click.option("--P", "samples", type=int, default=550, help="Number of training samples.")
 @click.option("--n-test", type=int, default=1000, help="Number of test samples.")
+@click.option("--indices", type=int, default=1, help="Number of directions of the target.")
+@click.option("--target-degree", type=int, help="k: learn He_k(beta.x), and not (beta.x)^2/2.")
 @click.option("--width", default="500", callback=_width, help="Number N of neurons, or inf.")
 @click.option("--alpha", type=float, default=1.0, help="Scale of the output: laziness.")
 @click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
+@click.option(
+    "--activation-degree", type=int, help="k: phi(h) = h + (epsilon/2) He_k(h), engine neurons."
+)
+@click.option("--readouts", help="gaussian: N(0, 1), and trained too, engine neurons.")
 @click.option("--sigma", type=float, default=1.0, help="Standard deviation of the weights at 0.")
 @click.option("--engine", default="flow", help="flow, moments, neurons or linearised.")
 @click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
@@ -57,18 +64,27 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--plot", metavar="FILE", help="Draw the losses here: .png or .pdf.")
 @quiet_option
 def command(
-    dimension: int, samples: int, n_test: int, out: str | None, plot: str | None, **options: Any
+    dimension: int,
+    samples: int,
+    n_test: int,
+    indices: int,
+    target_degree: int | None,
+    out: str | None,
+    plot: str | None,
+    **options: Any,
 ) -> None:
     """Train f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2, on y = (beta.x)^2/2.
 
     Without options: the setting of Figure 1 of the paper. Prints the losses at powers of ten of
-    the steps, and the time to grok.
+    the steps, and the time to grok. Hermite polynomials He_k are the probabilists'; with one of
+    them, the population loss has a term for each degree.
 
     \b
     Examples:
       lazyrich simulate --plot grokking.png
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
+      lazyrich simulate --D 10 --P 80 --indices 2 --readouts gaussian --engine neurons --steps 1000
     """
     from lazyrich.cli_files import output_file
 
@@ -79,7 +95,14 @@ def command(
     from lazyrich.paper_figures.style import rendered
     from lazyrich.simulate import PolynomialTask, train
 
-    task = PolynomialTask(D=dimension, P=samples, n_test=n_test, seed=seed)
+    task = PolynomialTask(
+        D=dimension,
+        P=samples,
+        n_test=n_test,
+        seed=seed,
+        indices=indices,
+        target_degree=target_degree,
+    )
     with progress_bar("training", quiet) as progress:
         run = train(task, record=_record(options["steps"]), progress=progress, **options)
     if run_file:
@@ -107,11 +130,14 @@ def _record(steps: int) -> set[int]:
 
 
 def _table(history: "Dataset") -> str:
-    """The losses at the steps to print."""
+    """The losses and the terms of the last, at the steps to print."""
+    terms = ("variance", "misalignment", "linear")
+    degrees = [str(name) for name in history if str(name).startswith("degree_")]
+    columns = (*LOSSES, *filter(history.__contains__, terms), *degrees)
     rows = history.sel(step=sorted(_printed(int(history.step[-1]))))
-    lines = ["".join([f"{'step':>9}", *(f"{name:>17}" for name in COLUMNS)])]
+    lines = ["".join([f"{'step':>9}", *(f"{name:>17}" for name in columns)])]
     for step in rows.step.values:
-        values = (float(rows[name].sel(step=step)) for name in COLUMNS)
+        values = (float(rows[name].sel(step=step)) for name in columns)
         lines.append("".join([f"{step:>9}", *(f"{value:>17.6g}" for value in values)]))
     return "\n".join(lines)
 
@@ -120,8 +146,8 @@ def _summary(history: "Dataset") -> str:
     from lazyrich.paper_figures.time_to_grok import CENSORED, UNFITTED, time_to_grok
 
     times, last = time_to_grok(history), int(history.step[-1])
-    floor = float(history.kernel_regression_population_loss)
-    lines = [f"population loss of kernel regression with the initial kernel: {floor:.6g}"]
+    floor = f"{float(history[FLOOR]):.6g}" if FLOOR in history else "not known in closed form"
+    lines = [f"population loss of kernel regression with the initial kernel: {floor}"]
     for name, loss in (("train", "train loss"), ("test", "population loss")):
         step = float(times[name])
         when = f"not within {last} steps" if math.isnan(step) else f"from step {step:.1f}"
@@ -149,10 +175,10 @@ def _picture(history: "Dataset") -> "Figure":
         figure = Figure(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
         axes = figure.add_subplot(yscale="log", ylabel="loss")
         later = history.sel(step=slice(1, None))
-        for name in ("train_loss", "population_loss", "linear"):
+        for name in filter(history.__contains__, ("train_loss", "population_loss", "linear")):
             axes.plot(later.step, later[name], **LOOKS[name])
-        floor = float(history.kernel_regression_population_loss)
-        axes.axhline(floor, **LOOKS["kernel_regression"])
+        if FLOOR in history:
+            axes.axhline(float(history[FLOOR]), **LOOKS["kernel_regression"])
         steps_axis(axes, int(history.step[-1]))
         axes.legend()
     return figure

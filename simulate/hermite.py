@@ -14,7 +14,25 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lazyrich.arguments import positive_integer
 from lazyrich.simulate.shapes import Float, Number
+
+# The highest k of which (k!)^2, which the population loss holds, is a float64.
+HIGHEST_DEGREE = 98
+
+
+def degree(name: str, value: object) -> int:
+    """Return the degree of a Hermite polynomial, or raise ``ValueError`` naming the argument.
+
+    >>> degree("target_degree", 99)
+    Traceback (most recent call last):
+    ...
+    ValueError: target_degree = 99: must be at most 98
+    """
+    k = positive_integer(name, value)
+    if k > HIGHEST_DEGREE:
+        raise ValueError(f"{name} = {value}: must be at most {HIGHEST_DEGREE}")
+    return k
 
 
 def hermite(k: int, h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -88,6 +106,6 @@ def population_by_degree(
         overlaps = U[rows] @ U.T / U.shape[1]
         power = torch.ones_like(overlaps)
         for n in degrees:
-            powers[n] += means[n][rows] @ power @ means[n] / math.factorial(n)
+            powers[n] += means[n][rows] @ power @ means[n] / float(math.factorial(n))
             power *= overlaps
     return {f"degree_{n}": power for n, power in enumerate(powers)}

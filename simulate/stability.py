@@ -26,11 +26,13 @@ class Diverged(Exception):
 class DivergenceError(ValueError):
     """Training diverged: a ``ValueError``, because the learning rate asked for is too large.
 
-    ``step``: the first at which the train loss was beyond ``DIVERGED`` times its scale, or not
-    finite (a loss that was so for less than 256 steps, and recovered, is overlooked).
-    ``learning_rate``: the
-    rate used. ``stable_learning_rate``: the largest stable one at ``stable_at``, the start of
-    the run, or, where the rate used was stable there, the last recorded step before.
+    ``step``: one by which the train loss was beyond ``DIVERGED`` times its scale, or not finite.
+    The first such step exactly for the engines "moments", "neurons" and "linearised" (but a loss
+    that was so for less than 256 steps of "moments", and recovered, is overlooked); for "flow" the
+    first recorded one, and for the models of Lyu et al. a multiple of 256 or a recorded one.
+    ``learning_rate``: the rate used. ``stable_learning_rate``: the largest stable one at
+    ``stable_at``, the start of the run, or, where the rate used was stable there, the last
+    recorded step before.
     """
 
     def __init__(

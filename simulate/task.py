@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
-from lazyrich.simulate.hermite import Ridges, hermite
+from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 
 
@@ -203,7 +203,7 @@ class PolynomialTask:
 
 
 def _degree(value: object) -> int | None:
-    return None if value is None else positive_integer("target_degree", value)
+    return None if value is None else degree("target_degree", value)
 
 
 def _mixing(covariance: object, D: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import lazyrich
 from lazyrich.arguments import finite, one_of, positive_integer
-from lazyrich.simulate import flow, linearised, moments, neurons
+from lazyrich.simulate import flow, hermite, linearised, moments, neurons
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
 from lazyrich.simulate.problem import Problem, Snapshot
@@ -260,7 +260,7 @@ def _beyond_moments(
             reason = "must be None: (wbar, M) don't close; use engine = 'neurons'"
             raise ValueError(f"{name} = {shown!r}, engine = {engine!r}: {reason}")
     if degree is not None:
-        degree = positive_integer("activation_degree", degree)
+        degree = hermite.degree("activation_degree", degree)
     if readouts is None:
         return None, degree
     assert W is not None

@@ -235,6 +235,44 @@ def test_simulate_runs_every_engine(run, engine):
     assert "time to grok" in ok(run(f"{SMALL} --steps 200 --engine {engine}"))
 
 
+@pytest.mark.parametrize("task", [{}, {"indices": 2}, {"target_degree": 3}])
+@pytest.mark.parametrize("network", [{}, {"readouts": "gaussian"}, {"activation_degree": 3}])
+@pytest.mark.parametrize("engine", ["flow", "moments", "neurons", "linearised"])
+def test_simulate_takes_every_target_and_network(run, tmp_path, engine, network, task):
+    """Or says in a line that the engine does not, and what does."""
+    file, given = tmp_path / "run.nc", {**task, **network}
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
+    small = SMALL.replace("0.2", "0.01")
+    result = run(f"{small} --engine {engine} {options} --out {file} --plot {tmp_path / 'a.png'}")
+    if network and engine != "neurons":
+        assert result[:2] == (2, "")
+        assert result[2].count("\n") == 1
+        assert result[2].endswith("use engine = 'neurons'\n")
+        return
+    header, *_ = ok(result).splitlines()
+    history = simulate.load(file).history
+    described = simulate.PolynomialTask(4, 12, n_test=9, seed=0, **task).describe()
+    assert simulate.load(file).config["task"] == described
+    terms = header.split()[4:]
+    assert float(sum(history[name] for name in terms)[-1]) == pytest.approx(
+        float(history.population_loss[-1]), rel=1e-12
+    )
+
+
+def test_simulate_refuses_what_no_task_or_network_is(run):
+    for wrong in (
+        "--indices 0",
+        "--target-degree 0",
+        "--target-degree 99",
+        "--activation-degree -1 --engine neurons",
+    ):
+        code, out, err = run(f"{SMALL} {wrong}")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "must be " in err
+    code, _, err = run(f"{SMALL} --engine neurons --readouts gausian")
+    assert (code, "did you mean 'gaussian'?" in err) == (2, True)
+
+
 def test_a_warning_is_one_line(run):
     code, out, err = run(f"{SMALL} --descent-tolerance 1e-9")
     assert code == 0

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lazyrich.simulate import PolynomialTask
+from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.arrays import STREAMS, standard_normal
 
 SIZES = st.integers(1, 8)
@@ -126,3 +126,13 @@ def test_bad_arrays_are_refused(given, message):
     arrays = {"X": [[1.0, 2.0]], "beta": [1.0, 1.0], **given}
     with pytest.raises(ValueError, match=message):
         PolynomialTask.from_arrays(**arrays)
+
+
+def test_the_highest_degree_has_a_population_loss_and_the_next_is_refused():
+    task = PolynomialTask(4, 5, n_test=1, seed=0, target_degree=98)
+    options = {"alpha": 1.0, "epsilon": 0.0, "width": 3, "steps": 1, "record": [0]}
+    run = train(task, centred=True, learning_rate=1e-300, **options)
+    # Of the network that predicts nothing: <He_k^2> = k!, as |beta|^2 = D.
+    assert float(run.history.population_loss[0]) == pytest.approx(math.factorial(98), rel=1e-10)
+    with pytest.raises(ValueError, match="target_degree = 99: must be at most 98"):
+        PolynomialTask(4, 5, target_degree=99)
