@@ -9,6 +9,7 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
+from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import Problem, cosine, follow, gaussian, largest_l2_margin
 from lazyrich.verify.evidence import attacked, equality
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
@@ -23,22 +24,30 @@ def claims() -> list[Claim]:
     return [_scale(), _direction(), _diagonal(), _regression()]
 
 
-def _margin(depth: int, alpha: float, lamda: float, c: float) -> tuple[float, float]:
-    """(a, margin) at T- of the smallest net: d = n = 1, x = y = 1, exponential loss."""
-    net = Problem(ONE, (1.0,), loss="exponential", depth=depth, alpha=alpha, lamda=lamda)
-    (now,) = follow(net, (float((1 - c) * np.log(alpha)),))
-    return now.a, float(now.f[0])
+def _margin(net: Problem, c: float) -> tuple[float, float]:
+    """(a, smallest margin) at T-."""
+    (now,) = follow(net, (float((1 - c) * np.log(net.alpha)),))
+    return now.a, float((net.arrays()[1] * now.f).min())
+
+
+def _smallest(depth: int, alpha: float, lamda: float) -> Problem:
+    """The smallest net: d = n = 1, x = y = 1, exponential loss."""
+    return Problem(ONE, (1.0,), loss="exponential", depth=depth, alpha=alpha, lamda=lamda)
 
 
 def _exponent_law(printed: bool):
-    """f + log f grows as the exponent times log(alpha), for lambda = alpha^-p."""
+    """q + log(q - 2 + 2/L) grows as the exponent times log(alpha), for lambda = alpha^-p."""
 
-    def law(depth: int, p: float, c: float) -> float:
-        alphas = (1e6, 1e12)
-        q = [_margin(depth, alpha, alpha**-p, c)[1] for alpha in alphas]
-        grown = (q[1] + np.log(q[1]) - q[0] - np.log(q[0])) / np.log(alphas[1] / alphas[0])
+    def law(seed: int, n: int, more: int, depth: int, p: float, c: float) -> float:
+        alphas, q = (1e6, 1e12), []
+        for alpha in alphas:
+            options = {"loss": "exponential", "depth": depth, "alpha": alpha, "lamda": alpha**-p}
+            q.append(_margin(gaussian(n, min(n + more, 3), seed, **options), c)[1])
+        # The left side of early-margin's balance, in the logarithm.
+        left = [one + np.log(one - 2 + 2 / depth) for one in q]
+        grown = (left[1] - left[0]) / np.log(alphas[1] / alphas[0])
         exponent = (c if printed else 2 * (depth - 1) * c) + p
-        # log(q - 2 + 2/L) stands for log q: 2/q of it is left, on log(alpha ratio) = 14.
+        # The weights of the support vectors still move by 1/q, on log(alpha ratio) = 14.
         off = abs(grown / exponent - 1)
         assert off < 0.02, f"the margin grows as alpha^{grown:.3f}, not alpha^{exponent:.3f}"
         return off / 0.02
@@ -54,7 +63,7 @@ def _scale() -> Claim:
         for depth in (2, 3):
             excess, margins = [], []
             for alpha in (1e4, 1e8, 1e16):
-                a, q = _margin(depth, alpha, 1 / alpha, 0.5)
+                a, q = _margin(_smallest(depth, alpha, 1 / alpha), 0.5)
                 known = {"L": depth, "a": a, "gamma": depth * 2**0.5, "k": 1, "n": 1}
                 rest = formula("early-margin", "balance")(lamda=1 / alpha, q=q, **known)
                 rest_of_push = q - 2 + 2 / depth
@@ -68,7 +77,7 @@ def _scale() -> Claim:
     def counterexample() -> str:
         shown = []
         for alpha in (1e5, 1e10, 1e20):
-            _, q = _margin(2, alpha, 1 / alpha, 0.5)
+            _, q = _margin(_smallest(2, alpha, 1 / alpha), 0.5)
             shown.append(f"{q / np.log(alpha**0.5 * alpha):.3f}")
         return (
             "L = 2, d = n = 1, x = y = 1, lambda = 1/alpha, c = 1/2: f(T-)/(gamma Z) as printed is "
@@ -97,10 +106,13 @@ def _scale() -> Claim:
                 lambda: sp.S.One,
             ),
             attacked(
-                "the smallest net, L = 2, 3, 4, alpha from 10^6 to 10^12: the exponent of alpha, "
-                "once log f is added to f",
+                "random data, n and d up to 3, L = 2, 3, 4, alpha from 10^6 to 10^12: the exponent "
+                "of alpha, once the logarithm is added to the smallest margin q",
                 _exponent_law(printed=False),
                 (
+                    given.seeds(),
+                    st.integers(1, 3),
+                    st.integers(0, 2),
                     st.sampled_from((2, 3, 4)),
                     st.sampled_from((0.5, 1.0)),
                     st.sampled_from((0.25, 0.5)),
@@ -218,7 +230,8 @@ def _regression() -> Claim:
 
     def check(budget: Budget, per_depth: int, second: float = 1.0) -> str:
         lines = []
-        lamda = 1e-8 if second == 1 else 1e-2  # in the way of a^(-2 L), not of a^L
+        # Decay adds a share lambda a^2 to a^(-2 L), at most 10^-3 here, and nothing to a^L.
+        lamda = 1e-5 if second == 1 else 1e-2
         for depth in (2, 3) if second == 1 else (2,):
             rows = [
                 [errors(Budget(1, budget.seed + s), depth, lamda, a, second) for a in scales]
