@@ -1,17 +1,25 @@
-"""Print the most memory in bytes that a batch takes: python batch_memory.py RUNS D P."""
+"""Print the most memory in bytes that a batch takes: python batch_memory.py RUNS D P N_TEST WIDTH.
 
-import math
+Each run has its own data, as with ``task_seed`` in a grid. Less what the process held before.
+"""
+
 import resource
 import sys
 from pathlib import Path
 
-from test_cost import plans
+from lazyrich.simulate import cells
 
-from lazyrich.simulate.batch import train_batch
 
-count, D, P = map(int, sys.argv[1:])
-train_batch(plans(2, D=2, P=3, width=math.inf, steps=1))  # loads what is loaded on the way
-wanted = plans(count, D=D, P=P, width=math.inf, steps=5)
+def batch(count: int, D: int, P: int, n_test: int, width: float) -> list[cells.Cell]:
+    same = {"D": D, "P": P, "n_test": n_test, "width": width, "alpha": 1.0, "epsilon": 0.02}
+    same |= {"learning_rate": 0.1, "steps": 5, "record": [0, 5]}
+    return [cells.complete(same | {"seed": i, "task_seed": i}) for i in range(count)]
+
+
+count, D, P, n_test = map(int, sys.argv[1:5])
+width = float(sys.argv[5])
+width = int(width) if width < float("inf") else width
+cells.run(batch(2, 2, 3, 1, width=5))  # loads what is loaded on the way
 held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-train_batch(wanted)
+cells.run(batch(count, D, P, n_test, width))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held)

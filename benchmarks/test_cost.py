@@ -65,7 +65,7 @@ def test_batch(measure, D, together):
     """32 runs of engine moments, P = 5 D, N = 500, 100 steps, nothing recorded but the end: one
     after the other, or in one tensor program. Time per run."""
     wanted = plans(MOST_RUNS, D=D, P=5 * D, width=500, steps=100)
-    assert batch_size(5 * D, D, 500) == MOST_RUNS
+    assert batch_size(5 * D, D, 500, 1) == MOST_RUNS
 
     def one_by_one():
         return [run_plan(each) for each in wanted]
@@ -79,8 +79,9 @@ def test_batch(measure, D, together):
 def test_memory(measure, D, P):
     """A batch of as many runs of infinite width as fit the stated budget (32 at most), trained for
     5 steps in a process of its own: the most memory held, less what was held before."""
-    size = batch_size(P, D, math.inf)
-    command = [sys.executable, Path(__file__).with_name("batch_memory.py"), *map(str, (size, D, P))]
+    size = batch_size(P, D, math.inf, 1000)
+    sizes = map(str, (size, D, P, 1000, math.inf))
+    command = [sys.executable, Path(__file__).with_name("batch_memory.py"), *sizes]
 
     def run():
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)

@@ -5,6 +5,7 @@ those. Runs may differ in everything but D, the steps at which they stop, centri
 device: fewer samples are padded with rows of zeros, fewer pseudo-neurons with columns of zeros.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -25,19 +26,26 @@ MOST_RUNS = 32
 NUMBERS = ("alpha", "epsilon", "learning_rate", "momentum", *DECAYS)
 
 
-def batch_size(P: int, D: int, width: int | float) -> int:
+def batch_size(P: int, D: int, width: int | float, n_test: int) -> int:
     """Return how many runs of this size fit into ``MEMORY_BUDGET``, from 1 to ``MOST_RUNS``.
 
-    A run holds X, which is copied twice as runs are stacked; two arrays X V; and eight of the size
-    of its pseudo-neurons: as given, padded, stacked, in motion, their gradient and velocity, and
-    the two kept for going back. Measuring takes five kernels (P, P), one run at a time.
+    A run holds X, which is copied twice as runs are stacked; X_test; its real neurons W, where
+    there are finitely many; two arrays X V; eight of the size of its pseudo-neurons: as given,
+    padded, stacked, in motion, their gradient and velocity, and the two kept for going back; and
+    four of the size of M: at the start, at the last two snapshots, and in making one. One run at a
+    time takes, beside: four arrays of the size of W to plan; five kernels (P, P), or three arrays
+    of the size of X_test and 512 rows of a kernel, to measure.
 
-    >>> batch_size(P=50, D=10, width=100), batch_size(P=10**5, D=200, width=float("inf"))
-    (32, 1)
+    >>> batch_size(P=50, D=10, width=100, n_test=1000)
+    32
+    >>> batch_size(P=10**5, D=200, width=float("inf"), n_test=1)
+    1
     """
     K = min(width - 1, D) + 1
-    one = 8 * (3 * P * D + 8 * D * K + 2 * P * K)
-    return int(max(1, min(MOST_RUNS, (MEMORY_BUDGET - 8 * 5 * P**2) // one)))
+    W = int(width) * D if math.isfinite(width) else 0
+    one = 3 * P * D + n_test * D + W + 2 * P * K + 8 * D * K + 4 * D**2
+    once = max(4 * W, 5 * P**2, 3 * n_test * D + 512 * max(P, n_test))
+    return int(max(1, min(MOST_RUNS, (MEMORY_BUDGET // 8 - once) // one)))
 
 
 def train_batch(plans: Sequence[Plan]) -> list[Run | DivergenceError]:

@@ -150,7 +150,8 @@ def batches(wanted: Sequence[Cell]) -> list[list[Cell]]:
         alike.setdefault(shared + alone, []).append(cell)
     found = []
     for group in alike.values():
-        size = min(batch_size(cell["P"], cell["D"], cell["width"]) for cell in group)
+        sizes = ("P", "D", "width", "n_test")
+        size = min(batch_size(*(cell[name] for name in sizes)) for cell in group)
         found += [group[i : i + size] for i in range(0, len(group), size)]
     return found
 

@@ -2,6 +2,9 @@
 
 import inspect
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich import simulate
-from lazyrich.simulate.batch import MOST_RUNS, batch_size, train_batch
+from lazyrich.simulate.batch import MEMORY_BUDGET, MOST_RUNS, batch_size, train_batch
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.train import plan
 
@@ -108,12 +111,17 @@ def test_a_batch_must_be_alike():
         train_batch([plan(task, **options()), plan(task, **options(steps=31))])
 
 
-@pytest.mark.parametrize(("P", "D", "width"), [(1, 1, 1), (550, 100, 500), (550, 100, math.inf)])
-def test_a_batch_holds_its_memory_budget(P, D, width):
-    from lazyrich.simulate.batch import MEMORY_BUDGET
+def peak(runs: int, *sizes: float) -> int:
+    """Return the most memory in bytes that a batch takes, in a process of its own."""
+    script = Path(__file__).parents[1] / "benchmarks" / "batch_memory.py"
+    command = [sys.executable, script, *map(str, (runs, *sizes))]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
-    size = batch_size(P, D, width)
-    assert 1 <= size <= MOST_RUNS
-    K = min(width - 1, D) + 1
-    held = 8 * size * (P * D + 3 * D * K + 2 * P * K)
-    assert held <= MEMORY_BUDGET
+
+@pytest.mark.slow
+def test_a_batch_holds_its_memory_budget_and_twice_as_many_runs_do_not():
+    D, P, n_test, width = 200, 300, 3000, 2000  # where X_test and W take the most
+    size = batch_size(P, D, width, n_test)
+    assert 1 < size < MOST_RUNS  # the budget binds
+    assert peak(size, D, P, n_test, width) <= MEMORY_BUDGET
+    assert peak(2 * size, D, P, n_test, width) > MEMORY_BUDGET
