@@ -230,8 +230,8 @@ def _regression() -> Claim:
 
     def check(budget: Budget, per_depth: int, second: float = 1.0) -> str:
         lines = []
-        # Decay adds a share lambda a^2 to a^(-2 L), at most 10^-3 here, and nothing to a^L.
-        lamda = 1e-5 if second == 1 else 1e-2
+        # Decay adds a share of lambda a^2/w^2 or so to a^(-2 L), L = 2; it leaves a^L alone.
+        lamda = 1e-8 if second == 1 else 1e-2
         for depth in (2, 3) if second == 1 else (2,):
             rows = [
                 [errors(Budget(1, budget.seed + s), depth, lamda, a, second) for a in scales]
