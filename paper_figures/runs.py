@@ -137,7 +137,7 @@ PACE = 0.6
 def seconds(sweeps: Mapping[str, Runs], jobs: int = 1) -> float:
     """Return about how long the sweeps take on this machine, none of their runs being finished.
 
-    Their cost over the rate of a matrix product measured now; right within a factor of 2 or so on
+    Their cost over the rate of a matrix product measured now; right within a factor of 3 on
     a machine that does nothing else.
 
     >>> small = Sweep({}, dict(D=5, P=20, n_test=10, alpha=1, epsilon=1, width=8, steps=10))

@@ -31,6 +31,9 @@ Outcome = Run | DivergenceError
 TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale", "indices", "target_degree")
 # What no file can hold, or what does not change the result.
 _LEFT_OUT = ("task", "init", "optimiser", "progress")
+# Multiplications in the time that the calls of an evaluation take, and those of a record.
+CALLS = {"neurons": 3e6, "flow": 1.5e6, "moments": 1.5e5, "linearised": 0.0}
+CALLS_OF_RECORD = 1e7
 # What the runs of one batch have in common.
 _BATCH_SHARES = ("engine", "steps", "record", "D", "centred", "dtype", "device")
 
@@ -87,8 +90,10 @@ def address(cell: Cell) -> str:
 def cost(cell: Cell) -> float:
     """Return the multiplications that a cell takes, roughly: enough for an honest time left.
 
-    >>> small = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 1, "steps": 10, "width": 4})
-    >>> cost(small | {"D": 50}) == 10 * cost(small)
+    Calls count as the multiplications that take as long: small networks cost little else.
+
+    >>> cell = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 1, "steps": 10**6, "width": 4})
+    >>> cost(cell) < cost(cell | {"D": 50}) < 2 * cost(cell) < 2 * cost(cell | {"D": 500})
     True
     """
     D, P, N, steps = cell["D"], cell["P"], cell["width"] or math.inf, cell["steps"]
@@ -96,8 +101,8 @@ def cost(cell: Cell) -> float:
     evaluations = {"flow": 10 * math.sqrt(steps), "linearised": P}.get(cell["engine"], steps)
     records = len(cell["record"]) if cell["record"] is not None else 20 * math.log10(10 * steps)
     aligned = {"test": cell["n_test"], "train": P, None: 0}[cell["alignment"]]
-    products = 2 * P * D * vectors * evaluations
-    return float(products + records * (P + cell["n_test"] + aligned**2) * D)
+    work = evaluations * (2 * P * D * vectors + CALLS[cell["engine"]])
+    return float(work + records * ((P + cell["n_test"] + aligned**2) * D + CALLS_OF_RECORD))
 
 
 @lru_cache(maxsize=4)
