@@ -64,7 +64,7 @@ def sweep(
 
     Raises ``ValueError`` for bad input before any work, ``OSError`` where the folder can't be
     written to or the disk is full, and ``ChildProcessError``, which is one, where a process of
-    ``jobs`` was killed; what had finished is kept.
+    ``jobs``, or one worker of a cluster after another, was killed; what had finished is kept.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -235,15 +235,21 @@ def _local(jobs: int) -> Iterator[joblib.Parallel]:
 
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[joblib.Parallel]:
-    from dask.distributed import Client
+    from dask.distributed import Client, KilledWorker
 
     try:
         # Not the default client: xarray would lock the driver's own files by the cluster.
         client = Client(scheduler, timeout="10s", set_as_default=False)
     except OSError as error:
         raise type(error)(f"scheduler = {scheduler!r}: can't be reached: {error}") from None
-    with client, joblib.parallel_config(backend="dask", client=client):
-        yield joblib.Parallel(return_as="generator_unordered")
+    try:
+        with client, joblib.parallel_config(backend="dask", client=client):
+            yield joblib.Parallel(return_as="generator_unordered")
+    except KilledWorker as error:
+        raise ChildProcessError(
+            f"scheduler = {scheduler!r}: {error.allowed_failures + 1} workers died on the same "
+            "cells; finished cells are kept: call again to resume, with more memory a worker"
+        ) from None
 
 
 def _workers(jobs: int, scheduler: str | None):

@@ -95,6 +95,14 @@ def test_what_a_homogeneous_network_conserves(activation, degree):
     assert float(gap.max()) < 1e-3
 
 
+def test_the_first_record_is_of_the_weights_that_were_given():
+    model = network()
+    before = cross_entropy(model(MODULAR.X), MODULAR.y).item()
+    history = flow(model, time=0.1)
+    assert float(history.train_loss[0]) == before
+    assert float(history.parameter_change[0]) == 0
+
+
 def test_a_finer_tolerance_is_more_accurate_and_the_default_is_good():
     record = np.geomspace(0.01, 20, 12)
     exact = flow(network(), record=record, rtol=1e-8)

@@ -14,7 +14,7 @@ import xarray
 
 from lazyrich import simulate
 from lazyrich.simulate import cells
-from lazyrich.simulate.sweep import Store
+from lazyrich.simulate.sweep import Store, _cluster
 
 # Of the 12 cells the 6 linearised ones run alone, the 6 others in one batch.
 GRID = {"alpha": [0.5, 1.0, 2.0], "epsilon": [-0.3, 0.4], "engine": ["linearised", "moments"]}
@@ -205,7 +205,7 @@ class Cluster:
 
 @pytest.mark.slow
 def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
-    pytest.importorskip("dask.distributed")
+    distributed = pytest.importorskip("dask.distributed")
     grid = {"alpha": [0.5, 1.0, 2.0], "seed": [0, 1, 2, 3], "engine": ["linearised", "moments"]}
     fixed = {**FIXED, "D": 20, "P": 80, "steps": 300, "epsilon": 0.4}
     here = simulate.sweep(grid, folder=tmp_path / "here", jobs=1, **fixed)
@@ -224,6 +224,10 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
             progress=kill_a_worker,
             **fixed,
         )
+        gave_up = distributed.KilledWorker("cells", None, 3)
+        told = pytest.raises(ChildProcessError, match="4 workers died on the same cells")
+        with told, _cluster(cluster.address):
+            raise gave_up
     assert killed, "the sweep ended before a worker could be killed"
     assert there.identical(here)
 

@@ -79,6 +79,9 @@ class _ArrayPrinter(PythonCodePrinter):
     def _elementary(self, expr):
         return f"_xp.{expr.func.__name__}(_array({self._print(expr.args[0])}))"
 
+    def _print_erf(self, expr):
+        return f"_erf(_array({self._print(expr.args[0])}))"
+
     _print_exp = _print_log = _elementary
     _print_sinh = _print_cosh = _print_tanh = _print_asinh = _elementary
 
@@ -264,8 +267,14 @@ def _options(xp, like) -> dict[str, Any]:
 
 
 def _helpers(xp) -> dict[str, Callable[..., Any]]:
-    """Unit and zero matrices of the type and on the device of an array, or of none; arrays."""
+    """Unit and zero matrices of the type and on the device of an array, or of none; arrays; erf."""
+
+    def erf(values):  # NumPy has none
+        module = importlib.import_module("scipy.special") if xp.__name__ == "numpy" else xp
+        return module.erf(values)
+
     return {
+        "_erf": erf,
         "_array": lambda value: xp.asarray(value, dtype=xp.float64) if _is_number(value) else value,
         "_eye": lambda size, like: xp.eye(int(size), **_options(xp, like)),
         "_zeros": lambda r, c, like: xp.zeros((int(r), int(c)), **_options(xp, like)),

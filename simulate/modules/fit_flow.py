@@ -80,7 +80,8 @@ def fit_flow(
     flow = _Flow(checked_model(model), data, loss, decay, rtol)
     given = None if record is None else list(record)
     metrics, measures = dict(metrics or {}), dict(measures or {})
-    recorder = Recorder("time", model, data, loss, metrics, measures)
+    counted = {"evaluations": lambda _: flow.evaluations, **measures}
+    recorder = Recorder("time", model, data, loss, metrics, counted)
     kept, state = None, None
     if checkpoint is not None:
         call = [time, decay, rtol, given, (*metrics, "|", *measures), str(model)]
@@ -95,13 +96,11 @@ def fit_flow(
     pending = next((t for t in times if not recorder.has(t)), None)
     if pending == 0.0:
         recorder.add(0.0)
-        recorder.rows[-1]["evaluations"] = 0
         pending = next(times, None)
     for step in flow.steps(time):
         while pending is not None and pending <= step.end:
             flow.put(step.at(pending))
             recorder.add(pending)
-            recorder.rows[-1]["evaluations"] = flow.evaluations
             pending = next(times, None)
         if kept is not None and step.end < time and kept.is_older_than(checkpoint_seconds):
             kept.save({**flow.state(), "rows": recorder.rows})
@@ -132,6 +131,7 @@ class _Flow:
                 f"the loss is {self._last_loss} at the initial weights: must be finite"
             )
         self.fastest = 1 / max(self._radius(self.weights, slope, False), TINY)
+        self.put(self.weights)  # from where the radius was felt for
 
     def put(self, weights: Tensor) -> None:
         """Give the module these weights."""

@@ -87,8 +87,8 @@ def _deep() -> Claim:
         statement="In classification, too, a deep diagonal net ends at the smallest L1 norm, that "
         "is at the largest L1 margin (alpha to infinity, lambda to 0).",
         verdict=Verdict.REFUTED,
-        printed=r"w \to \arg\min \sum_k |w_k|, \; y_i x_i \cdot w \ge 1",
-        derived=r"w \to \text{a KKT point of } \min \sum_k |w_k|^{2/L}, \; y_i x_i \cdot w \ge 1, "
+        printed=r"w \to \arg\min \sum_k |w_k|, \; y_i x_i \cdot w \geq 1",
+        derived=r"w \to \text{a KKT point of } \min \sum_k |w_k|^{2/L}, \; y_i x_i \cdot w \geq 1, "
         r"\text{ of smallest } |w|_1 \text{ among all of its own outputs}",
         derivation="Phi_a tends to the L1 norm as in regression, but at the outputs that w has, "
         "and those are free to grow. The largest L1 margin is the end only if it is a KKT point "
