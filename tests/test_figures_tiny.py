@@ -55,6 +55,7 @@ FIGURES = {
             "groks",
             "transition-near-log-alpha",
             "slope-1-relu",
+            "sharper-with-alpha",
             "time-as-1-over-lambda",
             "classification-drifts",
         },
