@@ -10,7 +10,9 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    environment = os.environ | {"PYTHONSAFEPATH": "1"}  # the installed lazyrich, not the checkout's
+    # The installed lazyrich, not the checkout's. One thread, as the runs of a sweep have: two on
+    # arrays of this size go at one of two speeds, from one minute to the next.
+    environment = os.environ | {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
         pytest = [sys.executable, "-m", "pytest", FOLDER, "-q", f"--benchmark-json={results}"]
