@@ -103,7 +103,7 @@ def test_flow_one_by_one(measure, D, what):
     task = simulate.PolynomialTask(D, 5 * D, n_test=10, seed=0)
     options = {"alpha": 1.0, "epsilon": 0.25, "width": math.inf, "alignment": None}
     options |= {"engine": "flow", "steps": 50_000, "learning_rate": 0.5}
-    group = f"What a batch could save flow, D = {D}"
+    group = f"Right-hand sides of flow, D = {D}"
     if what == "a run":
         measure(group, what, lambda: simulate.train(task, **options), rounds=3)
         return
