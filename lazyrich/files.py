@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,28 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
         raise type(error)(f"{path}: can't be written: {reason}") from error
+
+
+def make_folder(name: str, folder: str | os.PathLike) -> None:
+    """Make a folder, given as the argument ``name``, if it is missing. Raises ``OSError``."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"{name} = {folder}: can't be made: {reason}") from None
+
+
+def check_writable(name: str, folder: str | os.PathLike) -> None:
+    """Raise ``OSError`` where no file can be made in the folder: by making one.
+
+    Rights don't tell: a disk may be full or mounted to be read only, and root may do anything.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"{name} = {folder}: can't be written to: {reason}") from None
 
 
 def _sync(path: str | os.PathLike) -> None:

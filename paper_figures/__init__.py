@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lazyrich.arguments import one_of, positive_integer
+from lazyrich.files import check_writable, make_folder
 
 if TYPE_CHECKING:
     from lazyrich.paper_figures.report import Result
@@ -159,7 +160,9 @@ def make(
     positive_integer("jobs", jobs)
     if mnist is not None and not Path(mnist).is_dir():
         raise ValueError(f"mnist = {mnist!r}: must be a folder with MNIST's files")
-    folder = _folder(Path(out))
+    folder = Path(out)
+    make_folder("out", folder)
+    check_writable("out", folder)
     from lazyrich.paper_figures.gallery import write_gallery
     from lazyrich.paper_figures.report import Result, write
     from lazyrich.paper_figures.runs import one_thread, run_all
@@ -187,14 +190,3 @@ def make(
     write(result, pictures)
     write_gallery(folder, list(names()))
     return result
-
-
-def _folder(out: Path) -> Path:
-    """Return the folder, made if it is missing and checked to be one that can be written to."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise type(error)(f"out = {out}: can't be made: {error.strerror or error}") from None
-    if not os.access(out, os.W_OK):
-        raise PermissionError(f"out = {out}: can't be written to")
-    return out

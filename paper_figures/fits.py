@@ -12,15 +12,16 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import xarray
 
-from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, path_of, run_missing
-from lazyrich.paper_figures.runs import Progress
+from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, run_missing
 from lazyrich.simulate.modules import FitDivergenceError
+from lazyrich.simulate.workers import Progress
 
 # An update of a small network takes as long as this many multiplications, whatever its size.
 OVERHEAD = 1_000_000
@@ -54,10 +55,15 @@ class Fits:
         wanted = grid_points(self.grid, self.fixed, self.seeds)
         source = inspect.getsource(self.experiment)
         name = self.experiment.__name__
-        paths = [path_of(folder, name, source, each) for each in wanted]
-        costs = [self._cost(each) for each in wanted]
-        tasks = [(_finish, (name, *each)) for each in zip(wanted, paths, strict=True)]
-        found = run_missing(paths, costs, tasks, jobs, progress)
+        found = run_missing(
+            partial(_finish, name),
+            wanted,
+            list(map(self._cost, wanted)),
+            folder=folder,
+            key=(name, source),
+            jobs=jobs,
+            progress=progress,
+        )
         return joined({"seed": range(self.seeds), **self.grid}, found)
 
     def _cost(self, settings: Settings) -> float:

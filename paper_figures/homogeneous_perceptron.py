@@ -15,6 +15,7 @@ import torch
 import xarray
 from torch import Tensor, nn
 
+from lazyrich.paper_figures.kept import by_record
 from lazyrich.simulate import fit_flow
 from lazyrich.simulate.arrays import generator
 from lazyrich.simulate.modules.mlp import Square
@@ -61,8 +62,7 @@ def train(
         metrics={"accuracy": classified, "margin": _margin},
         checkpoint=checkpoint,
     )
-    found = history.drop_vars(["time", "test_margin"]).rename_dims(time="step")
-    found = found.assign(time=("step", history.time.values, history.time.attrs))
+    found = by_record(history.drop_vars("test_margin"))
     order = ACTIVATIONS[activation][1]
     return found.assign(margin=found.train_margin / found.weight_norm**order)
 

@@ -8,13 +8,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import xarray
 
 from lazyrich.files import write_whole
-from lazyrich.paper_figures.runs import Progress
 from lazyrich.simulate.cells import code_version
+from lazyrich.simulate.workers import Progress, run, workers
 
 Settings = dict[str, Any]
 
@@ -53,33 +52,32 @@ def keep(history: xarray.Dataset, path: Path) -> None:
 
 
 def run_missing(
-    paths: Sequence[Path],
+    finish: Callable[[Settings, Path], None],
+    wanted: Sequence[Settings],
     costs: Sequence[float],
-    tasks: Sequence[tuple[Callable[..., None], tuple]],
+    *,
+    folder: str | os.PathLike,
+    key: Sequence[Any],
     jobs: int,
     progress: Progress | None,
 ) -> list[xarray.Dataset]:
-    """Do the runs whose files are missing, in ``jobs`` processes, and return all histories.
+    """Do the runs that ``folder`` lacks, in ``jobs`` processes, and return all histories.
 
-    ``tasks`` are functions with their arguments, each of which makes the file of its path.
+    ``finish`` makes the file of a run, given its settings and the path. Files are told apart by
+    ``key``, the settings and the code.
     """
-    missing = [i for i, path in enumerate(paths) if not path.exists()]
-    # The dearest first: it does not end on one process busy with a long run.
-    missing.sort(key=lambda i: -costs[i])
-    total, done = sum(costs[i] for i in missing), 0.0
-    with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-        parallel = joblib.Parallel(return_as="generator_unordered")
-        for i in parallel(joblib.delayed(_numbered)(i, *tasks[i]) for i in missing):
-            assert i is not None
-            done += costs[i]
-            if progress is not None:
-                progress(done, total)
+    paths = [path_of(folder, *key, settings) for settings in wanted]
+    tasks = {i: (wanted[i], path) for i, path in enumerate(paths) if not path.exists()}
+    if tasks:
+        run(workers(jobs), finish, tasks, dict(enumerate(costs)), progress)
     return [xarray.load_dataset(path, engine="h5netcdf") for path in paths]
 
 
-def _numbered(number: int, task: Callable[..., None], arguments: tuple) -> int:
-    task(*arguments)
-    return number
+def by_record(history: xarray.Dataset) -> xarray.Dataset:
+    """Return a history over time over ``step``, the number of the record from 1, with its time."""
+    found = history.drop_vars("time").rename_dims(time="step")
+    found["time"] = ("step", history.time.values, history.time.attrs)
+    return found.assign_coords(step=np.arange(1, history.sizes["time"] + 1))
 
 
 def joined(axes: Mapping[str, Sequence], found: Sequence[xarray.Dataset]) -> xarray.Dataset:

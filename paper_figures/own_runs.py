@@ -5,14 +5,15 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xarray
 
-from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, path_of, run_missing
-from lazyrich.paper_figures.runs import Progress
+from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, run_missing
 from lazyrich.simulate import DivergenceError, cells, train
+from lazyrich.simulate.workers import Progress
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,15 @@ class OwnRuns:
         wanted = grid_points(self.grid, self.fixed, self.seeds)
         source = inspect.getsource(sys.modules[self.arguments.__module__])
         name = self.arguments.__qualname__
-        paths = [path_of(folder, name, source, each) for each in wanted]
-        costs = [_cost(each) for each in wanted]
-        tasks = [(_finish, (self.arguments, *each)) for each in zip(wanted, paths, strict=True)]
-        found = run_missing(paths, costs, tasks, jobs, progress)
+        found = run_missing(
+            partial(_finish, self.arguments),
+            wanted,
+            list(map(_cost, wanted)),
+            folder=folder,
+            key=(name, source),
+            jobs=jobs,
+            progress=progress,
+        )
         return joined({"seed": range(self.seeds), **self.grid}, found)
 
 

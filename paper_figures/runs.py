@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -13,8 +13,7 @@ import xarray
 
 from lazyrich.simulate import cells, sweep
 from lazyrich.simulate.sweep import listed
-
-Progress = Callable[[float, float], Any]
+from lazyrich.simulate.workers import Progress
 
 
 class Runs(Protocol):

@@ -74,7 +74,6 @@ _LATER = dict.fromkeys(
         "effective_dimension",
         "fit",
         "fit_flow",
-        "fit_flow",
         "kernel_alignments",
         "kernel_change",
         "linearise",

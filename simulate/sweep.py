@@ -7,28 +7,24 @@ nothing lost or repeated, two sweeps may share a folder, and workers elsewhere n
 
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import h5py
-import joblib
 import numpy as np
 import xarray
 
-from lazyrich.arguments import positive_integer
-from lazyrich.files import write_whole
+from lazyrich.files import check_writable, make_folder, write_whole
 from lazyrich.simulate import cells
 from lazyrich.simulate.cells import Cell
 from lazyrich.simulate.run import load
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.workers import Progress, Workers, run, workers
 
-Progress = Callable[[float, float], Any]
 Arrays = dict[str, np.ndarray]
 # What is kept of a cell: the content of its file, or how it diverged.
 Result = bytes | DivergenceError
@@ -77,9 +73,8 @@ def sweep(
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     wanted = [cells.complete({**fixed, **point}) for point in points]
     _check_values(axes, wanted[0])
-    workers = _workers(jobs, scheduler)
-    store = Store(folder)
-    _run_missing(wanted, store, workers, progress)
+    pool, store = workers(jobs, scheduler), Store(folder)
+    _run_missing(wanted, store, pool, progress)
     return gather(axes, [cells.address(cell) for cell in wanted], store)
 
 
@@ -108,8 +103,8 @@ def listed(
     complete = [cells.complete(cell) for cell in wanted]
     for cell in complete:
         cells.check(cell)
-    workers, store = _workers(jobs, None), Store(folder)
-    _run_missing(complete, store, workers, progress)
+    pool, store = workers(jobs), Store(folder)
+    _run_missing(complete, store, pool, progress)
     axes = {"cell": list(range(len(complete)))}
     return gather(axes, [cells.address(cell) for cell in complete], store)
 
@@ -122,16 +117,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
-        _make(self.folder)
-
-    def check_writable(self) -> None:
-        """Raise ``OSError`` where no file can be made: by making one, as rights don't tell."""
-        try:
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as error:
-            reason = error.strerror or error
-            raise type(error)(f"folder = {self.folder}: can't be written to: {reason}") from None
+        make_folder("folder", self.folder)
 
     def _path(self, key: str, suffix: str) -> Path:
         # 256 folders: a million files in one would make every look-up slow.
@@ -151,7 +137,7 @@ class Store:
                 pass  # raises what a thread raised
 
     def _save(self, key: str, result: Result) -> None:
-        _make(self._path(key, "").parent)
+        make_folder("folder", self._path(key, "").parent)
         if isinstance(result, DivergenceError):
             text = json.dumps(vars(result))
             write_whole(self._path(key, ".json"), lambda part: part.write_text(text))
@@ -178,14 +164,6 @@ class Store:
     def described(self, key: str) -> xarray.Dataset:
         """Return the history of a finished cell with its dimensions, units and attributes."""
         return load(self._path(key, ".nc")).history
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise type(error)(f"folder = {folder}: can't be made: {reason}") from None
 
 
 def _array(entry: h5py.h5d.DatasetID) -> np.ndarray:
@@ -220,91 +198,31 @@ def _check_values(axes: Mapping[str, list], first: Cell) -> None:
             cells.check({**first, name: value})
 
 
-@contextmanager
-def _local(jobs: int) -> Iterator[joblib.Parallel]:
-    try:
-        with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-            yield joblib.Parallel(return_as="generator_unordered")
-    except BrokenExecutor:
-        # Not tried again: what was too much for the memory once is so the next time.
-        raise ChildProcessError(
-            f"jobs = {jobs}: one of the processes was killed, as the system does where memory runs "
-            "out; finished cells are kept: call again to resume, with fewer jobs to take less"
-        ) from None
-
-
-@contextmanager
-def _cluster(scheduler: str) -> Iterator[joblib.Parallel]:
-    from dask.distributed import Client, KilledWorker
-
-    try:
-        # Not the default client: xarray would lock the driver's own files by the cluster.
-        client = Client(scheduler, timeout="10s", set_as_default=False)
-    except OSError as error:
-        raise type(error)(f"scheduler = {scheduler!r}: can't be reached: {error}") from None
-    try:
-        with client, joblib.parallel_config(backend="dask", client=client):
-            yield joblib.Parallel(return_as="generator_unordered")
-    except KilledWorker as error:
-        raise ChildProcessError(
-            f"scheduler = {scheduler!r}: {error.allowed_failures + 1} workers died on the same "
-            "cells; finished cells are kept: call again to resume, with more memory a worker"
-        ) from None
-
-
-def _workers(jobs: int, scheduler: str | None):
-    if scheduler is None:
-        return _local(jobs if jobs == -1 else positive_integer("jobs", jobs))
-    try:
-        from distributed.comm.addressing import get_address_host_port
-    except ImportError:
-        reason = "needs the extra cluster: pip install 'lazyrich[cluster]'"
-        raise ValueError(f"scheduler = {scheduler!r}: {reason}") from None
-    try:
-        get_address_host_port(scheduler, strict=True)
-    except ValueError as error:
-        raise ValueError(
-            f"scheduler = {scheduler!r}: must be like tcp://HOST:8786: {error}"
-        ) from None
-    return _cluster(scheduler)
-
-
-def _results(
-    number: int, batch: Sequence[Cell], keys: Sequence[str]
-) -> tuple[int, dict[str, Result]]:
+def _results(batch: Sequence[Cell], keys: Sequence[str]) -> dict[str, Result]:
     """Run a batch, where the worker is, and return what is to be kept of the cells with these keys.
 
     As the content of a file, which takes longer to make than to write.
     """
     found = dict(zip(map(cells.address, batch), cells.run(batch), strict=True))
     outcomes = {key: found[key] for key in keys}
-    return number, {
+    return {
         key: outcome if isinstance(outcome, DivergenceError) else outcome.to_bytes()
         for key, outcome in outcomes.items()
     }
 
 
 def _run_missing(
-    wanted: Sequence[Cell], store: Store, workers: Any, progress: Progress | None
+    wanted: Sequence[Cell], store: Store, pool: Workers, progress: Progress | None
 ) -> None:
     """Run the batches of which any cell is missing; keep what is missing."""
-    batches = cells.batches(wanted)
-    keys = [[cells.address(cell) for cell in batch] for batch in batches]
-    missing = [[key for key in some if not store.has(key)] for some in keys]
-    costs = {i: sum(map(cells.cost, batches[i])) for i, some in enumerate(missing) if some}
-    if not costs:
-        return
-    store.check_writable()
-    # The dearest first: the sweep does not end on one worker busy with a long batch.
-    order = sorted(costs, key=lambda i: -costs[i])
-    total, done = sum(costs.values()), 0.0
-    jobs = (joblib.delayed(_results)(i, batches[i], missing[i]) for i in order)
-    with workers as parallel:
-        for i, results in parallel(jobs):
-            store.save(results)
-            done += costs[i]
-            if progress is not None:
-                progress(done, total)
+    tasks, costs = {}, {}
+    for number, batch in enumerate(cells.batches(wanted)):
+        missing = [key for key in map(cells.address, batch) if not store.has(key)]
+        if missing:
+            tasks[number], costs[number] = (batch, missing), sum(map(cells.cost, batch))
+    if tasks:
+        check_writable("folder", store.folder)
+        run(pool, _results, tasks, costs, progress, keep=store.save)
 
 
 def gather(axes: dict[str, list], keys: Sequence[str], store: Store) -> xarray.Dataset:

@@ -14,7 +14,8 @@ import xarray
 
 from lazyrich import simulate
 from lazyrich.simulate import cells
-from lazyrich.simulate.sweep import Store, _cluster
+from lazyrich.simulate.sweep import Store
+from lazyrich.simulate.workers import workers
 
 # Of the 12 cells the 6 linearised ones run alone, the 6 others in one batch.
 GRID = {"alpha": [0.5, 1.0, 2.0], "epsilon": [-0.3, 0.4], "engine": ["linearised", "moments"]}
@@ -225,8 +226,8 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
             **fixed,
         )
         gave_up = distributed.KilledWorker("cells", None, 3)
-        told = pytest.raises(ChildProcessError, match="4 workers died on the same cells")
-        with told, _cluster(cluster.address):
+        told = pytest.raises(ChildProcessError, match="4 workers died on the same task")
+        with told, workers(scheduler=cluster.address):
             raise gave_up
     assert killed, "the sweep ended before a worker could be killed"
     assert there.identical(here)
@@ -311,7 +312,8 @@ def test_a_folder_in_which_no_file_can_be_made_is_one_line_before_any_work():
 
 def test_a_finished_sweep_opens_where_nothing_can_be_written(tmp_path, reference, monkeypatch):
     simulate.sweep(GRID, folder=tmp_path, jobs=1, **FIXED)
-    monkeypatch.setattr(Store, "check_writable", lambda _: pytest.fail("asked"))
+    module = sys.modules["lazyrich.simulate.sweep"]  # simulate.sweep is the function
+    monkeypatch.setattr(module, "check_writable", lambda *_: pytest.fail("asked"))
     assert simulate.sweep(GRID, folder=tmp_path, jobs=1, **FIXED).identical(reference)
 
 

@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.kept import joined, keep, path_of, run_missing
-from lazyrich.paper_figures.runs import Progress
+from lazyrich.paper_figures.kept import Settings, joined, keep, run_missing
 from lazyrich.paper_figures.style import BLACK, GREY, WIDTH, letter, shades
 from lazyrich.simulate.kernel_regression import population_losses
 from lazyrich.simulate.predict import lazy
+from lazyrich.simulate.workers import Progress
 from lazyrich.theory import closed_form
 
 NULL = 0.75  # <y^2> at |beta|^2 = D
@@ -71,11 +71,18 @@ class Draws:
         self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
     ) -> Dataset:
         """Return ``mean`` test loss, its standard ``error`` and ``count`` over ``point``."""
-        wanted = [(*point, self.error, self.most) for point in self.points]
-        source = inspect.getsource(_keep_mean)
-        paths = [path_of(folder, source, each) for each in wanted]
-        tasks = [(_keep_mean, (*each, path)) for each, path in zip(wanted, paths, strict=True)]
-        found = run_missing(paths, list(map(_cost, self.points)), tasks, jobs, progress)
+        found = run_missing(
+            _keep_mean,
+            [
+                {"D": D, "P": P, "epsilon": epsilon, "error": self.error, "most": self.most}
+                for D, P, epsilon in self.points
+            ],
+            list(map(_cost, self.points)),
+            folder=folder,
+            key=(inspect.getsource(_keep_mean),),
+            jobs=jobs,
+            progress=progress,
+        )
         return joined({"point": range(len(self.points))}, found)
 
 
@@ -84,8 +91,9 @@ def _cost(point: tuple[int, int, float]) -> float:
     return BLOCK * (P**3 / 3 + 3 * P**2 * D)
 
 
-def _keep_mean(D: int, P: int, epsilon: float, error: float, most: int, path: Path) -> None:
+def _keep_mean(settings: Settings, path: Path) -> None:
     """Draw data sets until the mean loss is known to ``error`` of it, or ``most``; keep it."""
+    D, P, epsilon, error, most = settings.values()
     losses, seed = np.array([]), 0
     while len(losses) < most:
         count = max(BLOCK, len(losses))  # doubled each time

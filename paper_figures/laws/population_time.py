@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.runs import Progress
 from lazyrich.paper_figures.style import BLACK, GREY, WIDTH, letter, shades
 from lazyrich.simulate.predict import population
+from lazyrich.simulate.workers import Progress
 
 SHARE = 0.5  # of the target along beta that is learned
 AIM = 0.05

@@ -1,7 +1,7 @@
 """When accuracies and losses cross a threshold along the runs of the dichotomy."""
 
 import numpy as np
-from xarray import DataArray
+from xarray import DataArray, Dataset
 
 
 def crossing(values: DataArray, time: DataArray, threshold: float, *, above: bool) -> np.ndarray:
@@ -20,8 +20,8 @@ def crossing(values: DataArray, time: DataArray, threshold: float, *, above: boo
     good = np.moveaxis((values > threshold if above else values < threshold).values, last, -1)
     stays = np.flip(np.logical_and.accumulate(np.flip(good, -1), -1), -1)
     first = np.where(stays.any(-1), stays.argmax(-1), -1)
-    v, t = np.moveaxis(values.values, last, -1), np.moveaxis(time.values, -1, -1)
-    t = np.broadcast_to(t, v.shape)
+    v = np.moveaxis(values.values, last, -1)
+    t = np.broadcast_to(time.values, v.shape)
     found = np.full(first.shape, np.inf)
     for index in np.ndindex(first.shape):
         i = first[index]
@@ -30,6 +30,13 @@ def crossing(values: DataArray, time: DataArray, threshold: float, *, above: boo
         elif i > 0:
             found[index] = _between(v[index], t[index], int(i), threshold)
     return found
+
+
+def learnt_at(runs: Dataset, level: float) -> DataArray:
+    """Return the time from which on the test accuracy stays above ``level``; infinite if never."""
+    times = crossing(runs.test_accuracy, runs.time, level, above=True)
+    like = runs.test_accuracy.isel(step=0)
+    return DataArray(times, like.coords, like.dims)
 
 
 def _between(v: np.ndarray, t: np.ndarray, i: int, threshold: float) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray
 
+from lazyrich.paper_figures.kept import by_record
 from lazyrich.simulate import dichotomy
 from lazyrich.verify import oracles
 
@@ -51,7 +52,7 @@ def classification(
     run = net.train(
         task, alpha=alpha, weight_decay=weight_decay, time=times[-1], record=times, rtol=1e-5
     )
-    found = _by_record(run.history.drop_vars("nu"))
+    found = by_record(run.history.drop_vars("nu").reset_coords("scale"))
     X, y = task.X.numpy(), task.y.numpy()
     for name, oracle in (("l1", oracles.l1_max_margin), ("l2", oracles.l2_max_margin)):
         found[f"best_{name}_margin"] = ((), 1 / oracle(X, y).value)
@@ -102,7 +103,7 @@ def _regression(
     net = dichotomy.DiagonalNet(depth, "square")
     time = end * math.log(alpha) / decay
     run = net.train(task, alpha=alpha, weight_decay=decay, time=time, record=_records(time))
-    found = _by_record(run.history.drop_vars("nu"))
+    found = by_record(run.history.drop_vars("nu").reset_coords("scale"))
     X, y = task.X.numpy(), task.y.numpy()
     found["least_l1_norm"] = ((), oracles.min_l1_interpolation(X, y).value)
     found["least_l2_norm"] = ((), oracles.min_l2_interpolation(X, y).value)
@@ -124,7 +125,7 @@ def completion(
         task, alpha=alpha, weight_decay=weight_decay, time=time, record=_records(time)
     )
     W = run.history.W.values[-1]
-    found = _by_record(run.history.drop_vars("W"))
+    found = by_record(run.history.drop_vars("W").reset_coords("scale"))
     places = task.rows.numpy(), task.columns.numpy()
     least = oracles.nuclear_lasso(d, *places, task.y.numpy(), weight_decay / 2)
     value = found.train_loss.values[-1] + weight_decay / 2 * found.nuclear_norm.values[-1]
@@ -141,18 +142,10 @@ def cost(experiment: str, **settings: Any) -> float:
     if experiment == "completion":
         return 20 * PASSES * d**3 / 10
     test = settings.get("n_test", 500) * (EARLY + LATE)
-    return d * (2 * PASSES * settings["n"] + 20 * settings["n"] ** 2 + test)
+    return float(d * (2 * PASSES * settings["n"] + 20 * settings["n"] ** 2 + test))
 
 
 def _records(time: float) -> np.ndarray:
     """Return the times to record, as many for every run."""
     early = np.geomspace(1e-7 * time, time / LATE, EARLY, endpoint=False)
     return np.concatenate([early, np.linspace(time / LATE, time, LATE)])
-
-
-def _by_record(history: xarray.Dataset) -> xarray.Dataset:
-    """Return the history over the number of the record, from 1, with time and scale beside it."""
-    found = history.reset_coords(["scale"]).rename(time="step")
-    note = history.time.attrs
-    found["time"] = ("step", history.time.values, note)
-    return found.assign_coords(step=np.arange(1, history.sizes["time"] + 1))

@@ -17,8 +17,8 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures import homogeneous_perceptron
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.fits import Fits, device
-from lazyrich.paper_figures.lyu.accuracy import crossing
-from lazyrich.paper_figures.lyu.transition_time import slopes
+from lazyrich.paper_figures.lyu.accuracy import crossing, learnt_at
+from lazyrich.paper_figures.lyu.transition_time import alpha_axis, slopes
 from lazyrich.paper_figures.style import BLUE, LOOKS, VERMILLION, WIDTH, letter, look, shades
 
 # Activation -> its colour and symbol where both are shown, and how it is named.
@@ -80,9 +80,7 @@ def sweeps(p: Parameters) -> dict[str, Fits]:
 
 def event(runs: Dataset, decay: DataArray | float, level: float = 0.5) -> DataArray:
     """Return lambda t*: the test accuracy passes this level for good. Infinite if it never does."""
-    times = crossing(runs.test_accuracy, runs.time, level, above=True)
-    like = runs.test_accuracy.isel(step=0)
-    return DataArray(times, like.coords, like.dims) * decay
+    return learnt_at(runs, level) * decay
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
@@ -140,10 +138,8 @@ def _times(ax: Axes, p: Parameters, times: DataArray) -> None:
         offset = float((values - np.log(p.alphas)).where(np.isfinite(values)).mean())
         ax.plot(p.alphas, np.log(p.alphas) + offset, color=color, linewidth=0.8)
     ax.plot(p.alphas, np.log(p.alphas), color="black", linewidth=0.5, linestyle=":", label="log α")
-    ax.set(xscale="log", xlabel="initial scale α", ylabel=r"$\lambda t^*$")
-    ax.set_xticks(p.alphas, [f"{alpha:g}" for alpha in p.alphas])
-    ax.set_xticks([], minor=True)
-    ax.legend(loc="upper left")
+    ax.set_ylabel(r"$\lambda t^*$")
+    alpha_axis(ax, p.alphas)
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
@@ -162,7 +158,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 def _groks(p: Parameters, runs: Dataset) -> Check:
     fitted = crossing(runs.train_accuracy, runs.time, 0.999, above=True)
-    learnt = crossing(runs.test_accuracy, runs.time, 0.5, above=True)
+    learnt = learnt_at(runs, 0.5).values
     early = runs.test_accuracy.where(runs.time < 0.5 * math.log(p.alpha) / p.weight_decay)
     return Check(
         "groks",
@@ -187,7 +183,7 @@ def _near_log_alpha(p: Parameters, times: DataArray) -> Check:
         f"t* λ/log(α) = {spread(first)} at α = {p.alphas[0]:g}, {spread(last)} at "
         f"{p.alphas[-1]:g}, of both activations",
         "nearer to 1 at the largest α than at the smallest, in every seed",
-        bool((abs(last - 1) < abs(first - 1)).all()),
+        bool((np.isfinite(first) & (abs(last - 1) < abs(first - 1))).all()),
         source="Thm 3.4, 3.5",
     )
 
@@ -214,7 +210,7 @@ def _sharper(p: Parameters, runs: Dataset) -> Check:
         f"the test accuracy passes 3/4 {spread(first)} times as late as 1/4 at α = "
         f"{p.alphas[0]:g}, {spread(last)} times at {p.alphas[-1]:g}, both activations",
         "a smaller ratio at the largest α than at the smallest, in every seed",
-        bool((last < first).all()),
+        bool((np.isfinite(first) & (last < first)).all()),
         source="Thm 3.4, 3.5",
     )
 

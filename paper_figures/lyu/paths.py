@@ -4,14 +4,15 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import xarray
 
-from lazyrich.paper_figures.kept import grid_points, joined, keep, path_of, run_missing
+from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, run_missing
 from lazyrich.paper_figures.lyu import experiments
-from lazyrich.paper_figures.runs import Progress
+from lazyrich.simulate.workers import Progress
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,18 @@ class Paths:
         runs are found again in ``folder``, each under the hash of its settings and of the code.
         """
         wanted = grid_points(self.grid, self.fixed, self.seeds)
-        source = inspect.getsource(experiments)
-        paths = [path_of(folder, self.experiment, source, each) for each in wanted]
-        costs = [experiments.cost(self.experiment, **each) for each in wanted]
-        tasks = [(_finish, (self.experiment, *each)) for each in zip(wanted, paths, strict=True)]
-        found = run_missing(paths, costs, tasks, jobs, progress)
+        found = run_missing(
+            partial(_finish, self.experiment),
+            wanted,
+            [experiments.cost(self.experiment, **each) for each in wanted],
+            folder=folder,
+            key=(self.experiment, inspect.getsource(experiments)),
+            jobs=jobs,
+            progress=progress,
+        )
         return joined({"seed": range(self.seeds), **self.grid}, found)
 
 
-def _finish(experiment: str, settings: dict[str, Any], path: Path) -> None:
+def _finish(experiment: str, settings: Settings, path: Path) -> None:
     """Do one run and keep it."""
     keep(getattr(experiments, experiment)(**settings), path)

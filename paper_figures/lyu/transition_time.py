@@ -7,14 +7,16 @@ event drifts with lambda, through the logarithm of the loss.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.accuracy import crossing
+from lazyrich.paper_figures.lyu.accuracy import crossing, learnt_at
 from lazyrich.paper_figures.lyu.paths import Paths
 from lazyrich.paper_figures.style import WIDTH, letter, shades
 
@@ -82,9 +84,7 @@ def event(runs: Dataset) -> DataArray:
 
 def classified_event(runs: Dataset) -> DataArray:
     """Return lambda t* of classification: the test accuracy passes 3/4 for good."""
-    times = crossing(runs.test_accuracy, runs.time, 0.75, above=True)
-    like = runs.test_accuracy.isel(step=0)
-    return DataArray(times, like.coords, like.dims, name="time") * runs.weight_decay
+    return learnt_at(runs, 0.75) * runs.weight_decay
 
 
 def slopes(event: DataArray) -> DataArray:
@@ -114,11 +114,16 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     letter(right, "b", "classification, L = 2")
     left.set_ylabel(r"transition time $\lambda t^*$")
     for ax in (left, right):
-        ax.set(xscale="log", xlabel="initial scale α")
-        ax.set_xticks(p.alphas, [f"{alpha:g}" for alpha in p.alphas])
-        ax.set_xticks([], minor=True)
-        ax.legend(loc="upper left")
+        alpha_axis(ax, p.alphas)
     return figure
+
+
+def alpha_axis(ax: Axes, alphas: Sequence[float]) -> None:
+    """Make the x axis one of the initial scale, with these ticks; add a legend."""
+    ax.set(xscale="log", xlabel="initial scale α")
+    ax.set_xticks(alphas, [f"{alpha:g}" for alpha in alphas])
+    ax.set_xticks([], minor=True)
+    ax.legend(loc="upper left")
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:

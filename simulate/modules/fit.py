@@ -103,7 +103,7 @@ def fit(
     batches = Batches(len(data.X), batch_size, natural("seed", seed))
     metrics, measures = dict(metrics or {}), dict(measures or {})
     trainer = Trainer(checked_model(model), data, loss, optimiser, batches, schedule)
-    recorder = Recorder("step", trainer.model, data, loss, metrics, measures)
+    recorder = Recorder("step", trainer.model, data, loss, metrics, measures, trainer.start)
     kept = None
     if checkpoint is not None:
         names = (*metrics, "|", *measures)
@@ -153,7 +153,7 @@ class Trainer:
         self._batches, self._schedule = batches, schedule
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
-        self._start = trained_weights(model)
+        self.start = trained_weights(model)
         self.done = 0
         self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
         if not math.isfinite(self.scale):
@@ -215,7 +215,7 @@ class Trainer:
             self.model,
             self.data,
             self.loss,
-            weights=self._start,
+            weights=self.start,
             momentum=options["momentum"],
             weight_decay=options["weight_decay"],
         )

@@ -21,6 +21,7 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import checked_model
+from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Loss, Recorder
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.times import checked_times
@@ -81,7 +82,7 @@ def fit_flow(
     given = None if record is None else list(record)
     metrics, measures = dict(metrics or {}), dict(measures or {})
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
-    recorder = Recorder("time", model, data, loss, metrics, counted)
+    recorder = Recorder("time", model, data, loss, metrics, counted, trained_weights(model))
     kept, state = None, None
     if checkpoint is not None:
         call = [time, decay, rtol, given, (*metrics, "|", *measures), str(model)]
@@ -175,7 +176,6 @@ class _Flow:
             "time": self.time,
             "weights": self.weights,
             "evaluations": self.evaluations,
-            "fastest": self.fastest,
             "radius": radius,
             "control": vars(self._control),
         }
@@ -183,7 +183,6 @@ class _Flow:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from this state."""
         self.time, self.weights = state["time"], state["weights"]
-        self.fastest = state["fastest"]
         self.evaluations = state["evaluations"] - 1  # the last one is made again
         vars(self._radius).update(state["radius"])
         vars(self._control).update(state["control"])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import lazyrich
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
+from lazyrich.simulate.modules.measures import parameter_change, weight_norm
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -26,7 +26,7 @@ class Recorder:
     """Measures a module as it stands, and joins what it measured into the history of its run.
 
     ``coordinate`` is "step" or "time"; ``loss`` and ``metrics`` are functions of outputs and
-    labels, ``measures`` of the module. The weights w0 are those at the time of construction.
+    labels, ``measures`` of the module. ``start``: its weights w0 before training.
     Raises ``ValueError`` where two records would have one name.
     """
 
@@ -38,10 +38,11 @@ class Recorder:
         loss: Loss,
         metrics: Mapping[str, Loss],
         measures: Mapping[str, Callable[[nn.Module], float]],
+        start: Mapping[str, Tensor],
     ) -> None:
         self._coordinate, self._model, self._data = coordinate, model, data
         self._metrics, self._measures = {"loss": loss, **metrics}, measures
-        self._start = trained_weights(model)
+        self._start = start
         self.rows: list[dict[str, int | float]] = []
         recorded = {coordinate, "train_loss", "test_loss", "weight_norm", "parameter_change"}
         of_outputs = [f"{side}_{name}" for name in metrics for side in ("train", "test")]

@@ -45,9 +45,8 @@ def predicted_transition(d: int, n: int, alpha: float, lamda: float, level: floa
 
 @cache
 def _dual(d: int, n: int, level: float) -> float:
-    reached = closed_form("sparse-transition").terms["accuracy"]
-    accuracy = sp.lambdify(tuple(reached.free_symbols), reached, "scipy")
-    wanted = root_scalar(lambda r: accuracy(r) - level, bracket=(0.0, 40.0)).root
+    accuracy = formula("sparse-transition", "accuracy")
+    wanted = root_scalar(lambda r: accuracy(r=r) - level, bracket=(0.0, 40.0)).root
     ratio = formula("sparse-transition", "ratio")
     if ratio(nu=0.25, n=n, d=d) < wanted:
         raise ValueError(
