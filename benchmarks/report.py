@@ -16,7 +16,7 @@ from lazyrich.paper_figures.style import BLUE, house_style, rendered
 
 HEAD = """# Benchmarks
 
-Measured by `make bench` on {date}, which rewrites this page: {cpu}, {threads} threads, Python
+Measured by `make bench` on {date}, which rewrites this page: {cpu}, threads: {threads}, Python
 {python}, torch {torch}. Times are the best of several rounds. A ratio is to the first row of its
 table, measured in the same run; a slope is that of the time between a row and the one before, on
 logarithmic axes.
@@ -92,7 +92,7 @@ def page(results: dict) -> str:
     machine = results["machine_info"]
     about = {"date": results["datetime"][:10], "cpu": f"{_cpu(machine)}, {machine['system']}"}
     about |= {"threads": machine["threads"], "torch": machine["torch"]}
-    blocks = [HEAD.format(**about, python=machine["python_version"])]
+    blocks = [HEAD.format(**about, python=machine["python_version"]).rstrip()]
     blocks.append("![How the cost grows](images/cost.png)")
     described = None
     for group, rows in groups(results["benchmarks"]).items():

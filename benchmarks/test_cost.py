@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from lazyrich import simulate
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.batch import MEMORY_BUDGET, MOST_RUNS, batch_size, train_batch
-from lazyrich.simulate.gradient_flow import GradientFlow
 from lazyrich.simulate.moments import Descent
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.train import plan, run_plan
@@ -75,47 +73,6 @@ def test_batch(measure, D, together):
     run = (lambda: train_batch(wanted)) if together else one_by_one
     name = "batched" if together else "one by one"
     measure(f"Batched runs, D = {D}", name, run, calls=MOST_RUNS, rounds=2)
-
-
-def stacked_right_hand_side(flow, V, X, runs):
-    """Return a function that evaluates so many right-hand sides, each that of ``flow.velocity``."""
-    V, X = (array.expand(runs, *array.shape).contiguous() for array in (V.mT, X))
-    XT, quadratic, epsilon = X.mT, flow._quadratic.expand(runs, 1, -1).contiguous(), flow._epsilon
-
-    def evaluate():
-        H = V @ XT
-        r = torch.matmul(quadratic, H.square()).add_(H[:, :1], alpha=flow._alpha)
-        r = r.sub_(flow._target) * flow._rate
-        T = H * (r * epsilon)
-        T[:, :1] += r
-        return T @ X
-
-    return evaluate
-
-
-@pytest.mark.parametrize("D", [10, 40])
-@pytest.mark.parametrize("what", ["a run", "its evaluations", "as many, 32 runs at once"])
-def test_flow_one_by_one(measure, D, what):
-    """Runs of flow are not batched. *A run*: 50,000 epochs at P = 5 D, losses recorded at 85 steps.
-    *Its evaluations* of the right-hand side alone, and *as many, 32 runs at once*: the time per run
-    in one stack of 32, in lockstep. What lies between the last two is the most that a batch of
-    right-hand sides could save of the first."""
-    task = simulate.PolynomialTask(D, 5 * D, n_test=10, seed=0)
-    options = {"alpha": 1.0, "epsilon": 0.25, "width": math.inf, "alignment": None}
-    options |= {"engine": "flow", "steps": 50_000, "learning_rate": 0.5}
-    group = f"Right-hand sides of flow, D = {D}"
-    if what == "a run":
-        measure(group, what, lambda: simulate.train(task, **options), rounds=3)
-        return
-    count = int(simulate.train(task, **options).history.evaluations[-1])
-    start = PseudoNeurons.isotropic(D, 1.0)
-    flow = GradientFlow(start, task.X, task.y, alpha=1.0, epsilon=0.25)
-    together = stacked_right_hand_side(flow, start.columns, task.X, MOST_RUNS)
-    assert torch.allclose(together()[0].mT, flow.velocity(start.columns))  # the same, 32 times
-    one = what == "its evaluations"
-    evaluate = (lambda: flow.velocity(start.columns)) if one else together
-    calls = 1 if one else MOST_RUNS
-    measure(group, what, evaluate, calls=calls, times=count, rounds=200)
 
 
 @pytest.mark.parametrize(("D", "P"), [(100, 550), (400, 1000)])

@@ -6,6 +6,7 @@ batch dimensions; here a word of matrices becomes a chain of ``@`` on arrays of 
 
 import importlib
 from collections.abc import Callable
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
@@ -192,11 +193,11 @@ def complete(values: dict[str, Any], symbols: dict[str, Symbol]) -> dict[str, An
         if name not in values or not isinstance(symbol, MatrixSymbol):
             continue
         shape = _shape(values[name])
-        wanted = symbol.shape[:1] if _is_column(symbol) else symbol.shape
+        wanted = _inner_shape(symbol)
         inner = shape[max(len(shape) - len(wanted), 0) :]
-        pairs = zip(wanted, inner, strict=False)
-        sizes = {str(size): found for size, found in pairs if not size.is_Integer} | sizes
-        allowed = tuple(sizes.get(str(size), size) for size in wanted)
+        for size, found in zip(wanted, inner, strict=False):
+            sizes.setdefault(size, found)
+        allowed = tuple(sizes.get(size, size) for size in wanted)
         if allowed != inner:
             raise ValueError(
                 f"{name} has shape {shape}: must be (..., {', '.join(map(str, allowed))})"
@@ -212,13 +213,22 @@ def _check_batches(arrays: dict[str, Any], symbols: dict[str, Symbol]) -> None:
     total: tuple[int, ...] = ()
     for name, array in arrays.items():
         symbol = symbols[name]
-        inner = 0 if isinstance(symbol, sp.Symbol) else 1 if _is_column(symbol) else 2
+        inner = len(_inner_shape(symbol))
         batch = _shape(array)[: len(_shape(array)) - inner]
         pairs = zip_longest(reversed(total), reversed(batch), fillvalue=1)
         together = [max(a, b) if 1 in (a, b) else a if a == b else None for a, b in pairs]
         if None in together:
             raise ValueError(f"{name} has batch shape {batch}: must broadcast with {total}")
         total = tuple(reversed(together))
+
+
+@cache
+def _inner_shape(symbol: Symbol) -> tuple[int | str, ...]:
+    """The shape of a symbol's arrays without batches: numbers and names of dimensions."""
+    if not isinstance(symbol, MatrixSymbol):
+        return ()
+    shape = symbol.shape[:1] if _is_column(symbol) else symbol.shape
+    return tuple(int(size) if size.is_Integer else str(size) for size in shape)
 
 
 def _is_column(matrix) -> bool:
