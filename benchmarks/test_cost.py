@@ -63,30 +63,37 @@ def plans(count, *, D, P, width, steps):
 @pytest.mark.parametrize("D", [10, 40, 100])
 def test_batch(measure, D, together):
     """32 runs of engine moments, P = 5 D, N = 500, 100 steps, nothing recorded but the end: one
-    after the other, or in one tensor program. Time per run."""
+    after the other, or in the batches of a sweep, which are smaller the larger D is. Time per
+    run."""
     wanted = plans(MOST_RUNS, D=D, P=5 * D, width=500, steps=100)
-    assert batch_size(5 * D, D, 500, 1) == MOST_RUNS
+    size = batch_size(5 * D, D, 500, 1)
 
     def one_by_one():
         return [run_plan(each) for each in wanted]
 
-    run = (lambda: train_batch(wanted)) if together else one_by_one
-    name = "batched" if together else "one by one"
-    measure(f"Batched runs, D = {D}", name, run, calls=MOST_RUNS, rounds=2)
+    def batched():
+        return [train_batch(wanted[i : i + size]) for i in range(0, MOST_RUNS, size)]
+
+    run, name = (batched, "batched") if together else (one_by_one, "one by one")
+    notes = {"runs at a time": size if together else 1}
+    measure(f"Batched runs, D = {D}", name, run, calls=MOST_RUNS, rounds=2, notes=notes)
 
 
-@pytest.mark.parametrize(("D", "P"), [(100, 550), (400, 1000)])
-def test_memory(measure, D, P):
-    """A batch of as many runs of infinite width as fit the stated budget (32 at most), trained for
-    5 steps in a process of its own: the most memory held, less what was held before."""
-    size = batch_size(P, D, math.inf, 1000)
-    sizes = map(str, (size, D, P, 1000, math.inf))
+@pytest.mark.parametrize(
+    ("D", "P", "n_test", "N"), [(50, 50, 10_000, 20_000), (400, 1000, 1000, math.inf)]
+)
+def test_memory(measure, D, P, n_test, N):
+    """A batch of a sweep, trained for 5 steps in a process of its own: the most memory held, less
+    what was held before. The first is one that the budget for memory limits, by 10,000 samples for
+    testing and 20,000 neurons a run; the second that for a step, to a single run."""
+    size = batch_size(P, D, N, n_test)
+    sizes = map(str, (size, D, P, n_test, N))
     command = [sys.executable, Path(__file__).with_name("batch_memory.py"), *sizes]
 
     def run():
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
     notes = {"runs": size, "budget, MiB": MEMORY_BUDGET >> 20}
-    found = measure("Memory of a batch", f"D = {D}, P = {P}", run, rounds=1, notes=notes)
+    found = measure("Memory of a batch", f"D = {D}, P = {P}, N = {N:,}", run, rounds=1, notes=notes)
     notes["peak, MiB"] = found >> 20
     assert found > 0

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich import simulate
-from lazyrich.simulate.batch import MEMORY_BUDGET, MOST_RUNS, batch_size, train_batch
+from lazyrich.simulate.batch import (
+    MEMORY_BUDGET,
+    MOST_RUNS,
+    STEP_BUDGET,
+    batch_size,
+    train_batch,
+)
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.train import plan
 
@@ -120,8 +126,17 @@ def peak(runs: int, *sizes: float) -> int:
 
 @pytest.mark.slow
 def test_a_batch_holds_its_memory_budget_and_twice_as_many_runs_do_not():
-    D, P, n_test, width = 200, 300, 3000, 2000  # where X_test and W take the most
+    D, P, n_test, width = 50, 50, 10_000, 20_000  # where X_test and W take the most
     size = batch_size(P, D, width, n_test)
-    assert 1 < size < MOST_RUNS  # the budget binds
+    assert 1 < size < batch_size(P, D, width, 1) <= MOST_RUNS  # the budget binds
     assert peak(size, D, P, n_test, width) <= MEMORY_BUDGET
     assert peak(2 * size, D, P, n_test, width) > MEMORY_BUDGET
+
+
+@given(P=st.integers(1, 2000), D=st.integers(1, 300), width=st.integers(1, 400))
+def test_a_step_of_a_batch_goes_through_no_more_than_its_budget(P, D, width):
+    size = batch_size(P, D, width, 1)
+    K = min(width - 1, D) + 1
+    passed = {count: 8 * count * (P * (D + 2 * K) + 3 * D * K) for count in (size, size + 1)}
+    assert size == 1 or passed[size] <= STEP_BUDGET
+    assert size == MOST_RUNS or passed[size + 1] > STEP_BUDGET
