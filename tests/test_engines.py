@@ -1,13 +1,12 @@
 """The engines agree: ``moments`` with ``neurons`` to rounding error, for every width and descent.
 
-How close is rounding error? Both sides of every comparison run in float32 as well. Rounding errors,
-however the dynamics amplify them, are proportional to the unit roundoff, which is 2^29 times larger
-there; an error of the algebra isn't. So the disagreement in float64 may be at most 2^-29 of the sum
-of what each side is off in float32, times a margin for luck: see ``assert_rounding``.
+How close is rounding error? As close as the roundings of every step of both sides, carried to the
+end by the derivatives of the steps between, can take them: see ``rounding``. No number is chosen.
 """
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
@@ -18,13 +17,15 @@ from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.moments import Descent
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.stability import stable_learning_rate
+from lazyrich.verify.tolerances import rounding
+
+from .rounding import Columns, JointMoments
 
 SEEDS = st.integers(0, 2**32 - 1)
 EPSILONS = st.one_of(st.just(0.0), st.floats(-2, -1e-2), st.floats(1e-2, 2))
 ALPHAS = st.tuples(st.sampled_from([-1, 1]), st.floats(-3, 3)).map(lambda a: a[0] * 10.0 ** a[1])
 SIZES = st.integers(1, 6)
 DECAYS = st.one_of(st.just(0.0), st.floats(1e-3, 1.0))
-RATIO_OF_PRECISIONS = 2.0**-29
 
 DESCENTS = st.fixed_dictionaries(
     {
@@ -54,65 +55,76 @@ def with_stable_rate(task, M, descent):
     return descent | {"learning_rate": descent["learning_rate"] * rate}
 
 
-def assert_rounding(found, expected, roughs, scale):
-    """Assert that ``found`` is ``expected`` up to the rounding of both, judged by float32.
-
-    ``roughs`` are both in float32. Each side is off by 2^-29 of what it is off there, and by the
-    triangle inequality both differ by the sum at most. The margin 64 covers a float32 run whose
-    errors happened to cancel; ``scale`` covers the runs that made none, where all their numbers
-    were exact: a hundred roundings of the largest number they held, on each side.
-    """
-    error = (found - expected).abs().max()
-    rough_error = sum(float((rough - expected).abs().max()) for rough in roughs)
-    allowed = RATIO_OF_PRECISIONS * 64 * max(rough_error, 2 * 100 * 2.0**-24 * scale)
-    assert float(error) <= allowed, f"error {float(error):g}, allowed {allowed:g}"
+def assert_within(what, found, expected, allowed):
+    """Assert that two arrays differ by at most ``allowed``, entry by entry."""
+    error = (found - expected).abs()
+    share = float(torch.where(error > 0, error / allowed, 0.0).max())
+    assert share <= 1, f"{what}: error {float(error.max()):g}, {share:.2g} of what is allowed"
 
 
-def moments_of(state):
-    return state if isinstance(state, tuple) else (state.mean(0), state.T @ state / state.shape[0])
+def total(*sides):
+    """Return how far wbar and M may be apart, for two sides or more."""
+    return sum(side.wbar_off for side in sides), sum(side.M_off for side in sides)
 
 
-def compare(exact, slow, roughs):
-    """Compare the final (wbar, M) and every recorded loss of two runs, ``roughs`` in float32."""
-    runs = (exact, slow, *roughs)
-    size = max(float(run.history.weight_norm.max()) for run in runs[1:])
-    states = [moments_of(run.state) for run in runs]
-    for power in (1, 2):  # wbar, then M
-        found, expected, *rounded = (state[power - 1] for state in states)
-        assert_rounding(found, expected, rounded, size**power)
-    for name in ("train_loss", "test_loss", "population_loss", "weight_norm"):
-        found, expected, *rounded = (torch.tensor(run.history[name].values) for run in runs)
-        scale = float(expected.abs().max()) + loss_scale(slow, size)
-        assert_rounding(found, expected, rounded, scale)
+def compare(exact, slow, task, options, neurons, dtype):
+    """Compare the final (wbar, M) and losses of "moments" and "neurons", given both starts."""
+    pseudo, W = neurons
+    real = Columns.of_neurons(task, options, W)
+    pseudo = Columns.of_pseudo_neurons(task, options, pseudo)
+    start = real.start(dtype)
+    joint = JointMoments(task, options, start.wbar, start.M)
+    starts = pseudo.start_moments(), real.start_moments()
+    offs = total(real.moments(dtype), pseudo.moments(dtype), joint.carried(joint.course(), *starts))
+    (found_wbar, found_M), (wbar, M) = exact.state, (slow.state.mean(0), second_moment(slow.state))
+    assert_within("wbar", found_wbar, wbar, offs[0])
+    assert_within("M", found_M, M, offs[1])
+    sizes = wbar.abs(), M.abs()
+    if options["centred"]:  # then f is that of the differences from the start
+        gap = joint.apart(*starts)
+        offs = [sum(x) for x in zip(offs, total(start, pseudo.start(dtype)), gap, strict=True)]
+        sizes = sizes[0] + start.wbar.abs(), sizes[1] + start.M.abs()
+    for name, X, y in (("train", task.X, task.y), ("test", task.X_test, task.y_test)):
+        found, expected = (float(run.history[f"{name}_loss"][-1]) for run in (exact, slow))
+        allowed = loss_off(X, y, sizes, offs, expected, options)
+        share = abs(found - expected) / allowed
+        assert share <= 1, f"{name} loss: error {found - expected:g}, {share:.2g} of allowed"
 
 
-def loss_scale(run, size):
-    """The square of the largest number that f - y is made of."""
-    a, e, D = run.config["alpha"], run.config["epsilon"], run.config["task"]["D"]
-    reach = 4.0 * D**0.5  # |x| of a Gaussian input, at most
-    return (abs(a) * (size * reach + abs(e) * (size * reach) ** 2) + D * reach**2) ** 2
+def second_moment(W):
+    return W.T @ W / len(W)
+
+
+def loss_off(X, y, sizes, offs, loss, options):
+    """Return how far the mean of (f - y)^2 may be off, (wbar, M) being of these sizes and offs."""
+    alpha, epsilon, X = abs(options["alpha"]), abs(options["epsilon"]), X.abs()
+
+    def f(wbar, M):
+        return alpha * (X @ wbar + epsilon / 2 * ((X @ M) * X).sum(1))
+
+    off = f(*offs) + rounding(2 * X.shape[1] + 10) * (f(*sizes) + y.abs())
+    r = (loss * len(X)) ** 0.5  # |f - y|
+    moved = (2 * r * float(off.norm()) + float(off.square().sum())) / len(X)
+    return moved + rounding(len(X) + 3) * loss
 
 
 def train_or_discard(task, **options):
-    """Return the run, and the same in float32."""
+    """Return the run, unless it diverges."""
     try:
-        return tuple(
-            simulate.train(task, alignment=None, dtype=dtype, **options)
-            for dtype in ("float64", "float32")
-        )
+        return simulate.train(task, alignment=None, **options)
     except simulate.DivergenceError:
         assume(False)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @given(D=SIZES, P=SIZES, N=SIZES, seed=SEEDS, sigma=st.floats(0.1, 2), descent=DESCENTS)
-def test_moments_follow_the_neurons_to_rounding_error(D, P, N, seed, sigma, descent):
+def test_moments_follow_the_neurons_to_rounding_error(D, P, N, seed, sigma, descent, dtype):
     task = simulate.PolynomialTask(D, P, n_test=5, seed=seed)
     W = sigma * standard_normal(seed, "weights", (N, D))
-    options = with_stable_rate(task, W.T @ W / N, descent) | {"init": W, "record": range(2)}
-    options["record"] = [0, options["steps"] // 2, options["steps"]]
-    exact, exact_rough = train_or_discard(task, engine="moments", **options)
-    slow, slow_rough = train_or_discard(task, engine="neurons", **options)
-    compare(exact, slow, (exact_rough, slow_rough))
+    options = with_stable_rate(task, second_moment(W), descent)
+    both = options | {"init": W, "dtype": dtype, "record": [0, options["steps"]]}
+    exact, slow = (train_or_discard(task, engine=e, **both) for e in ("moments", "neurons"))
+    compare(exact, slow, task, options, (PseudoNeurons.from_weights(W), W), dtype)
 
 
 @pytest.mark.parametrize(
@@ -129,53 +141,14 @@ def test_moments_follow_the_neurons_to_rounding_error(D, P, N, seed, sigma, desc
 def test_the_comparison_rejects_a_descent_that_is_off_by_a_millionth(wrong):
     task = simulate.PolynomialTask(3, 5, n_test=5, seed=1)
     right = {"learning_rate": 0.1, "epsilon": 0.5, "alpha": 2.0, "momentum": 0.5, "centred": True}
-    right |= {"weight_decay": 0.1, "decoupled_weight_decay": 0.01, "width": 4, "steps": 50}
-    exact, exact_rough = train_or_discard(task, engine="moments", **right)
-    slow, slow_rough = train_or_discard(task, engine="neurons", **right)
-    roughs = (exact_rough, slow_rough)
-    compare(exact, slow, roughs)
-    off = simulate.train(task, engine="moments", **(right | wrong))
-    with pytest.raises(AssertionError, match=r"error .*, allowed"):
-        compare(off, slow, roughs)
-
-
-def joint_recursion(task, wbar, M, options, dtype=torch.float64):
-    """Return (wbar, M) and the largest number met, by the D x D affine map of z = (w, v).
-
-    w is a neuron and v its velocity: z <- B z + h for all of them, so the joint moments obey
-    mean <- B mean + h and second <- B second B^T + (B mean) h^T + h (B mean)^T + h h^T.
-    """
-    X, y, wbar, M = (array.to(dtype) for array in (task.X, task.y, wbar, M))
-    D, P = task.D, task.P
-    alpha, epsilon, rate = (options[name] for name in ("alpha", "epsilon", "learning_rate"))
-    keep = 1 - rate * options["decoupled_weight_decay"]
-    shrink = rate * options["weight_decay"] / alpha**2 * torch.eye(D, dtype=dtype)
-    eye = torch.eye(D, dtype=dtype)
-    mean = torch.cat([wbar, torch.zeros_like(wbar)])
-    second = torch.zeros(2 * D, 2 * D, dtype=dtype)
-    second[:D, :D] = M
-
-    def f():
-        quadratic = torch.einsum("pi,ij,pj->p", X, second[:D, :D], X)
-        return alpha * X @ mean[:D] + alpha * epsilon / 2 * quadratic
-
-    first, largest = f() if options["centred"] else 0.0, 0.0
-    for _ in range(options["steps"]):
-        r = 2 * rate / (alpha * P) * (f() - first - y)
-        pull = epsilon * X.T @ torch.diag(r) @ X + shrink
-        B = torch.cat(
-            [
-                torch.cat([keep * eye - pull, -options["momentum"] * eye], 1),
-                torch.cat([pull, options["momentum"] * eye], 1),
-            ]
-        )
-        h = torch.cat([-X.T @ r, X.T @ r])
-        moved = B @ mean
-        cross = torch.outer(moved, h)
-        second = B @ second @ B.T + cross + cross.T + torch.outer(h, h)
-        mean = moved + h
-        largest = max(largest, float(second.abs().max()))
-    return mean[:D], second[:D, :D], largest
+    right |= {"weight_decay": 0.1, "decoupled_weight_decay": 0.01, "steps": 50}
+    W = standard_normal(1, "weights", (4, 3))
+    sides = (task, right, (PseudoNeurons.from_weights(W), W), "float64")
+    slow = simulate.train(task, engine="neurons", init=W, **right)
+    compare(simulate.train(task, engine="moments", init=W, **right), slow, *sides)
+    off = simulate.train(task, engine="moments", init=W, **(right | wrong))
+    with pytest.raises(AssertionError, match=r"error .*, .* of what is allowed"):
+        compare(off, slow, *sides)
 
 
 @given(D=SIZES, P=SIZES, seed=SEEDS, descent=DESCENTS, size=st.floats(-2, 1))
@@ -186,26 +159,31 @@ def test_moments_without_neurons_follow_the_recursion_of_the_joint_moments(
     draw = 10.0**size * standard_normal(seed, "weights", (D + 1, D))
     wbar, M = draw[0], draw[1:] + draw[1:].T  # indefinite, mostly
     options = with_stable_rate(task, M, descent)
-    exact, exact_rough = train_or_discard(task, init=(wbar, M), record=[0], **options)
-    *expected, largest = joint_recursion(task, wbar, M, options)
-    *rough, rough_largest = joint_recursion(task, wbar, M, options, torch.float32)
-    assume(math.isfinite(largest) and math.isfinite(rough_largest))
-    largest = max(largest, float(M.abs().max()))
-    for i, scale in enumerate((largest**0.5, largest)):  # wbar, then M
-        assert_rounding(exact.state[i], expected[i], (exact_rough.state[i], rough[i]), scale)
+    exact = train_or_discard(task, init=(wbar, M), record=[0], **options)
+    pseudo = Columns.of_pseudo_neurons(task, options, PseudoNeurons.from_moments(wbar, M))
+    joint = JointMoments(task, options, wbar, M)
+    found = joint.course()
+    given_start = tuple(x.numpy().astype(np.longdouble) for x in (wbar, M))
+    expected, moved = (
+        joint.moments(found),
+        joint.carried(found, pseudo.start_moments(), given_start),
+    )
+    offs = total(expected, pseudo.moments("float64"), moved)
+    assert_within("wbar", exact.state[0], expected.wbar, offs[0])
+    assert_within("M", exact.state[1], expected.M, offs[1])
 
 
 @given(D=st.integers(1, 4), P=SIZES, seed=SEEDS, descent=DESCENTS)
 def test_infinite_width_is_any_network_with_isotropic_second_moment(D, P, seed, descent):
-    """2 D neurons +- sqrt(D) sigma e_i have wbar = 0 and M = sigma^2 I exactly, hence all else."""
+    """2 D neurons +- sqrt(D) sigma e_i have wbar = 0 and M = sigma^2 I, hence all else."""
     task = simulate.PolynomialTask(D, P, n_test=5, seed=seed)
     sigma = 0.75
     W = D**0.5 * sigma * torch.cat([torch.eye(D), -torch.eye(D)]).double()
-    options = with_stable_rate(task, W.T @ W / (2 * D), descent)
-    options["record"] = [0, options["steps"]]
-    infinite, infinite_rough = train_or_discard(task, width=math.inf, sigma=sigma, **options)
-    finite, finite_rough = train_or_discard(task, engine="neurons", init=W, **options)
-    compare(infinite, finite, (infinite_rough, finite_rough))
+    options = with_stable_rate(task, second_moment(W), descent)
+    both = options | {"record": [0, options["steps"]]}
+    infinite = train_or_discard(task, width=math.inf, sigma=sigma, **both)
+    finite = train_or_discard(task, engine="neurons", init=W, **both)
+    compare(infinite, finite, task, options, (PseudoNeurons.isotropic(D, sigma), W), "float64")
 
 
 def test_a_batch_of_runs_is_the_same_as_one_by_one():
