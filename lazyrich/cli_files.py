@@ -1,16 +1,16 @@
 """Checks of the files that a subcommand is asked to write, made before its work starts."""
 
-import os
 from pathlib import Path
 
 from lazyrich.arguments import one_of
+from lazyrich.files import check_writable
 
 
 def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Path | None:
     """Return ``path`` as a ``Path`` if a file of one of these suffixes can be written there.
 
     ``None`` stays ``None``. Raises ``ValueError`` for another suffix, for a folder in the file's
-    place and for a folder that is missing or can't be written to.
+    place and for a folder that is missing or in which no file can be made.
 
     >>> output_file("--plot", "curve.gif", (".png", ".pdf"))
     Traceback (most recent call last):
@@ -28,6 +28,8 @@ def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Pat
         raise ValueError(f"{option} {path}: is a folder; must be a file")
     if not file.parent.is_dir():
         raise ValueError(f"{option} {path}: the folder {file.parent} does not exist")
-    if not os.access(file.parent, os.W_OK):
-        raise ValueError(f"{option} {path}: the folder {file.parent} can't be written to")
+    try:
+        check_writable("folder", file.parent)
+    except OSError as error:
+        raise ValueError(f"{option} {path}: {error}") from None
     return file

@@ -4,7 +4,7 @@ What ``runs.Sweep`` is for the polynomial network, for any other. An experiment 
 
 - ``train(*, seed, checkpoint, **settings)``: makes network and data and returns the history of
   ``fit``;
-- ``cost(**settings)``: its multiplications, roughly.
+- ``cost(**settings)``: the multiplications of an update, roughly, and the number of updates.
 """
 
 import importlib
@@ -68,7 +68,8 @@ class Fits:
 
     def _cost(self, settings: Settings) -> float:
         given = {name: value for name, value in settings.items() if name != "seed"}
-        return self.experiment.cost(**given) + OVERHEAD * settings.get("steps", 0)
+        update, updates = self.experiment.cost(**given)
+        return (update + OVERHEAD) * updates
 
 
 def _finish(experiment: str, settings: Settings, path: Path) -> None:

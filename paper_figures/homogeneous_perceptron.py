@@ -96,6 +96,6 @@ def _margin(f: Tensor, y: Tensor) -> Tensor:
     return (right - f.masked_fill(y > 0, -math.inf).amax(1)).min()
 
 
-def cost(*, p: int, width: int, fraction: float, activation: str, **_: Any) -> float:
-    """Return the multiplications of a run, roughly: three products a weight, sample and step."""
-    return 3.0 * fraction * p**2 * 3 * p * width * ACTIVATIONS[activation][2]
+def cost(*, p: int, width: int, fraction: float, activation: str, **_: Any) -> tuple[float, int]:
+    """Return the multiplications of an update, roughly, three a weight and sample; and updates."""
+    return 3.0 * fraction * p**2 * 3 * p * width, ACTIVATIONS[activation][2]

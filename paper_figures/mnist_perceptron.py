@@ -56,7 +56,7 @@ def train(
     )
 
 
-def cost(*, pool: int, width: int, batch_size: int, steps: int, **_: Any) -> float:
-    """Return the multiplications of a run, roughly: three products a weight, sample and step."""
+def cost(*, pool: int, width: int, batch_size: int, steps: int, **_: Any) -> tuple[float, int]:
+    """Return the multiplications of an update, roughly, three a weight and sample; and updates."""
     weights = (SIDE // pool) ** 2 * width + 2 * width**2 + 10 * width
-    return 3.0 * weights * batch_size * steps
+    return 3.0 * weights * batch_size, steps

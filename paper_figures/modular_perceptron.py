@@ -55,6 +55,6 @@ def train(
     )
 
 
-def cost(*, p: int, width: int, fraction: float, steps: int, **_: Any) -> float:
-    """Return the multiplications of a run, roughly: three products a weight, sample and step."""
-    return 3.0 * fraction * p**2 * 3 * p * width * steps
+def cost(*, p: int, width: int, fraction: float, steps: int, **_: Any) -> tuple[float, int]:
+    """Return the multiplications of an update, roughly, three a weight and sample; and updates."""
+    return 3.0 * fraction * p**2 * 3 * p * width, steps

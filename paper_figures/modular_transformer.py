@@ -73,10 +73,10 @@ def _warm_up(step: int) -> float:
 
 def cost(
     *, p: int, fraction: float, d_model: int, steps: int, linearised: bool = False, **_: Any
-) -> float:
-    """Return the multiplications of a run, roughly: three products a weight, sample and step.
+) -> tuple[float, int]:
+    """Return the multiplications of an update, roughly, three a weight and sample; and updates.
 
     The centred predictor evaluates the initial network too, and the twin its derivative.
     """
     weights = 9 * d_model**2 + (p + 1) * d_model
-    return (6.0 if linearised else 4.0) * weights * fraction * p**2 * steps
+    return (6.0 if linearised else 4.0) * weights * fraction * p**2, steps

@@ -57,7 +57,7 @@ def train(
     return history
 
 
-def cost(*, P: int, steps: int, **_: Any) -> float:
-    """Return the multiplications of a run, roughly: three products a weight, sample and step."""
+def cost(*, P: int, steps: int, **_: Any) -> tuple[float, int]:
+    """Return the multiplications of an update, roughly, three a weight and sample; and updates."""
     weights = sum(a * b for a, b in pairwise(WIDTHS))
-    return 3.0 * P * weights * steps
+    return 3.0 * P * weights, steps

@@ -77,6 +77,7 @@ BAD_USAGE = {
     "simulate --engine neurons --width inf": ("neurons", "finite width"),
     "simulate --plot curve.gif": ("--plot curve.gif", ".png, .pdf"),
     "simulate --out missing/run.nc": ("--out missing/run.nc", "missing does not exist"),
+    "simulate --out /proc/run.nc": ("--out /proc/run.nc", "can't be written to"),
     f"{SMALL} --learning-rate 1e6 --engine moments": (
         "learning_rate = 1e+06",
         "diverged",
