@@ -39,8 +39,8 @@ def batch_size(P: int, D: int, width: int | float, n_test: int) -> int:
     where there are finitely many; two arrays X V; eight of the size of its pseudo-neurons: as
     given, padded, stacked, in motion, their gradient and velocity, and the two kept for going back;
     and four of the size of M: at the start, at the last two snapshots, and in making one. One run
-    at a time takes, beside: four arrays of the size of W to plan; five kernels (P, P), or three
-    arrays of the size of X_test and 512 rows of a kernel, to measure.
+    at a time takes, beside: four arrays of the size of W to plan, which may not be given back; and
+    five kernels (P, P), or three arrays of the size of X_test and 512 rows of a kernel, to measure.
 
     >>> batch_size(P=50, D=10, width=100, n_test=1000)
     32
@@ -51,7 +51,7 @@ def batch_size(P: int, D: int, width: int | float, n_test: int) -> int:
     W = int(width) * D if math.isfinite(width) else 0
     step = P * D + 2 * P * K + 3 * D * K
     one = 3 * P * D + n_test * D + W + 2 * P * K + 8 * D * K + 4 * D**2
-    once = max(4 * W, 5 * P**2, 3 * n_test * D + 512 * max(P, n_test))
+    once = 4 * W + max(5 * P**2, 3 * n_test * D + 512 * max(P, n_test))
     fitting = min((MEMORY_BUDGET // 8 - once) // one, STEP_BUDGET // 8 // step)
     return int(max(1, min(MOST_RUNS, fitting)))
 
