@@ -51,43 +51,6 @@ if TYPE_CHECKING:
         weight_norm,
     )
 
-# Loaded on first use: the models of Lyu et al., and what is there for any torch module.
-_LATER = dict.fromkeys(
-    (
-        "CompletionTask",
-        "DiagonalNet",
-        "LinearTask",
-        "MatrixFactorisation",
-        "large_margin_classification",
-        "matrix_completion",
-        "sparse_classification",
-        "sparse_regression",
-    ),
-    "dichotomy",
-) | dict.fromkeys(
-    (
-        "Data",
-        "FitDivergenceError",
-        "Scaled",
-        "as_matrix",
-        "difficulty",
-        "effective_dimension",
-        "fit",
-        "fit_flow",
-        "kernel_alignments",
-        "kernel_change",
-        "linearise",
-        "ntk",
-        "ntk_product",
-        "parameter_change",
-        "sharpness",
-        "stable_rate",
-        "trained_weights",
-        "weight_norm",
-    ),
-    "modules",
-)
-
 __all__ = [
     "CompletionTask",
     "Data",
@@ -125,6 +88,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(importlib.import_module(f"lazyrich.simulate.{_LATER[name]}"), name)
+    """Load on first use what is there for any torch module, and the models of Lyu et al."""
+    if name in __all__:
+        for part in ("modules", "dichotomy"):  # the second loads SymPy
+            module = importlib.import_module(f"lazyrich.simulate.{part}")
+            if name in module.__all__:
+                return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
