@@ -68,7 +68,7 @@ def total(*sides):
 
 
 def compare(exact, slow, task, options, neurons, dtype):
-    """Compare the final (wbar, M) and losses of "moments" and "neurons", given both starts."""
+    """Compare the final (wbar, M), Tr M and losses of "moments" and "neurons", given both starts."""
     pseudo, W = neurons
     real = Columns.of_neurons(task, options, W)
     pseudo = Columns.of_pseudo_neurons(task, options, pseudo)
@@ -79,6 +79,9 @@ def compare(exact, slow, task, options, neurons, dtype):
     (found_wbar, found_M), (wbar, M) = exact.state, (slow.state.mean(0), second_moment(slow.state))
     assert_within("wbar", found_wbar, wbar, offs[0])
     assert_within("M", found_M, M, offs[1])
+    found, expected = (run.history.weight_norm[-1].item() ** 2 for run in (exact, slow))  # Tr M
+    allowed = float(offs[1].trace() + rounding(W.numel() + 10) * M.trace())
+    assert abs(found - expected) <= allowed, f"weight norm: error {found - expected:g}"
     sizes = wbar.abs(), M.abs()
     if options["centred"]:  # then f is that of the differences from the start
         gap = joint.apart(*starts)
