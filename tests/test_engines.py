@@ -68,7 +68,7 @@ def total(*sides):
 
 
 def compare(exact, slow, task, options, neurons, dtype):
-    """Compare the final (wbar, M), Tr M and losses of "moments" and "neurons", given both starts."""
+    """Compare the ends of "moments" and "neurons", given both starts: (wbar, M), Tr M, losses."""
     pseudo, W = neurons
     real = Columns.of_neurons(task, options, W)
     pseudo = Columns.of_pseudo_neurons(task, options, pseudo)
