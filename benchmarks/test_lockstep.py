@@ -38,24 +38,26 @@ def stages(D):
 
 
 class Stack:
-    """The arithmetic of ``GradientFlow`` for so many runs at once: ``batch`` is () or (runs,)."""
+    """The arithmetic of ``GradientFlow`` for all runs at once."""
 
-    def __init__(self, D, batch):
+    def __init__(self, D):
         data, start = task(D, 0), PseudoNeurons.isotropic(D, 1.0)
         self.flow = GradientFlow(start, data.X, data.y, alpha=1.0, epsilon=0.25)
-        self.columns = start.columns
-        many = [start.columns.mT, data.X, start.signs[None] * 0.125, torch.ones(1, 1)]
-        V, X, q, c = (array.expand(*batch, *array.shape).contiguous().double() for array in many)
-        self.V, self.full, self.half = V, (X, q, c), (X.float(), q.float(), c.float())
-        self.target, self.scale = data.y, -2.0 / len(data.y)
-        self.point = (V @ X.mT).float(), torch.ones_like((V @ X.mT)[..., :1, :]).float()
+        self.twin = self.flow.in_float32()
+        self.columns, self.target, self.scale = start.columns, data.y, -2.0 / len(data.y)
+        H, residual = self.twin.point
+        one = [start.columns.mT, data.X, start.signs[None] * 0.125, torch.tensor([[0.25]])]
+        many = [x.expand(len(RUNS), *x.shape).contiguous() for x in (*one, H, residual[None])]
+        V, X, quadratic, epsilon, *self.point = many
+        self.V, self.full = V, (X, quadratic, epsilon.double())
+        self.half = tuple(array.float() for array in self.full)
 
     def velocity(self, V):
         X, quadratic, epsilon = self.full
         H = V @ X.mT
         r = torch.matmul(quadratic, H.square()).add_(H[..., :1, :])
         r = r.sub_(self.target) * self.scale
-        T = H * (r * epsilon * 0.25)
+        T = H * (r * epsilon)
         T[..., :1, :] += r
         return T @ X
 
@@ -64,7 +66,7 @@ class Stack:
         G = U @ X.mT
         change = torch.matmul(quadratic, G * H).mul_(2).add_(G[..., :1, :]) * self.scale
         T = H * (change * epsilon)
-        T.addcmul_(G, residual * epsilon)
+        T.addcmul_(G, residual * (epsilon * self.scale))
         T[..., :1, :] += change
         return T @ X
 
@@ -94,18 +96,18 @@ def test_lockstep(measure, D, what):
                 train(D, *run)
 
     elif what == "their steps":
-        one = Stack(D, ())
-        assert torch.allclose(one.velocity(one.V).mT, one.flow.velocity(one.columns))
-        flow, twin = one.flow, one.flow.in_float32()
+        one = Stack(D)
 
         def work():
             for numbers in own:
-                replay(flow.velocity, twin.tangent, one.columns, numbers)
+                replay(one.flow.velocity, one.twin.tangent, one.columns, numbers)
 
     else:
         together = [max(numbers) for numbers in zip_longest(*own, fillvalue=0)]
-        many, count = Stack(D, (len(RUNS),)), sum(together)
+        many, count = Stack(D), sum(together)
+        U = many.columns.float()
         assert torch.allclose(many.velocity(many.V)[-1].mT, many.flow.velocity(many.columns))
+        assert torch.allclose(many.tangent(many.V.float())[-1].mT, many.twin.tangent(U), rtol=1e-4)
 
         def work():
             replay(many.velocity, many.tangent, many.V, together)

@@ -37,27 +37,40 @@ class Course:
 
 
 def course(
-    step: Callable[[Tensor], Tensor],
-    magnitude: Callable[[Tensor], Tensor],
+    step: Callable[[Tensor, float], Tensor],
     start: Tensor,
     steps: int,
     operations: int,
     dtype: str,
 ) -> Course:
-    """Follow a step on flat vectors, of so many roundings in a row; the start is rounded too."""
+    """Follow a step on flat vectors, of so many roundings in a row; the start is rounded too.
+
+    ``step(z, -1.0)`` is the step, ``step(|z|, 1.0)`` its magnitude.
+    """
     states = [start]
     for _ in range(steps):
-        states.append(step(states[-1]))
-    slopes = vmap(jacrev(step))(torch.stack(states[:-1]))
+        states.append(step(states[-1], -1.0))
+    slopes = vmap(jacrev(lambda z: step(z, -1.0)))(torch.stack(states[:-1]))
     carry, off = torch.eye(start.numel(), dtype=start.dtype), torch.zeros_like(start)
     for state, slope in zip(reversed(states[:-1]), reversed(slopes), strict=True):
-        off += carry.abs() @ magnitude(state) * rounding(operations, dtype=dtype)
+        off += carry.abs() @ step(state.abs(), 1.0) * rounding(operations, dtype=dtype)
         carry = carry @ slope
     off += carry.abs() @ start.abs() * rounding(1, dtype=dtype)
     if not float(off.max()) <= SMALL * float(torch.stack(states).abs().max()):  # NaN too
         assert currently_in_test_context(), "rounding is carried too far to be told to first order"
         reject()
     return Course(states[-1], off, carry)
+
+
+def outputs(X: Tensor, wbar: Tensor, M: Tensor, alpha: float, epsilon: float) -> Tensor:
+    """Return f = alpha (wbar.x + (epsilon/2) x^T M x) of every row x."""
+    return alpha * (X @ wbar + epsilon / 2 * ((X @ M) * X).sum(1))
+
+
+def apart(one: Start, other: Start) -> tuple[Tensor, Tensor]:
+    """Return by how much two starts differ in wbar and M."""
+    wbar, M = (np.abs(a - b).astype(float) for a, b in zip(one, other, strict=True))
+    return torch.from_numpy(wbar), torch.from_numpy(M)
 
 
 @dataclass(frozen=True)
@@ -96,36 +109,25 @@ class Columns:
         first[0] = 1.0
         return cls(task, options, pseudo.columns, first, first, pseudo.signs)
 
-    def _f(self, V: Tensor, sizes: bool = False) -> Tensor:
-        X, a, b = self.task.X, self.a, self.b
-        alpha, epsilon = self.options["alpha"], self.options["epsilon"]
-        if sizes:
-            X, V, a, b, alpha, epsilon = map(abs, (X, V, a, b, alpha, epsilon))
-        H = X @ V
-        return alpha * (H @ a + epsilon / 2 * H.square() @ b)
+    def _step(self, z: Tensor, sign: float) -> Tensor:
+        """Return (V, velocity) after a step for sign = -1, its magnitude for 1 and z >= 0; flat."""
+        o, (V, velocity), V0 = self.options, z.view(2, *self.V.shape), self.V
+        X, y, a, b = self.task.X, self.task.y, self.a, self.b
+        alpha, epsilon = o["alpha"], o["epsilon"]
+        if sign > 0:
+            V0, X, y, a, b, alpha, epsilon = map(abs, (V0, X, y, a, b, alpha, epsilon))
 
-    def step(self, z: Tensor) -> Tensor:
-        """Return (V, velocity) after a step, flat."""
-        o, X, (V, velocity) = self.options, self.task.X, z.view(2, *self.V.shape)
-        r = self._f(V) - self.task.y - (self._f(self.V) if o["centred"] else 0.0)
-        scale = 2 * o["learning_rate"] / (o["alpha"] * len(X))
-        move = o["momentum"] * velocity
-        move = move + scale * X.T @ (r[:, None] * (self.u + o["epsilon"] * X @ V))
-        move = move + o["learning_rate"] * o["weight_decay"] / o["alpha"] ** 2 * V
-        keep = 1 - o["learning_rate"] * o["decoupled_weight_decay"]
-        return torch.stack([keep * V - move, move]).flatten()
+        def f(V: Tensor) -> Tensor:
+            H = X @ V
+            return alpha * (H @ a + epsilon / 2 * H.square() @ b)
 
-    def magnitude(self, z: Tensor) -> Tensor:
-        """Return the same with every term taken positive."""
-        o, X, (V, velocity) = self.options, self.task.X.abs(), z.abs().view(2, *self.V.shape)
-        r = self._f(V, sizes=True) + self.task.y.abs()
-        r = r + (self._f(self.V, sizes=True) if o["centred"] else 0.0)
-        scale = 2 * o["learning_rate"] / (abs(o["alpha"]) * len(X))
+        r = f(V) + sign * y + (sign * f(V0) if o["centred"] else 0.0)
+        scale = 2 * o["learning_rate"] / (alpha * len(X))
         move = o["momentum"] * velocity
-        move = move + scale * X.T @ (r[:, None] * (self.u + abs(o["epsilon"]) * X @ V))
-        move = move + o["learning_rate"] * o["weight_decay"] / o["alpha"] ** 2 * V
-        keep = 1 + o["learning_rate"] * o["decoupled_weight_decay"]
-        return torch.stack([keep * V + move, move]).flatten()
+        move = move + scale * X.T @ (r[:, None] * (self.u + epsilon * X @ V))
+        move = move + o["learning_rate"] * o["weight_decay"] / alpha**2 * V
+        keep = 1 + sign * o["learning_rate"] * o["decoupled_weight_decay"]
+        return torch.stack([keep * V + sign * move, move]).flatten()
 
     def moments(self, dtype: str) -> Moments:
         """Return the moments at the end.
@@ -136,7 +138,7 @@ class Columns:
         P, D, K = *self.task.X.shape, self.V.shape[1]
         start = torch.stack([self.V, torch.zeros_like(self.V)]).flatten()
         operations = 3 * D + K + P + 40
-        found = course(self.step, self.magnitude, start, self.options["steps"], operations, dtype)
+        found = course(self._step, start, self.options["steps"], operations, dtype)
         V, off = (z.view(2, D, K)[0] for z in (found.end, found.off))
         return self._moments(V, off)
 
@@ -147,14 +149,12 @@ class Columns:
     def _moments(self, V: Tensor, off: Tensor) -> Moments:
         unit, size, b = rounding(V.shape[1] + 2), V.abs(), self.b.abs()
         sides = size * b @ off.T
+        squares = off * b @ off.T + unit * (size * b @ size.T)
         return Moments(
             V @ self.a,
             V * self.b @ V.T,
-            (off + unit * V.abs()) @ self.a.abs(),
-            sides
-            + sides.T
-            + ((off * self.b.abs()) @ off.T)
-            + unit * (V.abs() * self.b.abs() @ V.abs().T),
+            (off + unit * size) @ self.a.abs(),
+            sides + sides.T + squares,
         )
 
     def start_moments(self) -> Start:
@@ -182,9 +182,6 @@ class JointMoments:
         second[:D, :D] = M
         return torch.cat([wbar, torch.zeros_like(wbar), second.flatten()])
 
-    def _f(self, X, wbar, M, alpha, epsilon) -> Tensor:
-        return alpha * (X @ wbar + epsilon / 2 * ((X @ M) * X).sum(1))
-
     def _step(self, z: Tensor, sign: float) -> Tensor:
         """Return the step for sign = -1, its magnitude for sign = 1 and z >= 0."""
         o, X, y, D = self.options, self.task.X, self.task.y, self.task.D
@@ -192,8 +189,8 @@ class JointMoments:
         if sign > 0:
             X, y, alpha, epsilon, wbar0, M0 = map(abs, (X, y, alpha, epsilon, wbar0, M0))
         mean, second = z[: 2 * D], z[2 * D :].view(2 * D, 2 * D)
-        r = self._f(X, mean[:D], second[:D, :D], alpha, epsilon) + sign * y
-        r = r + (sign * self._f(X, wbar0, M0, alpha, epsilon) if o["centred"] else 0.0)
+        r = outputs(X, mean[:D], second[:D, :D], alpha, epsilon) + sign * y
+        r = r + (sign * outputs(X, wbar0, M0, alpha, epsilon) if o["centred"] else 0.0)
         r = 2 * o["learning_rate"] / (alpha * len(X)) * r
         eye = torch.eye(D, dtype=z.dtype)
         shrink = o["learning_rate"] * o["weight_decay"] / alpha**2
@@ -216,8 +213,7 @@ class JointMoments:
         """
         P, D = self.task.X.shape
         return course(
-            lambda z: self._step(z, -1.0),
-            lambda z: self._step(z.abs(), 1.0),
+            self._step,
             self._start(self.wbar, self.M),
             self.options["steps"],
             2 * (2 * D + P) + 4 * D + 40,
@@ -233,12 +229,7 @@ class JointMoments:
 
         return Moments(*parts(found.end), *parts(found.off))
 
-    def apart(self, one: Start, other: Start) -> tuple[Tensor, Tensor]:
-        """Return by how much two starts differ in wbar and M."""
-        wbar, M = (np.abs(a - b).astype(float) for a, b in zip(one, other, strict=True))
-        return torch.from_numpy(wbar), torch.from_numpy(M)
-
     def carried(self, found: Course, one: Start, other: Start) -> Moments:
         """Return how far the moments end apart where the starts differ by so much."""
-        off = found.carry.abs() @ self._start(*self.apart(one, other))
+        off = found.carry.abs() @ self._start(*apart(one, other))
         return self.moments(Course(found.end, off, found.carry))

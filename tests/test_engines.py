@@ -1,7 +1,7 @@
 """The engines agree: ``moments`` with ``neurons`` to rounding error, for every width and descent.
 
 How close is rounding error? As close as the roundings of every step of both sides, carried to the
-end by the derivatives of the steps between, can take them: see ``rounding``. No number is chosen.
+end by the derivatives of the steps between, can take them: see ``rounding``. No margin is chosen.
 """
 
 import math
@@ -19,7 +19,7 @@ from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.stability import stable_learning_rate
 from lazyrich.verify.tolerances import rounding
 
-from .rounding import Columns, JointMoments
+from .rounding import Columns, JointMoments, apart, outputs
 
 SEEDS = st.integers(0, 2**32 - 1)
 EPSILONS = st.one_of(st.just(0.0), st.floats(-2, -1e-2), st.floats(1e-2, 2))
@@ -67,12 +67,9 @@ def total(*sides):
     return sum(side.wbar_off for side in sides), sum(side.M_off for side in sides)
 
 
-def compare(exact, slow, task, options, neurons, dtype):
+def compare(exact, slow, real, pseudo, dtype):
     """Compare the ends of "moments" and "neurons", given both starts: (wbar, M), Tr M, losses."""
-    pseudo, W = neurons
-    real = Columns.of_neurons(task, options, W)
-    pseudo = Columns.of_pseudo_neurons(task, options, pseudo)
-    start = real.start(dtype)
+    task, options, start = real.task, real.options, real.start(dtype)
     joint = JointMoments(task, options, start.wbar, start.M)
     starts = pseudo.start_moments(), real.start_moments()
     offs = total(real.moments(dtype), pseudo.moments(dtype), joint.carried(joint.course(), *starts))
@@ -80,12 +77,12 @@ def compare(exact, slow, task, options, neurons, dtype):
     assert_within("wbar", found_wbar, wbar, offs[0])
     assert_within("M", found_M, M, offs[1])
     found, expected = (run.history.weight_norm[-1].item() ** 2 for run in (exact, slow))  # Tr M
-    allowed = float(offs[1].trace() + rounding(W.numel() + 10) * M.trace())
+    allowed = float(offs[1].trace() + rounding(real.V.numel() + 10) * M.trace())
     assert abs(found - expected) <= allowed, f"weight norm: error {found - expected:g}"
     sizes = wbar.abs(), M.abs()
     if options["centred"]:  # then f is that of the differences from the start
-        gap = joint.apart(*starts)
-        offs = [sum(x) for x in zip(offs, total(start, pseudo.start(dtype)), gap, strict=True)]
+        at_start = total(start, pseudo.start(dtype)), apart(*starts)
+        offs = [sum(x) for x in zip(offs, *at_start, strict=True)]
         sizes = sizes[0] + start.wbar.abs(), sizes[1] + start.M.abs()
     for name, X, y in (("train", task.X, task.y), ("test", task.X_test, task.y_test)):
         found, expected = (float(run.history[f"{name}_loss"][-1]) for run in (exact, slow))
@@ -100,12 +97,9 @@ def second_moment(W):
 
 def loss_off(X, y, sizes, offs, loss, options):
     """Return how far the mean of (f - y)^2 may be off, (wbar, M) being of these sizes and offs."""
-    alpha, epsilon, X = abs(options["alpha"]), abs(options["epsilon"]), X.abs()
-
-    def f(wbar, M):
-        return alpha * (X @ wbar + epsilon / 2 * ((X @ M) * X).sum(1))
-
-    off = f(*offs) + rounding(2 * X.shape[1] + 10) * (f(*sizes) + y.abs())
+    numbers = abs(options["alpha"]), abs(options["epsilon"])
+    off, terms = (outputs(X.abs(), *moments, *numbers) for moments in (offs, sizes))
+    off += rounding(2 * X.shape[1] + 10) * (terms + y.abs())
     r = (loss * len(X)) ** 0.5  # |f - y|
     moved = (2 * r * float(off.norm()) + float(off.square().sum())) / len(X)
     return moved + rounding(len(X) + 3) * loss
@@ -127,7 +121,8 @@ def test_moments_follow_the_neurons_to_rounding_error(D, P, N, seed, sigma, desc
     options = with_stable_rate(task, second_moment(W), descent)
     both = options | {"init": W, "dtype": dtype, "record": [0, options["steps"]]}
     exact, slow = (train_or_discard(task, engine=e, **both) for e in ("moments", "neurons"))
-    compare(exact, slow, task, options, (PseudoNeurons.from_weights(W), W), dtype)
+    pseudo = Columns.of_pseudo_neurons(task, options, PseudoNeurons.from_weights(W))
+    compare(exact, slow, Columns.of_neurons(task, options, W), pseudo, dtype)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +141,8 @@ def test_the_comparison_rejects_a_descent_that_is_off_by_a_millionth(wrong):
     right = {"learning_rate": 0.1, "epsilon": 0.5, "alpha": 2.0, "momentum": 0.5, "centred": True}
     right |= {"weight_decay": 0.1, "decoupled_weight_decay": 0.01, "steps": 50}
     W = standard_normal(1, "weights", (4, 3))
-    sides = (task, right, (PseudoNeurons.from_weights(W), W), "float64")
+    pseudo = Columns.of_pseudo_neurons(task, right, PseudoNeurons.from_weights(W))
+    sides = Columns.of_neurons(task, right, W), pseudo, "float64"
     slow = simulate.train(task, engine="neurons", init=W, **right)
     compare(simulate.train(task, engine="moments", init=W, **right), slow, *sides)
     off = simulate.train(task, engine="moments", init=W, **(right | wrong))
@@ -167,10 +163,8 @@ def test_moments_without_neurons_follow_the_recursion_of_the_joint_moments(
     joint = JointMoments(task, options, wbar, M)
     found = joint.course()
     given_start = tuple(x.numpy().astype(np.longdouble) for x in (wbar, M))
-    expected, moved = (
-        joint.moments(found),
-        joint.carried(found, pseudo.start_moments(), given_start),
-    )
+    expected = joint.moments(found)
+    moved = joint.carried(found, pseudo.start_moments(), given_start)
     offs = total(expected, pseudo.moments("float64"), moved)
     assert_within("wbar", exact.state[0], expected.wbar, offs[0])
     assert_within("M", exact.state[1], expected.M, offs[1])
@@ -186,7 +180,8 @@ def test_infinite_width_is_any_network_with_isotropic_second_moment(D, P, seed, 
     both = options | {"record": [0, options["steps"]]}
     infinite = train_or_discard(task, width=math.inf, sigma=sigma, **both)
     finite = train_or_discard(task, engine="neurons", init=W, **both)
-    compare(infinite, finite, task, options, (PseudoNeurons.isotropic(D, sigma), W), "float64")
+    pseudo = Columns.of_pseudo_neurons(task, options, PseudoNeurons.isotropic(D, sigma))
+    compare(infinite, finite, Columns.of_neurons(task, options, W), pseudo, "float64")
 
 
 def test_a_batch_of_runs_is_the_same_as_one_by_one():
