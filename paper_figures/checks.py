@@ -56,6 +56,15 @@ def spread(values) -> str:
     return f"{np.median(values):.3g} [{values.min():.3g}, {values.max():.3g}]"
 
 
+def median_seed(values: DataArray) -> DataArray:
+    """Return the median over the seeds, as the one seed that is left.
+
+    >>> median_seed(DataArray([[1, 5], [2, 4], [9, 0]], dims=("seed", "alpha"))).values.tolist()
+    [[2.0, 4.0]]
+    """
+    return values.median("seed").expand_dims("seed")
+
+
 def never_falls(values: DataArray, along: str) -> bool:
     """Return whether values never fall along an axis, and rise from its start to its end.
 

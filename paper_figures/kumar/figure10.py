@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ordered, spread
+from lazyrich.paper_figures.checks import Check, median_seed, ordered, spread
 from lazyrich.paper_figures.loss_claims import initial_rise
 from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import dashes, swept_curves
@@ -126,10 +126,6 @@ def rises(runs: Dataset) -> DataArray:
     return found
 
 
-def _median(values: DataArray) -> DataArray:
-    return values.median("seed").expand_dims("seed")
-
-
 def _beyond_a_little(values: DataArray) -> DataArray:
     """Leave out the least q > 0: its effect, of either sign, is far smaller than seeds differ.
 
@@ -143,7 +139,7 @@ def _alignment(runs: Dataset) -> Check:
         "alignment-rises",
         "the larger the share q of the solution, the larger the initial alignment of kernel and "
         "task (centred; median seed)",
-        _beyond_a_little(_median(runs.centred_alignment.isel(step=0))),
+        _beyond_a_little(median_seed(runs.centred_alignment.isel(step=0))),
         "share",
         "q",
         source="App. 8.3.3",
@@ -154,7 +150,7 @@ def _initial_loss(runs: Dataset) -> Check:
     return ordered(
         "initial-loss-falls",
         "the larger q, the lower the initial loss (median seed)",
-        _median(runs.population_loss.isel(step=0)),
+        median_seed(runs.population_loss.isel(step=0)),
         "share",
         "q",
         falls=True,
@@ -166,7 +162,7 @@ def _rise_shrinks(runs: Dataset) -> Check:
     return ordered(
         "rise-shrinks",
         "the larger q, the smaller the initial rise of the test loss (relative, median seed)",
-        _beyond_a_little(_median(rises(runs))),
+        _beyond_a_little(median_seed(rises(runs))),
         "share",
         "q",
         falls=True,

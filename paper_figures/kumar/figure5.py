@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ordered, spread
+from lazyrich.paper_figures.checks import Check, median_seed, ordered, spread
 from lazyrich.paper_figures.eigenvector_labels import arguments, relative
 from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import learning_curves
@@ -121,7 +121,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
         ordered(
             "larger-j-is-harder",
             f"{harder} (published labels, median seed)",
-            _final(joint).median("seed").expand_dims("seed"),
+            median_seed(_final(joint)),
             "j",
             "j",
             source=source,
@@ -188,7 +188,7 @@ def _later(joint: Dataset) -> Check:
         "larger-j-delays",
         "the larger j, the later the test loss is halved, over the steps of the train loss (median "
         "seed; inf: not within the run)",
-        _ratio(joint).median("seed").expand_dims("seed"),
+        median_seed(_ratio(joint)),
         "j",
         "j",
         source="Sec. 6.1",
