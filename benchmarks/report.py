@@ -11,8 +11,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from lazyrich.files import write_whole
-from lazyrich.paper_figures.style import BLUE, house_style, rendered
+from lazyrich.plotting import BLUE, house_style, rendered
+from lazyrich.support.files import write_whole
 
 HEAD = """# Benchmarks
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-# Each name NAME is the command ``command`` in lazyrich/cli_NAME.py.
+# Each name NAME is the command ``command`` in lazyrich/commands/NAME.py.
 COMMANDS = ("derive", "simulate", "sweep", "predict", "verify", "figures")
 
 
@@ -25,10 +25,10 @@ class _Group(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
-        from lazyrich.arguments import one_of
+        from lazyrich.support.arguments import one_of
 
         name = one_of("command", cmd_name, COMMANDS)
-        return importlib.import_module(f"lazyrich.cli_{name}").command
+        return importlib.import_module(f"lazyrich.commands.{name}").command
 
 
 @click.group(cls=_Group)
@@ -57,7 +57,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _unknown_option(error: click.NoSuchOption) -> str:
-    from lazyrich.arguments import one_of
+    from lazyrich.support.arguments import one_of
 
     assert error.ctx is not None
     options = [p.opts[-1] for p in error.ctx.command.get_params(error.ctx) if p.opts[-1][0] == "-"]

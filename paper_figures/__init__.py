@@ -24,8 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from lazyrich.arguments import one_of, positive_integer
-from lazyrich.files import check_writable, make_folder
+from lazyrich.support.arguments import one_of, positive_integer
+from lazyrich.support.files import check_writable, make_folder
 
 if TYPE_CHECKING:
     from lazyrich.paper_figures.report import Result
@@ -166,7 +166,7 @@ def make(
     from lazyrich.paper_figures.gallery import write_gallery
     from lazyrich.paper_figures.report import Result, write
     from lazyrich.paper_figures.runs import one_thread, run_all
-    from lazyrich.paper_figures.style import house_style, rendered
+    from lazyrich.plotting import house_style, rendered
 
     began = time.perf_counter()
     parameters = figure.PRESETS[preset]

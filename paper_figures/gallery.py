@@ -5,8 +5,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lazyrich.files import write_whole
-from lazyrich.pages import page, table, table_row
+from lazyrich.support.files import write_whole
+from lazyrich.support.pages import page, table, table_row
 
 
 def write_gallery(folder: Path, order: list[str]) -> Path:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import xarray
 
-from lazyrich.files import write_whole
 from lazyrich.simulate.cells import code_version
 from lazyrich.simulate.workers import Progress, run, workers
+from lazyrich.support.files import write_whole
 
 Settings = dict[str, Any]
 

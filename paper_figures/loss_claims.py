@@ -5,7 +5,7 @@ from scipy.stats import t as student
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.time_to_grok import time_to_grok
+from lazyrich.simulate.outcome import time_to_grok
 
 
 def initial_rise(run: Dataset) -> tuple[int, int]:

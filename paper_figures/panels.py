@@ -4,8 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from xarray import Dataset
 
-from lazyrich.paper_figures.style import LOOKS, VERMILLION, look, shades
-from lazyrich.paper_figures.time_to_grok import THRESHOLD
+from lazyrich.plotting import LOOKS, VERMILLION, look, shades
+from lazyrich.simulate.outcome import THRESHOLD
 
 TERMS = ("variance", "misalignment", "linear")
 

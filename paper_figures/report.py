@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import lazyrich
-from lazyrich.files import write_whole
 from lazyrich.paper_figures.checks import Check
+from lazyrich.support.files import write_whole
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train
 
 if TYPE_CHECKING:
-    from lazyrich.simulate.dichotomy import (
+    from lazyrich.simulate.lyu import (
         CompletionTask,
         DiagonalNet,
         LinearTask,
@@ -90,7 +90,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load on first use what is there for any torch module, and the models of Lyu et al."""
     if name in __all__:
-        for part in ("modules", "dichotomy"):  # the second loads SciPy
+        for part in ("modules", "lyu"):  # the second loads SciPy
             module = importlib.import_module(f"lazyrich.simulate.{part}")
             if name in module.__all__:
                 return getattr(module, name)

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 import lazyrich
-from lazyrich.arguments import finite, one_of
 from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import Plan, plan, run_plan, train
+from lazyrich.support.arguments import finite, one_of
 
 Cell = dict[str, Any]
 Outcome = Run | DivergenceError

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lazyrich.arguments import positive_integer
 from lazyrich.simulate.shapes import Float, Number
+from lazyrich.support.arguments import positive_integer
 
 # The highest k of which (k!)^2, which the population loss holds, is a float64.
 HIGHEST_DEGREE = 98

@@ -7,12 +7,12 @@ for many data sets at once.
 import torch
 from torch import Tensor
 
-from lazyrich.arguments import finite, positive_integer
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.metrics import population_terms
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
+from lazyrich.support.arguments import finite, positive_integer
 
 _ENTRIES = 2**23  # of all kernels that are held at once
 

@@ -10,8 +10,8 @@ import torch
 import xarray
 from torch import Tensor
 
-from lazyrich.files import write_whole
 from lazyrich.simulate.netcdf import encoded
+from lazyrich.support.files import write_whole
 
 # Raise it when a file written before could be misread, and say so in the changelog.
 FORMAT = 1

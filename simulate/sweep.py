@@ -17,13 +17,13 @@ import h5py
 import numpy as np
 import xarray
 
-from lazyrich.files import check_writable, make_folder, write_whole
 from lazyrich.simulate import cells
 from lazyrich.simulate.cells import Cell
 from lazyrich.simulate.run import load
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.workers import Progress, Workers, run, workers
+from lazyrich.support.files import check_writable, make_folder, write_whole
 
 Arrays = dict[str, np.ndarray]
 # What is kept of a cell: the content of its file, or how it diverged.

@@ -8,10 +8,10 @@ import hashlib
 import torch
 from torch import Tensor
 
-from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
 from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
+from lazyrich.support.arguments import positive_integer
 
 
 class PolynomialTask:

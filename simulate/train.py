@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 import lazyrich
-from lazyrich.arguments import finite, one_of, positive_integer
 from lazyrich.simulate import flow, hermite, linearised, moments, neurons
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
@@ -24,6 +23,7 @@ from lazyrich.simulate.stability import (
     stable_rate_of_kernel,
 )
 from lazyrich.simulate.task import PolynomialTask
+from lazyrich.support.arguments import finite, one_of, positive_integer
 
 # Each takes a Problem and yields Snapshots. A new engine is a new line here.
 ENGINES = {

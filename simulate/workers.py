@@ -7,7 +7,7 @@ from typing import Any
 
 import joblib
 
-from lazyrich.arguments import positive_integer
+from lazyrich.support.arguments import positive_integer
 
 # Called with (work done, work to do).
 Progress = Callable[[float, float], Any]

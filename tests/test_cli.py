@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 import sympy
 
-from lazyrich import cli, cli_progress, paper_figures, simulate, theory, verify
+from lazyrich import cli, paper_figures, simulate, theory, verify
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.report import Result
+from lazyrich.support import progress as cli_progress
 
 SMALL = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 50 --learning-rate 0.2 --n-test 9"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import xarray
 
-from lazyrich.paper_figures import modular_perceptron, student_and_teacher
+from lazyrich.paper_figures.experiments import modular_perceptron, student_and_teacher
 from lazyrich.paper_figures.fits import Fits
 from lazyrich.paper_figures.kumar import figure2, figure8
 from lazyrich.paper_figures.runs import one_thread

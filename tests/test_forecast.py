@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lazyrich.paper_figures.time_to_grok import learnt
 from lazyrich.simulate import PolynomialTask, train
-from lazyrich.simulate.predict import grokking, rich_flow, spike
-from lazyrich.simulate.predict.least_trace import least_trace
-from lazyrich.simulate.predict.rich_flow import SHARE, early_growth, rich_curve
-from lazyrich.simulate.predict.validated import FEATURES, LAWS, VALIDATED
+from lazyrich.simulate.laws import grokking, rich_flow, spike
+from lazyrich.simulate.laws.least_trace import least_trace
+from lazyrich.simulate.laws.rich_flow import SHARE, early_growth, rich_curve
+from lazyrich.simulate.laws.validated import FEATURES, LAWS, VALIDATED
+from lazyrich.simulate.outcome import learnt
 from lazyrich.verify.properties.slaved_flow import SlavedFlow
 
 

@@ -6,10 +6,9 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from lazyrich.simulate import sparse_classification
-from lazyrich.verify import oracles
-from lazyrich.verify.oracles import linear, nuclear, penalised
-from lazyrich.verify.oracles.solution import CertificateError, Solution
+from lazyrich.simulate import oracles, sparse_classification
+from lazyrich.simulate.oracles import linear, nuclear, penalised
+from lazyrich.simulate.oracles.solution import CertificateError, Solution
 
 # Clarabel's own accuracy on w, from its relative gap of 1e-8.
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from lazyrich.simulate.kernel_regression import fit, population_losses
+from lazyrich.simulate.laws import lazy, lazy_rate, population
+from lazyrich.simulate.laws.rich_flow import rich_curve
 from lazyrich.simulate.linearised import LinearisedDescent
-from lazyrich.simulate.predict import lazy, lazy_rate, population
-from lazyrich.simulate.predict.rich_flow import rich_curve
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train

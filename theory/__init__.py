@@ -7,7 +7,7 @@ import re
 from functools import cache
 from importlib import import_module
 
-from lazyrich.arguments import one_of
+from lazyrich.support.arguments import one_of
 from lazyrich.theory.closed_form import ClosedForm
 
 __all__ = ["ClosedForm", "closed_form", "groups", "names"]
@@ -107,26 +107,26 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "lazy-coordinates": ("scaling", "the centred network in delta = alpha (w - w0)"),
     },
     "Early and late implicit biases": {
-        "homogeneous-scaling": ("dichotomy.homogeneous", "an L-homogeneous model at c theta"),
-        "homogeneous-flow": ("dichotomy.homogeneous", "its flow with decay, freed of alpha"),
-        "kernel-predictor": ("dichotomy.homogeneous", "the early predictor and its ridge"),
-        "early-margin": ("dichotomy.early_margin", "how far its margins have grown"),
-        "late-stationarity": ("dichotomy.homogeneous", "how near a KKT point of the norm it ends"),
-        "transition-time": ("dichotomy.homogeneous", "lambda t* = log(alpha) + C for every L"),
-        "diagonal-net-invariant": ("dichotomy.diagonal_net", "what the flow with decay keeps"),
-        "diagonal-net-weights": ("dichotomy.mirror_map", "w in the dual variable, depth L"),
-        "diagonal-net-dual-flow": ("dichotomy.dual_flow", "n numbers in place of 2 d weights"),
-        "diagonal-net-potential": ("dichotomy.potential", "what w(t) minimises; the whole path"),
-        "diagonal-net-norm": ("dichotomy.potential", "|theta|^2 along the path"),
-        "regularised-oracles": ("dichotomy.oracles", "the early ridge and the late lasso"),
-        "matrix-model-invariants": ("dichotomy.matrix_model", "U^T V for W = U U^T - V V^T"),
-        "matrix-model-oracles": ("dichotomy.matrix_model", "zero-fill, nuclear norm, certificate"),
+        "homogeneous-scaling": ("lyu.homogeneous", "an L-homogeneous model at c theta"),
+        "homogeneous-flow": ("lyu.homogeneous", "its flow with decay, freed of alpha"),
+        "kernel-predictor": ("lyu.homogeneous", "the early predictor and its ridge"),
+        "early-margin": ("lyu.early_margin", "how far its margins have grown"),
+        "late-stationarity": ("lyu.homogeneous", "how near a KKT point of the norm it ends"),
+        "transition-time": ("lyu.homogeneous", "lambda t* = log(alpha) + C for every L"),
+        "diagonal-net-invariant": ("lyu.diagonal_net", "what the flow with decay keeps"),
+        "diagonal-net-weights": ("lyu.mirror_map", "w in the dual variable, depth L"),
+        "diagonal-net-dual-flow": ("lyu.dual_flow", "n numbers in place of 2 d weights"),
+        "diagonal-net-potential": ("lyu.potential", "what w(t) minimises; the whole path"),
+        "diagonal-net-norm": ("lyu.potential", "|theta|^2 along the path"),
+        "regularised-oracles": ("lyu.oracles", "the early ridge and the late lasso"),
+        "matrix-model-invariants": ("lyu.matrix_model", "U^T V for W = U U^T - V V^T"),
+        "matrix-model-oracles": ("lyu.matrix_model", "zero-fill, nuclear norm, certificate"),
         "start-scale": (
-            "dichotomy.start_scale",
+            "lyu.start_scale",
             "from alpha s (1, 1); |thetabar| = 1 in d dimensions",
         ),
-        "sparse-transition": ("dichotomy.sparse_transition", "when sparse labels are learnt"),
-        "sparse-margin-bound": ("dichotomy.sparse_bounds", "test error of L1 and L2 max-margin"),
+        "sparse-transition": ("lyu.sparse_transition", "when sparse labels are learnt"),
+        "sparse-margin-bound": ("lyu.sparse_bounds", "test error of L1 and L2 max-margin"),
     },
 }
 

@@ -10,7 +10,7 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.stringpict import prettyForm
 
-from lazyrich.arguments import one_of
+from lazyrich.support.arguments import one_of
 from lazyrich.theory import generate
 from lazyrich.theory.evaluate import value
 

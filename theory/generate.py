@@ -14,7 +14,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 from sympy.printing.pycode import PythonCodePrinter
 
-from lazyrich.arguments import one_of
+from lazyrich.support.arguments import one_of
 
 Symbol = sp.Symbol | MatrixSymbol
 

@@ -7,7 +7,7 @@ differ by the constant alpha epsilon/2.
 
 import sympy as sp
 
-from lazyrich.arguments import positive_integer
+from lazyrich.support.arguments import positive_integer
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.symbols import D, beta, epsilon, isotropic, sigma, w, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation, gradient

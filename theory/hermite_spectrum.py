@@ -8,7 +8,7 @@ matrix in j for each l, whose eigenvalues have the dimension of the harmonics as
 import sympy as sp
 from sympy import MatrixSymbol
 
-from lazyrich.arguments import positive_integer
+from lazyrich.support.arguments import positive_integer
 from lazyrich.theory.closed_form import ClosedForm, Step
 from lazyrich.theory.hermite import hermite_ntk_at_init
 from lazyrich.theory.mercer import apply_operator

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from lazyrich.arguments import one_of, positive_integer
+from lazyrich.support.arguments import one_of, positive_integer
 from lazyrich.verify import errata
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, by_name, check_all
 from lazyrich.verify.report import Report

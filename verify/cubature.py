@@ -8,7 +8,7 @@ of D Sigma.
 
 import numpy as np
 
-from lazyrich.arguments import positive_integer
+from lazyrich.support.arguments import positive_integer
 
 Rule = tuple[np.ndarray, np.ndarray]  # points (n, D), weights (n,) adding up to 1
 

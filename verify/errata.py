@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from lazyrich.arguments import one_of
-from lazyrich.files import write_whole
+from lazyrich.support.arguments import one_of
+from lazyrich.support.files import write_whole
 from lazyrich.verify import formulas
 from lazyrich.verify.ledger import Claim, Row, Verdict
 from lazyrich.verify.report import CORRECTED, Report

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lazyrich.arguments import one_of
+from lazyrich.support.arguments import one_of
 
 LEVELS = {
     "derived": "derived for symbolic D",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lazyrich
-from lazyrich.arguments import one_of
-from lazyrich.files import write_whole
+from lazyrich.support.arguments import one_of
+from lazyrich.support.files import write_whole
 from lazyrich.verify.formulas import to_markdown as marked
 from lazyrich.verify.ledger import Budget, Result, Row, Verdict
 

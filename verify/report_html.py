@@ -6,7 +6,7 @@ What differs from the papers comes first, as printed form, right form and counte
 from html import escape
 
 import lazyrich
-from lazyrich.pages import page, table, table_row
+from lazyrich.support.pages import page, table, table_row
 from lazyrich.verify.formulas import to_html as marked
 from lazyrich.verify.ledger import LEVELS, Result, Row
 from lazyrich.verify.report import CORRECTED, Report, levels, summary, told, verdict

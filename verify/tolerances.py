@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lazyrich.arguments import one_of, positive_integer
+from lazyrich.support.arguments import one_of, positive_integer
 
 # Unit roundoff: half the distance from 1 to the next number.
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24}

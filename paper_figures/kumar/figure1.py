@@ -22,9 +22,9 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
-from lazyrich.paper_figures.style import GREY, LOOKS, WIDTH, band, letter, look, steps_axis
-from lazyrich.paper_figures.time_to_grok import THRESHOLD, time_to_grok
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
+from lazyrich.plotting import GREY, LOOKS, WIDTH, band, letter, look, steps_axis
+from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 
 SMALL = Setting(D=20, P=110, width=100, alpha=1.0, epsilon=0.25)
 

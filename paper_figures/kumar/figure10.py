@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, median_seed, ordered, spread
+from lazyrich.paper_figures.experiments.solution_weights import WAYS, arguments
 from lazyrich.paper_figures.loss_claims import initial_rise
 from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import gap_in_words
-from lazyrich.paper_figures.solution_weights import WAYS, arguments
-from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis
-from lazyrich.paper_figures.time_to_grok import THRESHOLD
+from lazyrich.plotting import WIDTH, letter, shades, steps_axis
+from lazyrich.simulate.outcome import THRESHOLD
 
 # Two neurons with a little of W* added are too large at first (see the claim sec-8.3.3-initial-loss
 # of the ledger); (1 - q) W0 shrinks f before q W* makes up for it.

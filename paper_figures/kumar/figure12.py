@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures import modular_transformer
 from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.experiments import modular_transformer
 from lazyrich.paper_figures.fits import Fits, device
-from lazyrich.paper_figures.style import WIDTH, band, letter, look, steps_axis
-from lazyrich.paper_figures.time_to_grok import learnt
+from lazyrich.plotting import WIDTH, band, letter, look, steps_axis
+from lazyrich.simulate.outcome import learnt
 
 LATER, TOGETHER = 3.0, 1.6  # times: what counts as grokking, and as none
 

@@ -15,12 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures import modular_transformer, student_and_teacher
 from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.experiments import modular_transformer, student_and_teacher
 from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.paper_figures.runs import Sweep
-from lazyrich.paper_figures.style import LOOKS, WIDTH, letter, look, steps_axis
-from lazyrich.paper_figures.time_to_grok import THRESHOLD, time_to_grok
+from lazyrich.plotting import LOOKS, WIDTH, letter, look, steps_axis
+from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 from lazyrich.simulate.record import default_grid
 
 APART = 0.1  # two losses differ where they do by this part

@@ -20,8 +20,8 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.paper_figures.runs import Sweep
-from lazyrich.paper_figures.style import LOOKS, SKY, WIDTH, letter, look, steps_axis
-from lazyrich.paper_figures.time_to_grok import time_to_grok
+from lazyrich.plotting import LOOKS, SKY, WIDTH, letter, look, steps_axis
+from lazyrich.simulate.outcome import time_to_grok
 
 HALF = 0.5
 

@@ -14,8 +14,8 @@ from lazyrich.paper_figures.kumar.figure2 import (
     delays,
     loss_times,
 )
-from lazyrich.paper_figures.style import WIDTH, letter, look, steps_axis
-from lazyrich.paper_figures.time_to_grok import learnt
+from lazyrich.plotting import WIDTH, letter, look, steps_axis
+from lazyrich.simulate.outcome import learnt
 
 PRESETS = figure2.PRESETS
 SEED = 0  # drawn

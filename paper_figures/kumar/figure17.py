@@ -9,7 +9,7 @@ from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.fits import Fits
 from lazyrich.paper_figures.kumar import figure8
 from lazyrich.paper_figures.kumar.figure8 import LAZINESS, LEVEL, Parameters, lateness, reached
-from lazyrich.paper_figures.style import WIDTH, band, letter, shades, steps_axis
+from lazyrich.plotting import WIDTH, band, letter, shades, steps_axis
 
 PRESETS = figure8.PRESETS
 

@@ -8,8 +8,8 @@ from lazyrich.paper_figures.fits import Fits
 from lazyrich.paper_figures.kumar import figure8, figure17
 from lazyrich.paper_figures.kumar.figure8 import LAZINESS, Parameters
 from lazyrich.paper_figures.kumar.figure17 import student
-from lazyrich.paper_figures.style import WIDTH, band, letter, look, steps_axis
-from lazyrich.paper_figures.time_to_grok import learnt
+from lazyrich.plotting import WIDTH, band, letter, look, steps_axis
+from lazyrich.simulate.outcome import learnt
 
 PRESETS = figure8.PRESETS
 PART = 0.1  # a loss is learnt below this part of its start

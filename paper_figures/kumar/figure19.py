@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ordered, spread
-from lazyrich.paper_figures.eigenvector_labels import arguments, relative
+from lazyrich.paper_figures.experiments.eigenvector_labels import arguments, relative
 from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.paper_figures.runs import gap_in_words
-from lazyrich.paper_figures.style import WIDTH, letter, steps_axis
+from lazyrich.plotting import WIDTH, letter, steps_axis
 
 HALF = 0.5
 

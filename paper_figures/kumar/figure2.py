@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures import modular_perceptron
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.experiments import modular_perceptron
 from lazyrich.paper_figures.fits import Fits, device
-from lazyrich.paper_figures.style import LOOKS, WIDTH, band, letter, look, shades, steps_axis
-from lazyrich.paper_figures.time_to_grok import learnt
+from lazyrich.plotting import LOOKS, WIDTH, band, letter, look, shades, steps_axis
+from lazyrich.simulate.outcome import learnt
 
 # Classified: this part of the samples. Learnt: half the loss of predicting nothing, 1/p.
 CLASSIFIED, LEARNT = 0.95, 0.5

@@ -33,9 +33,9 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
-from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis
-from lazyrich.paper_figures.time_to_grok import CENSORED, THRESHOLD, median_delay, time_to_grok
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
+from lazyrich.plotting import WIDTH, letter, shades, steps_axis
+from lazyrich.simulate.outcome import CENSORED, THRESHOLD, median_delay, time_to_grok
 
 # Of the authors' convention B: alpha in lazyrich's is half of theirs.
 HALF = 0.5

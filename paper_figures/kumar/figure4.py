@@ -17,8 +17,8 @@ from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wide_falls
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
-from lazyrich.paper_figures.style import WIDTH, letter, steps_axis
-from lazyrich.paper_figures.time_to_grok import GROKS, THRESHOLD, learnt, time_to_grok
+from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.simulate.outcome import GROKS, THRESHOLD, learnt, time_to_grok
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, median_seed, ordered, spread
-from lazyrich.paper_figures.eigenvector_labels import arguments, relative
+from lazyrich.paper_figures.experiments.eigenvector_labels import arguments, relative
 from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.paper_figures.runs import gap_in_words
-from lazyrich.paper_figures.style import WIDTH, letter, steps_axis
-from lazyrich.paper_figures.time_to_grok import time_to_grok
+from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.simulate.outcome import time_to_grok
 
 # Losses are in units of that of predicting nothing: a task is learnt, or not, to a half of it.
 HALF = 0.5

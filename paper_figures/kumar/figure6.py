@@ -21,12 +21,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures import mnist_perceptron, modular_transformer
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.experiments import mnist_perceptron, modular_transformer
+from lazyrich.paper_figures.experiments.modular_transformer import REFERENCE
 from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.paper_figures.kumar.figure2 import accuracy_times
-from lazyrich.paper_figures.modular_transformer import REFERENCE
-from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis
+from lazyrich.plotting import WIDTH, letter, shades, steps_axis
 
 SWEEPS = {
     "published": "learning rate ∝ 1/α²",

@@ -22,7 +22,7 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, ordered, spread
 from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
-from lazyrich.paper_figures.style import BLUE, GREEN, ORANGE, PURPLE, WIDTH, letter, steps_axis
+from lazyrich.plotting import BLUE, GREEN, ORANGE, PURPLE, WIDTH, letter, steps_axis
 
 HALF = 0.5
 # Colour, marker and its size: hollow, one around the other where they coincide.

@@ -15,11 +15,11 @@ import xarray
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures import student_and_teacher
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.experiments import student_and_teacher
 from lazyrich.paper_figures.fits import Fits, device
-from lazyrich.paper_figures.style import WIDTH, letter, shades, steps_axis
-from lazyrich.paper_figures.time_to_grok import learnt
+from lazyrich.plotting import WIDTH, letter, shades, steps_axis
+from lazyrich.simulate.outcome import learnt
 
 LEVEL = 0.5  # an accuracy is reached where this part of the outputs is within the threshold
 LAZINESS = 1.0  # of the run of Liu et al.

@@ -16,9 +16,9 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check, ordered, spread
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
-from lazyrich.paper_figures.style import WIDTH, letter, steps_axis
-from lazyrich.paper_figures.time_to_grok import THRESHOLD, time_to_grok
+from lazyrich.plotting import WIDTH, letter, steps_axis
 from lazyrich.simulate import PolynomialTask
+from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 
 # The mean of y^2 is 3/4.
 HALF_OF_NOTHING = 0.375

@@ -15,9 +15,9 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.runs import Networks
-from lazyrich.paper_figures.style import BLACK, WIDTH, letter, shades
-from lazyrich.paper_figures.time_to_grok import learnt
-from lazyrich.simulate.predict.rich_flow import RichCurve, rich_curve
+from lazyrich.plotting import BLACK, WIDTH, letter, shades
+from lazyrich.simulate.laws.rich_flow import RichCurve, rich_curve
+from lazyrich.simulate.outcome import learnt
 from lazyrich.simulate.task import PolynomialTask
 
 STEPS = 10_000

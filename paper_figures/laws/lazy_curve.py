@@ -18,9 +18,9 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.kept import Settings, joined, keep, run_missing
-from lazyrich.paper_figures.style import BLACK, GREY, WIDTH, letter, shades
+from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
 from lazyrich.simulate.kernel_regression import population_losses
-from lazyrich.simulate.predict import lazy
+from lazyrich.simulate.laws import lazy
 from lazyrich.simulate.workers import Progress
 from lazyrich.theory import closed_form
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 from xarray import Dataset
 
-from lazyrich.paper_figures.time_to_grok import learnt
-from lazyrich.simulate.predict.grokking import Forecast, forecast
-from lazyrich.simulate.predict.rich_flow import SHARE
+from lazyrich.simulate.laws.grokking import Forecast, forecast
+from lazyrich.simulate.laws.rich_flow import SHARE
+from lazyrich.simulate.outcome import learnt
 from lazyrich.simulate.task import PolynomialTask
 
 # Of every run, recorded on a log-spaced grid.

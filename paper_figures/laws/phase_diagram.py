@@ -15,9 +15,9 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.laws.network import Network, falls, foretold
 from lazyrich.paper_figures.runs import Networks
-from lazyrich.paper_figures.style import BLACK, BLUE, ORANGE, WIDTH
-from lazyrich.simulate.predict.grokking import AT_ONCE, GROKS, MEMORISES, phase_of
-from lazyrich.simulate.predict.rich_flow import HORIZON
+from lazyrich.plotting import BLACK, BLUE, ORANGE, WIDTH
+from lazyrich.simulate.laws.grokking import AT_ONCE, GROKS, MEMORISES, phase_of
+from lazyrich.simulate.laws.rich_flow import HORIZON
 
 PHASES: dict[str, dict[str, Any]] = {
     MEMORISES: {"color": BLACK, "marker": "x"},

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.style import BLACK, GREY, WIDTH, letter, shades
-from lazyrich.simulate.predict import population
+from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
+from lazyrich.simulate.laws import population
 from lazyrich.simulate.workers import Progress
 
 SHARE = 0.5  # of the target along beta that is learned

@@ -16,8 +16,8 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.laws.network import STEPS, Network, falls, foretold
 from lazyrich.paper_figures.runs import Networks
-from lazyrich.paper_figures.style import BLUE, VERMILLION, WIDTH, letter
-from lazyrich.simulate.predict.rich_flow import rich_curve
+from lazyrich.plotting import BLUE, VERMILLION, WIDTH, letter
+from lazyrich.simulate.laws.rich_flow import rich_curve
 
 # Runs end at this T, in units of D^2/|beta|^2.
 END = 30.0

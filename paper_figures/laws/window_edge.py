@@ -16,10 +16,10 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.laws.network import Network, falls
 from lazyrich.paper_figures.runs import Networks
-from lazyrich.paper_figures.style import BLACK, BLUE, VERMILLION, WIDTH, letter, shades
-from lazyrich.simulate.predict.least_trace import least_trace
-from lazyrich.simulate.predict.rich_flow import HORIZON, SHARE
-from lazyrich.simulate.predict.spike import share_standing_out, spike_of
+from lazyrich.plotting import BLACK, BLUE, VERMILLION, WIDTH, letter, shades
+from lazyrich.simulate.laws.least_trace import least_trace
+from lazyrich.simulate.laws.rich_flow import HORIZON, SHARE
+from lazyrich.simulate.laws.spike import share_standing_out, spike_of
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.paths import Paths
-from lazyrich.paper_figures.style import LOOKS, WIDTH, band, letter, look
+from lazyrich.plotting import LOOKS, WIDTH, band, letter, look
 from lazyrich.verify.lyu.start import predicted_transition
 
 TITLES = {"sparse": "sparse labels: grokking", "margin": "large margin: misgrokking"}

@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures import homogeneous_perceptron
 from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.experiments import homogeneous_perceptron
 from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.paper_figures.lyu.accuracy import crossing, learnt_at
 from lazyrich.paper_figures.lyu.transition_time import alpha_axis, slopes
-from lazyrich.paper_figures.style import BLUE, LOOKS, VERMILLION, WIDTH, letter, look, shades
+from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, letter, look, shades
 
 # Activation -> its colour and symbol where both are shown, and how it is named.
 KINDS = {"relu": (VERMILLION, "o", "ReLU"), "square": (BLUE, "s", "h²")}

@@ -15,7 +15,7 @@ from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.figure1 import at
 from lazyrich.paper_figures.lyu.paths import Paths
-from lazyrich.paper_figures.style import LOOKS, WIDTH, letter, look
+from lazyrich.plotting import LOOKS, WIDTH, letter, look
 
 # The learning rate of the paper, by which its steps become times.
 LEARNING_RATE = 0.1

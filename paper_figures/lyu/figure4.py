@@ -17,7 +17,7 @@ from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.figure1 import share
 from lazyrich.paper_figures.lyu.paths import Paths
-from lazyrich.paper_figures.style import LOOKS, WIDTH, letter, look
+from lazyrich.plotting import LOOKS, WIDTH, letter, look
 
 # The transition is taken to last from one of these test accuracies to the other.
 LOW, HIGH = 0.6, 0.9

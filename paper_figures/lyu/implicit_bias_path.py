@@ -14,7 +14,7 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.paths import Paths
-from lazyrich.paper_figures.style import BLACK, GREEN, ORANGE, WIDTH, letter, shades
+from lazyrich.plotting import BLACK, GREEN, ORANGE, WIDTH, letter, shades
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import xarray
 
+from lazyrich.paper_figures.experiments import lyu as experiments
 from lazyrich.paper_figures.kept import Settings, grid_points, joined, keep, run_missing
-from lazyrich.paper_figures.lyu import experiments
 from lazyrich.simulate.workers import Progress
 
 

@@ -18,7 +18,7 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.accuracy import crossing, learnt_at
 from lazyrich.paper_figures.lyu.paths import Paths
-from lazyrich.paper_figures.style import WIDTH, letter, shades
+from lazyrich.plotting import WIDTH, letter, shades
 
 MARKERS = ("o", "s", "^")
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import generator
+from lazyrich.support.arguments import positive_integer
 
 
 class Batches:

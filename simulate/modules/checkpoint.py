@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import lazyrich
-from lazyrich.files import write_whole
+from lazyrich.support.files import write_whole
 
 
 class Checkpoint:

@@ -11,7 +11,6 @@ import torch
 import xarray
 from torch import Tensor, nn
 
-from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import natural
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
@@ -23,6 +22,7 @@ from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, has_diverged
+from lazyrich.support.arguments import positive_integer
 
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 

@@ -16,7 +16,6 @@ import xarray
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from lazyrich.arguments import finite
 from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data
@@ -25,6 +24,7 @@ from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Loss, Recorder
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.times import checked_times
+from lazyrich.support.arguments import finite
 
 # Keeps 0/0 out of relative errors.
 TINY = 1e-300

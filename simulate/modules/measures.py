@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lazyrich.arguments import finite
 from lazyrich.simulate.metrics import alignment
 from lazyrich.simulate.modules.ntk import as_matrix
 from lazyrich.simulate.shapes import Float, checks_its_arguments
+from lazyrich.support.arguments import finite
 
 
 @checks_its_arguments

@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lazyrich.arguments import finite, one_of, positive_integer
 from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import finite, one_of, positive_integer
 
 PARAMETRISATIONS = ("standard", "ntk")
 

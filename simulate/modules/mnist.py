@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d, one_hot
 
-from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import positive_integer
 
 SIDE = 28
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"

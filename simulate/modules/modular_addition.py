@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from lazyrich.arguments import finite, positive_integer
 from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import finite, positive_integer
 
 
 @checks_its_arguments

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vjp, vmap
 
-from lazyrich.arguments import one_of, positive_integer
 from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.shapes import Float, checks_its_arguments
+from lazyrich.support.arguments import one_of, positive_integer
 
 OUTPUTS = ("full", "trace", "sum")
 # Bytes that Jacobians may take together, and samples that go through the network at a time.

@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lazyrich.arguments import finite
 from lazyrich.simulate.modules.frozen import checked_model, frozen
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import finite
 
 
 class Scaled(nn.Module):

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import natural, standard_normal
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import positive_integer
 
 WIDTHS = (5, 100, 100, 5)
 

@@ -8,11 +8,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lazyrich.arguments import positive_integer
 from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.modular_addition import modular_pairs
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import positive_integer
 
 
 class ModularTransformer(nn.Module):

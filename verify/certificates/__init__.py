@@ -33,7 +33,7 @@ from typing import Any
 
 import sympy as sp
 
-from lazyrich.arguments import one_of
+from lazyrich.support.arguments import one_of
 from lazyrich.verify.coordinates import is_zero
 
 Comparison = tuple[str, Any, Any]  # label, by brute force, as claimed

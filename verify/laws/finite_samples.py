@@ -10,13 +10,13 @@ from functools import lru_cache
 import numpy as np
 
 from lazyrich.simulate import PolynomialTask, train
-from lazyrich.simulate.learnt import learnt_at
+from lazyrich.simulate.laws import population
+from lazyrich.simulate.laws.grokking import phase_of
+from lazyrich.simulate.laws.least_trace import least_trace
+from lazyrich.simulate.laws.rich_flow import HORIZON, SHARE, early_growth, rich_curve
+from lazyrich.simulate.laws.spike import Spike, spike_of, spikes
 from lazyrich.simulate.metrics import population_terms
-from lazyrich.simulate.predict import population
-from lazyrich.simulate.predict.grokking import phase_of
-from lazyrich.simulate.predict.least_trace import least_trace
-from lazyrich.simulate.predict.rich_flow import HORIZON, SHARE, early_growth, rich_curve
-from lazyrich.simulate.predict.spike import Spike, spike_of, spikes
+from lazyrich.simulate.outcome import learnt_at
 from lazyrich.verify.evidence import equality
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 

@@ -9,7 +9,7 @@ import torch
 
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.kernel_regression import population_losses
-from lazyrich.simulate.predict import lazy, lazy_rate
+from lazyrich.simulate.laws import lazy, lazy_rate
 from lazyrich.theory.symbols import sigma
 from lazyrich.verify import strategies as given
 from lazyrich.verify.evidence import attacked

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import sympy as sp
 
-from lazyrich.simulate.predict import population
+from lazyrich.simulate.laws import population
 from lazyrich.theory.symbols import D as DIMENSION
 from lazyrich.verify.evidence import certificate
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict

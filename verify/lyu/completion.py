@@ -7,7 +7,7 @@ from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import Array, follow_matrix
 from lazyrich.verify.evidence import attacked
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
-from lazyrich.verify.properties.dichotomy import matrix_certificate_holds
+from lazyrich.verify.properties.lyu import matrix_certificate_holds
 from lazyrich.verify.small_runs import slope_is
 
 D = 3

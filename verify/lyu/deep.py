@@ -5,7 +5,7 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
-from lazyrich.theory.dichotomy.symbols import L as depth_symbol
+from lazyrich.theory.lyu.symbols import L as depth_symbol
 from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import Array, Problem, follow, gaussian, smallest_l1
 from lazyrich.verify.evidence import attacked

@@ -13,7 +13,7 @@ from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import Problem, cosine, follow, gaussian, largest_l2_margin
 from lazyrich.verify.evidence import attacked, equality
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
-from lazyrich.verify.properties.dichotomy import formula
+from lazyrich.verify.properties.lyu import formula
 from lazyrich.verify.small_runs import slope_is
 
 ONE = ((1.0,),)

@@ -14,7 +14,7 @@ from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import State, follow, gaussian, smallest_l1
 from lazyrich.verify.evidence import attacked
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
-from lazyrich.verify.properties.dichotomy import formula
+from lazyrich.verify.properties.lyu import formula
 from lazyrich.verify.small_runs import slope_is
 
 BEHIND = 6.0  # T - log(alpha): a = exp(-6) there

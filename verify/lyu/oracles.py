@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from scipy.optimize import root
 
 from lazyrich.theory import closed_form
-from lazyrich.theory.dichotomy.symbols import L as DEPTH
-from lazyrich.theory.dichotomy.symbols import a as scale
-from lazyrich.theory.dichotomy.symbols import lamda as decay
-from lazyrich.theory.dichotomy.symbols import w as weight
+from lazyrich.theory.lyu.symbols import L as DEPTH
+from lazyrich.theory.lyu.symbols import a as scale
+from lazyrich.theory.lyu.symbols import lamda as decay
+from lazyrich.theory.lyu.symbols import w as weight
 from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import (
     Problem,
@@ -17,7 +17,7 @@ from lazyrich.verify.diagonal_flow import (
 )
 from lazyrich.verify.evidence import attacked, equality
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
-from lazyrich.verify.properties import dichotomy as laws
+from lazyrich.verify.properties import lyu as laws
 from lazyrich.verify.small_runs import slope_is
 
 

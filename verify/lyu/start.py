@@ -14,12 +14,12 @@ from scipy.optimize import root_scalar
 
 from lazyrich.simulate import DiagonalNet, LinearTask, sparse_classification
 from lazyrich.theory import closed_form
-from lazyrich.theory.dichotomy.sparse_bounds import d as dimension
-from lazyrich.theory.dichotomy.symbols import L as depth
+from lazyrich.theory.lyu.sparse_bounds import d as dimension
+from lazyrich.theory.lyu.symbols import L as depth
 from lazyrich.verify.diagonal_flow import Array, Problem, follow, largest_l2_margin
 from lazyrich.verify.evidence import attacked, equality
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
-from lazyrich.verify.properties.dichotomy import formula, problems, within
+from lazyrich.verify.properties.lyu import formula, problems, within
 
 ALPHA, DECAY = 128.0, 1e-3
 LEVEL = 0.75  # the test accuracy that counts as the transition

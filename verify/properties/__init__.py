@@ -15,9 +15,9 @@ import sympy as sp
 import torch
 from hypothesis import reject
 
-from lazyrich.arguments import one_of
 from lazyrich.simulate.network import predictions
 from lazyrich.simulate.neurons import network as forward
+from lazyrich.support.arguments import one_of
 from lazyrich.theory import ClosedForm, closed_form, generate
 from lazyrich.verify.attack import attack
 from lazyrich.verify.cubature import fifth_degree, gauss_hermite

@@ -1,0 +1,92 @@
+"""``lazyrich figures``: draw the figures and check what they are said to show."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lazyrich.support.progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from lazyrich.paper_figures.report import Result
+
+
+@click.command("figures", short_help="Draw the figures and check them.")
+@click.argument("wanted", nargs=-1, metavar="[NAME ...]")
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    metavar="tiny|quick|paper",
+    help="Some seconds, a minute or so, or the paper's own parameters.",
+)
+@click.option(
+    "--out",
+    default="figures",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for the files; made if it is missing.",
+)
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes to run in.")
+@click.option("--mnist", metavar="DIR", help="Folder of MNIST's IDX files, for Figure 6.")
+@quiet_option
+def command(
+    wanted: tuple[str, ...], preset: str, out: str, jobs: int, mnist: str | None, quiet: bool
+) -> None:
+    """Draw the figures NAME ... as PDF and PNG; without NAME, list them.
+
+    NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all. Each figure comes
+    with checks of what it is said to show; exits 1 if one doesn't behave as recorded. index.html
+    in DIR shows all figures there, with captions, checks and parameters.
+
+    \b
+    Examples:
+      lazyrich figures
+      lazyrich figures 1 4 --preset quick --out pictures
+      lazyrich figures kumar --preset paper --jobs 2
+    """
+    from lazyrich.paper_figures import PRESETS, groups, make, names, seconds
+    from lazyrich.support.arguments import one_of, positive_integer
+
+    if not wanted:
+        click.echo(_list(groups()))
+        return
+    whole = {"all": names(), **groups()}
+    for name in wanted:
+        one_of("NAME", name, [*names(), *whole])
+    one_of("--preset", preset, PRESETS)
+    positive_integer("--jobs", jobs)
+    chosen = [figure for name in wanted for figure in whole.get(name, [name])]
+    passed = True
+    for name in dict.fromkeys(chosen):
+        minutes = seconds(name, preset, jobs) / 60
+        if minutes > 1 and not quiet:
+            text = (
+                f"figure {name}: about {minutes:.0f} min on {jobs} processes, if none is finished"
+            )
+            click.echo(text, err=True)
+        with progress_bar(f"figure {name}", quiet) as progress:
+            figure = make(name, preset, Path(out), jobs, progress, mnist)
+        click.echo(_report(figure))
+        passed = passed and figure.passed
+    if not passed:
+        sys.exit(1)
+
+
+def _list(groups: dict[str, dict[str, str]]) -> str:
+    width = max(len(name) for figures in groups.values() for name in figures)
+    lines = []
+    for source, figures in groups.items():
+        lines.append(f"{source}:")
+        lines += [f"  {name:>{width}}  {title}" for name, title in figures.items()]
+    return "\n".join(lines)
+
+
+def _report(figure: "Result") -> str:
+    lines = [f"Figure {figure.name}: {figure.title} ({figure.seconds:.1f} s)"]
+    for check in figure.checks:
+        lines.append(f"  {check.outcome}: {check.sentence}")
+        lines.append(f"      measured {check.measured}; holds if {check.allowed}")
+    lines += [f"  wrote {path}" for path in figure.paths]
+    return "\n".join(lines)

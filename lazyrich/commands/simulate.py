@@ -1,0 +1,184 @@
+"""``lazyrich simulate``: train one network on the polynomial task and print its losses."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lazyrich.support.progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from xarray import Dataset
+
+LOSSES = ("train_loss", "test_loss", "population_loss")
+FLOOR = "kernel_regression_population_loss"  # not known of Hermite activations
+
+
+def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    if value == "inf":
+        return math.inf
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"--width {value}: must be a positive integer or inf") from None
+
+
+@click.command(
+    "simulate",
+    short_help="Train a network and print its losses.",
+    context_settings={"show_default": True},
+)
+@click.option("--D", "dimension", type=int, default=100, help="Dimension of the inputs.")
+@click.option("--P", "samples", type=int, default=550, help="Number of training samples.")
+@click.option("--n-test", type=int, default=1000, help="Number of test samples.")
+@click.option("--indices", type=int, default=1, help="Number of directions of the target.")
+@click.option("--target-degree", type=int, help="k: learn He_k(beta.x), and not (beta.x)^2/2.")
+@click.option("--width", default="500", callback=_width, help="Number N of neurons, or inf.")
+@click.option("--alpha", type=float, default=1.0, help="Scale of the output: laziness.")
+@click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
+@click.option(
+    "--activation-degree", type=int, help="k: phi(h) = h + (epsilon/2) He_k(h), engine neurons."
+)
+@click.option("--readouts", help="gaussian: N(0, 1), and trained too, engine neurons.")
+@click.option("--sigma", type=float, default=1.0, help="Standard deviation of the weights at 0.")
+@click.option("--engine", default="flow", help="flow, moments, neurons or linearised.")
+@click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
+@click.option("--learning-rate", type=float, default=1.0, help="eta0; eta = eta0 N/alpha^2.")
+@click.option(
+    "--centred/--no-centred", default=True, help="Train f(x;w) - f(x;w0), or f(x;w) itself."
+)
+@click.option("--momentum", type=float, default=0.0, help="Heavy-ball momentum.")
+@click.option("--weight-decay", type=float, default=0.0, help="Weight decay in the loss.")
+@click.option("--decoupled-weight-decay", type=float, default=0.0, help="Decoupled weight decay.")
+@click.option("--rtol", type=float, default=1e-4, help="Relative tolerance of flow.")
+@click.option(
+    "--descent-tolerance",
+    type=float,
+    help="With flow: warn where a loss of gradient descent differs by more than this part.",
+)
+@click.option("--seed", type=int, default=0, help="Seed of the task and of the weights.")
+@click.option("--dtype", default="float64", help="float64 or float32.")
+@click.option("--device", default="cpu", help="cpu, or a GPU such as cuda.")
+@click.option("--out", metavar="FILE.nc", help="Write the run here: simulate.load reads it.")
+@click.option("--plot", metavar="FILE", help="Draw the losses here: .png or .pdf.")
+@quiet_option
+def command(
+    dimension: int,
+    samples: int,
+    n_test: int,
+    indices: int,
+    target_degree: int | None,
+    out: str | None,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Train f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2, on y = (beta.x)^2/2.
+
+    Without options: the setting of Figure 1 of the paper. Prints the losses at powers of ten of
+    the steps, and the time to grok. Hermite polynomials He_k are the probabilists'; with one of
+    them, the population loss has a term for each degree.
+
+    \b
+    Examples:
+      lazyrich simulate --plot grokking.png
+      lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
+      lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
+      lazyrich simulate --D 10 --P 80 --indices 2 --readouts gaussian --engine neurons --steps 1000
+    """
+    from lazyrich.support.output import output_file
+
+    run_file = output_file("--out", out, (".nc",))
+    plot_file = output_file("--plot", plot, (".png", ".pdf"))
+    quiet, seed = options.pop("quiet"), options["seed"]
+    from lazyrich.plotting import rendered
+    from lazyrich.simulate import PolynomialTask, train
+    from lazyrich.support.files import write_whole
+
+    task = PolynomialTask(
+        D=dimension,
+        P=samples,
+        n_test=n_test,
+        seed=seed,
+        indices=indices,
+        target_degree=target_degree,
+    )
+    with progress_bar("training", quiet) as progress:
+        run = train(task, record=_record(options["steps"]), progress=progress, **options)
+    if run_file:
+        run.save(run_file)
+    if plot_file:
+        picture = rendered(_picture(run.history), [plot_file.suffix[1:]])
+        write_whole(plot_file, lambda part: part.write_bytes(*picture.values()))
+    click.echo(_table(run.history))
+    click.echo(_summary(run.history))
+    for file in filter(None, (run_file, plot_file)):
+        click.echo(f"wrote {file}")
+
+
+def _printed(steps: int) -> set[int]:
+    """The steps to print: 0, the powers of ten, the last."""
+    return {0, steps, *(10**k for k in range(len(str(steps))) if 10**k <= steps)}
+
+
+def _record(steps: int) -> set[int]:
+    """The default grid with the steps to print."""
+    from lazyrich.simulate.record import default_grid
+    from lazyrich.support.arguments import positive_integer
+
+    return {*default_grid(positive_integer("steps", steps)), *_printed(steps)}
+
+
+def _table(history: "Dataset") -> str:
+    """The losses and the terms of the last, at the steps to print."""
+    terms = ("variance", "misalignment", "linear")
+    degrees = [str(name) for name in history if str(name).startswith("degree_")]
+    columns = (*LOSSES, *filter(history.__contains__, terms), *degrees)
+    rows = history.sel(step=sorted(_printed(int(history.step[-1]))))
+    lines = ["".join([f"{'step':>9}", *(f"{name:>17}" for name in columns)])]
+    for step in rows.step.values:
+        values = (float(rows[name].sel(step=step)) for name in columns)
+        lines.append("".join([f"{step:>9}", *(f"{value:>17.6g}" for value in values)]))
+    return "\n".join(lines)
+
+
+def _summary(history: "Dataset") -> str:
+    from lazyrich.simulate.outcome import CENSORED, UNFITTED, time_to_grok
+
+    times, last = time_to_grok(history), int(history.step[-1])
+    floor = f"{float(history[FLOOR]):.6g}" if FLOOR in history else "not known in closed form"
+    lines = [f"population loss of kernel regression with the initial kernel: {floor}"]
+    for name, loss in (("train", "train loss"), ("test", "population loss")):
+        step = float(times[name])
+        when = f"not within {last} steps" if math.isnan(step) else f"from step {step:.1f}"
+        lines.append(f"{loss} below {times.threshold} for good: {when}")
+    delays = {
+        CENSORED: f"more than {float(times.at_least):.1f} steps",
+        UNFITTED: "none in this run",
+    }
+    delay = delays.get(str(times.status.values), f"{float(times.delay):.1f} steps")
+    lines.append(f"time to grok (the second less the first): {delay}")
+    if "descent_gap_population_loss" in history:
+        gap = float(abs(history.descent_gap_population_loss).max())
+        advice = "" if gap < 0.1 else ": use --engine moments or a smaller --learning-rate"
+        lines.append(f"population loss of gradient descent: an estimated {gap:.2g} off{advice}")
+    return "\n".join(lines)
+
+
+def _picture(history: "Dataset") -> "Figure":
+    """The losses over the steps, on logarithmic axes."""
+    from matplotlib.figure import Figure
+
+    from lazyrich.plotting import LOOKS, WIDTH, house_style, steps_axis
+
+    with house_style():
+        figure = Figure(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
+        axes = figure.add_subplot(yscale="log", ylabel="loss")
+        later = history.sel(step=slice(1, None))
+        for name in filter(history.__contains__, ("train_loss", "population_loss", "linear")):
+            axes.plot(later.step, later[name], **LOOKS[name])
+        if FLOOR in history:
+            axes.axhline(float(history[FLOOR]), **LOOKS["kernel_regression"])
+        steps_axis(axes, int(history.step[-1]))
+        axes.legend()
+    return figure

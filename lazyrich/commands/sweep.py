@@ -1,0 +1,89 @@
+"""``lazyrich sweep``: a grid of runs from a TOML file, kept cell by cell."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lazyrich.support.progress import progress_bar, quiet_option
+
+TABLES = ("grid", "fixed")
+
+
+@click.command("sweep", short_help="Run a grid of networks, resumable, here or on a cluster.")
+@click.argument("file", metavar="FILE.toml")
+@click.option("--folder", help="Where cells are kept and found again.  [default: FILE]")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1: one a core.")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster there: tcp://HOST:8786."
+)
+@click.option("--out", metavar="FILE.nc", help="Write all histories as one dataset here.")
+@quiet_option
+def command(
+    file: str, folder: str | None, jobs: int, scheduler: str | None, out: str | None, quiet: bool
+) -> None:
+    """Run every combination of the values in FILE.toml's [grid], with those in [fixed].
+
+    Keys are the arguments of PolynomialTask and train, and task_seed, label_scale. Finished cells
+    are kept in the folder (by default FILE without .toml), so that a second call resumes or opens.
+
+    \b
+    Example, FILE.toml:
+      [grid]
+      alpha = [0.5, 1.0, 2.0]
+      seed = [0, 1, 2]
+      [fixed]
+      D = 40
+      P = 120
+      epsilon = 0.25
+      width = 100            # or inf
+      steps = 10000
+    \b
+      lazyrich sweep FILE.toml --out all.nc
+    """
+    from lazyrich.support.output import output_file
+
+    dataset_file = output_file("--out", out, (".nc",))
+    tables = _tables(Path(file))
+    where = Path(folder) if folder is not None else Path(file).with_suffix("")
+    from lazyrich import simulate
+    from lazyrich.support.files import write_whole
+
+    with progress_bar("sweeping", quiet) as progress:
+        found = simulate.sweep(
+            tables["grid"],
+            folder=where,
+            jobs=jobs,
+            scheduler=scheduler,
+            progress=progress,
+            **tables["fixed"],
+        )
+    if dataset_file:
+        # Built in memory: HDF5 on a full disk leaves more than one line behind.
+        content = found.to_netcdf(engine="h5netcdf")
+        write_whole(dataset_file, lambda part: part.write_bytes(content))
+    sizes = " x ".join(f"{found.sizes[name]} {name}" for name in tables["grid"])
+    diverged = int((found.status == "diverged").sum())
+    click.echo(f"{found.status.size} cells ({sizes}) in {where}; {diverged} diverged")
+    if dataset_file:
+        click.echo(f"wrote {dataset_file}")
+
+
+def _tables(file: Path) -> dict[str, dict[str, Any]]:
+    """The two tables of the file. Raises ``ValueError`` in one line for anything else."""
+    from lazyrich.support.arguments import one_of
+
+    if not file.is_file():
+        raise ValueError(f"FILE.toml = {file}: no such file")
+    try:
+        tables = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"FILE.toml = {file}: not TOML: {error}") from None
+    for name, table in tables.items():
+        one_of("table", name, TABLES)
+        if not isinstance(table, dict):
+            raise ValueError(f"FILE.toml = {file}: {name} must be a table, [{name}]")
+    if "grid" not in tables:
+        raise ValueError(f"FILE.toml = {file}: must have a table [grid]")
+    return {"fixed": {}, **tables}

@@ -1,0 +1,1 @@
+"""What every room stands on: checks of arguments, files, progress, pages. It imports no room."""

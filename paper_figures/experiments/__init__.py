@@ -1,0 +1,1 @@
+"""Experiments that several figures share: one network on one task a file."""
