@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import (
@@ -22,7 +24,7 @@ from lazyrich.theory.symbols import (
     x_prime,
 )
 from lazyrich.theory.wick import dot, form
-from lazyrich.verify.certificates import certified, certify, degree_in_D
+from lazyrich.verify.certificates import Certificate, certified, certify, degree_in_D, prove
 from lazyrich.verify.coordinates import Coordinates, interpret
 
 # Every closed form of the network, the spectrum, the loss and the dynamics of gradient descent.
@@ -145,6 +147,65 @@ def test_a_formula_that_is_right_at_small_D_only_is_rejected(last):
     wrong = replace(cf, expr=cf.expr + vanishing * sp.Trace(M) ** 2)
     with pytest.raises(AssertionError, match=f"D = {last + 1}"):
         certify("test-loss", wrong)
+
+
+def test_a_formula_with_other_denominators_that_is_right_at_small_D_only_is_rejected():
+    wrong = (D - 1) * (D - 2) * (D - 3) / (D + 1) ** 3
+    cf = closed_form("ntk-eigenvalues")
+    value, multiplicity = cf.terms["linear"]
+    with pytest.raises(AssertionError, match="D = 4"):
+        certify("ntk-eigenvalues", term(cf, "linear", (value + wrong, multiplicity)))
+
+
+def farthest_twins(first, pairs, degree, cleared):
+    """Two coefficients of the theorem's kind, different, that agree at as many D as any two can.
+
+    One is p/D^pairs with deg p <= pairs, the other has degree ``degree``, over a power of D if
+    ``cleared`` and else over one of D + 1. They agree at D = first, first + 1, ...; the third
+    value returned is the first D after those.
+    """
+    count = max(pairs, degree) if cleared else pairs + degree
+    zeros = sp.Poly(sp.prod([D - first - i for i in range(count)]), D)
+    if cleared:
+        same = sp.Poly(D ** abs(pairs - degree), D)
+        both = (zeros + same, sp.Poly(1, D)) if pairs >= degree else (sp.Poly(1, D), same - zeros)
+        brute, claimed = both[0] / D**pairs, both[1] / D**degree
+    else:  # p_brute q - p_claimed D^pairs = zeros, by Bezout
+        q, power = sp.Poly((D + 1) ** degree, D), sp.Poly(D**pairs, D)
+        top = sp.rem(zeros * sp.invert(q, power), power) if pairs else sp.Poly(0, D)
+        brute = top / D**pairs
+        claimed = sp.quo(top * q - zeros, power) / (D + 1) ** degree
+    return sp.sympify(brute), sp.sympify(claimed), first + count
+
+
+def synthetic(brute, contractions, pairs):
+    """The certificate of a coefficient that brute force finds to be ``brute``.
+
+    Below D = contractions, where the theorem says nothing, it agrees with whatever is claimed.
+    """
+
+    def compare(dimension, claimed):
+        value = claimed["c"].subs(D, dimension)
+        yield "c", brute.subs(D, dimension) if dimension >= contractions else value, value
+
+    return Certificate(contractions, pairs, compare)
+
+
+@given(
+    contractions=st.integers(1, 4),
+    pairs=st.integers(0, 4),
+    degree=st.integers(0, 4),
+    cleared=st.booleans(),
+)
+def test_so_many_D_are_compared_that_no_wrong_formula_passes(contractions, pairs, degree, cleared):
+    """The theorem of the module, sharp: one D less, and these two formulas could not be told."""
+    cleared = cleared or degree == 0
+    brute, wrong, differs_at = farthest_twins(contractions, pairs, degree, cleared)
+    assert degree_in_D(wrong) == (degree, cleared)
+    certificate = synthetic(brute, contractions, pairs)
+    with pytest.raises(AssertionError, match=f"at D = {differs_at}:"):
+        prove(certificate, {"c": wrong})
+    assert f"D = 1..{differs_at}" in prove(synthetic(wrong, contractions, pairs), {"c": wrong})
 
 
 def test_a_formula_without_certificate_is_named():
