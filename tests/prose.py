@@ -26,7 +26,7 @@ WORDS = {
     r"for ever": "indefinitely, without end",
     r"ever after(?:wards)?": "from then on",
     r"beside": "next to, in addition to",
-    r"as of (?:an?|the|those|that|these|any|each|every|all|one)": "as for, like that of",
+    r"as of (?!this\b|now\b|\d)": "as for, like that of",
     r"(?:of )?one's own": "your own, user-supplied",
     r"nobody": "say who or what does not, or use the passive",
     r"what(?:so)?ever|(?:how|who)soever": "any, regardless of, however",

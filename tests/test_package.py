@@ -116,3 +116,66 @@ def test_importing_lazyrich_loads_neither_sympy_nor_numpy():
         "import sys, lazyrich.cli; sys.exit(bool({'sympy', 'numpy', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+WHERE = (
+    "import lazyrich; from importlib.util import find_spec; print(lazyrich.__version__, "
+    f"*(find_spec(name).origin for name in {sorted(FOLDERS.values())}))"
+)
+
+
+def _python(*arguments, cwd, path):
+    """Python with the current folder on sys.path first, as by default, then ``path``."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment | {"PYTHONPATH": str(path)},
+    )
+
+
+@pytest.fixture
+def other_version(tmp_path):
+    """Another lazyrich, installed: its front door can be imported, its parts say who they are."""
+    site = tmp_path / "site"
+    for name in sorted(FOLDERS.values()):
+        folder = site.joinpath(*name.split("."))
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("__version__ = 'other'\n")
+    return site
+
+
+def test_python_started_in_a_checkout_uses_the_checkout_alone(other_version):
+    """Its front door must not open on the rooms of an installed version."""
+    done = _python("-c", WHERE, cwd=CHECKOUT, path=other_version)
+    assert done.returncode == 0, done.stderr
+    version, *files = done.stdout.split()
+    assert version == lazyrich.__version__
+    folders = {name: folder for folder, name in FOLDERS.items()}
+    meant = [CHECKOUT / folders[name] / "__init__.py" for name in sorted(folders)]
+    assert list(map(Path, files)) == meant
+
+
+def test_python_started_elsewhere_uses_the_installed_version_alone(other_version, tmp_path):
+    done = _python("-c", WHERE, cwd=tmp_path, path=other_version)
+    version, *files = done.stdout.split()
+    assert version == "other"
+    assert all(Path(file).is_relative_to(other_version) for file in files)
+
+
+def test_a_checkout_finds_only_its_four_parts():
+    """Its other folders (tests, docs) are no parts of lazyrich."""
+    names = [f"lazyrich.{name}" for name in ("verify", "tests", "docs", "benchmarks", "lazyrich")]
+    code = f"from importlib.util import find_spec; print(*(find_spec(n) is None for n in {names}))"
+    found = _python("-c", code, cwd=CHECKOUT, path="").stdout.split()
+    assert found == ["False", "True", "True", "True", "True"]
+
+
+def test_python_m_lazyrich_is_the_command_line(tmp_path):
+    for folder in (CHECKOUT, tmp_path):
+        path = Path(lazyrich.__file__).parents[1]
+        done = _python("-m", "lazyrich", "derive", "test-los", cwd=folder, path=path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "'test-loss'" in done.stderr
