@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from lazyrich import simulate
+from lazyrich.simulate import rkc
 from lazyrich.simulate.descent_gap import DescentGapWarning, exponential
 from lazyrich.simulate.gradient_flow import GradientFlow
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
@@ -258,6 +259,31 @@ def test_float32_keeps_the_tolerance_while_the_residual_is_above_rounding():
     for name in LOSSES:
         assert np.allclose(half[name], whole[name], rtol=1e-3, atol=0)
         assert not np.array_equal(half[name], whole[name])
+
+
+def test_the_allowance_for_rounding_depends_on_the_length_of_a_step_not_on_the_time():
+    """Late in a run a step is as short as early: the same error must count as much."""
+    neurons = PseudoNeurons.from_weights(torch.tensor(WEIGHTS))
+    # Without a residual only rounding is allowed for in the predictions.
+    flow = GradientFlow(neurons, TASK.X, 0 * TASK.y, alpha=1.5, epsilon=0.8, centred=True)
+    V = neurons.columns
+    flow.velocity(V)
+    estimate = 1e-3 * V.abs()
+
+    def size(time, end):
+        step = rkc.Step(time, end, V, V, [], evaluations=1, rejections=0, radius=10.0)
+        return flow.error(estimate, step, rtol=1e-12)
+
+    assert size(1000.0, 1001.0) == size(0.0, 1.0)
+    assert size(0.0, 2.0) < size(0.0, 1.0)  # a longer step may round more
+
+
+def test_nothing_to_learn_from_nothing_ends_at_a_loss_of_zero():
+    """Weights of zero stay zero; relative errors of a state of zeros are 0/0."""
+    task = simulate.PolynomialTask.from_arrays(TASK.X, y=0 * TASK.y)
+    zeros = torch.zeros(3, TASK.D).double()
+    run = simulate.train(task, engine="flow", alpha=1.0, epsilon=0.5, init=zeros, steps=10)
+    assert (run.history.train_loss == 0).all()
 
 
 def test_infinite_width_and_moments_given_need_no_neurons():

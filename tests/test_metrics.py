@@ -137,6 +137,39 @@ def test_alignments_are_nan_where_they_are_zero_by_zero():
     assert math.isnan(both["centred_alignment"])
 
 
+@pytest.mark.parametrize("zero", ["kernel", "labels"])
+def test_alignments_are_nan_where_the_kernel_or_the_labels_alone_are_zero(zero):
+    X, y = torch.eye(2).double(), torch.tensor([1.0, 2.0]).double()
+    X, y = (0 * X, y) if zero == "kernel" else (X, 0 * y)
+    found = ntk_alignments(X, y, torch.ones(2).double(), torch.eye(2).double(), epsilon=0.5)
+    assert all(math.isnan(value) for value in found.values())
+
+
+@given(D=st.integers(1, 4), N=st.integers(1, 5), seed=SEEDS, alpha=SIGNED.filter(bool))
+def test_the_linearised_population_loss_is_the_loss_of_the_tangent_on_a_cubature(D, N, seed, alpha):
+    task = simulate.PolynomialTask(D, 3, 4, seed)
+    options = {"alpha": alpha, "epsilon": 0.7, "width": N, "seed": seed, "centred": True}
+    run = simulate.train(
+        task, engine="linearised", steps=3, learning_rate=1e-2, record=[3], **options
+    )
+    W0 = standard_normal(seed, "weights", (N, D))
+    numbers = {"alpha": alpha, "epsilon": 0.7}
+    tangent, rate = W0.clone(), 1e-2 * N / alpha**2
+
+    def f(X, W):  # the tangent of the network at W0, centred: linear in W
+        return torch.func.jvp(lambda w: network(X, w, **numbers), (W0,), (W - W0,))[1]
+
+    for _ in range(3):
+        loss = lambda w: (f(task.X, w) - task.y).square().mean()  # noqa: E731
+        tangent = tangent - rate * torch.func.grad(loss)(tangent)
+    points, weights = cubature(D)
+    X = points / math.sqrt(D)
+    squares = (f(X, tangent) - (X @ task.beta) ** 2 / 2) ** 2
+    expected, size = float((weights * squares).sum()), float((weights.abs() * squares).sum())
+    assert float(run.history.population_loss[-1]) == pytest.approx(expected, abs=1e-11 * (1 + size))
+    assert float(run.history.misalignment[-1]) >= 0  # a mean of squares
+
+
 @pytest.mark.parametrize("which", ["train", "test"])
 def test_the_alignments_recorded_are_on_the_set_asked_for(which):
     task = simulate.PolynomialTask(3, 6, n_test=9, seed=0)
