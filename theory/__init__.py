@@ -6,11 +6,27 @@
 import re
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from lazyrich.support.arguments import one_of
 from lazyrich.theory.closed_form import ClosedForm
 
-__all__ = ["ClosedForm", "closed_form", "groups", "names"]
+if TYPE_CHECKING:
+    from lazyrich.theory.activation import Activation
+    from lazyrich.theory.inputs import Inputs
+    from lazyrich.theory.target_function import Target
+
+__all__ = ["Activation", "ClosedForm", "Inputs", "Target", "closed_form", "groups", "names"]
+
+_NOUNS = {"Activation": "activation", "Inputs": "inputs", "Target": "target_function"}
+
+
+def __getattr__(name: str):
+    """Load the nouns of a problem where they are asked for."""
+    if name in _NOUNS:
+        return getattr(import_module(f"lazyrich.theory.{_NOUNS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 # Group -> {name: (module, one line)}; each module has a function named after the closed form.
 _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {

@@ -1,0 +1,135 @@
+"""Activation, target and inputs: what they read, what they refuse, what their text says."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from lazyrich.theory import Activation, Inputs, Target
+from lazyrich.theory.activation import h, relu
+from lazyrich.theory.gaussian_pair import c as covariance
+from lazyrich.theory.gaussian_pair import pair_mean
+from lazyrich.theory.gaussian_pair import s as first
+from lazyrich.theory.gaussian_pair import t as second
+from lazyrich.theory.symbols import D, beta, epsilon, x
+from lazyrich.theory.wick import dot
+from lazyrich.verify.cubature import gauss_hermite
+
+beta_1 = sp.MatrixSymbol("beta_1", D, 1)
+polynomials = st.lists(st.integers(-4, 4), min_size=1, max_size=6).map(
+    lambda cs: sum(sp.Rational(c, 4) * h**n for n, c in enumerate(cs))
+)
+
+
+def test_the_default_is_the_papers_activation():
+    assert sp.expand(Activation(h + epsilon / 2 * h**2).derivative()) == 1 + epsilon * h
+    assert Activation(sp.Symbol("epsilon") * sp.Symbol("h")).expr == epsilon * h
+
+
+@given(polynomials)
+def test_coefficients_are_those_of_the_polynomial(expr):
+    coefficients = Activation(expr).coefficients()
+    at = np.linspace(-2, 2, 5)
+    expected = [float(expr.subs(h, value)) for value in at]
+    np.testing.assert_allclose(np.polynomial.polynomial.polyval(at, coefficients), expected)
+
+
+@given(polynomials, st.integers(1, 8).map(lambda k: k / 4))
+def test_the_hermite_series_is_the_projection_on_hermite_polynomials(expr, variance):
+    nodes, weights = np.polynomial.hermite_e.hermegauss(8)
+    weights = weights / weights.sum()
+    values = sp.lambdify(h, expr, "numpy")(np.sqrt(variance) * nodes) + 0 * nodes
+    for n, mean in enumerate(Activation(expr).hermite_series(sp.Rational(variance))):
+        basis = np.polynomial.hermite_e.hermeval(nodes, [0] * n + [1])
+        projection = weights @ (values * basis) / variance ** (n / 2)
+        assert abs(projection - float(mean)) < 1e-9 * (1 + np.abs(values).max() * 40)
+
+
+@pytest.mark.parametrize(
+    ("expr", "function"),
+    [
+        (sp.erf(h / sp.sqrt(2)), lambda u: sp.erf(u / sp.sqrt(2))),
+        (3 * sp.erf(2 * h), lambda u: 3 * sp.erf(2 * u)),
+        (relu(h), lambda u: max(0.0, u)),
+    ],
+)
+def test_the_series_of_erf_and_relu_by_integration(expr, function):
+    """The mean of the n-th derivative is <phi(u) He_n(u/sqrt s)>/s^(n/2), by parts."""
+    s = 0.7
+    for n, mean in enumerate(Activation(expr).hermite_series(sp.Rational(7, 10), degree=5)):
+        basis = np.polynomial.hermite_e.HermiteE([0] * n + [1])
+
+        def integrand(g, basis=basis):
+            return float(function(np.sqrt(s) * g)) * basis(g) * np.exp(-(g**2) / 2)
+
+        whole = sum(quad(integrand, *ends, epsabs=1e-13)[0] for ends in ((-12, 0), (0, 12)))
+        assert abs(whole / np.sqrt(2 * np.pi) / s ** (n / 2) - float(mean)) < 1e-7
+
+
+def mean_on_a_cubature(f, g, root):
+    """<f(u) g(u')> and <|f(u) g(u')|> for (u, u') of covariance root root^T."""
+    points, weights = gauss_hermite(2, 12)
+    u, v = (np.sqrt(2) * points @ root.T).T
+    left, right = (sp.lambdify(h, e, "numpy")(z) + 0 * z for e, z in ((f, u), (g, v)))
+    return weights @ (left * right), weights @ np.abs(left * right)
+
+
+@given(polynomials, polynomials, st.integers(-3, 3), st.integers(1, 4), st.integers(1, 4))
+def test_the_mean_of_a_pair_is_that_of_a_cubature(f, g, corner, a, b):
+    root = np.array([[a / 2, 0.0], [corner / 4, b / 2]])
+    C = root @ root.T
+    mean = pair_mean(f, g, h).subs({first: C[0, 0], second: C[1, 1], covariance: C[0, 1]})
+    exact, scale = mean_on_a_cubature(f, g, root)
+    assert abs(exact - float(mean)) < 1e-11 * (1 + scale)
+
+
+def test_a_wrong_mean_of_a_pair_is_caught():
+    exact, _ = mean_on_a_cubature(h**2, h**2, np.array([[1.0, 0.0], [0.5, 1.0]]))
+    right = pair_mean(h**2, h**2, h)
+    wrong = right - covariance**2  # one of the two pairings forgotten
+    at = {first: 1, second: sp.Rational(5, 4), covariance: sp.Rational(1, 2)}
+    assert abs(exact - float(right.subs(at))) < 1e-12
+    assert abs(exact - float(wrong.subs(at))) > 0.1
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [sp.exp(h), h + sp.erf(h), sp.sqrt(h), h * sp.Symbol("alpha"), sp.erf(h**2), 1 / h, sp.I * h],
+)
+def test_what_is_no_activation_is_one_clear_line(expr):
+    with pytest.raises(ValueError, match=r"^activation = .*: ") as error:
+        Activation(expr)
+    assert "\n" not in str(error.value)
+
+
+def test_coefficients_need_the_names_of_the_activation():
+    cubic = Activation(h + sp.Symbol("c", real=True) * h**3)
+    with pytest.raises(ValueError, match="missing c"):
+        cubic.coefficients()
+    with pytest.raises(ValueError, match="d = 1: no symbol of the activation"):
+        cubic.coefficients(c=1, d=1)
+    with pytest.raises(ValueError, match="polynomial"):
+        Activation(relu(h)).coefficients()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_labels_of_rows(rows):
+    X = np.arange(2.0 * rows).reshape(rows, 2) / 3
+    target = Target(dot(beta, x) * dot(beta_1, x) + 2)
+    expected = (X @ [1.0, 2.0]) * (X @ [0.5, -1.0]) + 2
+    np.testing.assert_allclose(target.labels(X, beta=[1.0, 2.0], beta_1=[0.5, -1.0]), expected)
+    np.testing.assert_array_equal(Target(3).labels(X), 3 * np.ones(rows))
+
+
+def test_what_is_no_target_is_one_clear_line():
+    for expr in (sp.exp(dot(beta, x)), dot(beta, beta) * dot(beta, x), sp.Symbol("alpha")):
+        with pytest.raises(ValueError, match=r"^target = "):
+            Target(expr)
+
+
+@pytest.mark.parametrize("wrong", ["I", [[1, 2], [3, 4]], [[1, 0]], [[-1.0]], 3, [["a"]]])
+def test_what_is_no_covariance(wrong):
+    with pytest.raises(ValueError, match="inputs"):
+        Inputs(wrong)

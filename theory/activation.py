@@ -1,0 +1,186 @@
+"""The activation phi(h) of a network: a polynomial in h, or a multiple of erf(a h) or relu(h)."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from lazyrich.theory import symbols as model
+from lazyrich.theory.gaussian_pair import mean_derivative
+
+h = sp.Symbol("h", real=True)  # the argument of an activation
+DEFAULT = "h + epsilon/2*h**2"
+# These names already mean something in a problem; a coefficient needs another one.
+_TAKEN = "D N P alpha beta sigma sigma_w sigma_v sigma_noise w w0 v v0 x x_prime Sigma W W0"
+RESERVED = frozenset(_TAKEN.split())
+_ALLOWED = "a polynomial in h, a multiple of erf(a*h) with a > 0, or a multiple of relu(h)"
+
+
+def hermite(k: int, argument: sp.Expr = h) -> sp.Expr:
+    """Return the probabilists' Hermite polynomial He_k, by He_{n+1} = h He_n - He_n'.
+
+    >>> hermite(3)
+    h**3 - 3*h
+    """
+    polynomial = sp.S.One
+    for _ in range(k):
+        polynomial = sp.expand(h * polynomial - sp.diff(polynomial, h))
+    return polynomial.subs(h, argument)
+
+
+def relu(argument: sp.Expr) -> sp.Expr:
+    """Return max(0, argument)."""
+    return sp.Max(0, argument)
+
+
+class Activation:
+    """An activation as an expression in h, with whatever coefficients the user names.
+
+    Raises ``ValueError`` for an expression that is none of these, or a reserved name.
+
+    >>> cubic = Activation(h + sp.Symbol("c", real=True) * h**3)
+    >>> cubic.text, cubic.degree, cubic.moments_close, list(cubic.symbols)
+    ('c*h**3 + h', 3, False, ['c'])
+    >>> cubic.coefficients(c=0.5)
+    [0.0, 1.0, 0.0, 0.5]
+    """
+
+    def __init__(self, expression: "str | sp.Expr | Activation" = DEFAULT):
+        self.h = h
+        self.expr = _with_package_symbols(_read(expression))
+        self.kind = _kind(self.expr)
+
+    def __repr__(self) -> str:
+        return f"Activation({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Activation) and self.expr == other.expr
+
+    def __hash__(self) -> int:
+        return hash(self.expr)
+
+    @property
+    def text(self) -> str:
+        """The activation as text that ``Activation`` reads back; configurations keep this."""
+        return str(self.expr.replace(sp.Max, lambda *args: sp.Function("relu")(_argument(args))))
+
+    @property
+    def symbols(self) -> dict[str, sp.Symbol]:
+        """The coefficients that are symbols, by name."""
+        return {s.name: s for s in sorted(self.expr.free_symbols - {h}, key=str)}
+
+    @cached_property
+    def degree(self) -> int | None:
+        """The degree of the polynomial in h; None for erf and relu."""
+        if self.kind != "polynomial":
+            return None
+        return max(sp.Poly(self.expr, h).degree(), 0) if self.expr != 0 else 0
+
+    @property
+    def moments_close(self) -> bool:
+        """Whether wbar and M determine the network's function, and descent acts on them alone."""
+        return self.degree is not None and self.degree <= 2
+
+    def derivative(self) -> sp.Expr:
+        """Return phi'(h), expanded."""
+        return sp.expand(sp.diff(self.expr, h))
+
+    def hermite_series(self, variance: sp.Expr, degree: int | None = None) -> list[sp.Expr]:
+        """Return the means of phi, phi', ..., phi^(degree) at h ~ N(0, variance).
+
+        The n-th mean times variance^(n/2)/sqrt(n!) is the coefficient of phi on the n-th
+        normalised Hermite polynomial of h/sqrt(variance). ``degree`` defaults to that of phi;
+        erf and relu, which have all degrees, need it.
+
+        >>> Activation(h**3).hermite_series(sp.Symbol("s", positive=True))
+        [0, 3*s, 0, 6]
+        """
+        highest = self.degree if degree is None else degree
+        if highest is None:
+            raise ValueError(f"degree = None: {self.text} has all Hermite degrees, so name one")
+        return [mean_derivative(self.expr, h, n, variance) for n in range(highest + 1)]
+
+    def polynomial_coefficients(self) -> list[sp.Expr]:
+        """Return the coefficients of 1, h, h^2, ... Raises ``ValueError`` for erf and relu."""
+        if self.degree is None:
+            raise ValueError(f"activation = {self.text!r}: needs a polynomial in h here")
+        return [sp.expand(self.expr).coeff(h, n) for n in range(self.degree + 1)]
+
+    def coefficients(self, **values: float) -> list[float]:
+        """Return the coefficients of 1, h, h^2, ... as floats, for a simulation.
+
+        Raises ``ValueError`` for a missing or unknown symbol, and for erf and relu.
+        """
+        check_values("activation", self.symbols, values)
+        point = {self.symbols[name]: value for name, value in values.items()}
+        return [float(c.subs(point)) for c in self.polynomial_coefficients()]
+
+    def scale(self, **values: float) -> tuple[float, float]:
+        """Return (c, a) of c erf(a h) or c relu(a h) as floats, for a simulation."""
+        check_values("activation", self.symbols, values)
+        point = {self.symbols[name]: value for name, value in values.items()}
+        factor, rest = self.expr.as_independent(h)
+        slope = sp.S.One if self.kind == "relu" else rest.args[0].coeff(h, 1)
+        return float(factor.subs(point)), float(slope.subs(point))
+
+
+def check_values(argument: str, symbols: dict[str, Any], values: dict[str, Any]) -> None:
+    """Raise ``ValueError`` unless ``values`` names exactly the symbols."""
+    needed = ", ".join(symbols) or "none"
+    for name in values:
+        if name not in symbols:
+            raise ValueError(f"{name} = {values[name]!r}: no symbol of the {argument} ({needed})")
+    for name in symbols:
+        if name not in values:
+            raise ValueError(f"missing {name}: the symbols of the {argument} are {needed}")
+
+
+def _read(expression: "str | sp.Expr | Activation") -> sp.Expr:
+    if isinstance(expression, Activation):
+        return expression.expr
+    if isinstance(expression, int | float) and math.isfinite(expression):
+        return exact(sp.sympify(expression))
+    if not isinstance(expression, sp.Expr):
+        raise ValueError(f"activation = {expression!r}: must be text or a SymPy expression in h")
+    return exact(expression)
+
+
+def exact(expr: sp.Expr) -> sp.Expr:
+    """Return the expression with each decimal as the fraction that was written: 0.1 is 1/10."""
+    return expr.replace(lambda part: part.is_Float, lambda part: sp.Rational(str(float(part))))
+
+
+def _with_package_symbols(expr: sp.Expr) -> sp.Expr:
+    """The package's own h and epsilon in place of symbols of these names."""
+    own = {"h": h, "epsilon": model.epsilon}
+    names = [symbol.name for symbol in expr.free_symbols]
+    for symbol in expr.free_symbols:
+        if symbol.name in RESERVED:
+            raise ValueError(
+                f"activation = {expr}: {symbol.name} has another meaning, "
+                "so give this coefficient another name"
+            )
+        if names.count(symbol.name) > 1:
+            raise ValueError(f"activation = {expr}: two different symbols are named {symbol.name}")
+    return expr.subs({s: own[s.name] for s in expr.free_symbols if s.name in own})
+
+
+def _kind(expr: sp.Expr) -> str:
+    """polynomial, erf or relu; raise ``ValueError`` for anything else."""
+    if expr.is_polynomial(h) and not expr.has(sp.Max, sp.nan, sp.zoo, sp.oo, sp.I):
+        return "polynomial"
+    _, rest = expr.as_independent(h)
+    if isinstance(rest, sp.erf):
+        slope = rest.args[0].coeff(h, 1)
+        if sp.expand(rest.args[0] - slope * h) == 0 and slope.is_positive:
+            return "erf"
+    if rest == relu(h):
+        return "relu"
+    raise ValueError(f"activation = {expr}: must be {_ALLOWED}")
+
+
+def _argument(args: Sequence[sp.Expr]) -> sp.Expr:
+    (argument,) = (arg for arg in args if arg != 0)
+    return argument

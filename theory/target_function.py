@@ -1,0 +1,178 @@
+"""The target y(x): a polynomial in linear forms beta.x, quadratic forms x^T B x and |x|^2."""
+
+import re
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+from sympy import MatrixSymbol, Trace
+
+from lazyrich.theory import generate, words
+from lazyrich.theory import symbols as model
+from lazyrich.theory.activation import RESERVED, exact
+from lazyrich.theory.symbols import x
+from lazyrich.theory.wick import canonical, dot
+from lazyrich.theory.words import Reader
+
+DEFAULT = "(beta.x)**2/2"
+_RESERVED = RESERVED - {"beta"}
+
+
+class Target:
+    """A target y(x) as an expression; directions and matrices are the user's, by name.
+
+    Raises ``ValueError`` if it is no polynomial in x, or a name is reserved.
+
+    >>> from lazyrich.theory.symbols import beta
+    >>> target = Target(dot(beta, x) ** 2 / 2)
+    >>> target.text, target.degree, list(target.symbols)
+    ('(beta.x)**2/2', 2, ['beta'])
+    >>> [float(y) for y in target.labels([[1.0, 0.0], [0.0, 2.0]], beta=[1.0, 1.0])]
+    [0.5, 2.0]
+    """
+
+    def __init__(self, expression: "str | sp.Expr | Target | float" = DEFAULT):
+        self.expr = _checked(_read(expression))
+
+    def __repr__(self) -> str:
+        return f"Target({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Target) and self.expr == other.expr
+
+    def __hash__(self) -> int:
+        return hash(self.expr)
+
+    @cached_property
+    def text(self) -> str:
+        """The target as text that ``Target`` reads back; configurations keep this."""
+        return write(self.expr)
+
+    @cached_property
+    def degree(self) -> int:
+        """The degree as a polynomial in x."""
+        return max((_degree(monomial) for monomial in self._polynomial), default=0)
+
+    @cached_property
+    def _polynomial(self) -> words.Polynomial:
+        return words.tidy(Reader(()).polynomial(self.expr))
+
+    @cached_property
+    def symbols(self) -> dict[str, sp.Symbol | MatrixSymbol]:
+        """The directions, matrices and coefficients, by name; x and D are not among them."""
+        names = generate.arguments(self.expr)
+        return {name: symbol for name, symbol in names.items() if name not in ("x", "D")}
+
+    @property
+    def directions(self) -> dict[str, MatrixSymbol]:
+        """The vectors beta, beta_1, ... by name."""
+        return {
+            name: s
+            for name, s in self.symbols.items()
+            if isinstance(s, MatrixSymbol) and s.shape[1] == 1
+        }
+
+    @cached_property
+    def link(self) -> tuple[MatrixSymbol, sp.Expr] | None:
+        """(beta, g) where the target is g(beta.x), g a polynomial in h; else None."""
+        from lazyrich.theory.activation import h
+
+        if len(self.directions) != 1:
+            return None
+        (direction,) = self.directions.values()
+        link = self.expr.subs(canonical(dot(direction, x)), h)
+        return None if link.has(MatrixSymbol) else (direction, link)
+
+    @cached_property
+    def _functions(self) -> dict[str, Callable[..., Any]]:
+        return {}
+
+    def function(self, backend: str) -> Callable[..., Any]:
+        """Return y as a function of keyword arrays: x (..., D) and the target's symbols."""
+        if backend not in self._functions:
+            self._functions[backend] = generate.function(self.expr, backend)
+        return self._functions[backend]
+
+    def labels(self, X: Any, **values: Any) -> Any:
+        """Return y at each row of X (P, D), as an array of the kind of X (NumPy or torch).
+
+        Raises ``ValueError`` for a missing or unknown symbol.
+        """
+        is_torch = type(X).__module__.split(".")[0] == "torch"
+        call = self.function("torch" if is_torch else "numpy")
+        if self.expr.has(MatrixSymbol):
+            values["x"] = X
+        value = call(**values)
+        rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        return value if value.ndim else value + 0 * (X[:, 0] if is_torch else _zeros(rows))
+
+
+def _zeros(rows: int) -> Any:
+    import numpy as np
+
+    return np.zeros(rows)
+
+
+def _read(expression: "str | sp.Expr | Target | float") -> sp.Expr:
+    if isinstance(expression, Target):
+        return expression.expr
+    if isinstance(expression, int | float):
+        return exact(sp.sympify(expression))
+    if not isinstance(expression, sp.Expr):
+        raise ValueError(f"target = {expression!r}: must be text or a SymPy expression in x")
+    return exact(expression)
+
+
+def _checked(expr: sp.Expr) -> sp.Expr:
+    try:
+        expr = canonical(expr)
+        polynomial = words.tidy(Reader(()).polynomial(expr))
+    except ValueError as error:
+        raise ValueError(
+            f"target = {expr}: must be a polynomial in beta.x, x'Bx and |x|^2 ({error})"
+        ) from None
+    items = {item for monomial in polynomial for item, _ in monomial}
+    for item in items:
+        if item.left is None or x not in (item.left, item.right):
+            raise ValueError(
+                f"target = {write(expr)}: {words.contraction_expr(item)} does not contain x; "
+                "use a coefficient of your own instead"
+            )
+    for name, symbol in generate.arguments(expr).items():
+        if name in _RESERVED and symbol not in (x, model.D):
+            raise ValueError(f"target = {write(expr)}: {name} has another meaning; rename it")
+    return expr
+
+
+def _degree(monomial: words.Monomial) -> int:
+    return sum(n * [item.left, item.right].count(x) for item, n in monomial)
+
+
+def write(expr: sp.Expr) -> str:
+    """Return a polynomial in contractions with x as text, the way one types it.
+
+    >>> from lazyrich.theory.symbols import B, beta
+    >>> from lazyrich.theory.wick import form
+    >>> write(dot(x, x) ** 2 / 4 + form(x, B, x) * dot(beta, x))
+    "(beta.x)*(x'*B*x) + |x|**4/4"
+    """
+    names = {}
+    for number, trace in enumerate(sorted(expr.atoms(Trace), key=str)):
+        names[trace] = sp.Symbol(f"contraction{number:03d}")
+    text = str(expr.subs(names))
+    for trace, symbol in names.items():
+        text = _put_in(text, symbol.name, trace)
+    return text
+
+
+def _put_in(text: str, name: str, trace: Trace) -> str:
+    factors = trace.arg.args
+    if trace == canonical(dot(x, x)):
+        text = re.sub(rf"{name}\*\*(\d+)", lambda power: f"|x|**{2 * int(power[1])}", text)
+        return text.replace(name, "|x|**2")
+    if len(factors) == 2:
+        left, right = factors[0].arg.name, factors[1].name
+        left, right = (right, left) if left == "x" else (left, right)
+        return text.replace(name, f"({left}.{right})")
+    return text.replace(name, f"({str(trace.arg).replace('.T', chr(39))})")
