@@ -14,6 +14,7 @@ from lazyrich import cli, paper_figures, simulate, theory, verify
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.report import Result
 from lazyrich.support import progress as cli_progress
+from lazyrich.theory.symbols import SymmetricMatrixSymbol
 
 SMALL = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 50 --learning-rate 0.2 --n-test 9"
 
@@ -141,7 +142,11 @@ def test_derive_lists_every_closed_form_in_its_group(run):
 def _expanded(expression):
     if isinstance(expression, tuple | sympy.Tuple):
         return tuple(map(_expanded, expression))
-    return sympy.sympify(expression).doit().expand().doit()
+    expression = sympy.sympify(expression)
+    # The script is plain SymPy, in which a symmetric matrix is a general one with a comment.
+    symmetric = expression.atoms(SymmetricMatrixSymbol)
+    general = {matrix: sympy.MatrixSymbol(*matrix.args) for matrix in symmetric}
+    return expression.xreplace(general).doit().expand().doit()
 
 
 @pytest.mark.parametrize("name", theory.names())

@@ -3,6 +3,8 @@
 Every comparison is exact: there is no tolerance in this file.
 """
 
+import pickle
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sympy import DiagMatrix, MatrixSymbol, Trace
 
-from lazyrich.theory import generate, wick
+from lazyrich.theory import generate, symbols, wick
 from lazyrich.theory.symbols import (
     A,
     B,
@@ -20,13 +22,22 @@ from lazyrich.theory.symbols import (
     M,
     P,
     Sigma,
+    SymmetricMatrixSymbol,
     beta,
     isotropic,
     u,
     x,
     x_prime,
 )
-from lazyrich.theory.wick import canonical, dot, equal, expectation, form, gradient
+from lazyrich.theory.wick import (
+    canonical,
+    canonical_matrix,
+    dot,
+    equal,
+    expectation,
+    form,
+    gradient,
+)
 from lazyrich.verify.coordinates import Coordinates, is_zero
 
 from .expressions import (
@@ -147,9 +158,77 @@ def test_what_does_not_depend_on_the_vector_stays(expr):
     assert expectation(expr, general, symmetric=SYMMETRIC) == canonical(expr, SYMMETRIC)
 
 
-def test_the_default_symmetric_matrices_are_those_of_the_model():
-    assert equal(form(x, M, beta), form(beta, M, x))
-    assert not equal(form(x, M, beta), form(beta, M, x), symmetric=())
+# Symmetry is declared: by the class of the symbol, or by the caller
+
+
+@pytest.mark.parametrize("name", ["A", "B", "M", "M0", "Sigma"])
+def test_a_name_makes_no_matrix_symmetric(name):
+    """E[(x'Qx)^2] of a general Q has Tr(Q Q'), though Q is named as a symmetric matrix is."""
+    general, ours = MatrixSymbol(name, D, D), getattr(symbols, name)
+    assert general != ours
+    mean = (Trace(general * general.T) + Trace(general**2) + Trace(general) ** 2) / D**2
+    assert equal(expectation(form(x, general, x) ** 2, isotropic(x)), mean)
+    mean = (2 * Trace(ours**2) + Trace(ours) ** 2) / D**2
+    assert expectation(form(x, ours, x) ** 2, isotropic(x)) == sp.expand(mean)
+    assert equal(form(x, ours, beta), form(beta, ours, x))
+    assert not equal(form(x, general, beta), form(beta, general, x))
+
+
+def test_a_caller_declares_a_general_matrix_symmetric():
+    for matrix in (K, K.I):
+        assert not equal(form(x, matrix, beta), form(beta, matrix, x))
+        assert equal(form(x, matrix, beta), form(beta, matrix, x), symmetric=[K])
+    assert expectation(form(x, K, x) ** 2, isotropic(x), symmetric={K}) == sp.expand(
+        (2 * Trace(K**2) + Trace(K) ** 2) / D**2
+    )
+    assert gradient(form(x, K, beta), K, symmetric=(K,)) == (beta * x.T + x * beta.T) / 2
+
+
+def test_matrices_of_one_name_stay_apart():
+    general = MatrixSymbol("B", D, D)
+    turned = [(general, B, K), (B, K, general), (K, general, B)]
+    assert len({canonical(Trace(sp.MatMul(*word))) for word in turned}) == 1
+    assert not equal(Trace(general * B * K), Trace(B * general * K))
+    product = form(x, general, x) * form(x, B, x)
+    assert canonical(product) == canonical(form(x, B, x) * form(x, general, x))
+    assert equal(Trace(general * B) * Trace(general), Trace(general) * Trace(B * general))
+
+
+def test_a_declared_symbol_survives_what_sympy_does():
+    expr = form(x, M, x) / D
+    assert pickle.loads(pickle.dumps(expr)) == expr
+    assert pickle.loads(pickle.dumps(M)) == M
+    three = expr.subs(D, 3)
+    (matrix,) = (m for m in three.atoms(MatrixSymbol) if m.name == "M")
+    assert isinstance(matrix, SymmetricMatrixSymbol)
+    assert matrix.shape == (3, 3)
+    with pytest.raises(ValueError, match="a symmetric matrix is square"):
+        SymmetricMatrixSymbol("Q", D, P)
+
+
+@pytest.mark.parametrize("symmetric", ["M", K, MatrixSymbol("K", D, D), ["K"], [x], 3, None])
+def test_symmetric_is_a_collection_of_square_symbols(symmetric):
+    for refuse in (
+        lambda: canonical(Trace(K), symmetric),
+        lambda: canonical_matrix(K, symmetric),
+        lambda: equal(Trace(K), Trace(K), symmetric),
+        lambda: expectation(form(x, K, x), isotropic(x), symmetric=symmetric),
+        lambda: gradient(Trace(K), K, symmetric),
+    ):
+        with pytest.raises(ValueError, match="must be a collection of square MatrixSymbols"):
+            refuse()
+
+
+# Inverses
+
+
+def test_what_cancels_with_an_inverse_is_collected_again():
+    """Tr(K^-1 A K) = Tr(L^-1 A L) = Tr A: three terms of three spellings become one."""
+    three = D**2 * Trace(K.I * A * K) + D * Trace(L.I * A * L)
+    assert equal(three, D * (D + 1) * Trace(A))
+    assert canonical(three) == D * (D + 1) * Trace(A)
+    assert expectation(form(x, K.I * A * K, x) * D, isotropic(x)) == Trace(A)
+    assert not equal(three, D * D * Trace(A))
 
 
 # The gradient

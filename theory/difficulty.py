@@ -10,15 +10,26 @@ from sympy import MatrixSymbol, Trace
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.network import activation, neuron_average
-from lazyrich.theory.symbols import D, M, N, P, alpha, isotropic, sigma, w, x
+from lazyrich.theory.symbols import (
+    D,
+    K,
+    M,
+    N,
+    P,
+    SymmetricMatrixSymbol,
+    alpha,
+    isotropic,
+    sigma,
+    w,
+    x,
+)
 from lazyrich.theory.target import target_decomposition
 from lazyrich.theory.wick import canonical, dot, expectation, form, gradient
 
-K = MatrixSymbol("K", P, P)  # the normalised NTK on the training inputs, the paper's K
 r = MatrixSymbol("r", P, 1)  # y - f(w0) there
-C = MatrixSymbol("C", D, D)  # (1/N) sum_i (w_i - w_i0) (w_i - w_i0)^T
+C = SymmetricMatrixSymbol("C", D, D)  # (1/N) sum_i (w_i - w_i0) (w_i - w_i0)^T
 _J = MatrixSymbol("J", P, N * D)  # the Jacobian of f on the training inputs
-_Theta = MatrixSymbol("Theta", P, P)  # the NTK on the training inputs, J J^T
+_Theta = SymmetricMatrixSymbol("Theta", P, P)  # the NTK on the training inputs, J J^T
 _change = MatrixSymbol("delta", D, 1)  # w - w0 of one neuron
 
 kappa = sp.Symbol("kappa", positive=True)  # an eigenvalue of K
@@ -122,8 +133,8 @@ def linearisation_error() -> ClosedForm:
     """
     moved, start = activation(dot(w + _change, x)), activation(dot(w, x))
     remainder = canonical(moved - start - Trace(gradient(start, w).T * _change))
-    expr = canonical(alpha * neuron_average(remainder.subs(_change, w)).subs(M, C), (C,))
-    mean = expectation(expr, isotropic(x), symmetric=(C,))
+    expr = canonical(alpha * neuron_average(remainder.subs(_change, w)).subs(M, C))
+    mean = expectation(expr, isotropic(x))
     factor = sp.cancel(expr / form(x, C, x))
     bound = sp.Abs(factor) * dot(x, x) * lazy_movement().expr / N
     return ClosedForm(

@@ -7,12 +7,11 @@ from lazyrich.theory.alignment import moments
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.network import ntk_at_init
-from lazyrich.theory.symbols import A, P, u, x
+from lazyrich.theory.symbols import A, K, P, u, x
 from lazyrich.theory.wick import canonical, dot, form
 
-K = MatrixSymbol("K", P, P)  # the kernel on the training inputs
 _y = MatrixSymbol("y", P, 1)
-lambda_j = sp.Symbol("lambda_j", nonnegative=True)  # its j-th eigenvalue
+lambda_j = sp.Symbol("lambda_j", nonnegative=True)  # the j-th eigenvalue of K
 
 
 def eigenvector_label_alignment() -> ClosedForm:

@@ -15,7 +15,6 @@ from lazyrich.theory import words
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.network import ntk, ntk_at_init
 from lazyrich.theory.symbols import (
-    SYMMETRIC,
     A,
     D,
     I,
@@ -48,7 +47,7 @@ def initial_mean(expr: sp.Expr) -> sp.Expr:
     >>> initial_mean(Trace(M * M))
     D*sigma**4*(D + N + 1)/N
     """
-    reader = Reader(SYMMETRIC)
+    reader = Reader()
     by_blocks: dict[int, list[sp.Expr]] = {}
     for monomial, coefficient in words.tidy(reader.polynomial(expr)).items():
         places = sum(map(_places, _factors(monomial)))

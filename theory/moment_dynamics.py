@@ -1,6 +1,6 @@
 """Full-batch gradient descent on the moments (wbar, M): the exact step and its flow.
 
-Every neuron undergoes the same affine map w -> A w - g, whatever the width N, so that the first two
+Every neuron undergoes the same affine map w -> F w - g, whatever the width N, so that the first two
 moments over the neurons close. eta = eta_0 N/alpha^2 (Kumar et al. 2024, App. 8.1).
 """
 
@@ -22,7 +22,7 @@ r = MatrixSymbol("r", P, 1)  # the residuals f(x_mu) - y_mu
 kappa = sp.Symbol("kappa", nonnegative=True)  # weight decay in the loss
 kappa_d = sp.Symbol("kappa_d", nonnegative=True)  # decoupled weight decay
 _eta = eta_0 * N / alpha**2
-_A = MatrixSymbol("A", D, D)
+_F = MatrixSymbol("F", D, D)
 _g = MatrixSymbol("g", D, 1)
 
 _SETTING = (
@@ -74,24 +74,24 @@ def decay_step() -> sp.Expr:
 
 
 def _collected(matrix: MatrixExpr) -> list[tuple[sp.Expr, words.Word]]:
-    reader = Reader(())
+    reader = Reader()
     total: dict[words.Word, words.Polynomial] = {}
     for scalar, word in reader.matrix_terms(matrix):
         words.add_to(total.setdefault(word, {}), scalar)
     return [(words.to_sympy(scalar), word) for word, scalar in total.items()]
 
 
-def affine_moments(A: MatrixExpr, g: MatrixExpr) -> tuple[MatrixExpr, MatrixExpr]:
-    """(wbar, M) after w -> A w - g: the neuron averages of A w - g and of its outer square."""
-    mean = A * wbar - g
-    second = A * M * A.T - A * wbar * g.T - g * wbar.T * A.T + g * g.T
+def affine_moments(F: MatrixExpr, g: MatrixExpr) -> tuple[MatrixExpr, MatrixExpr]:
+    """(wbar, M) after w -> F w - g: the neuron averages of F w - g and of its outer square."""
+    mean = F * wbar - g
+    second = F * M * F.T - F * wbar * g.T - g * wbar.T * F.T + g * g.T
     return mean, second
 
 
 def _averages() -> list:
-    mean, second = affine_moments(_A, _g)
+    mean, second = affine_moments(_F, _g)
     return [
-        ("The average of A w - g over the neurons.", mean),
+        ("The average of F w - g over the neurons.", mean),
         ("The average of its outer square.", second),
     ]
 
@@ -100,7 +100,7 @@ def moment_step() -> ClosedForm:
     """One step of gradient descent on (wbar, M), exact at every N.
 
     Symbols: X the inputs (P, D), r the residuals f - y (P,) at the current weights.
-    ``terms``: wbar (D,) and M (D, D) after the step; ``components``: A (D, D) and g (D,).
+    ``terms``: wbar (D,) and M (D, D) after the step; ``components``: F (D, D) and g (D,).
     """
     G, g = neuron_step()
     mean, second = affine_moments(I - G, g)
@@ -109,14 +109,14 @@ def moment_step() -> ClosedForm:
         title="(wbar, M) after one step of full-batch gradient descent",
         expr=sp.Tuple(mean, second),
         terms={"wbar": mean, "M": second},
-        components={"A": I - G, "g": g},
+        components={"F": I - G, "g": g},
         steps=[
             (
                 "What the sample x with residual r takes from a neuron w, eta = eta_0 N/alpha^2.",
                 sample_step(sp.Symbol("r_mu")),
             ),
-            ("The mean over the samples: w -> A w - g with this g,", g),
-            ("and this A, the same for all neurons.", I - G),
+            ("The mean over the samples: w -> F w - g with this g,", g),
+            ("and this F, the same for all neurons.", I - G),
             *_averages(),
         ],
         assumptions=_SETTING,
@@ -132,18 +132,18 @@ def moment_step_decay() -> ClosedForm:
     """
     G, g = neuron_step()
     share = decay_step()
-    A = (1 - eta_0 * kappa_d - share) * I - G
-    mean, second = affine_moments(A, g)
+    F = (1 - eta_0 * kappa_d - share) * I - G
+    mean, second = affine_moments(F, g)
     return ClosedForm(
         name="moment-step-decay",
         title="(wbar, M) after one step with weight decay, in the loss and decoupled",
         expr=sp.Tuple(mean, second),
         terms={"wbar": mean, "M": second},
-        components={"A": A, "g": g},
+        components={"F": F, "g": g},
         steps=[
             ("The gradient of (kappa/2) mean |w_i|^2, times eta, is this share of w.", share),
             ("Decoupled decay takes this share besides.", eta_0 * kappa_d),
-            ("The map w -> A w - g of every neuron now has this A,", A),
+            ("The map w -> F w - g of every neuron now has this F,", F),
             ("and g is that of moment-step.", g),
             *_averages(),
         ],

@@ -10,18 +10,18 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.moment_dynamics import decay_step, kappa_d, moment_step_decay, neuron_step
-from lazyrich.theory.symbols import SYMMETRIC, D, I, M, P, eta_0, wbar
+from lazyrich.theory.symbols import D, I, M, P, SymmetricMatrixSymbol, eta_0, wbar
 from lazyrich.theory.wick import canonical_matrix
 
 mu = sp.Symbol("mu", nonnegative=True)  # momentum
 vbar = MatrixSymbol("vbar", D, 1)  # mean of the velocities over the neurons
 C = MatrixSymbol("C", D, D)  # mean of w v^T
-V = MatrixSymbol("V", D, D)  # mean of v v^T
+V = SymmetricMatrixSymbol("V", D, D)  # mean of v v^T
 
 Affine = tuple[MatrixExpr, MatrixExpr, MatrixExpr]  # (a, b, c) of a w + b v + c
 
 # A neuron's gradient step is S w + g; T is what multiplies w in w -> (1 - eta_0 kappa_d) w - v.
-_S, _T = MatrixSymbol("S", D, D), MatrixSymbol("T", D, D)
+_S, _T = SymmetricMatrixSymbol("S", D, D), SymmetricMatrixSymbol("T", D, D)
 _g = MatrixSymbol("g", D, 1)
 _FIRST = (wbar, vbar)
 _SECOND = ((M, C), (C.T, V))
@@ -65,10 +65,7 @@ def moment_step_momentum() -> ClosedForm:
     T = (1 - eta_0 * kappa_d) * I - _S
     known = {_T: T.subs(_S, S), _S: S, _g: g}
     terms = {name: part.subs(known).doit(deep=False) for name, part in general.items()}
-    shown = {
-        name: canonical_matrix(part, symmetric=(*SYMMETRIC, _S, _T, V))
-        for name, part in general.items()
-    }
+    shown = {name: canonical_matrix(part) for name, part in general.items()}
     for name, part in moment_step_decay().terms.items():
         without = terms[name].subs(mu, 0).doit() - part
         if canonical_matrix(without) != sp.ZeroMatrix(*part.shape):

@@ -9,7 +9,6 @@ from sympy import MatrixSymbol
 from lazyrich.theory import words
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.symbols import (
-    SYMMETRIC,
     M,
     N,
     alpha,
@@ -38,7 +37,7 @@ def neuron_average(expr: sp.Expr) -> sp.Expr:
     >>> neuron_average(dot(w, x) ** 2)
     Trace(x.T*M*x)
     """
-    reader = Reader(SYMMETRIC)
+    reader = Reader()
     total: Polynomial = {}
     for monomial, coefficient in words.tidy(reader.polynomial(expr)).items():
         with_w = [item for item, n in monomial for _ in range(n) if w in (item.left, item.right)]

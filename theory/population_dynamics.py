@@ -34,14 +34,14 @@ from lazyrich.theory.target import target
 from lazyrich.theory.test_loss import test_loss, test_loss_centred
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, expectation, form, gradient
 
-Map = tuple[MatrixExpr, MatrixExpr]  # (A, g) of w -> A w - g
+Map = tuple[MatrixExpr, MatrixExpr]  # (F, g) of w -> F w - g
 
 _SAMPLES = "x ~ N(0, I/D), infinitely many samples; full-batch gradient descent, readouts fixed."
 _INITIAL = {wbar: wbar - wbar0, M: M - M0}
 
 
 def population_map(residual: sp.Expr) -> Map:
-    """(A, g) of the map w -> A w - g of every neuron, for the residual f(x) - y(x)."""
+    """(F, g) of the map w -> F w - g of every neuron, for the residual f(x) - y(x)."""
     a, b = sample_coefficients()
     linear = expectation(residual * dot(u, x), isotropic(x))
     quadratic = expectation(residual * form(x, A, x), isotropic(x))
@@ -60,8 +60,8 @@ def _is_gradient_of(loss: ClosedForm, step: Map) -> None:
 def population_step() -> ClosedForm:
     """One step of gradient descent on the population loss, exact at every N.
 
-    ``terms``: wbar (D,) and M (D, D) after the step; ``components``: A and g of the map
-    w -> A w - g, and ``A_centred``, ``g_centred`` for the centred predictor.
+    ``terms``: wbar (D,) and M (D, D) after the step; ``components``: F and g of the map
+    w -> F w - g, and ``F_centred``, ``g_centred`` for the centred predictor.
     """
     residual = canonical(network_function().expr - target())
     plain = population_map(residual)
@@ -75,19 +75,19 @@ def population_step() -> ClosedForm:
         expr=sp.Tuple(mean, second),
         terms={"wbar": mean, "M": second},
         components={
-            "A": plain[0],
+            "F": plain[0],
             "g": plain[1],
-            "A_centred": centred[0],
+            "F_centred": centred[0],
             "g_centred": centred[1],
         },
         steps=[
             ("The residual f - y at x.", residual),
             ("What one sample takes from w, residual r.", sample_step(sp.Symbol("r"))),
             ("Its mean over x at w = 0: this g,", plain[1]),
-            ("and the part linear in w: w -> A w - g with this A.", plain[0]),
-            ("The average of A w - g over the neurons.", mean),
+            ("and the part linear in w: w -> F w - g with this F.", plain[0]),
+            ("The average of F w - g over the neurons.", mean),
             ("The average of its outer square.", second),
-            ("The same A for the centred predictor.", centred[0]),
+            ("The same F for the centred predictor.", centred[0]),
             ("Both are gradient steps of test-loss, and of test-loss-centred.", test_loss().expr),
         ],
         assumptions=_SAMPLES,
@@ -102,7 +102,7 @@ def population_flow() -> ClosedForm:
     ``M_centred``, the same of the centred one.
     """
     step = population_step()
-    mean, second = affine_moments(step.components["A_centred"], step.components["g_centred"])
+    mean, second = affine_moments(step.components["F_centred"], step.components["g_centred"])
     parts = step.terms | {"wbar_centred": mean, "M_centred": second}
     terms = {name: canonical_matrix(rate(part)) for name, part in parts.items()}
     return ClosedForm(
@@ -111,7 +111,7 @@ def population_flow() -> ClosedForm:
         expr=sp.Tuple(terms["wbar"], terms["M"]),
         terms=terms,
         steps=[
-            ("A of the step.", step.components["A"]),
+            ("F of the step.", step.components["F"]),
             ("d wbar/d tau: the part of the step linear in eta_0.", terms["wbar"]),
             ("d M/d tau, likewise.", terms["M"]),
             ("wbar = 0 stays 0: without noise of the samples no linear power arises.", sp.S.Zero),

@@ -1,6 +1,7 @@
 """The symbols of the model, in the paper's names, and the laws of its random vectors.
 
 Vectors are ``MatrixSymbol`` of shape (D, 1), matrices of shape (D, D), for symbolic dimension D.
+A matrix is symmetric if it was declared so, by its class; its name says nothing about that.
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,29 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
+
+
+class SymmetricMatrixSymbol(MatrixSymbol):
+    """A matrix symbol that equals its transpose.
+
+    A general ``MatrixSymbol`` of the same name and shape is another symbol.
+
+    >>> D = sp.Symbol("D", integer=True, positive=True)
+    >>> SymmetricMatrixSymbol("B", D, D) == MatrixSymbol("B", D, D)
+    False
+    """
+
+    def __new__(cls, name, n, m):
+        """Raise ``ValueError`` if the shape is not square."""
+        if n != m:
+            raise ValueError(f"{name} has shape ({n}, {m}): a symmetric matrix is square")
+        return super().__new__(cls, name, n, m)
+
+    @classmethod
+    def class_key(cls):
+        """Return the sort key of the class: SymPy sorts these symbols among the general ones."""
+        return MatrixSymbol.class_key()
+
 
 D = sp.Symbol("D", integer=True, positive=True)  # dimension of the input
 N = sp.Symbol("N", integer=True, positive=True)  # width
@@ -24,15 +48,14 @@ w = MatrixSymbol("w", D, 1)  # the weights of one neuron
 beta = MatrixSymbol("beta", D, 1)  # direction of the target
 wbar = MatrixSymbol("wbar", D, 1)  # mean of the weights over the neurons
 wbar0 = MatrixSymbol("wbar0", D, 1)  # the same at initialisation
-M = MatrixSymbol("M", D, D)  # second moment of the weights
-M0 = MatrixSymbol("M0", D, D)  # the same at initialisation
-A = MatrixSymbol("A", D, D)  # a test matrix: the quadratic function x^T A x
-B = MatrixSymbol("B", D, D)  # another
-Sigma = MatrixSymbol("Sigma", D, D)  # covariance of the inputs, where it is general
+M = SymmetricMatrixSymbol("M", D, D)  # second moment of the weights
+M0 = SymmetricMatrixSymbol("M0", D, D)  # the same at initialisation
+A = SymmetricMatrixSymbol("A", D, D)  # a test matrix: the quadratic function x^T A x
+B = SymmetricMatrixSymbol("B", D, D)  # another
+Sigma = SymmetricMatrixSymbol("Sigma", D, D)  # covariance of the inputs, where it is general
 u = MatrixSymbol("u", D, 1)  # a test vector: the linear function u.x
+K = SymmetricMatrixSymbol("K", P, P)  # the normalised NTK on the training inputs, the paper's K
 I = sp.Identity(D)
-
-SYMMETRIC = (M, M0, A, B, Sigma)
 
 
 @dataclass(frozen=True)

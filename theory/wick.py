@@ -20,7 +20,7 @@ from sympy import MatrixSymbol, Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory import words
-from lazyrich.theory.symbols import SYMMETRIC, Gaussian
+from lazyrich.theory.symbols import Gaussian
 from lazyrich.theory.words import ONE, Contraction, Polynomial, Reader, Word
 
 Vector = tuple[Word, MatrixSymbol]  # the vector (word) a, for a deterministic end a
@@ -36,7 +36,7 @@ def form(a: MatrixExpr, matrix: MatrixExpr, b: MatrixExpr) -> sp.Expr:
     return Trace(a.T * matrix * b)
 
 
-def canonical(expr: sp.Expr, symmetric: Collection[MatrixSymbol] = SYMMETRIC) -> sp.Expr:
+def canonical(expr: sp.Expr, symmetric: Collection[MatrixSymbol] = ()) -> sp.Expr:
     """The same polynomial in traces and bilinear forms, expanded and canonically spelt.
 
     Two expressions that are equal for every dimension have the same canonical form.
@@ -49,9 +49,7 @@ def canonical(expr: sp.Expr, symmetric: Collection[MatrixSymbol] = SYMMETRIC) ->
     return _written(reader.polynomial(expr), reader)
 
 
-def canonical_matrix(
-    matrix: MatrixExpr, symmetric: Collection[MatrixSymbol] = SYMMETRIC
-) -> MatrixExpr:
+def canonical_matrix(matrix: MatrixExpr, symmetric: Collection[MatrixSymbol] = ()) -> MatrixExpr:
     """The same matrix (or vector) as a sum of words with canonical scalar coefficients.
 
     >>> from lazyrich.theory.symbols import I, M
@@ -61,19 +59,20 @@ def canonical_matrix(
     return Reader(symmetric).canonical_matrix(matrix)
 
 
-def equal(a: sp.Expr, b: sp.Expr, symmetric: Collection[MatrixSymbol] = SYMMETRIC) -> bool:
+def equal(a: sp.Expr, b: sp.Expr, symmetric: Collection[MatrixSymbol] = ()) -> bool:
     """Whether two polynomials in traces and bilinear forms are equal for every dimension."""
     return canonical(a - b, symmetric) == 0
 
 
 def expectation(
-    expr: sp.Expr, *laws: Gaussian, symmetric: Collection[MatrixSymbol] = SYMMETRIC
+    expr: sp.Expr, *laws: Gaussian, symmetric: Collection[MatrixSymbol] = ()
 ) -> sp.Expr:
     """The mean of ``expr`` over independent Gaussian vectors.
 
     ``expr`` is a polynomial in traces and bilinear forms of symbols of any shape that fits. Vectors
     without a law stay as they are, so one argument of a kernel can be integrated out alone.
-    ``symmetric`` names the symmetric matrices (by default those of ``theory.symbols``).
+    Matrices are general unless declared: those of ``theory.symbols`` that are symmetric are
+    ``SymmetricMatrixSymbol``; ``symmetric`` declares general symbols to be so too.
     Raises ``ValueError`` if ``expr`` is no such polynomial, or a covariance is not symmetric.
 
     >>> from lazyrich.theory.symbols import D, A, isotropic, x, x_prime
@@ -97,7 +96,7 @@ def _written(polynomial: Polynomial, reader: Reader) -> sp.Expr:
 
 
 def gradient(
-    expr: sp.Expr, symbol: MatrixSymbol, symmetric: Collection[MatrixSymbol] = SYMMETRIC
+    expr: sp.Expr, symbol: MatrixSymbol, symmetric: Collection[MatrixSymbol] = ()
 ) -> MatrixExpr:
     """The gradient G of a scalar in a vector or a matrix: d expr = Tr(G^T d symbol).
 
@@ -125,7 +124,7 @@ def _without(monomial: words.Monomial, item: Contraction) -> words.Monomial:
 
 
 def _partials(
-    item: Contraction, symbol: MatrixSymbol, symmetric: frozenset[str]
+    item: Contraction, symbol: MatrixSymbol, symmetric: words.Symmetric
 ) -> list[MatrixExpr]:
     """The terms of the gradient of one contraction, one for each place where ``symbol`` stands."""
     size = symbol.shape[0]
@@ -145,7 +144,7 @@ def _partials(
         after = words.word_matrix(item.word[i + 1 :], size)
         ends = sp.Identity(size) if item.left is None else item.right * item.left.T
         partial = after * ends * before  # the contraction is Tr(letter * partial)
-        if symbol.name in symmetric:
+        if words.is_symmetric(symbol, symmetric):
             partial = (partial + partial.T) / 2
         elif not letter.transposed:
             partial = partial.T
@@ -262,15 +261,16 @@ def _check_not_hidden(symbol: MatrixSymbol, polynomial: Polynomial) -> None:
 
 
 def _sorted_words(items: list[Word]) -> tuple[Word, ...]:
-    return tuple(sorted(items, key=_spelling))
+    return tuple(sorted(items, key=words.word_spelling))
 
 
 def _sorted_vectors(items: list[Vector]) -> tuple[Vector, ...]:
-    return tuple(sorted(items, key=lambda vector: (vector[1].name, _spelling(vector[0]))))
+    return tuple(sorted(items, key=_vector_key))
 
 
-def _spelling(word: Word) -> tuple:
-    return tuple((letter.name, letter.transposed) for letter in word)
+def _vector_key(vector: Vector) -> tuple:
+    word, end = vector
+    return words.spelling(end), words.word_spelling(word)
 
 
 def _distinct(items: tuple):

@@ -11,7 +11,7 @@ In SymPy's language both kinds are ``Trace``: a^T A b is the trace of a 1 x 1 ma
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from functools import reduce
+from functools import cache, reduce
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,24 +19,51 @@ import sympy as sp
 from sympy import MatrixSymbol, Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
+from lazyrich.theory.symbols import SymmetricMatrixSymbol
+
 
 class Letter(NamedTuple):
     """A matrix, or its transpose, as one factor of a word (vectors never stand inside words)."""
 
-    name: str
+    matrix: MatrixExpr
     transposed: bool
-    matrix: MatrixExpr = sp.Identity(1)  # compared last, and equal where the names are
 
-    def turned(self, symmetric: frozenset[str]) -> "Letter":
+    def turned(self, symmetric: "Symmetric") -> "Letter":
         """The transposed letter; symmetric matrices stay as they are."""
-        is_symmetric = self.name in symmetric or (
-            isinstance(self.matrix, sp.DiagMatrix)
-            or (isinstance(self.matrix, sp.Inverse) and str(self.matrix.arg) in symmetric)
-        )
-        return self if is_symmetric else self._replace(transposed=not self.transposed)
+        if is_symmetric(self.matrix, symmetric):
+            return self
+        return self._replace(transposed=not self.transposed)
 
 
 Word = tuple[Letter, ...]
+Symmetric = frozenset[MatrixSymbol]  # general symbols that a caller declares to be symmetric
+
+
+def is_symmetric(matrix: MatrixExpr, symmetric: Symmetric = frozenset()) -> bool:
+    """Whether a letter's matrix equals its transpose: by its class, or declared by the caller."""
+    if isinstance(matrix, sp.Inverse):
+        return is_symmetric(matrix.arg, symmetric)
+    return isinstance(matrix, SymmetricMatrixSymbol | sp.DiagMatrix) or matrix in symmetric
+
+
+def declared(symmetric: Collection[MatrixSymbol]) -> Symmetric:
+    """The matrices that a caller declares to be symmetric, checked.
+
+    >>> declared("M")
+    Traceback (most recent call last):
+    ...
+    ValueError: symmetric = 'M': must be a collection of square MatrixSymbols, such as (M,)
+    """
+    is_collection = isinstance(symmetric, list | tuple | set | frozenset)
+    if not is_collection or not all(_is_square_symbol(matrix) for matrix in symmetric):
+        raise ValueError(
+            f"symmetric = {symmetric!r}: must be a collection of square MatrixSymbols, such as (M,)"
+        )
+    return frozenset(symmetric)
+
+
+def _is_square_symbol(matrix: object) -> bool:
+    return isinstance(matrix, MatrixSymbol) and matrix.shape[0] == matrix.shape[1]
 
 
 class Contraction(NamedTuple):
@@ -48,12 +75,9 @@ class Contraction(NamedTuple):
 
     def key(self) -> tuple:
         """Sort key by spelling."""
-        ends = (
-            ("", "")
-            if self.left is None or self.right is None
-            else (self.left.name, self.right.name)
-        )
-        return (ends, len(self.word), tuple((a.name, a.transposed) for a in self.word))
+        is_trace = self.left is None or self.right is None
+        ends = () if is_trace else (spelling(self.left), spelling(self.right))
+        return (ends, len(self.word), word_spelling(self.word))
 
 
 Monomial = tuple[tuple[Contraction, int], ...]
@@ -61,28 +85,35 @@ Polynomial = dict[Monomial, sp.Expr]
 ONE: Monomial = ()
 
 
-def _spelling(word: Word) -> tuple:
-    return tuple((a.name, a.transposed) for a in word)
+@cache
+def spelling(matrix: MatrixExpr) -> tuple[str, str]:
+    """Sort key of a vector or matrix: its name, then what tells symbols of one name apart."""
+    return str(matrix), sp.srepr(matrix)
 
 
-def reverse(word: Word, symmetric: frozenset[str]) -> Word:
+def word_spelling(word: Word) -> tuple:
+    """Sort key of a word."""
+    return tuple((*spelling(letter.matrix), letter.transposed) for letter in word)
+
+
+def reverse(word: Word, symmetric: Symmetric) -> Word:
     """The word of the transposed matrix."""
     return tuple(letter.turned(symmetric) for letter in reversed(word))
 
 
-def least(word: Word, symmetric: frozenset[str]) -> Word:
+def least(word: Word, symmetric: Symmetric) -> Word:
     """The canonical spelling of x^T word x: a word or its reversal, whichever is less."""
-    return min(word, reverse(word, symmetric), key=_spelling)
+    return min(word, reverse(word, symmetric), key=word_spelling)
 
 
 def contraction(
-    left: MatrixSymbol | None, word: Word, right: MatrixSymbol | None, symmetric: frozenset[str]
+    left: MatrixSymbol | None, word: Word, right: MatrixSymbol | None, symmetric: Symmetric
 ) -> Contraction:
     """The canonical spelling of a trace (no ends) or of a bilinear form."""
     backward = reverse(word, symmetric)
     if left is None or right is None:
         spellings = [w[i:] + w[:i] for w in (word, backward) for i in range(max(len(w), 1))]
-        return Contraction(None, min(spellings, key=_spelling), None)
+        return Contraction(None, min(spellings, key=word_spelling), None)
     both = (Contraction(left, word, right), Contraction(right, backward, left))
     return min(both, key=Contraction.key)
 
@@ -126,11 +157,12 @@ def tidy(polynomial: Polynomial) -> Polynomial:
 class Reader:
     """Turns SymPy expressions into polynomials in canonical contractions.
 
-    ``symmetric`` lists the matrices that equal their transposes.
+    ``symmetric`` lists general symbols that are to be read as symmetric; those of the class
+    ``SymmetricMatrixSymbol`` always are.
     """
 
-    def __init__(self, symmetric: Collection[MatrixSymbol]):
-        self.symmetric = frozenset(str(matrix) for matrix in symmetric)
+    def __init__(self, symmetric: Collection[MatrixSymbol] = ()):
+        self.symmetric = declared(symmetric)
 
     def polynomial(self, expr: sp.Expr) -> Polynomial:
         """Read a scalar: any polynomial in ``Trace`` objects with coefficients free of matrices.
@@ -190,7 +222,7 @@ class Reader:
                     f"{matrix} has shape {matrix.shape}: vectors are columns, with a symbolic "
                     "number of entries or more than one"
                 )
-            yield {ONE: sp.S.One}, (Letter(str(matrix), False, matrix),)
+            yield {ONE: sp.S.One}, (Letter(matrix, False),)
         else:
             raise ValueError(
                 f"matrix = {matrix}: must be built from symbols by +, *, transpose, power"
@@ -243,7 +275,7 @@ def _is_row(letter: Letter) -> bool:
     return letter.transposed and letter.matrix.shape[1] == 1
 
 
-def _single(left, word: Word, right, symmetric: frozenset[str]) -> Monomial:
+def _single(left, word: Word, right, symmetric: Symmetric) -> Monomial:
     return ((contraction(left, word, right, symmetric), 1),)
 
 

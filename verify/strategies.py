@@ -166,7 +166,7 @@ def closed_form_inputs(draw, expr: sp.Basic, largest: int = 4) -> dict[str, Any]
     Sizes come first; symmetric matrices are semidefinite or indefinite, Sigma is positive definite.
     """
     from lazyrich.theory import generate
-    from lazyrich.theory.symbols import SYMMETRIC
+    from lazyrich.theory.symbols import SymmetricMatrixSymbol
 
     symbols = generate.arguments(expr)
     sizes = {
@@ -188,7 +188,7 @@ def closed_form_inputs(draw, expr: sp.Basic, largest: int = 4) -> dict[str, Any]
         elif name == "Sigma":
             values[name] = draw(second_moments(shape[0])) + np.eye(shape[0])
         else:
-            is_symmetric = symbol in SYMMETRIC
+            is_symmetric = isinstance(symbol, SymmetricMatrixSymbol)
             values[name] = draw(any_second_moments(shape[0]) if is_symmetric else arrays(*shape))
     return values
 

@@ -147,6 +147,7 @@ def _definitions(expression: Any) -> list[str]:
     import sympy
 
     from lazyrich.theory import generate
+    from lazyrich.theory.symbols import SymmetricMatrixSymbol
 
     names = generate.arguments(expression)
     matrices = {n: s for n, s in names.items() if isinstance(s, sympy.MatrixSymbol)}
@@ -158,7 +159,8 @@ def _definitions(expression: Any) -> list[str]:
     lines = [f"{s} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)]
     for name, matrix in matrices.items():
         rows, columns = matrix.shape
-        lines.append(f"{name} = MatrixSymbol({matrix.name!r}, {rows}, {columns})")
+        note = "  # symmetric" if isinstance(matrix, SymmetricMatrixSymbol) else ""
+        lines.append(f"{name} = MatrixSymbol({matrix.name!r}, {rows}, {columns}){note}")
     return [*lines, ""] if lines else []
 
 

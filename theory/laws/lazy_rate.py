@@ -8,15 +8,24 @@ import sympy as sp
 from sympy import DiagMatrix, MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.difficulty import K
 from lazyrich.theory.moment_dynamics import X
 from lazyrich.theory.scaling import lazy_coordinates, w_0
-from lazyrich.theory.symbols import D, P, alpha, epsilon, isotropic, sigma, x
+from lazyrich.theory.symbols import (
+    D,
+    K,
+    P,
+    SymmetricMatrixSymbol,
+    alpha,
+    epsilon,
+    isotropic,
+    sigma,
+    x,
+)
 from lazyrich.theory.wick import canonical, dot, expectation, form
 
 y = MatrixSymbol("y", P, 1)  # the labels
 g = MatrixSymbol("g", D, 1)  # delta = g + G w0 for the linearised network
-G = MatrixSymbol("G", D, D)
+G = SymmetricMatrixSymbol("G", D, D)
 y_i, y_j = sp.symbols("y_i y_j", real=True)  # the labels in the eigenvectors of K
 lambda_i, lambda_j = sp.symbols("lambda_i lambda_j", positive=True)  # eigenvalues of K
 _t = sp.Symbol("t", positive=True)
@@ -42,11 +51,11 @@ def _drive() -> sp.Expr:
     term epsilon/alpha (delta.x), in the predictor's term epsilon w0.x: d/dtau of G^2 sigma^2/2.
     """
     moved = dot(x, g + G * w_0)
-    square = expectation(moved**2 / 2, isotropic(w_0, sigma**2), symmetric=(G,))
-    feature = expectation(dot(w_0, x) * form(x, G, w_0), isotropic(w_0, sigma**2), symmetric=(G,))
+    square = expectation(moved**2 / 2, isotropic(w_0, sigma**2))
+    feature = expectation(dot(w_0, x) * form(x, G, w_0), isotropic(w_0, sigma**2))
     if feature != sigma**2 * form(x, G, x):
         raise AssertionError(f"the lazy features are not sigma^2 G: {feature}")
-    return canonical(square + sigma**2 * form(x, G * G, x) / 2, (G,))
+    return canonical(square + sigma**2 * form(x, G * G, x) / 2)
 
 
 def lazy_rate() -> ClosedForm:

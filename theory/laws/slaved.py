@@ -6,17 +6,17 @@ slow, the mean of the weights follows at once, and one number is left of alpha, 
 """
 
 import sympy as sp
-from sympy import DiagMatrix, MatrixSymbol
+from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.moment_dynamics import moment_flow, r
+from lazyrich.theory.moment_dynamics import moment_flow
 from lazyrich.theory.network import network_function
 from lazyrich.theory.population_scalars import n
 from lazyrich.theory.symbols import (
-    M0,
     D,
     M,
+    SymmetricMatrixSymbol,
     alpha,
     b,
     beta,
@@ -29,21 +29,20 @@ from lazyrich.theory.symbols import (
 from lazyrich.theory.target import target
 from lazyrich.theory.wick import canonical, canonical_matrix, dot
 
-C = MatrixSymbol("C", D, D)  # covariance of the weights over the neurons, M - wbar wbar^T
-C0 = MatrixSymbol("C0", D, D)  # the same at the start
-Q = MatrixSymbol("Q", D, D)  # alpha epsilon C/|beta|^2
-Q0 = MatrixSymbol("Q0", D, D)  # the same at the start: a I at infinite width
+C = SymmetricMatrixSymbol("C", D, D)  # covariance of the weights over the neurons, M - wbar wbar^T
+C0 = SymmetricMatrixSymbol("C0", D, D)  # the same at the start
+Q = SymmetricMatrixSymbol("Q", D, D)  # alpha epsilon C/|beta|^2
+Q0 = SymmetricMatrixSymbol("Q0", D, D)  # the same at the start: a I at infinite width
 m = MatrixSymbol("m", D, 1)  # alpha (wbar - wbar0)
 _small = sp.Symbol("rho", positive=True)  # epsilon/alpha
 _product = sp.Symbol("p", positive=True)  # alpha epsilon
-_SYMMETRIC = (M, M0, C, C0, Q, Q0)
 
 
 def _covariance_flow() -> MatrixExpr:
     """dC/d tau: it needs no mean of the weights."""
     d_wbar, d_M = moment_flow().terms.values()
     d_C = (d_M - d_wbar * wbar.T - wbar * d_wbar.T).subs(M, C + wbar * wbar.T).doit()
-    found = canonical_matrix(d_C, (*_SYMMETRIC, DiagMatrix(r)))
+    found = canonical_matrix(d_C)
     if found.has(wbar):
         raise AssertionError(f"the covariance's rate holds the mean: {found}")
     return found
@@ -56,7 +55,7 @@ def _residual() -> sp.Expr:
     now = {wbar: wbar0 + m / alpha, M: scale * Q + (wbar0 + m / alpha) * (wbar0 + m / alpha).T}
     start = {wbar: wbar0, M: scale * Q0 + wbar0 * wbar0.T}
     change = f.subs(now).doit() - f.subs(start).doit()
-    residual = canonical(change - target().subs(beta, sp.sqrt(b) * n), _SYMMETRIC)
+    residual = canonical(change - target().subs(beta, sp.sqrt(b) * n))
     scales = {alpha: sp.sqrt(_product / _small), epsilon: sp.sqrt(_product * _small)}
     terms = sp.Add.make_args(sp.expand(residual.subs(scales)))
     return sp.Add(*(term for term in terms if not term.has(_small)))
@@ -73,15 +72,15 @@ def slaved_flow() -> ClosedForm:
     covariance = _covariance_flow()
     unit = alpha / (epsilon * b)
     scale = alpha * epsilon / b
-    slow = canonical_matrix(unit * scale * covariance.subs(C, Q / scale).doit(), _SYMMETRIC)
+    slow = canonical_matrix(unit * scale * covariance.subs(C, Q / scale).doit())
     # r stands for the residuals over b from here on.
-    slow = canonical_matrix(b * slow, _SYMMETRIC)
+    slow = canonical_matrix(b * slow)
     for symbol in (alpha, epsilon, b):
         if slow.has(symbol):
             raise AssertionError(f"{symbol} stands in the slow flow {slow}")
     mean = moment_flow().terms["wbar"]
     residual = _residual()
-    without_mean = sp.expand(canonical(residual - dot(m, x), _SYMMETRIC) / b)
+    without_mean = sp.expand(canonical(residual - dot(m, x)) / b)
     if without_mean.has(m) or without_mean.has(_product):
         raise AssertionError(f"alpha epsilon or the mean stands in {without_mean}")
     return ClosedForm(

@@ -13,22 +13,18 @@ from lazyrich.theory.lyu.diagonal_net import sums
 from lazyrich.theory.lyu.oracles import regularised_oracles
 from lazyrich.theory.lyu.potential import norms, size
 from lazyrich.theory.lyu.symbols import lamda
-from lazyrich.theory.symbols import D, I
+from lazyrich.theory.symbols import D, I, SymmetricMatrixSymbol
 from lazyrich.theory.wick import canonical_matrix, equal
 
 U = MatrixSymbol("U", D, D)
 V = MatrixSymbol("V", D, D)
 G = MatrixSymbol("G", D, D)  # d loss/d W, entry by entry; not symmetric in general
-Gsym = MatrixSymbol("Gsym", D, D)  # (G + G^T)/2
+Gsym = SymmetricMatrixSymbol("Gsym", D, D)  # (G + G^T)/2
 _H = MatrixSymbol("H", D, D)  # a change of U
 SETTING = (
     "U, V of shape (D, D), from (U, V) = alpha (I, I), a = alpha exp(-lambda t); any loss of W "
     "with derivative G, Gsym = (G + G^T)/2."
 )
-
-
-def _symmetric(matrix: sp.MatrixExpr) -> sp.MatrixExpr:
-    return canonical_matrix(matrix, symmetric=(Gsym,))
 
 
 @cache
@@ -39,9 +35,9 @@ def flow() -> tuple[sp.MatrixExpr, sp.MatrixExpr]:
     (-lamda)*U - 2*Gsym*U
     """
     moved = Trace(G.T * (_H * U.T + U * _H.T))  # the loss's change by dU = H
-    if not equal(moved, Trace(_H.T * (G + G.T) * U), symmetric=()):
+    if not equal(moved, Trace(_H.T * (G + G.T) * U)):
         raise AssertionError("the gradient in U is not (G + G^T) U")
-    return _symmetric(-2 * Gsym * U - lamda * U), _symmetric(2 * Gsym * V - lamda * V)
+    return canonical_matrix(-2 * Gsym * U - lamda * U), canonical_matrix(2 * Gsym * V - lamda * V)
 
 
 def matrix_model_invariants() -> ClosedForm:
@@ -51,11 +47,11 @@ def matrix_model_invariants() -> ClosedForm:
     an eigenvalue of U U^T + V V^T where that of W is w.
     """
     d_U, d_V = flow()
-    rate = _symmetric((d_U.T * V + U.T * d_V).doit())
-    if rate != _symmetric(-2 * lamda * U.T * V):
+    rate = canonical_matrix((d_U.T * V + U.T * d_V).doit())
+    if rate != canonical_matrix(-2 * lamda * U.T * V):
         raise AssertionError(f"d(U^T V)/dt is {rate}")
     product = sums()[1] * I  # the same equation as for u v of the diagonal net, entry by entry
-    outer = _symmetric((d_U * U.T + U * d_U.T).doit())
+    outer = canonical_matrix((d_U * U.T + U * d_U.T).doit())
     return ClosedForm(
         name="matrix-model-invariants",
         title="U^T V along gradient flow with decay",
@@ -93,7 +89,7 @@ def matrix_model_oracles() -> ClosedForm:
     ``late``, R of one eigenvalue w of W (abs_w for |w|) in mean loss + R; ``any``, R at any a.
     """
     d_U, d_V = flow()
-    rest = _symmetric((d_U * U.T - d_V * V.T).doit())  # 0 at the end, where U^T V = 0
+    rest = canonical_matrix((d_U * U.T - d_V * V.T).doit())  # 0 at the end, where U^T V = 0
     R = regularised_oracles().terms
     certificate = sp.diff(R["late_two_layers"], size)
     return ClosedForm(

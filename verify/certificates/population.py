@@ -120,10 +120,10 @@ def _population_step(D: int, cf: ClosedForm) -> Iterator[Comparison]:
         kind: [a + b * at.values["eta_0"] for a, b in zip(w, speeds, strict=True)]
         for kind, speeds in velocities.items()
     }
-    for kind, names in (("plain", ("A", "g")), ("centred", ("A_centred", "g_centred"))):
-        A, g = (at.interpret(cf.components[name], **known) for name in names)
+    for kind, names in (("plain", ("F", "g")), ("centred", ("F_centred", "g_centred"))):
+        F, g = (at.interpret(cf.components[name], **known) for name in names)
         for name, before, after in zip(NEURONS, w, moved[kind], strict=True):
-            yield f"{kind} map of {name}", after, A @ before - g
+            yield f"{kind} map of {name}", after, F @ before - g
     if D <= _MOMENTS_UP_TO:
         plain = moved["plain"]
         yield "wbar", _mean(plain), at.interpret(cf.terms["wbar"], **known)
