@@ -15,6 +15,7 @@ class Check:
     as holding, both as text; ``holds`` is whether it did. ``expected`` is lazyrich's record of
     whether it does: False for a claim of the paper that does not come out, which is a result. A
     check passes if the data behave as recorded, so that a change in either direction is noticed.
+    ``claim`` is the claim of the ledger (``lazyrich.verify``) that the check is evidence for.
 
     >>> refuted = Check("final-loss", "the smaller epsilon, the lower the final loss",
     ...                 "0.03 > 0.01", "increasing", holds=False, expected=False)
@@ -29,6 +30,7 @@ class Check:
     holds: bool
     expected: bool = True
     source: str = ""
+    claim: str = ""
 
     @property
     def passed(self) -> bool:
@@ -101,6 +103,7 @@ def ordered(
     each: str = "seed",
     expected: bool = True,
     source: str = "",
+    claim: str = "",
 ) -> Check:
     """Return the check that values grow (or fall) along a swept parameter, for each of the rest.
 
@@ -119,4 +122,5 @@ def ordered(
         never_falls(-values if falls else values, along),
         expected=expected,
         source=source,
+        claim=claim,
     )

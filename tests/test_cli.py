@@ -311,7 +311,7 @@ def test_verify_prints_and_writes_what_the_ledger_has_on_a_claim(run, tmp_path):
     printed = ok(run(f"verify eq-16 {options}"))
     claim = verify.claims()["eq-16"]
     assert claim.verdict == verify.Verdict.MISPRINT
-    for text in (claim.source, claim.statement, claim.printed, claim.derived, "counter-example: "):
+    for text in (claim.place, "printed: ", "right: ", "counter-example: "):
         assert text in printed
     report = json.loads(file.read_text())
     assert (report["examples"], report["seed"], report["failed"]) == (2, 1, [])

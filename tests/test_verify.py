@@ -9,7 +9,7 @@ import pytest
 
 from lazyrich import verify
 from lazyrich.verify.formulas import to_html
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, by_name, check, check_all
+from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, by_name, check
 from lazyrich.verify.report import Report, summary
 
 ALL = verify.claims()
@@ -27,11 +27,12 @@ def breaks(_):
     raise ZeroDivisionError("by zero")
 
 
-def claim(
-    name="unit", verdict=Verdict.CONFIRMED, level="proved", check=holds, control=None, **more
-):
-    evidence = (Evidence(level, "one is one", check, control),)
-    return Claim(name, "Sec. 0, eq. (1)", "1 = 1", verdict, evidence, **more)
+def claim(name="unit", verdict=Verdict.CONFIRMED, **more):
+    return Claim(name, "Sec. 0, eq. (1)", "1 = 1", verdict, **more)
+
+
+def piece(check=holds, control=None, level="proved"):
+    return [Evidence(level, "one is one", check, control)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def claim(
 def test_a_claim_passes_only_if_its_check_holds_and_its_control_is_rejected(
     check_, control, passed, said
 ):
-    row = check(claim(check=check_, control=control), Budget())
+    row = check(claim(), Budget(), piece(check_, control))
     assert row.passed is passed
     assert said in (row.results[0].found, row.results[0].control)
 
@@ -57,21 +58,22 @@ def test_a_counterexample_that_is_not_found_fails_the_claim():
     def none():
         raise AssertionError("they agree everywhere")
 
-    texts = {"printed": "1", "derived": "2"}
-    bad = claim(verdict=Verdict.MISPRINT, counterexample=none, **texts)
-    good = claim(verdict=Verdict.MISPRINT, counterexample=lambda: "at 0", **texts)
-    assert not check(bad, Budget()).passed
-    assert check(good, Budget()).counterexample == "at 0"
+    misprint = claim(verdict=Verdict.MISPRINT, printed="1", right="2")
+    assert not check(misprint, Budget(), piece(), none).passed
+    assert check(misprint, Budget(), piece(), lambda: "at 0").counterexample == "at 0"
+
+
+def test_a_claim_without_evidence_fails():
+    assert not check(claim(), Budget(), []).passed
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: claim(verdict=Verdict.MISPRINT, printed="1", derived="2"), "needs counterexample"),
-        (lambda: claim(verdict=Verdict.REFUTED, printed="1"), "needs derived"),
+        (lambda: claim(verdict=Verdict.REFUTED, printed="1"), "needs right"),
         (lambda: claim(verdict=Verdict.ASSUMING), "needs assumption"),
-        (lambda: Claim("a", "b", "c", Verdict.CONFIRMED, ()), "needs evidence"),
-        (lambda: claim(level="prooved"), "did you mean 'proved'"),
+        (lambda: claim(verdict=Verdict.NOT_REPRODUCED), "needs sizes"),
+        (lambda: piece(level="prooved"), "did you mean 'proved'"),
         (lambda: by_name([claim(), claim()]), "the name is taken"),
         (lambda: verify.run(["eq-66"]), "did you mean 'eq-6'"),
         (lambda: verify.run(examples=0), "examples = 0"),
@@ -86,7 +88,7 @@ def test_bad_claims_and_arguments_are_refused_with_one_clear_line(make, message)
 
 def test_progress_is_told_after_each_claim():
     told = []
-    check_all([claim("a"), claim("b")], Budget(), lambda *counts: told.append(counts))
+    verify.run(["eq-4", "eq-12"], examples=1, progress=lambda *counts: told.append(counts))
     assert told == [(1, 2), (2, 2)]
 
 
@@ -116,17 +118,17 @@ def test_a_seed_fixes_the_random_inputs():
 def mixed():
     """A report with a failure, a misprint and characters that need escaping."""
     evil = "<b>|&amp; $x_i$"
-    texts = {"printed": evil, "derived": "2", "counterexample": "at 0"}
-    claims = [
-        claim("misprinted", verdict=Verdict.MISPRINT, control=fails, **texts),
-        claim("failing", check=fails),
-    ]
-    return Report(check_all(claims, Budget()), Budget())
+    texts = {"printed": evil, "right": "2", "counterexample": "at 0"}
+    rows = (
+        check(claim("misprinted", Verdict.MISPRINT, **texts), Budget(), piece(control=fails)),
+        check(claim("failing"), Budget(), piece(fails)),
+    )
+    return Report(rows, Budget())
 
 
 def test_the_printed_table_shows_failures_in_full(mixed):
     lines = str(mixed).splitlines()
-    assert lines[0].split() == ["claim", "source", "verdict", "evidence", "time"]
+    assert lines[0].split() == ["claim", "place", "verdict", "evidence", "time"]
     assert "misprint" in lines[2]
     assert "FAILED" in lines[3]
     assert any("1 is not 2" in line for line in lines)
@@ -187,7 +189,7 @@ def test_formulas_are_drawn_or_shown_as_they_stand():
 @pytest.mark.parametrize("name", ALL)
 def test_every_formula_of_the_ledger_can_be_drawn(name):
     claim = ALL[name]
-    texts = (claim.statement, claim.printed, claim.derived, claim.assumption, claim.derivation)
+    texts = (claim.statement, claim.printed, claim.right, claim.assumption, claim.derivation)
     assert not [text for text in texts if "<code>" in to_html(text)]
 
 
@@ -222,10 +224,8 @@ def test_a_report_of_another_kind_is_refused_and_a_failed_one_leaves_no_file(mix
 def test_every_claim_says_all_that_a_reader_needs(name):
     one = ALL[name]
     assert not set(name) & set(" \t\n/")
-    texts = (one.source, one.statement, one.printed, one.derived, one.assumption, one.derivation)
+    texts = (one.place, one.statement, one.printed, one.right, one.assumption, one.derivation)
     for text in (*texts, *(evidence.sentence for evidence in one.evidence)):
         assert text.isascii(), f"{text!r} has characters that LaTeX can't set"
         assert text.count("$") % 2 == 0, f"{text!r} leaves a formula open"
         assert text.count("{") == text.count("}"), f"{text!r} leaves a brace open"
-    computed = [evidence for evidence in one.evidence if evidence.level != "read"]
-    assert not computed or any(evidence.control for evidence in computed), "no negative control"

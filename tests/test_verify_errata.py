@@ -3,8 +3,8 @@
 import pytest
 
 from lazyrich import verify
-from lazyrich.verify import formulas
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, check_all
+from lazyrich.verify import formulas, ledger
+from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.report import Report
 
 
@@ -13,12 +13,14 @@ def report(*, passing=True, **texts):
         assert passing, "no"
         return "yes"
 
-    evidence = (Evidence("proved", "by brute force", check),)
-    known = {"printed": "$2 D$", "derived": r"\frac{D}{2}", "counterexample": "D = 1: 2, 1/2"}
-    misprint = Claim("a", "Sec. 1", "x_i & 5%", Verdict.MISPRINT, evidence, **known | texts)
-    assuming = Claim("b", "Sec. 2", "c", Verdict.ASSUMING, evidence, assumption="D > 1")
-    fine = Claim("c", "Sec. 3", "not in the note", Verdict.CONFIRMED, evidence)
-    return Report(check_all([misprint, assuming, fine], Budget()), Budget())
+    evidence = [Evidence("proved", "by brute force", check)]
+    known = {"printed": "$2 D$", "right": r"\frac{D}{2}", "counterexample": "D = 1: 2, 1/2"}
+    claims = (
+        Claim("a", "Sec. 1", "x_i & 5%", Verdict.MISPRINT, **known | texts),
+        Claim("b", "Sec. 2", "c", Verdict.ASSUMING, assumption="D > 1"),
+        Claim("c", "Sec. 3", "not in the note", Verdict.CONFIRMED),
+    )
+    return Report(tuple(ledger.check(claim, Budget(), evidence) for claim in claims), Budget())
 
 
 def test_the_latex_note_is_a_whole_document(tmp_path):
@@ -57,7 +59,7 @@ def test_a_claim_of_the_note_is_cited_by_its_place_in_it(tmp_path):
 @pytest.mark.parametrize("name", verify.claims())
 def test_plain_mathematics_of_the_ledger_is_typeset_so_that_it_can_be_drawn(name):
     claim = verify.claims()[name]
-    for text in (claim.statement, claim.printed, claim.derived, claim.assumption):
+    for text in (claim.statement, claim.printed, claim.right, claim.assumption):
         typeset = formulas.typeset(text)
         assert typeset.count("$") % 2 == 0
         assert "<code>" not in formulas.to_html(typeset), typeset

@@ -6,7 +6,7 @@ from pathlib import Path
 from lazyrich.support.arguments import one_of
 from lazyrich.support.files import write_whole
 from lazyrich.verify import formulas
-from lazyrich.verify.ledger import Claim, Row, Verdict
+from lazyrich.verify.ledger import EXACT, Row, Verdict
 from lazyrich.verify.report import CORRECTED, Report
 
 SUFFIXES = (".tex", ".md")
@@ -60,7 +60,7 @@ def latex(rows: list[Row]) -> str:
         ]
         lines += [r"  \itemsep=3pt \parsep=0pt \topsep=0pt}"]
         for number, row in enumerate(chosen, start=1):
-            head = f"{tex(row.claim.source)}.}} {tex(_cited(row.claim.statement, cited))}"
+            head = f"{tex(row.claim.place)}.}} {tex(_cited(row.claim.statement, cited))}"
             lines.append(rf"\item[{letter}{number}.] \textbf{{{head}")
             for entries in _entries(row):
                 texts = [rf"\emph{{{k}:}} {_ended(tex(_cited(v, cited)))}" for k, v in entries]
@@ -78,7 +78,7 @@ def markdown(rows: list[Row]) -> str:
         for number, row in enumerate(chosen, start=1):
             statement = formulas.to_markdown(_cited(row.claim.statement, cited))
             lines += [
-                f"- **{letter}{number}. {formulas.to_markdown(row.claim.source)}.** {statement}",
+                f"- **{letter}{number}. {formulas.to_markdown(row.claim.place)}.** {statement}",
                 "",
             ]
             for label, text in (pair for entries in _entries(row) for pair in entries):
@@ -127,19 +127,20 @@ def _entries(row: Row) -> list[list[tuple[str, str]]]:
         lines = [[("It holds if", claim.assumption), ("Otherwise", row.counterexample)]]
     else:
         lines = [
-            [("Printed", claim.printed), ("Should be", claim.derived)],
+            [("Printed", claim.printed), ("Should be", claim.right)],
             [
-                ("Derivation", claim.derivation or _shown(claim)),
+                ("Derivation", claim.derivation or _shown(row)),
                 ("Counter-example", row.counterexample),
             ],
         ]
     return [[(label, text) for label, text in line if text] for line in lines]
 
 
-def _shown(claim: Claim) -> str:
-    """What the exact evidence shows, where a claim brings no derivation of its own."""
-    exact = [e.sentence for e in claim.evidence if e.level in ("derived", "proved")]
-    return "; ".join(exact[:2] or [claim.evidence[0].sentence])
+def _shown(row: Row) -> str:
+    """What the evidence shows, where the claim brings no derivation of its own."""
+    pieces = [result.evidence for result in row.results]
+    exact = [piece.sentence for piece in pieces if piece.level in EXACT]
+    return "; ".join(exact[:2] or [pieces[0].sentence])
 
 
 def tex(text: str) -> str:

@@ -1,16 +1,126 @@
-"""Pieces of evidence that many claims share, each with its negative control."""
+"""Evidence: code attached to the claims of the record, and pieces that many claims share.
 
-from collections.abc import Callable
-from typing import Any
+A function becomes evidence by a decorator, which names the claim, the level, what is shown, and
+the arguments that plant an error (the control)::
+
+    @evidence("eq-6", "measured", "the loss falls", control={"order": -1})
+    def falls(budget: Budget, order: int = 1) -> str: ...
+
+``attach`` attaches pieces that are made by a function, such as ``certificate``.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, TypeVar
 
 import sympy as sp
 from hypothesis.strategies import SearchStrategy
 
 from lazyrich.verify.attack import attack
 from lazyrich.verify.certificates import Certificate, certify, prove
-from lazyrich.verify.ledger import Budget, Evidence
+from lazyrich.verify.ledger import Budget, Claim, Evidence
 
 Make = Callable[[], Any]  # derivations wait until the evidence is asked for
+
+Check = TypeVar("Check", bound=Callable[..., str])
+
+_EVIDENCE: dict[str, list[Evidence]] = defaultdict(list)
+_COUNTEREXAMPLES: dict[str, Callable[[], str]] = {}
+
+
+def evidence(
+    claim: str,
+    level: str,
+    sentence: str,
+    *,
+    control: Mapping[str, Any],
+    part: str = "",
+    own_setting: bool = False,
+) -> Callable[[Check], Check]:
+    """Attach a check to a claim.
+
+    The check takes ``budget`` if it has an argument of that name; every other argument has a
+    default. ``control`` holds the arguments with which the check must fail.
+    """
+
+    def attached(check: Check) -> Check:
+        code = check.__code__
+        with_budget = "budget" in signature(check).parameters
+
+        def run(budget: Budget, **arguments: Any) -> str:
+            return check(budget, **arguments) if with_budget else check(**arguments)
+
+        piece = Evidence(
+            level,
+            sentence,
+            run,
+            lambda budget: run(budget, **control),
+            part,
+            own_setting,
+            _place(code.co_filename, code.co_firstlineno),
+        )
+        _EVIDENCE[claim].append(piece)
+        return check
+
+    return attached
+
+
+def attach(claim: str, *pieces: Evidence, part: str = "", own_setting: bool = False) -> None:
+    """Attach pieces of evidence to a claim, or to one part of it."""
+    frame = sys._getframe(1)
+    where = _place(frame.f_code.co_filename, frame.f_lineno)
+    _EVIDENCE[claim] += [
+        replace(piece, part=part or piece.part, own_setting=own_setting, where=where)
+        for piece in pieces
+    ]
+
+
+def counterexample(claim: str, compute: Callable[[], str]) -> None:
+    """Attach the computation of a claim's counter-example."""
+    if claim in _COUNTEREXAMPLES:
+        raise ValueError(f"claim {claim!r} has a counter-example already")
+    _COUNTEREXAMPLES[claim] = compute
+
+
+def evidence_for(claim: Claim) -> tuple[Evidence, ...]:
+    """The evidence attached to a claim; imports the code of the claim's source on first use."""
+    _imported(claim.source)
+    return tuple(_EVIDENCE.get(claim.name, ()))
+
+
+def counterexample_for(claim: Claim) -> Callable[[], str] | None:
+    """The computation of a claim's counter-example, or None."""
+    _imported(claim.source)
+    return _COUNTEREXAMPLES.get(claim.name)
+
+
+def attached_names(sources: tuple[str, ...]) -> set[str]:
+    """The names of all claims that the code of these sources has attached something to."""
+    for source in sources:
+        _imported(source)
+    return {*_EVIDENCE, *_COUNTEREXAMPLES}
+
+
+@cache
+def _imported(source: str) -> None:
+    if source:
+        package = import_module(f"lazyrich.verify.{source}")
+        for module in iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{module.name}")
+
+
+def _place(file: str, line: int) -> str:
+    """The file from the package's root and the line, as in verify/kumar/model.py:12."""
+    path = Path(file).resolve()
+    root = Path(__file__).resolve().parent.parent
+    return f"{path.relative_to(root) if path.is_relative_to(root) else path.name}:{line}"
 
 
 def equality(sentence: str, derived: Make, claimed: Make, planted: Make) -> Evidence:

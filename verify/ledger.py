@@ -1,24 +1,31 @@
-"""The ledger: every claim of the papers, its verdict, and evidence that can be run again.
+"""What the ledger is made of: claims, verdicts, evidence, and how a claim is checked.
 
-A claim holds evidence, and each piece of evidence is a check that raises ``AssertionError`` when
-it fails. A check may bring a negative control: the same check on a planted wrong formula, which
-must raise ``AssertionError``; a control that passes means that its check can't be trusted.
+A claim is data (``lazyrich.verify.record``): what a paper says, or a law of ours, and the verdict.
+Evidence is code (``lazyrich.verify.evidence``): a check that raises ``AssertionError`` if it
+fails, and a control, the same check on a wrong statement, which must raise ``AssertionError``.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from lazyrich.support.arguments import one_of
 
+if TYPE_CHECKING:
+    from lazyrich.verify.figure_checks import FigureCheck
+
 LEVELS = {
     "derived": "derived for symbolic D",
-    "proved": "exact certificate by brute force",
+    "proved": "proved by an exact certificate or an explicit example",
     "attacked": "random inputs against simulation, autograd or cubature",
-    "measured": "statistics or a slope",
+    "measured": "measured on simulated networks",
+    "seen": "seen in a figure's data",
     "read": "read in the text",
 }
+
+EXACT = ("derived", "proved")
 
 
 class Verdict(StrEnum):
@@ -28,7 +35,27 @@ class Verdict(StrEnum):
     ASSUMING = "confirmed under an unstated assumption"
     MISPRINT = "misprint"
     REFUTED = "refuted"
+    NOT_REPRODUCED = "not reproduced"
     OPEN = "not decidable from the text"
+
+
+MEANING = {
+    Verdict.CONFIRMED: "the statement holds as printed",
+    Verdict.ASSUMING: "the statement holds if an assumption that the text leaves out is made",
+    Verdict.MISPRINT: "the right form is another one; a counter-example to the printed form exists",
+    Verdict.REFUTED: "the statement is false in the paper's own setting",
+    Verdict.NOT_REPRODUCED: "not seen at the sizes that were run, which are named",
+    Verdict.OPEN: "the text does not say enough to decide",
+}
+
+# What each verdict needs to say.
+NEEDS = {
+    Verdict.MISPRINT: ("printed", "right"),
+    Verdict.REFUTED: ("printed", "right"),
+    Verdict.ASSUMING: ("assumption",),
+    Verdict.NOT_REPRODUCED: ("sizes",),
+}
+AGAINST = (Verdict.MISPRINT, Verdict.REFUTED)
 
 
 @dataclass(frozen=True)
@@ -41,17 +68,21 @@ class Budget:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One piece of evidence.
+    """One piece of evidence for a claim, or for one part of it.
 
     ``level`` is one of ``LEVELS``, ``sentence`` says what is shown. ``check(budget)`` returns one
-    line, what was found, and raises ``AssertionError`` if it fails. ``control(budget)`` plants a
-    wrong formula in the same check and must raise ``AssertionError``.
+    line, what was found, and raises ``AssertionError`` if it fails. ``control(budget)`` makes the
+    same check on a wrong statement and must raise ``AssertionError``. ``own_setting``: measured in
+    the setting and size of the paper. ``where`` is the file and line of the evidence.
     """
 
     level: str
     sentence: str
     check: Callable[[Budget], str]
     control: Callable[[Budget], str] | None = None
+    part: str = ""
+    own_setting: bool = False
+    where: str = ""
 
     def __post_init__(self) -> None:
         """Refuse an unknown level."""
@@ -60,35 +91,54 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """A formula or statement of a paper with its verdict.
+    """A formula or statement of a paper, or a law of ours, with its verdict.
 
-    ``printed`` and ``derived`` are LaTeX or plain text; ``counterexample`` is text or a function
-    that computes it. A misprint or a refuted claim must have all three; a claim that holds under
-    an unstated assumption must name it. Raises ``ValueError`` where they are missing.
+    Texts are plain with their mathematics between dollar signs. ``parts`` are the statements that
+    a compound claim is made of, by a short key. Raises ``ValueError`` where the verdict lacks what
+    it needs: a misprint and a refuted claim the ``printed`` and the ``right`` form, a claim that
+    was not reproduced the ``sizes`` that were run, one under an assumption the ``assumption``.
     """
 
     name: str
-    source: str
+    place: str
     statement: str
     verdict: Verdict
-    evidence: tuple[Evidence, ...]
+    source: str = ""
+    topic: str = ""
     printed: str = ""
-    derived: str = ""
+    right: str = ""
     assumption: str = ""
-    counterexample: str | Callable[[], str] = ""
+    sizes: str = ""
+    counterexample: str = ""
     derivation: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a verdict without what it needs."""
-        needed = {
-            Verdict.MISPRINT: ("printed", "derived", "counterexample"),
-            Verdict.REFUTED: ("printed", "derived", "counterexample"),
-            Verdict.ASSUMING: ("assumption",),
-        }
-        missing = [name for name in needed.get(self.verdict, ()) if not getattr(self, name)]
-        if missing or not self.evidence:
-            lack = missing[0] if missing else "evidence"
-            raise ValueError(f"claim {self.name!r}: {self.verdict.value} needs {lack}")
+        for name in NEEDS.get(self.verdict, ()):
+            if not getattr(self, name):
+                raise ValueError(f"claim {self.name!r}: {self.verdict.value} needs {name}")
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The evidence attached to this claim. Imports its code on first use."""
+        from lazyrich.verify.evidence import evidence_for
+
+        return evidence_for(self)
+
+    @property
+    def figures(self) -> "tuple[FigureCheck, ...]":
+        """The checks of figures that are evidence for this claim; drawing the figure runs them."""
+        from lazyrich.verify.figure_checks import checks_for
+
+        return checks_for(self)
+
+    @property
+    def computed_counterexample(self) -> Callable[[], str] | None:
+        """The function that computes the counter-example, where there is one."""
+        from lazyrich.verify.evidence import counterexample_for
+
+        return counterexample_for(self)
 
 
 @dataclass(frozen=True)
@@ -128,13 +178,7 @@ def check_all(
     budget: Budget,
     progress: Callable[[float, float], object] | None = None,
 ) -> tuple[Row, ...]:
-    """Check the claims in turn; ``progress(done, total)`` is called after each.
-
-    >>> sound = Evidence("read", "one is one", lambda budget: "1 = 1")
-    >>> claim = Claim("unit", "Sec. 0", "1 = 1", Verdict.CONFIRMED, (sound,))
-    >>> [row.passed for row in check_all([claim], Budget())]
-    [True]
-    """
+    """Check the claims in turn; ``progress(done, total)`` is called after each."""
     rows = []
     for done, claim in enumerate(claims, start=1):
         rows.append(check(claim, budget))
@@ -143,19 +187,32 @@ def check_all(
     return tuple(rows)
 
 
-def check(claim: Claim, budget: Budget) -> Row:
-    """Run all the evidence of one claim."""
+def check(
+    claim: Claim,
+    budget: Budget,
+    evidence: Sequence[Evidence] | None = None,
+    counterexample: Callable[[], str] | None = None,
+) -> Row:
+    """Run the evidence of one claim: what is attached to it, or ``evidence`` where given.
+
+    >>> sound = Evidence("read", "one is one", lambda budget: "1 = 1")
+    >>> check(Claim("unit", "Sec. 0", "1 = 1", Verdict.CONFIRMED), Budget(), [sound]).passed
+    True
+    """
     start = time.perf_counter()
-    results = tuple(_result(evidence, budget) for evidence in claim.evidence)
-    passed = all(result.passed for result in results)
-    counterexample = claim.counterexample
-    if callable(counterexample):
+    seen = False
+    if evidence is None:
+        evidence, counterexample = claim.evidence, claim.computed_counterexample
+        seen = bool(claim.figures)
+    results = tuple(_result(piece, budget) for piece in evidence)
+    passed = bool(results or seen) and all(result.passed for result in results)
+    found = claim.counterexample
+    if counterexample is not None:
         try:
-            counterexample = counterexample()
+            found = counterexample()
         except Exception as error:
-            counterexample, passed = f"none found: {_line(error)}", False
-    seconds = time.perf_counter() - start
-    return Row(claim, results, seconds, passed, counterexample)
+            found, passed = f"none found: {_line(error)}", False
+    return Row(claim, results, time.perf_counter() - start, passed, found)
 
 
 def _result(evidence: Evidence, budget: Budget) -> Result:
@@ -171,7 +228,7 @@ def _result(evidence: Evidence, budget: Budget) -> Result:
 
 
 def _rejection(control: Callable[[Budget], str], budget: Budget) -> tuple[str, bool]:
-    """What the planted formula was rejected with, and whether it was."""
+    """What the planted error was rejected with, and whether it was."""
     try:
         accepted = control(budget)
     except AssertionError as error:

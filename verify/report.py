@@ -61,11 +61,11 @@ def levels(row: Row) -> str:
 
 def text(report: Report) -> str:
     """A plain table, and below it what failed in full."""
-    head = ("claim", "source", "verdict", "evidence", "time")
+    head = ("claim", "place", "verdict", "evidence", "time")
     body = [
         (
             row.claim.name,
-            row.claim.source,
+            row.claim.place,
             row.claim.verdict.value if row.passed else "FAILED",
             levels(row),
             f"{row.seconds:.2f} s",
@@ -98,7 +98,7 @@ def details(row: Row) -> dict[str, str]:
     claim = row.claim
     pairs = {
         "printed": claim.printed,
-        "derived": claim.derived,
+        "right": claim.right,
         "assumption": claim.assumption,
         "counter-example": row.counterexample,
     }
@@ -108,7 +108,7 @@ def details(row: Row) -> dict[str, str]:
 def told(row: Row) -> dict[str, str]:
     """The same in words for readers: what is derived is what a misprint should be."""
     is_corrected = row.claim.verdict in CORRECTED
-    renamed = {"derived": "should be"} if is_corrected else {}
+    renamed = {"right": "should be"} if is_corrected else {}
     return {renamed.get(key, key): value for key, value in details(row).items()}
 
 
@@ -117,7 +117,7 @@ def to_json(report: Report) -> str:
     claims = [
         {
             "name": row.claim.name,
-            "source": row.claim.source,
+            "place": row.claim.place,
             "statement": row.claim.statement,
             "verdict": row.claim.verdict.value,
             "passed": row.passed,
@@ -150,13 +150,13 @@ def to_json(report: Report) -> str:
 def to_markdown(report: Report, *, times: bool = True) -> str:
     """The report as Markdown: one table, then each claim; without run times on demand."""
     lines = ["# Ledger of claims", "", _markdown_summary(report, times), ""]
-    lines += ["| claim | source | verdict | evidence |", "|---|---|---|---|"]
+    lines += ["| claim | place | verdict | evidence |", "|---|---|---|---|"]
     for row in report.rows:
-        cells = (row.claim.name, row.claim.source, verdict(row), levels(row))
+        cells = (row.claim.name, row.claim.place, verdict(row), levels(row))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for row in report.rows:
         claim = row.claim
-        lines += ["", f"## {claim.name}", "", f"{claim.source}. {marked(claim.statement)}", ""]
+        lines += ["", f"## {claim.name}", "", f"{claim.place}. {marked(claim.statement)}", ""]
         lines.append(f"**{verdict(row)}**")
         lines += [""] + [f"- {key}: {marked(value)}" for key, value in told(row).items()]
         for r in row.results:

@@ -22,7 +22,7 @@ def to_html(report: Report) -> str:
         f"examples a property, seed {report.budget.seed}, lazyrich {lazyrich.__version__}</p>\n"
         f"{_corrections(report)}<h2>All claims</h2>\n"
         f"<p>A statement folds out what is known of it. Evidence is {kinds}.</p>\n"
-        + table(("claim", "source", "verdict", "evidence", "time"), claims),
+        + table(("claim", "place", "verdict", "evidence", "time"), claims),
     )
 
 
@@ -33,8 +33,8 @@ def _corrections(report: Report) -> str:
         return ""
     lines = "\n".join(
         table_row(
-            escape(row.claim.source),
-            *map(marked, (row.claim.printed, row.claim.derived, row.counterexample)),
+            escape(row.claim.place),
+            *map(marked, (row.claim.printed, row.claim.right, row.counterexample)),
         )
         for row in rows
     )
@@ -47,7 +47,7 @@ def _claim(row: Row) -> str:
     style = verdict(row).split()[0].lower()
     cells = (
         f'<span id="{escape(row.claim.name)}">{escape(row.claim.name)}</span>',
-        escape(row.claim.source),
+        escape(row.claim.place),
         f'<span class="{style}">{escape(verdict(row))}</span>',
         escape(levels(row)),
         f"{row.seconds:.2f} s",

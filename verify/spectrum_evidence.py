@@ -21,8 +21,8 @@ from lazyrich.verify.certificates import Certificate
 from lazyrich.verify.certificates.model import initial, initial_kernel
 from lazyrich.verify.coordinates import Coordinates
 from lazyrich.verify.counterexample import SIMPLE, smallest
-from lazyrich.verify.evidence import certificate, equality, proof
-from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, certificate, counterexample, equality, proof
+from lazyrich.verify.ledger import Evidence
 
 v = sp.MatrixSymbol("v", D, 1)
 c = sp.Symbol("c", real=True)
@@ -114,24 +114,11 @@ def in_numbers(expr: sp.Expr):
     return lambda **point: expr.subs({names[name]: value for name, value in point.items()})
 
 
-def misprinted_eigenvalue(
-    name: str, source: str, statement: str, part: str, wrong: sp.Expr, **texts: str
-) -> Claim:
+def misprinted_eigenvalue(claim: str, part: str, wrong: sp.Expr) -> None:
+    """Attach evidence and a counter-example to a claim with a wrong eigenvalue."""
     right = {"traceless": LAMBDA_TRACELESS, "radial": LAMBDA_RADIAL}[part]
-    return Claim(
-        name=name,
-        source=source,
-        statement=statement,
-        verdict=Verdict.MISPRINT,
-        counterexample=lambda: smallest(
-            in_numbers(wrong), in_numbers(eigenvalue(part)), D=(2, 3), epsilon=SIMPLE
-        ),
-        evidence=eigenvalue_evidence(part, right, wrong),
-        **texts,
+    attach(claim, *eigenvalue_evidence(part, right, wrong))
+    counterexample(
+        claim,
+        lambda: smallest(in_numbers(wrong), in_numbers(eigenvalue(part)), D=(2, 3), epsilon=SIMPLE),
     )
-
-
-TRACELESS_DERIVATION = (
-    r"$\langle \epsilon^2 (x \cdot x')^2 x_i x_j \rangle = \frac{2\epsilon^2}{D^2} x'_i x'_j$ for "
-    r"$i \neq j$ by Wick's theorem: $\epsilon$ comes squared, as in eqs. (10), (14) and (15)."
-)

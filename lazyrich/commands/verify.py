@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Check each CLAIM of the ledger (default: all) and print its verdict and evidence.
 
-    For claims that are named: also what is printed, what is derived, and the counter-example.
+    For claims that are named: also what is printed, what is right, and the counter-example.
 
     Exits 1 if anything that should hold fails, and then writes no errata. A misprint in a paper
     is a verdict, no failure.
@@ -66,7 +66,7 @@ def _details(row: "Row") -> str:
     lines = [f"{claim.name}: {claim.statement}"]
     for label, text in (
         ("printed", claim.printed),
-        ("derived", claim.derived),
+        ("right", claim.right),
         ("assuming", claim.assumption),
         ("counter-example", row.counterexample),
     ):

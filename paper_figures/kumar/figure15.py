@@ -147,6 +147,7 @@ def _groks(history: Dataset, case: Case) -> Check:
         "later, within the run, in every seed",
         bool(((delay > 0) & (delay < np.inf)).all()),
         source="Sec. 15.2, Fig. 15",
+        claim="fig-15",
     )
 
 

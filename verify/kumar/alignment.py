@@ -14,23 +14,17 @@ from lazyrich.theory.symbols import A, D, M, P, alpha, beta, epsilon, isotropic,
 from lazyrich.theory.wick import canonical, dot, expectation, form
 from lazyrich.verify import strategies as given
 from lazyrich.verify.counterexample import SIMPLE, smallest
-from lazyrich.verify.evidence import attacked, certificate, equality
-from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.evidence import (
+    attach,
+    attacked,
+    certificate,
+    counterexample,
+    equality,
+)
+from lazyrich.verify.ledger import Evidence
 from lazyrich.verify.properties import alignment as laws
 
 NUMERATOR = r"\langle y(x) K(x, x') y(x') \rangle"
-
-
-def claims() -> list[Claim]:
-    """The claims on App. 11.2, in the paper's order."""
-    return [
-        _correlation(),
-        _gram_matrix(),
-        _first_line(),
-        _second_line(),
-        _increases(),
-        _same_term(),
-    ]
 
 
 def _terms() -> dict[str, sp.Expr]:
@@ -75,175 +69,11 @@ def _counterexample(printed: sp.Expr) -> str:
     )
 
 
-def _first_line() -> Claim:
-    return Claim(
-        name="eq-20-first-line",
-        source="App. 11.2, eq. (20), first line",
-        statement=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^2}} [|\beta|^2 "
-        r"\langle (\beta \cdot x)^2 x^\top M x \rangle + "
-        r"2 \langle \beta^\top M x\, (\beta \cdot x)^3 \rangle]$.",
-        verdict=Verdict.MISPRINT,
-        printed=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^2}} [\ldots]$",
-        derived=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{4 D^2}} [\ldots]$",
-        derivation=r"$y = \frac{1}{2} (\beta \cdot x)^2$ stands on both sides of $K$, so that "
-        r"$\frac{1}{2} \cdot \frac{1}{2}$ is missing; the bracket is right. The printed line is "
-        r"that of $y = (\beta \cdot x)^2$.",
-        counterexample=lambda: _counterexample(_first_line_printed(sp.S.One)),
-        evidence=(
-            equality(
-                "with 1/4 in front the printed bracket is the derived numerator, without it not",
-                lambda: _terms()["numerator"],
-                lambda: _first_line_printed(Rational(1, 4)),
-                lambda: _first_line_printed(sp.S.One),
-            ),
-            equality(
-                "the two printed lines agree with each other",
-                lambda: _first_line_printed(sp.S.One),
-                _second_line_printed,
-                lambda: _terms()["numerator"],
-            ),
-        ),
-    )
-
-
-def _second_line() -> Claim:
-    def printed() -> dict[str, sp.Expr]:
-        return _terms() | {"numerator": _second_line_printed()}
-
-    return Claim(
-        name="eq-20",
-        source="App. 11.2, eq. (20)",
-        statement=rf"${NUMERATOR} = \frac{{\epsilon^2}}{{D^4}} |\beta|^4 \mathrm{{Tr}} M + "
-        r"\frac{8 \epsilon^2}{D^4} \beta^\top M \beta |\beta|^2$.",
-        verdict=Verdict.MISPRINT,
-        printed=r"$\frac{\epsilon^2}{D^4} |\beta|^4 \mathrm{Tr} M"
-        r" + \frac{8 \epsilon^2}{D^4} \beta^\top M \beta |\beta|^2$",
-        derived=r"$\frac{\epsilon^2}{4 D^4} |\beta|^4 \mathrm{Tr} M"
-        r" + \frac{2 \epsilon^2}{D^4} \beta^\top M \beta |\beta|^2$",
-        derivation=r"$\langle y\, x x^\top \rangle = \frac{1}{2 D^2} (|\beta|^2 I + 2 \beta"
-        r" \beta^\top) = S$, and only $\epsilon^2 (x \cdot x') x^\top M x'$ of $K$ survives: "
-        r"$\epsilon^2 \mathrm{Tr}(S M S)$. The printed form is 4 times that.",
-        counterexample=lambda: _counterexample(_second_line_printed()),
-        evidence=(
-            equality(
-                "the derived numerator is a quarter of the printed one, for every D, beta, M, wbar",
-                lambda: _terms()["numerator"],
-                lambda: _second_line_printed() / 4,
-                _second_line_printed,
-            ),
-            certificate("kernel-alignment", lambda cf: replace(cf, terms=printed())),
-            attacked(
-                "autograd's kernel on an exact cubature has the derived moments",
-                laws.alignment_equals_its_closed_form,
-                (given.networks(),),
-                lambda network: laws.alignment_equals_its_closed_form(
-                    network, terms=_torch(printed())
-                ),
-            ),
-        ),
-    )
-
-
-def _gram_matrix() -> Claim:
-    def threshold(factor: int) -> sp.Expr:
-        """<y^2 K(x, x)>/<y K y'> at initialisation, sigma = 1: the P - 1 that balances them."""
-        return factor * (D + 4) * (D + epsilon**2 * (D + 6)) / (epsilon**2 * (D + 8))
-
-    def derived() -> sp.Expr:
-        from lazyrich.theory.symbols import I
-
-        diagonal = closed_form("gram-alignment").components["numerator"] * P
-        parts = [canonical(e.subs(M, I)) for e in (diagonal, _terms()["numerator"])]
-        return sp.cancel(parts[0] / parts[1])
-
-    def figure_1() -> str:
-        at = {"D": 100, "epsilon": 0.02, "wbar": np.zeros(100), "M": np.eye(100)}
-        at["beta"] = np.ones(100)
-        gram = float(closed_form("gram-alignment").function("numpy")(P=1000, **at))
-        limit = float(closed_form("kernel-alignment").function("numpy")(**at))
-        return (
-            f"D = 100, epsilon = 0.02 (Fig. 1) at initialisation: {gram:.4f} with 1,000 test "
-            f"points, {limit:.2e} in the limit"
-        )
-
-    return Claim(
-        name="eq-19",
-        source="App. 11.2, eq. (19), and Sec. 5 (y^T K_0 y/(|K|_F |y|^2))",
-        statement="The metric of the main text, on the test distribution, is "
-        "<y K y'>/(sqrt(<K^2>) <y^2>).",
-        verdict=Verdict.ASSUMING,
-        assumption="Infinitely many test points, and no centring. A Gram matrix of P points holds "
-        "P diagonal entries, where x = x': y^T K y/P^2 has the mean (1 - 1/P) <y K y'> + "
-        "<y^2 K(x, x)>/P. At initialisation the diagonal outweighs the rest until P - 1 exceeds "
-        "3 (D + 4) (D + epsilon^2 (D + 6))/(epsilon^2 (D + 8)), about 3 D/epsilon^2.",
-        counterexample=figure_1,
-        evidence=(
-            certificate("gram-alignment", lambda cf: replace(cf, terms=_terms())),
-            attacked(
-                "the means over P samples, from autograd's kernel on exact cubatures",
-                laws.gram_alignment_has_the_diagonal,
-                (given.networks(largest_D=3), st.integers(1, 10**4)),
-                lambda network, P: laws.gram_alignment_has_the_diagonal(
-                    network, P, terms=_without_diagonal()
-                ),
-                share=0.4,
-            ),
-            equality(
-                "the P - 1 at which the diagonal weighs as much as the rest",
-                derived,
-                lambda: threshold(3),
-                lambda: threshold(1),
-            ),
-        ),
-    )
-
-
 def _without_diagonal() -> dict[str, Any]:
     return {
         name: (lambda P, f=f, **known: f(**known))  # noqa: ARG005
         for name, f in laws.functions("kernel-alignment").items()
     }
-
-
-def _increases() -> Claim:
-    def slope() -> sp.Expr:
-        """The change of the numerator along M + s A, per s."""
-        from lazyrich.theory.wick import gradient
-
-        return canonical(Trace(gradient(_terms()["numerator"], M) * A))
-
-    def turned(isotropic_part: int) -> sp.Expr:
-        size = dot(beta, beta)
-        quarter = epsilon**2 * size / (4 * D**4)
-        return quarter * (8 * form(beta, A, beta) + isotropic_part * size * Trace(A))
-
-    return Claim(
-        name="sec-11.2-numerator-increases",
-        source="App. 11.2, below eq. (20)",
-        statement="The numerator of the alignment increases with the alignment of M to the "
-        "direction of beta beta^T.",
-        verdict=Verdict.ASSUMING,
-        assumption="epsilon != 0, and Tr M and |beta| are held fixed: the numerator is "
-        "(epsilon^2 |beta|^2/(4 D^4)) (|beta|^2 Tr M + 8 beta^T M beta), and at initialisation "
-        "only the share 8/(D + 8) of it comes from beta^T M beta.",
-        counterexample=lambda: (
-            "D = 2, epsilon = 1, beta = (1, 0), M = diag(1, 0) and diag(0, 10): " + _across(10)
-        ),
-        evidence=(
-            equality(
-                "its slope along A: 8 beta^T A beta, and |beta|^2 Tr A beside it",
-                slope,
-                lambda: turned(1),
-                lambda: turned(0),
-            ),
-            Evidence(
-                "proved",
-                "the counter-example in exact arithmetic",
-                lambda _: _across(10),
-                lambda _: _across(8),
-            ),
-        ),
-    )
 
 
 def _across(size: int) -> str:
@@ -256,76 +86,195 @@ def _across(size: int) -> str:
     return f"numerator {along} along beta, {across} across it"
 
 
-def _same_term() -> Claim:
-    def in_misalignment() -> sp.Expr:
-        """Minus the slope of the misalignment along M + s beta beta^T at M = 0, wbar = 0."""
-        from lazyrich.theory.wick import gradient
-
-        slope = gradient(closed_form("test-loss").terms["misalignment"], M)
-        along = canonical(Trace(slope.subs(M, sp.ZeroMatrix(D, D)).doit() * A))
-        return canonical(-along)
-
-    return Claim(
-        name="sec-11.2-same-term",
-        source="App. 11.2, below eq. (20)",
-        statement="beta^T M beta also appears in the alignment error of the MSE decomposition.",
-        verdict=Verdict.ASSUMING,
-        assumption="alpha epsilon > 0: it stands there as -(alpha epsilon/D^2) beta^T M beta, and "
-        "for alpha epsilon < 0 what raises the alignment raises the error.",
-        evidence=(
-            equality(
-                "the part of the misalignment that is linear in M",
-                in_misalignment,
-                lambda: alpha * epsilon / D**2 * form(beta, A, beta),
-                lambda: sp.Abs(alpha * epsilon) / D**2 * form(beta, A, beta),
-            ),
-        ),
-    )
-
-
-def _correlation() -> Claim:
-    def best(constant: int) -> sp.Expr:
-        return (D - constant) / (25 * D + 38)
-
-    def example() -> str:
-        from lazyrich.theory.most_aligned import t as t_symbol
-
-        cf, size = closed_form("most-aligned-moment"), 100
-        t = cf.evaluate(D=size)
-        value = cf.components["uncentred"].subs(D, size)
-        along, better = (float(value.subs(t_symbol, at)) for at in (0, t))
-        assert better > along, "the target's own moment is the best"
-        return (
-            f"D = {size}, large epsilon: {along:.4f} at M = beta beta^T, {better:.4f} at "
-            f"M = t I + (1 - t) beta beta^T with t = {t}, |beta| = 1"
-        )
-
-    return Claim(
-        name="sec-11.2-correlation-of-M",
-        source="App. 11.2, above eq. (19)",
-        statement="The alignment is related to the correlation of M with beta beta^T.",
-        verdict=Verdict.ASSUMING,
-        assumption="The alignment is centred, or D <= 10. Uncentred and for D > 10 the most "
-        "aligned M is not along beta beta^T but has the weight t = (D - 10)/(25 D + 38) across it; "
-        "centred, M along beta beta^T is the best at every D.",
-        counterexample=example,
-        evidence=(
-            equality(
-                "the stationary weight across beta",
-                lambda: closed_form("most-aligned-moment").expr,
-                lambda: best(10),
-                lambda: best(9),
-            ),
-            attacked(
-                "no positive semidefinite M is aligned better than the derived one",
-                laws.no_moment_is_aligned_better,
-                (_semidefinite(2, 14), st.booleans()),
-                lambda M, centred: laws.no_moment_is_aligned_better(M, centred, lambda _: 1.0),
-            ),
-        ),
-    )
-
-
 def _semidefinite(smallest_D: int, largest_D: int):
     sizes = st.integers(smallest_D, largest_D)
     return sizes.flatmap(given.second_moments).filter(lambda M: bool(M.any()))
+
+
+attach(
+    "eq-20-first-line",
+    equality(
+        "with 1/4 in front the printed bracket is the derived numerator, without it not",
+        lambda: _terms()["numerator"],
+        lambda: _first_line_printed(Rational(1, 4)),
+        lambda: _first_line_printed(sp.S.One),
+    ),
+    equality(
+        "the two printed lines agree with each other",
+        lambda: _first_line_printed(sp.S.One),
+        _second_line_printed,
+        lambda: _terms()["numerator"],
+    ),
+)
+
+
+counterexample("eq-20-first-line", lambda: _counterexample(_first_line_printed(sp.S.One)))
+
+
+def _second_line_printed_() -> dict[str, sp.Expr]:
+    return _terms() | {"numerator": _second_line_printed()}
+
+
+attach(
+    "eq-20",
+    equality(
+        "the derived numerator is a quarter of the printed one, for every D, beta, M, wbar",
+        lambda: _terms()["numerator"],
+        lambda: _second_line_printed() / 4,
+        _second_line_printed,
+    ),
+    certificate("kernel-alignment", lambda cf: replace(cf, terms=_second_line_printed_())),
+    attacked(
+        "autograd's kernel on an exact cubature has the derived moments",
+        laws.alignment_equals_its_closed_form,
+        (given.networks(),),
+        lambda network: laws.alignment_equals_its_closed_form(
+            network, terms=_torch(_second_line_printed_())
+        ),
+    ),
+)
+
+
+counterexample("eq-20", lambda: _counterexample(_second_line_printed()))
+
+
+def _threshold(factor: int) -> sp.Expr:
+    """<y^2 K(x, x)>/<y K y'> at initialisation, sigma = 1: the P - 1 that balances them."""
+    return factor * (D + 4) * (D + epsilon**2 * (D + 6)) / (epsilon**2 * (D + 8))
+
+
+def _gram_matrix_derived() -> sp.Expr:
+    from lazyrich.theory.symbols import I
+
+    diagonal = closed_form("gram-alignment").components["numerator"] * P
+    parts = [canonical(e.subs(M, I)) for e in (diagonal, _terms()["numerator"])]
+    return sp.cancel(parts[0] / parts[1])
+
+
+def _figure_1() -> str:
+    at = {"D": 100, "epsilon": 0.02, "wbar": np.zeros(100), "M": np.eye(100)}
+    at["beta"] = np.ones(100)
+    gram = float(closed_form("gram-alignment").function("numpy")(P=1000, **at))
+    limit = float(closed_form("kernel-alignment").function("numpy")(**at))
+    return (
+        f"D = 100, epsilon = 0.02 (Fig. 1) at initialisation: {gram:.4f} with 1,000 test "
+        f"points, {limit:.2e} in the limit"
+    )
+
+
+attach(
+    "eq-19",
+    certificate("gram-alignment", lambda cf: replace(cf, terms=_terms())),
+    attacked(
+        "the means over P samples, from autograd's kernel on exact cubatures",
+        laws.gram_alignment_has_the_diagonal,
+        (given.networks(largest_D=3), st.integers(1, 10**4)),
+        lambda network, P: laws.gram_alignment_has_the_diagonal(
+            network, P, terms=_without_diagonal()
+        ),
+        share=0.4,
+    ),
+    equality(
+        "the P - 1 at which the diagonal weighs as much as the rest",
+        _gram_matrix_derived,
+        lambda: _threshold(3),
+        lambda: _threshold(1),
+    ),
+)
+
+
+counterexample("eq-19", _figure_1)
+
+
+def _slope() -> sp.Expr:
+    """The change of the numerator along M + s A, per s."""
+    from lazyrich.theory.wick import gradient
+
+    return canonical(Trace(gradient(_terms()["numerator"], M) * A))
+
+
+def _turned(isotropic_part: int) -> sp.Expr:
+    size = dot(beta, beta)
+    quarter = epsilon**2 * size / (4 * D**4)
+    return quarter * (8 * form(beta, A, beta) + isotropic_part * size * Trace(A))
+
+
+attach(
+    "sec-11.2-numerator-increases",
+    equality(
+        "its slope along A: 8 beta^T A beta, and |beta|^2 Tr A beside it",
+        _slope,
+        lambda: _turned(1),
+        lambda: _turned(0),
+    ),
+    Evidence(
+        "proved",
+        "the counter-example in exact arithmetic",
+        lambda _: _across(10),
+        lambda _: _across(8),
+    ),
+)
+
+
+counterexample(
+    "sec-11.2-numerator-increases",
+    lambda: "D = 2, epsilon = 1, beta = (1, 0), M = diag(1, 0) and diag(0, 10): " + _across(10),
+)
+
+
+def _in_misalignment() -> sp.Expr:
+    """Minus the slope of the misalignment along M + s beta beta^T at M = 0, wbar = 0."""
+    from lazyrich.theory.wick import gradient
+
+    slope = gradient(closed_form("test-loss").terms["misalignment"], M)
+    along = canonical(Trace(slope.subs(M, sp.ZeroMatrix(D, D)).doit() * A))
+    return canonical(-along)
+
+
+attach(
+    "sec-11.2-same-term",
+    equality(
+        "the part of the misalignment that is linear in M",
+        _in_misalignment,
+        lambda: alpha * epsilon / D**2 * form(beta, A, beta),
+        lambda: sp.Abs(alpha * epsilon) / D**2 * form(beta, A, beta),
+    ),
+)
+
+
+def _best(constant: int) -> sp.Expr:
+    return (D - constant) / (25 * D + 38)
+
+
+def _example() -> str:
+    from lazyrich.theory.most_aligned import t as t_symbol
+
+    cf, size = closed_form("most-aligned-moment"), 100
+    t = cf.evaluate(D=size)
+    value = cf.components["uncentred"].subs(D, size)
+    along, better = (float(value.subs(t_symbol, at)) for at in (0, t))
+    assert better > along, "the target's own moment is the best"
+    return (
+        f"D = {size}, large epsilon: {along:.4f} at M = beta beta^T, {better:.4f} at "
+        f"M = t I + (1 - t) beta beta^T with t = {t}, |beta| = 1"
+    )
+
+
+attach(
+    "sec-11.2-correlation-of-M",
+    equality(
+        "the stationary weight across beta",
+        lambda: closed_form("most-aligned-moment").expr,
+        lambda: _best(10),
+        lambda: _best(9),
+    ),
+    attacked(
+        "no positive semidefinite M is aligned better than the derived one",
+        laws.no_moment_is_aligned_better,
+        (_semidefinite(2, 14), st.booleans()),
+        lambda M, centred: laws.no_moment_is_aligned_better(M, centred, lambda _: 1.0),
+    ),
+)
+
+
+counterexample("sec-11.2-correlation-of-M", _example)

@@ -14,83 +14,16 @@ from lazyrich.theory.symbols import D, M, alpha, beta, epsilon, sigma
 from lazyrich.theory.wick import canonical, dot, form
 from lazyrich.verify import strategies as given
 from lazyrich.verify.counterexample import SIMPLE, smallest
-from lazyrich.verify.evidence import attacked, certificate, equality
-from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.evidence import (
+    attach,
+    attacked,
+    certificate,
+    counterexample,
+    equality,
+    evidence,
+)
+from lazyrich.verify.ledger import Evidence
 from lazyrich.verify.properties import alignment as laws
-
-
-def claims() -> list[Claim]:
-    """The claims on the CKA of the main text, in the paper's order."""
-    return [
-        _not_centred(),
-        _choices(),
-        _grows_with_epsilon(),
-        _norm_not_squared(),
-        _tracks_misalignment(),
-        _mixed_weights(),
-    ]
-
-
-def _not_centred() -> Claim:
-    def shifted(uncentred: bool) -> str:
-        K, y = np.eye(2), np.array([1.0, 2.0])
-        values = [
-            laws.alignment_moments(K + c, y + c, np.full(2, 0.5), not uncentred) for c in (0, 1)
-        ]
-        ours, theirs = (np.array(list(v.values())) for v in values)
-        assert np.allclose(ours, theirs), f"adding 1 changes it: {values}"
-        return f"adding 1 to K and y changes nothing: {values[0]}"
-
-    def limit(name: str, power: int) -> sp.Expr:
-        """Of the alignment for large epsilon, times a power of D, as D grows."""
-        value = closed_form("kernel-alignment-at-init").terms[f"{name}_limit"]
-        return sp.limit(value * D**power, D, sp.oo)
-
-    return Claim(
-        name="sec-5-cka-is-not-centred",
-        source="Sec. 5; Sec. 6.1",
-        statement=r"The centered-kernel alignment (CKA) is $y^\top K_0 y/(\|K\|_F \|y\|^2)$.",
-        verdict=Verdict.MISPRINT,
-        printed=r"$\frac{y^\top K_0\, y}{\|K\|_F \|y\|^2}$",
-        derived=r"$\frac{y^\top H K_0 H y}{\|H K_0 H\|_F \|H y\|^2}$, "
-        r"$H = I - \frac{1}{n} 1 1^\top$",
-        derivation="Centred means unchanged when constants are added to K and y. The printed form "
-        "is the uncentred kernel-target alignment: at initialisation and for large epsilon it "
-        r"tends to $1/(3\sqrt{3})$ as D grows, the centred one to 0 as $\sqrt{2}/D$.",
-        counterexample=_of_unit_kernel,
-        evidence=(
-            Evidence(
-                "proved",
-                "the centred alignment doesn't change with constants, the printed one does",
-                lambda _: shifted(uncentred=False),
-                lambda _: shifted(uncentred=True),
-            ),
-            equality(
-                "for large epsilon, then large D, the uncentred one tends to 1/(3 sqrt 3)",
-                lambda: limit("uncentred", 0),
-                lambda: 1 / (3 * sp.sqrt(3)),
-                lambda: sp.S.Zero,
-            ),
-            equality(
-                "and D times the centred one to sqrt(2)",
-                lambda: limit("centred", 1),
-                lambda: sp.sqrt(2),
-                lambda: 1 / (3 * sp.sqrt(3)),
-            ),
-            certificate(
-                "centred-kernel-alignment",
-                lambda cf: replace(cf, terms=closed_form("kernel-alignment").terms),
-            ),
-            attacked(
-                "the centred moments of autograd's kernel on an exact cubature",
-                lambda network: laws.alignment_equals_its_closed_form(network, centred=True),
-                (given.networks(),),
-                lambda network: laws.alignment_equals_its_closed_form(
-                    network, centred=True, terms=laws.functions("kernel-alignment")
-                ),
-            ),
-        ),
-    )
 
 
 def _of_unit_kernel() -> str:
@@ -103,150 +36,8 @@ def _of_unit_kernel() -> str:
     return f"K = I, y = (1, 2): printed {printed}, centred {centred}"
 
 
-def _choices() -> Claim:
-    def readings(least: float) -> str:
-        """The alignment of Fig. 1 at initialisation, by what the text leaves open."""
-        at = {"D": 100, "epsilon": 0.02, "wbar": np.zeros(100), "M": np.eye(100)}
-        at["beta"] = np.ones(100)
-        gram = closed_form("gram-alignment").function("numpy")
-        found = {
-            "population": closed_form("kernel-alignment").function("numpy")(**at),
-            "population, centred": closed_form("centred-kernel-alignment").function("numpy")(**at),
-            "test set, 1,000 points": gram(P=1000, **at),
-            "train set, 550 points": gram(P=550, **at),
-        }
-        values = sorted(float(v) for v in found.values())
-        closest = min(b / a for a, b in pairwise(values))
-        assert closest > least, f"two readings differ by a factor {closest:.3g} only"
-        return "; ".join(f"{name}: {float(value):.2e}" for name, value in found.items())
-
-    return Claim(
-        name="sec-5-cka-choices",
-        source="Sec. 5; Sec. 6.1; Fig. 1(c)",
-        statement="The CKA is evaluated on the test set (Sec. 5), on the training inputs (Sec. "
-        "6.1), with the kernel at initialisation K_0 but plotted over training (Fig. 1c).",
-        verdict=Verdict.OPEN,
-        evidence=(
-            Evidence(
-                "derived",
-                "what a reproducer must choose: the points and their number, centring, the time "
-                "of the kernel; the choices differ already at initialisation in Fig. 1",
-                lambda _: readings(1.1),
-                lambda _: readings(10.0),
-            ),
-        ),
-    )
-
-
-def _grows_with_epsilon() -> Claim:
-    def slope(power: int) -> sp.Expr:
-        """d alignment/d epsilon, times a factor that is positive: what is left has its sign."""
-        value = closed_form("kernel-alignment-at-init").terms["uncentred"]
-        size = D**2 + 3 * epsilon**4 * sigma**4 * (D + 2)
-        positive = 3 * size ** Rational(3, 2) / (2 * D ** Rational(3, 2) * sigma**2 * (D + 8))
-        return sp.simplify(sp.diff(value, epsilon) * positive) - epsilon**power
-
-    return Claim(
-        name="sec-5-epsilon-and-cka",
-        source="Sec. 5 (App. 11); Sec. 5.2",
-        statement="epsilon and the CKA are strongly correlated: epsilon controls the initial "
-        "alignment.",
-        verdict=Verdict.ASSUMING,
-        assumption="At infinite width, and epsilon stands for |epsilon|: the alignment at "
-        "initialisation is epsilon^2 sigma^2 (D + 8)/(3 sqrt(D (D^2 + 3 (D + 2) epsilon^4 "
-        "sigma^4))), whatever |beta|. It grows with |epsilon| and saturates at (D + 8)/(3 sqrt(3 D "
-        "(D + 2))), about 0.19 for large D. App. 11 doesn't derive this.",
-        evidence=(
-            equality(
-                "its slope in epsilon has the sign of epsilon",
-                lambda: slope(1),
-                lambda: sp.S.Zero,
-                lambda: slope(3),
-            ),
-            equality(
-                "where it saturates",
-                lambda: closed_form("kernel-alignment-at-init").terms["uncentred_limit"],
-                lambda: (D + 8) / (3 * sp.sqrt(3 * D * (D + 2))),
-                lambda: (D + 8) / (3 * sp.sqrt(D * (D + 2))),
-            ),
-            attacked(
-                "its value, plain and centred, from autograd's kernel of finite networks that have "
-                "the moments of infinite ones",
-                laws.initial_alignment_equals_its_closed_form,
-                (given.dimensions(3), given.epsilons(), given.scales(-3, 3), st.booleans()),
-                lambda D, e, sigma, centred: laws.initial_alignment_equals_its_closed_form(
-                    D, e, sigma, centred, terms=_constant(e**2)
-                ),
-                share=0.6,
-            ),
-        ),
-    )
-
-
 def _constant(value: float) -> dict[str, Any]:
     return dict.fromkeys(("uncentred", "centred"), lambda **_: value)
-
-
-def _norm_not_squared() -> Claim:
-    def ratio(power: int, y: Any) -> sp.Expr:
-        """y^T K y/(|K|_F |y|^power) of one sample with K = 1."""
-        return y**2 / sp.Abs(y) ** power
-
-    return Claim(
-        name="sec-5.3-cka-norm",
-        source="Sec. 5.3, below eq. (6)",
-        statement=r"The CKA is $y^\top K_0 y/(\|K_0\|_F \|y\|)$.",
-        verdict=Verdict.MISPRINT,
-        printed=r"$\frac{y^\top K_0\, y}{\|K_0\|_F \|y\|}$",
-        derived=r"$\frac{y^\top K_0\, y}{\|K_0\|_F \|y\|^2}$",
-        derivation="As in Secs. 5 and 6.1 and eq. (19): with the square the alignment does not "
-        "change when the labels are measured in other units.",
-        counterexample=lambda: (
-            smallest(lambda y: ratio(1, y), lambda y: ratio(2, y), y=SIMPLE)
-            + ", for one sample with K = 1"
-        ),
-        evidence=(
-            equality(
-                "with |y|^2 the labels' unit drops out",
-                lambda: sp.S.Zero,
-                lambda: ratio(2, Rational(3)) - ratio(2, Rational(1)),
-                lambda: ratio(1, Rational(3)) - ratio(1, Rational(1)),
-            ),
-        ),
-    )
-
-
-def _tracks_misalignment() -> Claim:
-    def misalignment(sign: int) -> sp.Expr:
-        constant = alpha**2 * epsilon**2 * Trace(M * M) + dot(beta, beta) ** 2
-        return constant / (2 * D**2) - sign * alpha * epsilon / D**2 * form(beta, M, beta)
-
-    return Claim(
-        name="sec-5.3-cka-and-misalignment",
-        source="Sec. 5.3, below eq. (6)",
-        statement="The misalignment error is closely related to, and strongly correlated with, "
-        "the CKA.",
-        verdict=Verdict.ASSUMING,
-        assumption="wbar, Tr M, |M|_F and |beta| are held fixed and alpha epsilon > 0: then both "
-        "are linear in beta^T M beta, the one falling, the other rising. Otherwise neither follows "
-        "the other: the alignment knows neither alpha nor the right size of M, and grows with it "
-        "without end while the loss has a minimum. App. 11 shows no correlation.",
-        counterexample=lambda: _past_the_minimum(1, 2, 3),
-        evidence=(
-            equality(
-                "misalignment: besides |M|_F and |beta| it holds M in beta^T M beta only",
-                lambda: canonical(closed_form("test-loss").terms["misalignment"]),
-                lambda: misalignment(1),
-                lambda: misalignment(-1),
-            ),
-            Evidence(
-                "proved",
-                "the alignment rises on, misalignment and loss fall to 0 and rise again",
-                lambda _: _past_the_minimum(1, 2, 3),
-                lambda _: _past_the_minimum(1, 2),
-            ),
-        ),
-    )
 
 
 def _past_the_minimum(*sizes: int) -> str:
@@ -265,37 +56,6 @@ def _past_the_minimum(*sizes: int) -> str:
         for m, a, e, loss in zip(sizes, alignments, errors, losses, strict=True)
     )
     return f"D = 1, alpha = epsilon = 1, |beta|^2 = 2: {listed}"
-
-
-def _mixed_weights() -> Claim:
-    def grows(share: Any, kept: Any) -> str:
-        before, after = _mixed(1, 0), _mixed(kept, share)
-        assert after > before, f"the alignment falls from {_root(before)} to {_root(after)}"
-        return f"from {_root(before)} to {_root(after)} at the fraction {share} of the solution"
-
-    twentieth = Rational(1, 20)
-    return Claim(
-        name="sec-8.3.3-alignment-of-mixture",
-        source="App. 8.3.3, Fig. 10",
-        statement="Adding a small component of the final solution to the initial weights increases "
-        "the initial alignment.",
-        verdict=Verdict.ASSUMING,
-        assumption="The initial weights are kept whole while the solution is added, in a wide "
-        "network. Interpolated, (1 - c) w_0 + c w*, as the section's title says, the uncentred "
-        "alignment first falls.",
-        counterexample=lambda: (
-            f"D = 40, epsilon = 1/4, wide, c = 1/20: {_root(_mixed(1 - twentieth, twentieth))} "
-            f"against {_root(_mixed(1, 0))} at c = 0"
-        ),
-        evidence=(
-            Evidence(
-                "proved",
-                "at D = 40, epsilon = 1/4, in exact arithmetic",
-                lambda _: grows(twentieth, 1),
-                lambda _: grows(twentieth, 1 - twentieth),
-            ),
-        ),
-    )
 
 
 def _mixed(kept: Any, added: Any) -> sp.Expr:
@@ -317,3 +77,192 @@ def _mixed(kept: Any, added: Any) -> sp.Expr:
 
 def _root(square: sp.Expr) -> str:
     return f"{float(sp.sqrt(square)):.6f}"
+
+
+def _limit(name: str, power: int) -> sp.Expr:
+    """Of the alignment for large epsilon, times a power of D, as D grows."""
+    value = closed_form("kernel-alignment-at-init").terms[f"{name}_limit"]
+    return sp.limit(value * D**power, D, sp.oo)
+
+
+@evidence(
+    "sec-5-cka-is-not-centred",
+    "proved",
+    "the centred alignment doesn't change with constants, the printed one does",
+    control={"uncentred": True},
+)
+def shifted(uncentred: bool = False) -> str:
+    K, y = np.eye(2), np.array([1.0, 2.0])
+    values = [laws.alignment_moments(K + c, y + c, np.full(2, 0.5), not uncentred) for c in (0, 1)]
+    ours, theirs = (np.array(list(v.values())) for v in values)
+    assert np.allclose(ours, theirs), f"adding 1 changes it: {values}"
+    return f"adding 1 to K and y changes nothing: {values[0]}"
+
+
+attach(
+    "sec-5-cka-is-not-centred",
+    equality(
+        "for large epsilon, then large D, the uncentred one tends to 1/(3 sqrt 3)",
+        lambda: _limit("uncentred", 0),
+        lambda: 1 / (3 * sp.sqrt(3)),
+        lambda: sp.S.Zero,
+    ),
+    equality(
+        "and D times the centred one to sqrt(2)",
+        lambda: _limit("centred", 1),
+        lambda: sp.sqrt(2),
+        lambda: 1 / (3 * sp.sqrt(3)),
+    ),
+    certificate(
+        "centred-kernel-alignment",
+        lambda cf: replace(cf, terms=closed_form("kernel-alignment").terms),
+    ),
+    attacked(
+        "the centred moments of autograd's kernel on an exact cubature",
+        lambda network: laws.alignment_equals_its_closed_form(network, centred=True),
+        (given.networks(),),
+        lambda network: laws.alignment_equals_its_closed_form(
+            network, centred=True, terms=laws.functions("kernel-alignment")
+        ),
+    ),
+)
+
+
+counterexample("sec-5-cka-is-not-centred", _of_unit_kernel)
+
+
+@evidence(
+    "sec-5-cka-choices",
+    "derived",
+    "what a reproducer must choose: the points and their number, centring, the time "
+    "of the kernel; the choices differ already at initialisation in Fig. 1",
+    control={"least": 10.0},
+)
+def readings(least: float = 1.1) -> str:
+    """The alignment of Fig. 1 at initialisation, by what the text leaves open."""
+    at = {"D": 100, "epsilon": 0.02, "wbar": np.zeros(100), "M": np.eye(100)}
+    at["beta"] = np.ones(100)
+    gram = closed_form("gram-alignment").function("numpy")
+    found = {
+        "population": closed_form("kernel-alignment").function("numpy")(**at),
+        "population, centred": closed_form("centred-kernel-alignment").function("numpy")(**at),
+        "test set, 1,000 points": gram(P=1000, **at),
+        "train set, 550 points": gram(P=550, **at),
+    }
+    values = sorted(float(v) for v in found.values())
+    closest = min(b / a for a, b in pairwise(values))
+    assert closest > least, f"two readings differ by a factor {closest:.3g} only"
+    return "; ".join(f"{name}: {float(value):.2e}" for name, value in found.items())
+
+
+def _slope(power: int) -> sp.Expr:
+    """d alignment/d epsilon, times a factor that is positive: what is left has its sign."""
+    value = closed_form("kernel-alignment-at-init").terms["uncentred"]
+    size = D**2 + 3 * epsilon**4 * sigma**4 * (D + 2)
+    positive = 3 * size ** Rational(3, 2) / (2 * D ** Rational(3, 2) * sigma**2 * (D + 8))
+    return sp.simplify(sp.diff(value, epsilon) * positive) - epsilon**power
+
+
+attach(
+    "sec-5-epsilon-and-cka",
+    equality(
+        "its slope in epsilon has the sign of epsilon",
+        lambda: _slope(1),
+        lambda: sp.S.Zero,
+        lambda: _slope(3),
+    ),
+    equality(
+        "where it saturates",
+        lambda: closed_form("kernel-alignment-at-init").terms["uncentred_limit"],
+        lambda: (D + 8) / (3 * sp.sqrt(3 * D * (D + 2))),
+        lambda: (D + 8) / (3 * sp.sqrt(D * (D + 2))),
+    ),
+    attacked(
+        "its value, plain and centred, from autograd's kernel of finite networks that have "
+        "the moments of infinite ones",
+        laws.initial_alignment_equals_its_closed_form,
+        (given.dimensions(3), given.epsilons(), given.scales(-3, 3), st.booleans()),
+        lambda D, e, sigma, centred: laws.initial_alignment_equals_its_closed_form(
+            D, e, sigma, centred, terms=_constant(e**2)
+        ),
+        share=0.6,
+    ),
+)
+
+
+def _norm_not_squared_ratio(power: int, y: Any) -> sp.Expr:
+    """y^T K y/(|K|_F |y|^power) of one sample with K = 1."""
+    return y**2 / sp.Abs(y) ** power
+
+
+attach(
+    "sec-5.3-cka-norm",
+    equality(
+        "with |y|^2 the labels' unit drops out",
+        lambda: sp.S.Zero,
+        lambda: _norm_not_squared_ratio(2, Rational(3)) - _norm_not_squared_ratio(2, Rational(1)),
+        lambda: _norm_not_squared_ratio(1, Rational(3)) - _norm_not_squared_ratio(1, Rational(1)),
+    ),
+)
+
+
+counterexample(
+    "sec-5.3-cka-norm",
+    lambda: (
+        smallest(
+            lambda y: _norm_not_squared_ratio(1, y),
+            lambda y: _norm_not_squared_ratio(2, y),
+            y=SIMPLE,
+        )
+        + ", for one sample with K = 1"
+    ),
+)
+
+
+def _misalignment(sign: int) -> sp.Expr:
+    constant = alpha**2 * epsilon**2 * Trace(M * M) + dot(beta, beta) ** 2
+    return constant / (2 * D**2) - sign * alpha * epsilon / D**2 * form(beta, M, beta)
+
+
+attach(
+    "sec-5.3-cka-and-misalignment",
+    equality(
+        "misalignment: besides |M|_F and |beta| it holds M in beta^T M beta only",
+        lambda: canonical(closed_form("test-loss").terms["misalignment"]),
+        lambda: _misalignment(1),
+        lambda: _misalignment(-1),
+    ),
+    Evidence(
+        "proved",
+        "the alignment rises on, misalignment and loss fall to 0 and rise again",
+        lambda _: _past_the_minimum(1, 2, 3),
+        lambda _: _past_the_minimum(1, 2),
+    ),
+)
+
+
+counterexample("sec-5.3-cka-and-misalignment", lambda: _past_the_minimum(1, 2, 3))
+
+
+_twentieth = Rational(1, 20)
+
+
+@evidence(
+    "sec-8.3.3-alignment-of-mixture",
+    "proved",
+    "at D = 40, epsilon = 1/4, in exact arithmetic",
+    control={"kept": 1 - _twentieth},
+)
+def grows(share: Any = _twentieth, kept: Any = 1) -> str:
+    before, after = _mixed(1, 0), _mixed(kept, share)
+    assert after > before, f"the alignment falls from {_root(before)} to {_root(after)}"
+    return f"from {_root(before)} to {_root(after)} at the fraction {share} of the solution"
+
+
+counterexample(
+    "sec-8.3.3-alignment-of-mixture",
+    lambda: (
+        f"D = 40, epsilon = 1/4, wide, c = 1/20: {_root(_mixed(1 - _twentieth, _twentieth))} "
+        f"against {_root(_mixed(1, 0))} at c = 0"
+    ),
+)

@@ -13,23 +13,10 @@ from lazyrich.simulate.moments import Descent
 from lazyrich.simulate.network import predictions
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.theory import closed_form
+from lazyrich.verify.evidence import evidence
 from lazyrich.verify.kumar.grokking import delays, from_linearised
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.ledger import Budget
 from lazyrich.verify.small_runs import Array, Setting, curves, rises, with_error
-
-
-def claims() -> list[Claim]:
-    """The claims, in the paper's order."""
-    return [
-        _three_conditions(),
-        _planes_over_epsilon(),
-        _time_to_grok(),
-        _peak_is_linear(),
-        _sufficient(),
-        _multi_index(),
-        _more_data(),
-    ]
-
 
 _GROKS = Setting(learning_rate=2.0)
 _WITHOUT = {
@@ -46,187 +33,6 @@ def _delay(budget: Budget, setting: Setting, P: int) -> float:
     """Median delay in tau, plain predictor, N = 100."""
     found = curves((setting,), P=P, width=100, centred=False, first_seed=budget.seed)
     return float(np.median(delays(found)))
-
-
-def _three_conditions() -> Claim:
-    def check(budget: Budget, without: dict[str, tuple[Setting, int]]) -> str:
-        whole = _delay(budget, _GROKS, 60)
-        parts = {name: _delay(budget, *case) for name, case in without.items()}
-        shown = "; ".join(f"without {name} {delay:.0f}" for name, delay in parts.items())
-        line = f"delay in tau {whole:.0f}; {shown}"
-        assert all(delay < 0.15 * whole for delay in parts.values()), f"still groks: {line}"
-        return line
-
-    return Claim(
-        name="abstract-three-conditions",
-        source="Abstract; Sec. 1",
-        statement="Delayed generalisation arises when (1) the initial kernel and the labels are "
-        "misaligned, (2) the data set is large enough but not too large, (3) training starts lazy.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "one run that groks, and each condition taken away alone",
-                lambda budget: check(budget, _WITHOUT),
-                lambda budget: check(budget, _WITHOUT | {"nothing": (_GROKS, 60)}),
-            ),
-        ),
-    )
-
-
-def _planes_over_epsilon() -> Claim:
-    def dimensions(first: int, second: int) -> tuple[int, int]:
-        """Of the span of the gradients of P = 3 samples at epsilon = first, and at both; exact."""
-        rng = np.random.default_rng(0)
-        X, W = rng.integers(-99, 100, (3, 4)), rng.integers(-99, 100, (5, 4))
-
-        def gradients(epsilon: int) -> list[list[int]]:
-            return [[int((1 + epsilon * (w @ x)) * entry) for w in W for entry in x] for x in X]
-
-        rows = [gradients(first), gradients(first) + gradients(second)]
-        a, b = (
-            DomainMatrix(part, (len(part), 20), ZZ).convert_to(ZZ.get_field()).rank()
-            for part in rows
-        )
-        return a, b
-
-    def check(first: int, second: int) -> str:
-        one, both = dimensions(first, second)
-        line = f"gradients span {one} dimensions at epsilon = {first}, {both} with {second}"
-        assert both > one, f"the same plane: {line}"
-        return line
-
-    return Claim(
-        name="fig-3d",
-        source="Fig. 3d",
-        statement="Each epsilon has its own affine space spanned by the initial gradients.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "proved",
-                "the rank of the gradients of three samples, in integers",
-                lambda _: check(1, 2),
-                lambda _: check(1, 1),
-            ),
-        ),
-    )
-
-
-def _time_to_grok() -> Claim:
-    alphas, epsilons = (0.25, 1.0, 4.0), (0.1, 0.2, 0.4)
-
-    def table(budget: Budget) -> Array:
-        """Delays in tau, (seeds, alpha, epsilon), of the plain predictor."""
-        settings = tuple(
-            Setting(alpha=a, epsilon=e, learning_rate=min(2.0, 8 * a))
-            for a in alphas
-            for e in epsilons
-        )
-        found = curves(settings, centred=False, steps=4000, first_seed=budget.seed, seeds=6)
-        return delays(found).reshape(6, 3, 3)
-
-    def check(budget: Budget, order: int) -> str:
-        values = table(budget)[:, ::order]
-        medians = np.median(values, axis=0)
-        shown = "; ".join(
-            f"alpha = {a:g}: {', '.join('never' if np.isinf(m) else f'{m:.0f}' for m in row)}"
-            for a, row in zip(alphas[::order], medians, strict=True)
-        )
-        line = f"delay in tau over epsilon = {epsilons}: {shown}"
-        for k in range(3):
-            rises(f"over alpha at epsilon = {epsilons[k]}", values[:, :, k])
-        for k in (1, 2):  # at the smallest alpha the delays nearly vanish, whatever epsilon
-            rises(f"over 1/epsilon at alpha = {alphas[::order][k]}", values[:, k, ::-1])
-        return line
-
-    return Claim(
-        name="fig-3e",
-        source="Fig. 3e; Sec. 5.1, 5.2",
-        statement="Time to grok as a function of alpha and epsilon: lazy, misaligned networks grok "
-        "the most intensely.",
-        verdict=Verdict.ASSUMING,
-        assumption="The plain predictor, time in tau. A centred one never generalises at large "
-        "alpha and large epsilon here, where lazy training is all there is: its delay is not "
-        "defined, and counts as none where such runs are put at zero.",
-        evidence=(
-            Evidence(
-                "measured",
-                "a grid of 3 alphas and 3 epsilons, medians over six seeds: they rise with alpha "
-                "and, from alpha = 1 on, as epsilon falls",
-                lambda budget: check(budget, 1),
-                lambda budget: check(budget, -1),
-            ),
-        ),
-    )
-
-
-def _peak_is_linear() -> Claim:
-    def check(budget: Budget, term: str) -> str:
-        found = curves((Setting(),), first_seed=budget.seed)
-        rows, peak = np.arange(len(found.test)), found.test[:, 0].argmax(-1)
-        rise = found.test[rows, 0, peak] - found.test[:, 0, 0]
-        moved = {k: v[rows, 0, peak] - v[:, 0, 0] for k, v in found.terms.items()}
-        fall = {k: v[:, 0, -1] / v[rows, 0, peak] for k, v in found.terms.items()}
-        line = (
-            f"to its peak the test loss rises by {with_error(rise)} <y^2>, its {term} term by "
-            f"{with_error(moved[term])}; from there to the end that falls to "
-            f"{with_error(fall[term])} of itself"
-        )
-        assert (moved[term] >= rise).all(), f"not due to it: {line}"
-        assert (fall[term] < 0.5).all(), f"does not fall: {line}"
-        return line
-
-    return Claim(
-        name="sec-5.3-peak-is-linear",
-        source="Sec. 5.3; Fig. 4",
-        statement="The initial peak of the test error comes from the attempt to learn a linear "
-        "function; later the alignment improves and the linear component shrinks.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "the linear term rises by more than the whole loss, and falls again",
-                lambda budget: check(budget, "linear"),
-                lambda budget: check(budget, "misalignment"),
-            ),
-        ),
-    )
-
-
-def _sufficient() -> Claim:
-    def check(budget: Budget, P: int) -> str:
-        found = curves((Setting(alpha=16.0),), P=P, first_seed=budget.seed, seeds=4)
-        ratio = np.median(delays(found, relative=True))
-        apart = from_linearised(found)[:, 0]
-        early = apart[np.arange(4), (found.train[:, 0] < 0.5 * found.train[:, 0, :1]).argmax(-1)]
-        late = apart[:, -1]
-        line = (
-            f"alpha = 16, P = {P}: |f - f_lin|/|f| {with_error(early)} when the train loss has "
-            f"halved, {with_error(late)} at the end; test over train time {ratio:.2g}"
-        )
-        assert ratio < 1.5, f"delayed: {line}"
-        assert (late > 1.5 * early).all(), f"no transition: {line}"
-        return line
-
-    return Claim(
-        name="sec-14-sufficient",
-        source="App. 14",
-        statement="The transition from lazy to rich dynamics is a sufficient but not necessary "
-        "mechanism of delayed generalisation.",
-        verdict=Verdict.ASSUMING,
-        assumption="The data set has the goldilocks size and the kernel is misaligned, as the "
-        "abstract adds. With more data the network also leaves its linearisation late, and the "
-        "test loss falls with the train loss. That it is not necessary cannot be read from a "
-        "network that leaves its linearisation early but groks: what else makes it grok is open.",
-        evidence=(
-            Evidence(
-                "measured",
-                "P = 150: lazy, then not, without delay; at 60 with it",
-                lambda budget: check(budget, 150),
-                lambda budget: check(budget, 60),
-            ),
-        ),
-    )
 
 
 def _several_directions(
@@ -261,78 +67,175 @@ def _several_directions(
     return train, test
 
 
-def _multi_index() -> Claim:
-    def check(budget: Budget, P: int) -> str:
-        found = []
-        for directions in (2, 3):
-            train, test = _several_directions(directions, P, budget.seed)
-            low = train < 0.1, test < 0.3
-            times = [np.where(l.any(-1), 10.0 * l.argmax(-1), np.inf) for l in low]
-            times = [float(np.median(t)) for t in times]
-            peak = np.median(test.max(-1) / test[:, 0])
-            found.append(f"{directions} directions: {times[0]:g} and {times[1]:g}, peak {peak:.3g}")
-            line = f"P = {P}: train and test loss fall at steps, {'; '.join(found)}"
-            assert 1.5 * times[0] < times[1] < np.inf, f"no grokking: {line}"
-            assert peak > 1.02, f"the test loss does not rise: {line}"
-        return line
+@evidence(
+    "abstract-three-conditions",
+    "measured",
+    "one run that groks, and each condition taken away alone",
+    control={"without": _WITHOUT | {"nothing": (_GROKS, 60)}},
+)
+def three_conditions(budget: Budget, without: dict[str, tuple[Setting, int]] = _WITHOUT) -> str:
+    whole = _delay(budget, _GROKS, 60)
+    parts = {name: _delay(budget, *case) for name, case in without.items()}
+    shown = "; ".join(f"without {name} {delay:.0f}" for name, delay in parts.items())
+    line = f"delay in tau {whole:.0f}; {shown}"
+    assert all(delay < 0.15 * whole for delay in parts.values()), f"still groks: {line}"
+    return line
 
-    return Claim(
-        name="sec-15.1-persists",
-        source="Sec. 15.1",
-        statement="Grokking persists when the target spans several directions.",
-        verdict=Verdict.ASSUMING,
-        assumption="The target is a sum of squares, (see sec-15.1-targets): the printed sums are "
-        "linear, and learnt at once.",
-        evidence=(
-            Evidence(
-                "measured",
-                "two and three directions, P = 70; with P = 400 the losses fall together",
-                lambda budget: check(budget, 70),
-                lambda budget: check(budget, 400),
-            ),
-        ),
+
+def _dimensions(first: int, second: int) -> tuple[int, int]:
+    """Of the span of the gradients of P = 3 samples at epsilon = first, and at both; exact."""
+    rng = np.random.default_rng(0)
+    X, W = rng.integers(-99, 100, (3, 4)), rng.integers(-99, 100, (5, 4))
+
+    def gradients(epsilon: int) -> list[list[int]]:
+        return [[int((1 + epsilon * (w @ x)) * entry) for w in W for entry in x] for x in X]
+
+    rows = [gradients(first), gradients(first) + gradients(second)]
+    a, b = (
+        DomainMatrix(part, (len(part), 20), ZZ).convert_to(ZZ.get_field()).rank() for part in rows
     )
+    return a, b
 
 
-def _more_data() -> Claim:
-    def losses(j: int, sizes: tuple[int, ...], seed: int, dimension: int = 6) -> list[float]:
-        """Test loss over <y^2> of kernel regression; labels: eigenvector j on all points."""
-        X = np.random.default_rng(seed).normal(size=(max(sizes) + 100, dimension))
-        inner = X @ X.T / dimension
-        K = inner + inner**2 / 4
-        labels = np.linalg.eigh(K)[1].T[-j]
-        found = []
-        for P in sizes:
-            train, test = slice(0, P), slice(max(sizes), None)
-            f = K[test, train] @ np.linalg.pinv(K[train, train], 1e-10) @ labels[train]
-            found.append(float(((f - labels[test]) ** 2).mean() / (labels[test] ** 2).mean()))
-        return found
+@evidence(
+    "fig-3d",
+    "proved",
+    "the rank of the gradients of three samples, in integers",
+    control={"second": 1},
+)
+def planes_over_epsilon(first: int = 1, second: int = 2) -> str:
+    one, both = _dimensions(first, second)
+    line = f"gradients span {one} dimensions at epsilon = {first}, {both} with {second}"
+    assert both > one, f"the same plane: {line}"
+    return line
 
-    def check(budget: Budget, indices: tuple[int, ...]) -> str:
-        rank = int(closed_form("ntk-rank").evaluate_terms(D=6, n=1)["init"])
-        sizes = (10, 20, rank + 3)
-        lines = []
-        for j in indices:
-            found = np.median([losses(j, sizes, budget.seed + k) for k in range(5)], axis=0)
-            lines.append(f"j = {j}: {', '.join(f'{v:.2g}' for v in found)}")
-            assert found[-1] < 1e-6, f"not learnt from P = {sizes[-1]}: {'; '.join(lines)}"
-        return f"rank {rank}; test loss at P = {sizes}: {'; '.join(lines)}"
 
-    return Claim(
-        name="sec-17-more-data",
-        source="Sec. 17; Fig. 19",
-        statement="For any fixed j, more data suffices to make train and test curves move together "
-        "and to generalise.",
-        verdict=Verdict.ASSUMING,
-        assumption="j is at most the kernel's rank, and the labels of test points are entries of "
-        "the same eigenvector (of the kernel on all points). Then they are a function that the "
-        "kernel has, and from P = rank on even lazy training is exact. For larger j, no P helps.",
-        evidence=(
-            Evidence(
-                "measured",
-                "kernel regression at D = 6, rank 27: exact for j = 1, 5, 20, 27 and not for 28",
-                lambda budget: check(budget, (1, 5, 20, 27)),
-                lambda budget: check(budget, (28,)),
-            ),
-        ),
+_alphas, _epsilons = (0.25, 1.0, 4.0), (0.1, 0.2, 0.4)
+
+
+def _table(budget: Budget) -> Array:
+    """Delays in tau, (seeds, alpha, epsilon), of the plain predictor."""
+    settings = tuple(
+        Setting(alpha=a, epsilon=e, learning_rate=min(2.0, 8 * a))
+        for a in _alphas
+        for e in _epsilons
     )
+    found = curves(settings, centred=False, steps=4000, first_seed=budget.seed, seeds=6)
+    return delays(found).reshape(6, 3, 3)
+
+
+@evidence(
+    "fig-3e",
+    "measured",
+    "a grid of 3 alphas and 3 epsilons, medians over six seeds: they rise with alpha "
+    "and, from alpha = 1 on, as epsilon falls",
+    control={"order": -1},
+)
+def time_to_grok(budget: Budget, order: int = 1) -> str:
+    values = _table(budget)[:, ::order]
+    medians = np.median(values, axis=0)
+    shown = "; ".join(
+        f"alpha = {a:g}: {', '.join('never' if np.isinf(m) else f'{m:.0f}' for m in row)}"
+        for a, row in zip(_alphas[::order], medians, strict=True)
+    )
+    line = f"delay in tau over epsilon = {_epsilons}: {shown}"
+    for k in range(3):
+        rises(f"over alpha at epsilon = {_epsilons[k]}", values[:, :, k])
+    for k in (1, 2):  # at the smallest alpha the delays nearly vanish, whatever epsilon
+        rises(f"over 1/epsilon at alpha = {_alphas[::order][k]}", values[:, k, ::-1])
+    return line
+
+
+@evidence(
+    "sec-5.3-peak-is-linear",
+    "measured",
+    "the linear term rises by more than the whole loss, and falls again",
+    control={"term": "misalignment"},
+)
+def peak_is_linear(budget: Budget, term: str = "linear") -> str:
+    found = curves((Setting(),), first_seed=budget.seed)
+    rows, peak = np.arange(len(found.test)), found.test[:, 0].argmax(-1)
+    rise = found.test[rows, 0, peak] - found.test[:, 0, 0]
+    moved = {k: v[rows, 0, peak] - v[:, 0, 0] for k, v in found.terms.items()}
+    fall = {k: v[:, 0, -1] / v[rows, 0, peak] for k, v in found.terms.items()}
+    line = (
+        f"to its peak the test loss rises by {with_error(rise)} <y^2>, its {term} term by "
+        f"{with_error(moved[term])}; from there to the end that falls to "
+        f"{with_error(fall[term])} of itself"
+    )
+    assert (moved[term] >= rise).all(), f"not due to it: {line}"
+    assert (fall[term] < 0.5).all(), f"does not fall: {line}"
+    return line
+
+
+@evidence(
+    "sec-14-sufficient",
+    "measured",
+    "P = 150: lazy, then not, without delay; at 60 with it",
+    control={"P": 60},
+)
+def sufficient(budget: Budget, P: int = 150) -> str:
+    found = curves((Setting(alpha=16.0),), P=P, first_seed=budget.seed, seeds=4)
+    ratio = np.median(delays(found, relative=True))
+    apart = from_linearised(found)[:, 0]
+    early = apart[np.arange(4), (found.train[:, 0] < 0.5 * found.train[:, 0, :1]).argmax(-1)]
+    late = apart[:, -1]
+    line = (
+        f"alpha = 16, P = {P}: |f - f_lin|/|f| {with_error(early)} when the train loss has "
+        f"halved, {with_error(late)} at the end; test over train time {ratio:.2g}"
+    )
+    assert ratio < 1.5, f"delayed: {line}"
+    assert (late > 1.5 * early).all(), f"no transition: {line}"
+    return line
+
+
+@evidence(
+    "sec-15.1-persists",
+    "measured",
+    "two and three directions, P = 70; with P = 400 the losses fall together",
+    control={"P": 400},
+)
+def multi_index(budget: Budget, P: int = 70) -> str:
+    found = []
+    for directions in (2, 3):
+        train, test = _several_directions(directions, P, budget.seed)
+        low = train < 0.1, test < 0.3
+        times = [np.where(l.any(-1), 10.0 * l.argmax(-1), np.inf) for l in low]
+        times = [float(np.median(t)) for t in times]
+        peak = np.median(test.max(-1) / test[:, 0])
+        found.append(f"{directions} directions: {times[0]:g} and {times[1]:g}, peak {peak:.3g}")
+        line = f"P = {P}: train and test loss fall at steps, {'; '.join(found)}"
+        assert 1.5 * times[0] < times[1] < np.inf, f"no grokking: {line}"
+        assert peak > 1.02, f"the test loss does not rise: {line}"
+    return line
+
+
+def _losses(j: int, sizes: tuple[int, ...], seed: int, dimension: int = 6) -> list[float]:
+    """Test loss over <y^2> of kernel regression; labels: eigenvector j on all points."""
+    X = np.random.default_rng(seed).normal(size=(max(sizes) + 100, dimension))
+    inner = X @ X.T / dimension
+    K = inner + inner**2 / 4
+    labels = np.linalg.eigh(K)[1].T[-j]
+    found = []
+    for P in sizes:
+        train, test = slice(0, P), slice(max(sizes), None)
+        f = K[test, train] @ np.linalg.pinv(K[train, train], 1e-10) @ labels[train]
+        found.append(float(((f - labels[test]) ** 2).mean() / (labels[test] ** 2).mean()))
+    return found
+
+
+@evidence(
+    "sec-17-more-data",
+    "measured",
+    "kernel regression at D = 6, rank 27: exact for j = 1, 5, 20, 27 and not for 28",
+    control={"indices": (28,)},
+)
+def more_data(budget: Budget, indices: tuple[int, ...] = (1, 5, 20, 27)) -> str:
+    rank = int(closed_form("ntk-rank").evaluate_terms(D=6, n=1)["init"])
+    sizes = (10, 20, rank + 3)
+    lines = []
+    for j in indices:
+        found = np.median([_losses(j, sizes, budget.seed + k) for k in range(5)], axis=0)
+        lines.append(f"j = {j}: {', '.join(f'{v:.2g}' for v in found)}")
+        assert found[-1] < 1e-6, f"not learnt from P = {sizes[-1]}: {'; '.join(lines)}"
+    return f"rank {rank}; test loss at P = {sizes}: {'; '.join(lines)}"

@@ -11,24 +11,11 @@ import sympy as sp
 from lazyrich.theory.symbols import D as DIMENSION
 from lazyrich.theory.symbols import I, M, alpha, beta, epsilon, sigma, wbar
 from lazyrich.theory.wick import canonical, dot
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import counterexample, evidence
+from lazyrich.verify.ledger import Budget
 from lazyrich.verify.small_runs import Curves, Setting, curves, rises, slope_is, with_error
 
 FEW, SOME, MANY = 20, 60, 240
-
-
-def claims() -> list[Claim]:
-    """The claims on the size of the data set and on aligned initial weights."""
-    return [
-        _three_regimes(),
-        _worse_than_random(),
-        _linear_power(),
-        _deviations_at_initialisation(),
-        _initial_loss(),
-        _peak_vanishes(),
-        _test_loss_twice(),
-        _necessary_not_sufficient(),
-    ]
 
 
 def _run(budget: Budget, P: int, centred: bool = True) -> Curves:
@@ -41,120 +28,8 @@ def _falls(found: Curves) -> tuple[float, float]:
     return float(np.median(train)), float(np.median(test))
 
 
-def _three_regimes() -> Claim:
-    def check(budget: Budget, sizes: tuple[int, int, int]) -> str:
-        times = [_falls(_run(budget, P)) for P in sizes]
-        shown = ", ".join(f"{a:g} and {b:g}" for a, b in times)
-        line = f"P = {sizes}: train and test loss fall at steps {shown}"
-        assert np.isinf(times[0][1]), f"generalises with few: {line}"
-        assert 1.5 * times[1][0] < times[1][1] < np.inf, f"does not grok between: {line}"
-        assert times[2][1] < 1.5 * times[2][0], f"groks with many: {line}"
-        return line
-
-    return Claim(
-        name="sec-8.3.2-three-regimes",
-        source="App. 8.3.2; Fig. 9",
-        statement="There are three regimes of the size of the training set: too little, just "
-        "right, too much. With more data train and test curves match.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "never, late, at once",
-                lambda budget: check(budget, (FEW, SOME, MANY)),
-                lambda budget: check(budget, (MANY, SOME, FEW)),
-            ),
-        ),
-    )
-
-
-def _worse_than_random() -> Claim:
-    def check(budget: Budget, P: int) -> str:
-        found = _run(budget, P)
-        peak, end = found.test[:, 0].max(-1), found.test[:, 0, -1]
-        line = f"P = {P}: test loss at most {with_error(peak)}, at the end {with_error(end)} <y^2>"
-        assert np.median(end) > 1, f"not worse than predicting 0: {line}"
-        return line
-
-    return Claim(
-        name="sec-8.3.2-worse-than-random",
-        source="App. 8.3.2",
-        statement="The attempted kernel method interpolates the training set, but leads to worse "
-        "than random behaviour, as the initial features do not match the task.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "with few samples the loss ends above that of predicting nothing",
-                lambda budget: check(budget, FEW),
-                lambda budget: check(budget, MANY),
-            ),
-        ),
-    )
-
-
-def _linear_power() -> Claim:
-    def check(budget: Budget, sizes: tuple[int, int, int]) -> str:
-        linear = [_run(budget, P).terms["linear"][:, 0] for P in sizes]
-        peaks, ends = ([f(np.median(part, axis=0)) for part in linear] for f in (np.max, _last))
-        shown = ", ".join(f"{p:.2g} then {e:.2g}" for p, e in zip(peaks, ends, strict=True))
-        line = f"P = {sizes}: linear power at most, and at the end, over <y^2>: {shown}"
-        assert ends[0] > 0.5 * peaks[0], f"falls with few: {line}"
-        assert ends[1] < 0.2 * peaks[1], f"does not fall between: {line}"
-        assert peaks[2] < 0.5 * peaks[1], f"rises with many: {line}"
-        assert ends[2] < 1e-3, f"not zero with many: {line}"
-        return line
-
-    return Claim(
-        name="fig-9-linear-power",
-        source="Fig. 9; App. 8.3.2",
-        statement="Failure to generalise comes from power in linear modes, grokking from a rise "
-        "then fall of it, full generalisation from low power throughout, zero at the end.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "the linear term of the loss: stays, rises and falls, is low and vanishes",
-                lambda budget: check(budget, (FEW, SOME, MANY)),
-                lambda budget: check(budget, (SOME, FEW, MANY)),
-            ),
-        ),
-    )
-
-
 def _last(values: np.ndarray) -> float:
     return float(values[-1])
-
-
-def _deviations_at_initialisation() -> Claim:
-    sizes = np.array([50.0, 200.0, 800.0])
-
-    def gaps(budget: Budget, P: float) -> np.ndarray:
-        """Root mean square of train - test loss before the first step, by groups of 25 seeds."""
-        rows = {"first_seed": budget.seed, "seeds": 200, "dimension": 8, "steps": 1}
-        found = curves((Setting(),), P=int(P), width=20, centred=False, **rows)
-        apart = found.train[:, 0, 0] - found.test[:, 0, 0]
-        return np.sqrt((apart.reshape(8, 25) ** 2).mean(1))
-
-    def check(budget: Budget, expected: float) -> str:
-        values = np.stack([gaps(budget, P) for P in sizes], axis=1)
-        return slope_is("|train - test| loss at initialisation over P", expected, sizes, values)
-
-    return Claim(
-        name="sec-8.3.2-deviations",
-        source="App. 8.3.2",
-        statement="Any deviations between train and test loss at initialisation are because P = "
-        "50; with more data the two match.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "weights that know nothing of the data: the difference is sampling, P^(-1/2)",
-                lambda budget: check(budget, -0.5),
-                lambda budget: check(budget, -1.0),
-            ),
-        ),
-    )
 
 
 _SHARES = (0.0, 0.2, 0.5, 0.75)
@@ -177,144 +52,163 @@ def _slope_of_initial_loss() -> Any:
     return sp.factor(sp.diff(loss, q, 2).subs(q, 0) / 2)
 
 
-def _initial_loss() -> Claim:
-    b = sp.Symbol("b", positive=True)
+@evidence(
+    "sec-8.3.2-three-regimes",
+    "measured",
+    "never, late, at once",
+    control={"sizes": (MANY, SOME, FEW)},
+)
+def three_regimes(budget: Budget, sizes: tuple[int, int, int] = (FEW, SOME, MANY)) -> str:
+    times = [_falls(_run(budget, P)) for P in sizes]
+    shown = ", ".join(f"{a:g} and {b:g}" for a, b in times)
+    line = f"P = {sizes}: train and test loss fall at steps {shown}"
+    assert np.isinf(times[0][1]), f"generalises with few: {line}"
+    assert 1.5 * times[1][0] < times[1][1] < np.inf, f"does not grok between: {line}"
+    assert times[2][1] < 1.5 * times[2][0], f"groks with many: {line}"
+    return line
 
-    def threshold(claimed: sp.Expr) -> str:
-        slope = _slope_of_initial_loss().subs(dot(beta, beta), b)
-        (s,) = sp.solve(
-            slope.subs(epsilon, sp.Symbol("s") * b / (alpha * sigma**2)), sp.Symbol("s")
-        )
-        assert sp.simplify(s - claimed) == 0, f"the loss falls for alpha epsilon sigma^2 < {s} b"
-        return f"d loss/d(q^2) = {sp.factor(slope)} at q = 0: negative for s < {s}"
 
-    def measured(budget: Budget, centred: bool) -> str:
-        first = _mixed(budget, centred).test[:, ::-1, 0]
-        return rises("initial loss over q = 0.75, 0.5, 0.2, 0", first)
+@evidence(
+    "sec-8.3.2-worse-than-random",
+    "measured",
+    "with few samples the loss ends above that of predicting nothing",
+    control={"P": MANY},
+)
+def worse_than_random(budget: Budget, P: int = FEW) -> str:
+    found = _run(budget, P)
+    peak, end = found.test[:, 0].max(-1), found.test[:, 0, -1]
+    line = f"P = {P}: test loss at most {with_error(peak)}, at the end {with_error(end)} <y^2>"
+    assert np.median(end) > 1, f"not worse than predicting 0: {line}"
+    return line
 
-    return Claim(
-        name="sec-8.3.3-initial-loss",
-        source="App. 8.3.3",
-        statement="Adding a small component of the final solution to the initial weights increases "
-        "the initial alignment and, of course, decreases the initial loss a bit.",
-        verdict=Verdict.ASSUMING,
-        assumption="The plain predictor (the centred one starts at 0 whatever its weights), and "
-        "s = alpha epsilon sigma^2/|beta|^2 < 3/(D + 2): with larger initial weights f is too "
-        "large already, and more of the solution makes the loss rise.",
-        evidence=(
-            Evidence(
-                "derived",
-                "M = sigma^2 I + q^2 beta beta^T/(alpha epsilon), infinite width: the sign of the "
-                "change of the loss",
-                lambda _: threshold(3 / (DIMENSION + 2)),
-                lambda _: threshold(1 / DIMENSION),
-            ),
-            Evidence(
-                "measured",
-                "the plain predictor's initial loss falls with q, the centred one's stays",
-                lambda budget: measured(budget, centred=False),
-                lambda budget: measured(budget, centred=True),
-            ),
-        ),
+
+@evidence(
+    "fig-9-linear-power",
+    "measured",
+    "the linear term of the loss: stays, rises and falls, is low and vanishes",
+    control={"sizes": (SOME, FEW, MANY)},
+)
+def linear_power(budget: Budget, sizes: tuple[int, int, int] = (FEW, SOME, MANY)) -> str:
+    linear = [_run(budget, P).terms["linear"][:, 0] for P in sizes]
+    peaks, ends = ([f(np.median(part, axis=0)) for part in linear] for f in (np.max, _last))
+    shown = ", ".join(f"{p:.2g} then {e:.2g}" for p, e in zip(peaks, ends, strict=True))
+    line = f"P = {sizes}: linear power at most, and at the end, over <y^2>: {shown}"
+    assert ends[0] > 0.5 * peaks[0], f"falls with few: {line}"
+    assert ends[1] < 0.2 * peaks[1], f"does not fall between: {line}"
+    assert peaks[2] < 0.5 * peaks[1], f"rises with many: {line}"
+    assert ends[2] < 1e-3, f"not zero with many: {line}"
+    return line
+
+
+_sizes = np.array([50.0, 200.0, 800.0])
+
+
+def _gaps(budget: Budget, P: float) -> np.ndarray:
+    """Root mean square of train - test loss before the first step, by groups of 25 seeds."""
+    rows = {"first_seed": budget.seed, "seeds": 200, "dimension": 8, "steps": 1}
+    found = curves((Setting(),), P=int(P), width=20, centred=False, **rows)
+    apart = found.train[:, 0, 0] - found.test[:, 0, 0]
+    return np.sqrt((apart.reshape(8, 25) ** 2).mean(1))
+
+
+@evidence(
+    "sec-8.3.2-deviations",
+    "measured",
+    "weights that know nothing of the data: the difference is sampling, P^(-1/2)",
+    control={"expected": -1.0},
+)
+def deviations_at_initialisation(budget: Budget, expected: float = -0.5) -> str:
+    values = np.stack([_gaps(budget, P) for P in _sizes], axis=1)
+    return slope_is("|train - test| loss at initialisation over P", expected, _sizes, values)
+
+
+_b = sp.Symbol("b", positive=True)
+
+
+@evidence(
+    "sec-8.3.3-initial-loss",
+    "derived",
+    "M = sigma^2 I + q^2 beta beta^T/(alpha epsilon), infinite width: the sign of the "
+    "change of the loss",
+    control={"claimed": 1 / DIMENSION},
+)
+def threshold(claimed: sp.Expr = 3 / (DIMENSION + 2)) -> str:
+    slope = _slope_of_initial_loss().subs(dot(beta, beta), _b)
+    (s,) = sp.solve(slope.subs(epsilon, sp.Symbol("s") * _b / (alpha * sigma**2)), sp.Symbol("s"))
+    assert sp.simplify(s - claimed) == 0, f"the loss falls for alpha epsilon sigma^2 < {s} b"
+    return f"d loss/d(q^2) = {sp.factor(slope)} at q = 0: negative for s < {s}"
+
+
+@evidence(
+    "sec-8.3.3-initial-loss",
+    "measured",
+    "the plain predictor's initial loss falls with q, the centred one's stays",
+    control={"centred": True},
+)
+def measured(budget: Budget, centred: bool = False) -> str:
+    first = _mixed(budget, centred).test[:, ::-1, 0]
+    return rises("initial loss over q = 0.75, 0.5, 0.2, 0", first)
+
+
+@evidence(
+    "sec-8.3.3-peak-vanishes",
+    "measured",
+    "the rise falls with the share q of the solution, to none",
+    control={"order": -1},
+)
+def peak_vanishes(budget: Budget, order: int = 1) -> str:
+    found = _mixed(budget)
+    peak = (found.test.max(-1) / found.test[:, :, 0])[:, ::order]
+    medians = np.median(peak, axis=0)
+    line = f"peak over initial test loss at q = {_SHARES}: " + ", ".join(
+        f"{m:.3g}" for m in medians
     )
+    assert medians[0] > 1.05, f"no rise to begin with: {line}"
+    assert (np.diff(medians) <= 0).all(), f"the rise grows with q: {line}"
+    assert medians[-1] < 1.001, f"the rise stays: {line}"
+    return line
 
 
-def _peak_vanishes() -> Claim:
-    def check(budget: Budget, order: int) -> str:
-        found = _mixed(budget)
-        peak = (found.test.max(-1) / found.test[:, :, 0])[:, ::order]
-        medians = np.median(peak, axis=0)
-        line = f"peak over initial test loss at q = {_SHARES}: " + ", ".join(
-            f"{m:.3g}" for m in medians
-        )
-        assert medians[0] > 1.05, f"no rise to begin with: {line}"
-        assert (np.diff(medians) <= 0).all(), f"the rise grows with q: {line}"
-        assert medians[-1] < 1.001, f"the rise stays: {line}"
-        return line
-
-    return Claim(
-        name="sec-8.3.3-peak-vanishes",
-        source="App. 8.3.3; Fig. 10",
-        statement="Increasing the alignment of the initial weights by even a little makes the rise "
-        "of the test loss vanish.",
-        verdict=Verdict.ASSUMING,
-        assumption="'A little' is a fifth to a half of the solution's weights here, where the rise "
-        "is large: it shrinks continuously. Such weights are not only aligned, they are nearer to "
-        "the solution, so that alignment alone is not what is tested.",
-        evidence=(
-            Evidence(
-                "measured",
-                "the rise falls with the share q of the solution, to none",
-                lambda budget: check(budget, 1),
-                lambda budget: check(budget, -1),
-            ),
-        ),
-    )
+@evidence(
+    "sec-8.3.3-test-loss-twice",
+    "measured",
+    "the train loss falls while the test loss rises",
+    control={"falling": "test"},
+)
+def the_test_loss_twice(budget: Budget, falling: str = "train") -> str:
+    found = _run(budget, SOME)
+    end = np.arange(len(found.test)), found.test[:, 0].argmax(-1)
+    moves = {
+        "test": found.test[:, 0][end] - found.test[:, 0, 0],
+        "train": found.train[:, 0][end] - found.train[:, 0, 0],
+    }
+    line = f"until the test loss peaks, it moves by {with_error(moves['test'])} <y^2>, the "
+    line += f"train loss by {with_error(moves['train'])}"
+    assert (moves["test"] > 0).all(), f"the test loss does not rise: {line}"
+    assert (moves[falling] < 0).all(), f"the {falling} loss does not fall: {line}"
+    return line
 
 
-def _test_loss_twice() -> Claim:
-    def check(budget: Budget, falling: str) -> str:
-        found = _run(budget, SOME)
-        end = np.arange(len(found.test)), found.test[:, 0].argmax(-1)
-        moves = {
-            "test": found.test[:, 0][end] - found.test[:, 0, 0],
-            "train": found.train[:, 0][end] - found.train[:, 0, 0],
-        }
-        line = f"until the test loss peaks, it moves by {with_error(moves['test'])} <y^2>, the "
-        line += f"train loss by {with_error(moves['train'])}"
-        assert (moves["test"] > 0).all(), f"the test loss does not rise: {line}"
-        assert (moves[falling] < 0).all(), f"the {falling} loss does not fall: {line}"
-        return line
-
-    return Claim(
-        name="sec-8.3.3-test-loss-twice",
-        source="App. 8.3.3",
-        statement="Dramatic grokking is an increase in test loss alongside an initial decrease in "
-        "test loss.",
-        verdict=Verdict.MISPRINT,
-        printed="increase in test loss alongside an initial decrease in test loss",
-        derived="increase in test loss alongside an initial decrease in train loss",
-        derivation="A curve does not rise and fall at once; while the test loss rises to its peak, "
-        "it is the train loss that falls.",
-        counterexample=lambda: check(Budget(), "train"),
-        evidence=(
-            Evidence(
-                "measured",
-                "the train loss falls while the test loss rises",
-                lambda budget: check(budget, "train"),
-                lambda budget: check(budget, "test"),
-            ),
-        ),
-    )
+counterexample("sec-8.3.3-test-loss-twice", lambda: the_test_loss_twice(Budget(), "train"))
 
 
-def _necessary_not_sufficient() -> Claim:
-    def delay(budget: Budget, alpha: float) -> float:
-        setting = Setting(alpha=alpha, learning_rate=min(4.0, 8 * alpha))
-        found = curves((setting,), P=SOME, width=100, first_seed=budget.seed)
-        train, test = _falls(found)
-        return setting.learning_rate * (test - train)
+def _delay(budget: Budget, alpha: float) -> float:
+    setting = Setting(alpha=alpha, learning_rate=min(4.0, 8 * alpha))
+    found = curves((setting,), P=SOME, width=100, first_seed=budget.seed)
+    train, test = _falls(found)
+    return setting.learning_rate * (test - train)
 
-    def check(budget: Budget, rich: float, lazy: float) -> str:
-        short, long = delay(budget, rich), delay(budget, lazy)
-        line = f"P = {SOME}: delay in tau {short:g} at alpha = {rich:g}, {long:g} at {lazy:g}"
-        assert short < 100, f"groks at any alpha: {line}"
-        assert long > 4 * short, f"groks at both alike: {line}"
-        return line
 
-    return Claim(
-        name="sec-9-necessary-not-sufficient",
-        source="Sec. 9",
-        statement="A data set size in the goldilocks zone is necessary but not sufficient for "
-        "grokking.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "at the size that groks for alpha = 1, small alpha hardly delays (necessary: see "
-                "sec-8.3.2-three-regimes)",
-                lambda budget: check(budget, 1 / 16, 1.0),
-                lambda budget: check(budget, 1 / 16, 1 / 16),
-            ),
-        ),
-    )
+@evidence(
+    "sec-9-necessary-not-sufficient",
+    "measured",
+    "at the size that groks for alpha = 1, small alpha hardly delays (necessary: see "
+    "sec-8.3.2-three-regimes)",
+    control={"lazy": 1 / 16},
+)
+def necessary_not_sufficient(budget: Budget, rich: float = 1 / 16, lazy: float = 1.0) -> str:
+    short, long = _delay(budget, rich), _delay(budget, lazy)
+    line = f"P = {SOME}: delay in tau {short:g} at alpha = {rich:g}, {long:g} at {lazy:g}"
+    assert short < 100, f"groks at any alpha: {line}"
+    assert long > 4 * short, f"groks at both alike: {line}"
+    return line

@@ -11,7 +11,7 @@ from sympy import Rational
 
 from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
-from lazyrich.theory.symbols import D, M, N, alpha, epsilon, wbar, x, x_prime
+from lazyrich.theory.symbols import M0, D, M, N, alpha, epsilon, sigma, wbar, wbar0, x, x_prime
 from lazyrich.theory.wick import dot, form
 from lazyrich.verify import properties
 from lazyrich.verify import strategies as given
@@ -19,8 +19,16 @@ from lazyrich.verify.certificates import Certificate
 from lazyrich.verify.certificates.model import NEURONS, network, weights
 from lazyrich.verify.coordinates import Coordinates
 from lazyrich.verify.counterexample import SIMPLE, smallest
-from lazyrich.verify.evidence import attacked, certificate, equality, proof
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import (
+    attach,
+    attacked,
+    certificate,
+    counterexample,
+    equality,
+    evidence,
+    proof,
+)
+from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import training as properties_training
 from lazyrich.verify.tolerances import assert_close
 
@@ -28,70 +36,6 @@ PAPER_KERNEL = (
     r"$x \cdot x' + \epsilon (x \cdot x')\, \bar{w} \cdot (x + x')"
     r" + \epsilon^2 (x \cdot x')\, x^\top M x'$"
 )
-
-
-def claims() -> list[Claim]:
-    """The claims on the model, in the paper's order."""
-    return [
-        _linearisation(),
-        _kernel(),
-        _network(),
-        _moments(),
-        _missing_product(),
-        _kernel_in_moments("eq-5", "Sec. 5, eq. (5)"),
-        _initial_moments(),
-        _centred_predictor(),
-        _kernel_in_moments("eq-18", "App. 11.2, eq. (18)"),
-    ]
-
-
-def _linearisation() -> Claim:
-    def remainder(factor: Rational) -> dict[str, sp.Expr]:
-        return {"remainder": factor * alpha * epsilon * form(x, M, x)}
-
-    def stays_off(budget: Budget, centred: bool) -> str:
-        slopes = [
-            properties_training.laziness_slope(budget.seed + i, 0.5, centred=centred)
-            for i in range(2)
-        ]
-        worst = max(abs(slope) for slope in slopes)
-        assert worst < properties_training.SLOPE_TOLERANCE, f"slope {worst:.3f} in alpha, not 0"
-        powers = " and ".join(f"{slope:.4f}" for slope in slopes)
-        return f"in two draws the relative distance goes as alpha to the powers {powers}"
-
-    return Claim(
-        name="eq-1",
-        source="Sec. 4.1, eq. (1)",
-        statement="f(w, x) = f(w0, x) + grad f(w0, x).(w - w0) approximately, exactly for "
-        "alpha to infinity.",
-        verdict=Verdict.ASSUMING,
-        assumption="The centred predictor f(w) - f(w0) of App. 8.1 is trained, at eta = eta_0 "
-        "N/alpha^2 for a fixed number of steps. The plain predictor, with f(w0) of order alpha, "
-        "stays as far from its linearisation as it was, however large alpha is.",
-        evidence=(
-            proof(
-                "the remainder is quadratic: (alpha epsilon/2) x^T <(w - w0)(w - w0)^T> x",
-                Certificate(2, 0, _remainder),
-                lambda: remainder(Rational(1, 2)),
-                lambda: remainder(Rational(1)),
-            ),
-            attacked(
-                "training leaves the linearised predictor by O(1/alpha): slope -1",
-                properties_training.laziness_is_first_order,
-                (given.seeds(), given.epsilons()),
-                lambda seed, e: properties_training.laziness_is_first_order(
-                    seed, e, learning_rate=0.01
-                ),
-                share=0.1,
-            ),
-            Evidence(
-                "measured",
-                "uncentred training doesn't approach its linearisation: slope 0",
-                lambda budget: stays_off(budget, centred=False),
-                lambda budget: stays_off(budget, centred=True),
-            ),
-        ),
-    )
 
 
 def _remainder(D: int, claimed):
@@ -107,68 +51,6 @@ def _remainder(D: int, claimed):
     moved = network(at, "x")
     at.values |= changes
     yield "remainder", moved - linear, at.interpret(claimed["remainder"], M=weights(at)["M"])
-
-
-def _kernel() -> Claim:
-    def without_factor(**known):
-        return properties.closed_form_function("ntk", "ntk_normalised")(
-            **{k: v for k, v in known.items() if k not in ("alpha", "N")}
-        )
-
-    return Claim(
-        name="eq-2",
-        source="Sec. 4.1, eq. (2)",
-        statement="The kernel of the linearised model is K(x, x') = grad f(x).grad f(x').",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            attacked(
-                "autograd's kernel of the neurons equals the derived NTK, its alpha^2/N included",
-                lambda pair: properties.ntk_is_the_jacobians_gram_matrix(*pair),
-                (given.networks_with_rows(3),),
-                lambda pair: properties.ntk_is_the_jacobians_gram_matrix(*pair, ntk=without_factor),
-            ),
-            certificate("ntk", lambda cf: replace(cf, expr=cf.terms["ntk_normalised"])),
-        ),
-    )
-
-
-def _network() -> Claim:
-    return Claim(
-        name="eq-3",
-        source="Sec. 5, eq. (3); Sec. 5.3",
-        statement="f(x) = (alpha/N) sum phi(w_i.x) with phi(h) = h + (epsilon/2) h^2 is "
-        "alpha wbar.x + (alpha epsilon/2) x^T M x.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            equality(
-                "f in terms of (wbar, M)",
-                lambda: closed_form("network-function").expr,
-                lambda: alpha * dot(wbar, x) + alpha * epsilon / 2 * form(x, M, x),
-                lambda: alpha * dot(wbar, x) + alpha * epsilon * form(x, M, x),
-            ),
-            certificate(
-                "network-function",
-                lambda cf: replace(cf, expr=cf.expr + alpha * epsilon * form(x, M, x)),
-            ),
-        ),
-    )
-
-
-def _moments() -> Claim:
-    return Claim(
-        name="eq-4",
-        source="Sec. 5, eq. (4)",
-        statement="Function and kernel depend on the weights through wbar and M only.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            attacked(
-                "other neurons with the same wbar and M give the same function and kernel",
-                lambda pair: _same_moments_same_network(*pair),
-                (given.networks_with_rows(3),),
-                lambda pair: _same_moments_same_network(*pair, keep_mean=False),
-            ),
-        ),
-    )
 
 
 def _same_moments_same_network(
@@ -202,43 +84,6 @@ def _outputs(network: given.Network, X: given.Array) -> given.Array:
     return outputs.numpy()
 
 
-def _missing_product() -> Claim:
-    two, x_2 = sp.MatrixSymbol("wbar", 2, 1), sp.MatrixSymbol("x", 2, 1)
-
-    def product(left: sp.MatrixExpr) -> str:
-        try:
-            return f"the product at D = 2 has shape {(left * x_2).shape}"
-        except sp.ShapeError:
-            shapes = f"shapes {left.shape} and {x_2.shape}"
-            raise AssertionError(f"vectors of {shapes} have no product") from None
-
-    def counterexample() -> str:
-        try:
-            product(two)
-        except AssertionError as error:
-            return f"D = 2: {error}"
-        raise AssertionError("wbar x is a product after all")
-
-    return Claim(
-        name="sec-5-missing-dot",
-        source="Sec. 5, below eq. (4)",
-        statement="f(x) = alpha wbar x + (alpha epsilon/2) x^T M x.",
-        verdict=Verdict.MISPRINT,
-        printed=r"$\alpha \bar{w} x$",
-        derived=r"$\alpha \bar{w} \cdot x$",
-        counterexample=counterexample,
-        derivation="The mean of $w_i \\cdot x$ is $\\bar{w} \\cdot x$, as Sec. 5.3 prints it.",
-        evidence=(
-            Evidence(
-                "derived",
-                "wbar^T x is a number, wbar x is no product",
-                lambda _: product(two.T),
-                lambda _: product(two),
-            ),
-        ),
-    )
-
-
 def paper_kernel() -> sp.Expr:
     """K as eqs. (5) and (18) print it."""
     common = dot(x, x_prime)
@@ -246,83 +91,12 @@ def paper_kernel() -> sp.Expr:
     return common + epsilon * common * mean + epsilon**2 * common * form(x, M, x_prime)
 
 
-def _kernel_in_moments(name: str, source: str) -> Claim:
-    def ntk() -> sp.Expr:
-        return closed_form("ntk").expr
-
-    def at(expr: sp.Expr, alpha: sp.Rational, N: int) -> sp.Expr:
-        one = sp.ImmutableMatrix([[1]])
-        numbers = {"alpha": alpha, "N": N, "epsilon": 1, "D": 1}
-        expr = expr.subs({s: numbers[s.name] for s in expr.free_symbols if s.name in numbers})
-        return expr.subs(dict.fromkeys(expr.atoms(sp.MatrixSymbol), one)).doit()
-
-    return Claim(
-        name=name,
-        source=source,
-        statement="The NTK of eq. (2) can be expressed as " + PAPER_KERNEL + ".",
-        verdict=Verdict.MISPRINT,
-        printed=f"$K(x, x') = {PAPER_KERNEL[1:]}",
-        derived=r"$\nabla f(x) \cdot \nabla f(x') = \frac{\alpha^2}{N} ["
-        rf"{PAPER_KERNEL[1:-1]}]$",
-        derivation=r"$\nabla_{w_i} f(x) = \frac{\alpha}{N} (1 + \epsilon\, w_i \cdot x)\, x$; the "
-        r"scalar products of these, summed over the $N$ neurons, leave $\alpha^2/N$ in front.",
-        counterexample=lambda: (
-            smallest(
-                lambda N, alpha: at(paper_kernel(), alpha, N),
-                lambda N, alpha: at(ntk(), alpha, N),
-                N=(1, 2, 3),
-                alpha=SIMPLE,
-            )
-            + ", at D = 1 and epsilon = x = x' = wbar = M = 1"
-        ),
-        evidence=(
-            equality(
-                "eq. (2) gives alpha^2/N times the printed bracket; the bracket alone is rejected",
-                ntk,
-                lambda: alpha**2 / N * paper_kernel(),
-                paper_kernel,
-            ),
-            equality(
-                "divided by alpha^2/N the kernel is the printed bracket",
-                lambda: closed_form("ntk").terms["ntk_normalised"],
-                paper_kernel,
-                lambda: paper_kernel() + epsilon * dot(x, x_prime) * dot(wbar, x),
-            ),
-            certificate("ntk", lambda cf: replace(cf, expr=paper_kernel())),
-        ),
-    )
-
-
-def _initial_moments() -> Claim:
-    from lazyrich.theory.symbols import sigma
-
-    def spread(of_M: sp.Expr) -> dict[str, sp.Expr]:
-        # N = 2 neurons: deviations of the mean of N independent terms go as 1/N.
-        return {
-            "mean of wbar": sp.S.Zero,
-            "mean of M": sigma**2,
-            "<|wbar|^2>": sigma**2 * D / 2,
-            "<|M - sigma^2 I|^2>": sigma**4 * of_M / 2,
-        }
-
-    return Claim(
-        name="sec-5-initial-moments",
-        source="Sec. 5, below eq. (5); App. 11.1",
-        statement="At initialisation in a wide network wbar = 0 and M = I.",
-        verdict=Verdict.ASSUMING,
-        assumption="The weights have variance 1 (with variance sigma^2: M = sigma^2 I) and the "
-        "width is infinite. At width N the squared deviations from that are <|wbar|^2> = sigma^2 "
-        "D/N and <|M - sigma^2 I|_F^2> = sigma^4 D (D + 1)/N, so that 'wide' means N much larger "
-        "than D.",
-        evidence=(
-            proof(
-                "means and mean squared deviations of wbar and M over w_i ~ N(0, sigma^2 I)",
-                Certificate(1, 2, _spread_of_moments),
-                lambda: spread(D * (D + 1)),
-                lambda: spread(D**2),
-            ),
-        ),
-    )
+def _kernel_at(expr: sp.Expr, alpha: sp.Rational, N: int) -> sp.Expr:
+    """The kernel at D = 1 and epsilon = x = x' = wbar = M = 1."""
+    one = sp.ImmutableMatrix([[1]])
+    numbers = {"alpha": alpha, "N": N, "epsilon": 1, "D": 1}
+    expr = expr.subs({s: numbers[s.name] for s in expr.free_symbols if s.name in numbers})
+    return expr.subs(dict.fromkeys(expr.atoms(sp.MatrixSymbol), one)).doit()
 
 
 def _spread_of_moments(D: int, claimed):
@@ -343,43 +117,203 @@ def _spread_of_moments(D: int, claimed):
         yield name, value, at.interpret(claimed[name])
 
 
-def _centred_predictor() -> Claim:
-    from lazyrich.theory.symbols import M0, wbar0
+def _remainder_(factor: Rational) -> dict[str, sp.Expr]:
+    return {"remainder": factor * alpha * epsilon * form(x, M, x)}
 
-    def change(scale: sp.Expr) -> sp.Expr:
-        f = closed_form("network-function").expr
-        return scale * (f - f.subs({wbar: wbar0, M: M0}))
 
-    def with_alpha_twice(network: given.Network, start: given.Array) -> float:
-        return properties.loss_equals_its_closed_form(
-            network, start, {"linear": lambda **known: known["alpha"] ** 2 * linear(**known)}
-        )
+attach(
+    "eq-1",
+    proof(
+        "the remainder is quadratic: (alpha epsilon/2) x^T <(w - w0)(w - w0)^T> x",
+        Certificate(2, 0, _remainder),
+        lambda: _remainder_(Rational(1, 2)),
+        lambda: _remainder_(Rational(1)),
+    ),
+    attacked(
+        "training leaves the linearised predictor by O(1/alpha): slope -1",
+        properties_training.laziness_is_first_order,
+        (given.seeds(), given.epsilons()),
+        lambda seed, e: properties_training.laziness_is_first_order(seed, e, learning_rate=0.01),
+        share=0.1,
+    ),
+)
 
-    linear = properties.closed_form_function("test-loss", "linear")
-    return Claim(
-        name="eq-7",
-        source="App. 8.1, eq. (7)",
-        statement="The predictor that is trained is alpha [f(x, w) - f(x, w0)].",
-        verdict=Verdict.ASSUMING,
-        assumption="f stands here for the network without its factor alpha, (1/N) sum phi(w_i.x), "
-        "unlike in eq. (3): alpha enters once. With the f of eq. (3) the output would scale as "
-        "alpha^2, and eta = eta_0/alpha^2 would not keep the early training fixed.",
-        counterexample=lambda: (
-            smallest(lambda alpha: alpha * alpha, lambda alpha: alpha, alpha=SIMPLE)
-            + ": the factor of (1/N) sum [phi(w_i.x) - phi(w_i0.x)] with the f of eq. (3)"
+
+@evidence(
+    "eq-1",
+    "measured",
+    "uncentred training doesn't approach its linearisation: slope 0",
+    control={"centred": True},
+)
+def stays_off(budget: Budget, centred: bool = False) -> str:
+    slopes = [
+        properties_training.laziness_slope(budget.seed + i, 0.5, centred=centred) for i in range(2)
+    ]
+    worst = max(abs(slope) for slope in slopes)
+    assert worst < properties_training.SLOPE_TOLERANCE, f"slope {worst:.3f} in alpha, not 0"
+    powers = " and ".join(f"{slope:.4f}" for slope in slopes)
+    return f"in two draws the relative distance goes as alpha to the powers {powers}"
+
+
+def _without_factor(**known):
+    return properties.closed_form_function("ntk", "ntk_normalised")(
+        **{k: v for k, v in known.items() if k not in ("alpha", "N")}
+    )
+
+
+attach(
+    "eq-2",
+    attacked(
+        "autograd's kernel of the neurons equals the derived NTK, its alpha^2/N included",
+        lambda pair: properties.ntk_is_the_jacobians_gram_matrix(*pair),
+        (given.networks_with_rows(3),),
+        lambda pair: properties.ntk_is_the_jacobians_gram_matrix(*pair, ntk=_without_factor),
+    ),
+    certificate("ntk", lambda cf: replace(cf, expr=cf.terms["ntk_normalised"])),
+)
+
+
+attach(
+    "eq-3",
+    equality(
+        "f in terms of (wbar, M)",
+        lambda: closed_form("network-function").expr,
+        lambda: alpha * dot(wbar, x) + alpha * epsilon / 2 * form(x, M, x),
+        lambda: alpha * dot(wbar, x) + alpha * epsilon * form(x, M, x),
+    ),
+    certificate(
+        "network-function",
+        lambda cf: replace(cf, expr=cf.expr + alpha * epsilon * form(x, M, x)),
+    ),
+)
+
+
+attach(
+    "eq-4",
+    attacked(
+        "other neurons with the same wbar and M give the same function and kernel",
+        lambda pair: _same_moments_same_network(*pair),
+        (given.networks_with_rows(3),),
+        lambda pair: _same_moments_same_network(*pair, keep_mean=False),
+    ),
+)
+
+
+_two, _x_2 = sp.MatrixSymbol("wbar", 2, 1), sp.MatrixSymbol("x", 2, 1)
+
+
+def _counterexample() -> str:
+    try:
+        product(_two)
+    except AssertionError as error:
+        return f"D = 2: {error}"
+    raise AssertionError("wbar x is a product after all")
+
+
+@evidence(
+    "sec-5-missing-dot",
+    "derived",
+    "wbar^T x is a number, wbar x is no product",
+    control={"left": _two},
+)
+def product(left: sp.MatrixExpr = _two.T) -> str:
+    try:
+        return f"the product at D = 2 has shape {(left * _x_2).shape}"
+    except sp.ShapeError:
+        shapes = f"shapes {left.shape} and {_x_2.shape}"
+        raise AssertionError(f"vectors of {shapes} have no product") from None
+
+
+counterexample("sec-5-missing-dot", _counterexample)
+
+
+def _spread(of_M: sp.Expr) -> dict[str, sp.Expr]:
+    # N = 2 neurons: deviations of the mean of N independent terms go as 1/N.
+    return {
+        "mean of wbar": sp.S.Zero,
+        "mean of M": sigma**2,
+        "<|wbar|^2>": sigma**2 * D / 2,
+        "<|M - sigma^2 I|^2>": sigma**4 * of_M / 2,
+    }
+
+
+attach(
+    "sec-5-initial-moments",
+    proof(
+        "means and mean squared deviations of wbar and M over w_i ~ N(0, sigma^2 I)",
+        Certificate(1, 2, _spread_of_moments),
+        lambda: _spread(D * (D + 1)),
+        lambda: _spread(D**2),
+    ),
+)
+
+
+def _change(scale: sp.Expr) -> sp.Expr:
+    f = closed_form("network-function").expr
+    return scale * (f - f.subs({wbar: wbar0, M: M0}))
+
+
+def _with_alpha_twice(network: given.Network, start: given.Array) -> float:
+    return properties.loss_equals_its_closed_form(
+        network, start, {"linear": lambda **known: known["alpha"] ** 2 * _linear(**known)}
+    )
+
+
+_linear = properties.closed_form_function("test-loss", "linear")
+
+
+attach(
+    "eq-7",
+    equality(
+        "with alpha once, it is the network's function of (wbar - wbar0, M - M0)",
+        lambda: closed_form("network-function").expr.subs({wbar: wbar - wbar0, M: M - M0}),
+        lambda: _change(sp.S.One),
+        lambda: _change(alpha),
+    ),
+    attacked(
+        "its loss on an exact test set is eq. (6) in the differences of the moments",
+        lambda pair: properties.loss_equals_its_closed_form(*pair),
+        (given.networks_with_rows(2),),
+        lambda pair: _with_alpha_twice(*pair),
+    ),
+)
+
+
+counterexample(
+    "eq-7",
+    lambda: (
+        smallest(lambda alpha: alpha * alpha, lambda alpha: alpha, alpha=SIMPLE)
+        + ": the factor of (1/N) sum [phi(w_i.x) - phi(w_i0.x)] with the f of eq. (3)"
+    ),
+)
+
+
+for _claim in ("eq-5", "eq-18"):  # the same formula, printed twice
+    attach(
+        _claim,
+        equality(
+            "eq. (2) gives alpha^2/N times the printed bracket; the bracket alone is rejected",
+            lambda: closed_form("ntk").expr,
+            lambda: alpha**2 / N * paper_kernel(),
+            paper_kernel,
         ),
-        evidence=(
-            equality(
-                "with alpha once, it is the network's function of (wbar - wbar0, M - M0)",
-                lambda: closed_form("network-function").expr.subs({wbar: wbar - wbar0, M: M - M0}),
-                lambda: change(sp.S.One),
-                lambda: change(alpha),
-            ),
-            attacked(
-                "its loss on an exact test set is eq. (6) in the differences of the moments",
-                lambda pair: properties.loss_equals_its_closed_form(*pair),
-                (given.networks_with_rows(2),),
-                lambda pair: with_alpha_twice(*pair),
-            ),
+        equality(
+            "divided by alpha^2/N the kernel is the printed bracket",
+            lambda: closed_form("ntk").terms["ntk_normalised"],
+            paper_kernel,
+            lambda: paper_kernel() + epsilon * dot(x, x_prime) * dot(wbar, x),
+        ),
+        certificate("ntk", lambda cf: replace(cf, expr=paper_kernel())),
+    )
+    counterexample(
+        _claim,
+        lambda: (
+            smallest(
+                lambda N, alpha: _kernel_at(paper_kernel(), alpha, N),
+                lambda N, alpha: _kernel_at(closed_form("ntk").expr, alpha, N),
+                N=(1, 2, 3),
+                alpha=SIMPLE,
+            )
+            + ", at D = 1 and epsilon = x = x' = wbar = M = 1"
         ),
     )

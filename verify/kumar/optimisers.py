@@ -14,24 +14,10 @@ from lazyrich.theory.symbols import M, alpha
 from lazyrich.theory.wick import canonical_matrix
 from lazyrich.verify import strategies as given
 from lazyrich.verify.certificates.population import CERTIFICATES
-from lazyrich.verify.evidence import attacked, proof
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, counterexample, evidence, proof
+from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.small_runs import Curves, Setting, curves, with_error
-
-
-def claims() -> list[Claim]:
-    """The claims on weight decay and momentum, in the paper's order."""
-    return [
-        _kernel_moves(),
-        _helps(),
-        _neither(),
-        _linear_in_decay(),
-        _factor_of_again(),
-        _exact_prediction(),
-        _momentum(),
-    ]
-
 
 _DECAYS = (0.0, 3e-5, 1e-4, 3e-4, 3e-3)
 
@@ -56,263 +42,181 @@ def _decay_alone() -> Any:
     return closed_form("moment-flow-decay").components["at_zero_residual"][1]
 
 
-def _kernel_moves() -> Claim:
-    def linear(claimed: Any) -> str:
-        difference = canonical_matrix(_decay_alone() - claimed * M)
-        assert difference == sp.ZeroMatrix(*M.shape), f"off by {difference}"
-        return "d M/d tau = -2 (kappa/alpha^2 + kappa_d) M where the residuals are 0"
-
-    def planted():
-        cf = closed_form("moment-flow-decay")
-        return replace(cf, terms=dict(cf.terms) | {"M": cf.terms["wbar"] * cf.terms["wbar"].T})
-
-    return Claim(
-        name="sec-13-kernel-evolves",
-        source="App. 13",
-        statement="Under weight decay kappa the NTK keeps evolving, at order O(kappa): networks "
-        "with much of it cannot stay lazy for long.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            proof(
-                "the flow of (wbar, M) with both kinds of decay",
-                CERTIFICATES["moment-flow-decay"],
-                lambda: closed_form("moment-flow-decay"),
-                planted,
-            ),
-            Evidence(
-                "derived",
-                "with every sample fitted, M and so K still move, linearly in kappa",
-                lambda _: linear(-2 * (kappa / alpha**2 + kappa_d)),
-                lambda _: linear(-(kappa / alpha**2 + kappa_d)),
-            ),
-        ),
-    )
-
-
-def _helps() -> Claim:
-    def check(budget: Budget, order: slice) -> str:
-        times = _times(_decaying(budget))
-        some = times[:4][order]
-        line = f"steps until test loss < <y^2>/2 at kappa = 0, 3e-5, 1e-4, 3e-4: {_shown(some)}"
-        assert all(np.diff(some) < 0), f"decay does not help: {line}"
-        return line
-
-    return Claim(
-        name="sec-13-decay-can-help",
-        source="App. 13; Sec. 7",
-        statement="Weight decay can help to generalise: it moves the network out of the lazy "
-        "regime.",
-        verdict=Verdict.ASSUMING,
-        assumption="The plain predictor, and not too much decay. A centred predictor loses the "
-        "weights that its f_0 was taken at, and decay drives it away from every solution.",
-        evidence=(
-            Evidence(
-                "measured",
-                "a lazy polynomial network (alpha = 16) generalises the earlier the more decay",
-                lambda budget: check(budget, slice(None)),
-                lambda budget: check(budget, slice(None, None, -1)),
-            ),
-        ),
-    )
-
-
-def _neither() -> Claim:
-    def delays(budget: Budget, P: int, decay: float) -> np.ndarray:
-        settings = (Setting(decay=decay),)
-        found = curves(settings, P=P, centred=False, first_seed=budget.seed)
-        ratio = found.when(found.test < 0.25) / found.when(found.train < 0.1)
-        return ratio[:, 0]
-
-    def check(budget: Budget, swap: bool) -> str:
-        without, with_decay = delays(budget, 60, 0.0), delays(budget, 240, 1e-4)
-        if swap:
-            without, with_decay = with_decay, without
-        a, b = np.median(without), np.median(with_decay)
-        line = f"test over train time: {a:.2g} without decay at P = 60, {b:.2g} with, at P = 240"
-        assert a > 2, f"no grokking without decay: {line}"
-        assert b < 2, f"grokking with decay: {line}"
-        return line
-
-    return Claim(
-        name="sec-13-neither-necessary-nor-sufficient",
-        source="App. 13; Sec. 7",
-        statement="Weight decay is neither necessary nor sufficient for grokking.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "the test loss lags without decay; with it, and data enough, it does not",
-                lambda budget: check(budget, swap=False),
-                lambda budget: check(budget, swap=True),
-            ),
-        ),
-    )
-
-
-def _linear_in_decay() -> Claim:
-    level = sp.Symbol("level", positive=True)
-
-    def check(power: int) -> str:
-        found = canonical_matrix(_decay_alone().subs(kappa, 0))
-        rate = sp.sympify(found.args[0])  # of M' = rate M
-        time = sp.log(level) / rate
-        assert sp.simplify(sp.diff(time * kappa_d**-power, kappa_d)) == 0, f"time is {time}"
-        return f"time to shrink M to a level of itself: {time}"
-
-    return Claim(
-        name="sec-13-linear-in-decay",
-        source="App. 13",
-        statement="The time to generalise is linear in the amount of weight decay.",
-        verdict=Verdict.MISPRINT,
-        printed=r"time to generalise $\propto \kappa$",
-        derived=r"time $\propto 1/\kappa$: more decay, less time",
-        derivation=r"Where the samples are fitted $\dot{M} = -2 \kappa M$, so that any change of "
-        r"the features takes a time $\propto 1/\kappa$. The paper says as much two lines on: the "
-        "time drops as the decay grows.",
-        counterexample=lambda: (
-            "alpha = 16, epsilon = 1/4, D = 16, P = 60, plain: from kappa = 3e-5 to 3e-4 the time "
-            f"to halve the test loss goes {_shown(_times(_decaying(Budget()))[[1, 3]])}"
-        ),
-        evidence=(
-            Evidence(
-                "derived",
-                "the time for decay alone to change M goes as 1/kappa",
-                lambda _: check(-1),
-                lambda _: check(1),
-            ),
-        ),
-    )
-
-
-def _factor_of_again() -> Claim:
-    def factor(decay: float, time: float) -> str:
-        """With time ~ 1/decay the factors of both are each other's inverse."""
-        assert decay * time == 1, f"decay times {decay:g} and time times {time:g}: not inverse"
-        return f"decay times {decay:g}, time times {time:g}"
-
-    return Claim(
-        name="sec-13-factor-of-again",
-        source="App. 13",
-        statement="The time to generalise drops by a factor of ten when weight decay is increased "
-        "by a factor of again, again linear.",
-        verdict=Verdict.MISPRINT,
-        printed="increased by a factor of again, again linear",
-        derived="increased by a factor of ten, again inversely proportional",
-        derivation="A factor is missing. If the two are inversely proportional, as the passage "
-        "argues, a time ten times shorter takes ten times the decay.",
-        counterexample="no number stands behind 'by a factor of'",
-        evidence=(
-            Evidence(
-                "read",
-                "a tenth of the time and time ~ 1/kappa make the missing factor ten",
-                lambda _: factor(10, 0.1),
-                lambda _: factor(0.1, 0.1),
-            ),
-        ),
-    )
-
-
-def _exact_prediction() -> Claim:
-    def check(budget: Budget, inverse: bool) -> str:
-        times = np.ones(5) if inverse else _times(_decaying(budget))
-        if inverse:  # what the claim would have it be
-            times = 1 / np.array([np.inf, *_DECAYS[1:]])
-        slope = np.log(times[3] / times[1]) / np.log(_DECAYS[3] / _DECAYS[1])
-        line = (
-            f"steps at kappa = 3e-5, 3e-4, 3e-3: {_shown(times[[1, 3, 4]])}; slope {slope:.2f} "
-            "from the first to the second"
-        )
-        assert slope > -0.75, f"time ~ 1/kappa: {line}"
-        assert np.isinf(times[4]), f"time keeps falling: {line}"
-        return line
-
-    return Claim(
-        name="sec-13-exact-prediction",
-        source="App. 13",
-        statement="The theory exactly predicts the quantitative effect of weight decay on the "
-        "timescales of grokking: the time is (inversely) linear in kappa.",
-        verdict=Verdict.REFUTED,
-        printed=r"time $\propto \kappa^{\mp 1}$, exactly",
-        derived=r"$\dot{K} = O(\kappa)$ bounds how fast decay moves the kernel; the "
-        "gradient moves it, too, and decay also keeps the samples from being fitted",
-        derivation="On the paper's own polynomial task, lazy and plain, a tenfold decay shortens "
-        "the time by much less than ten, a hundredfold one prevents generalisation.",
-        counterexample=lambda: check(Budget(), inverse=False),
-        evidence=(
-            Evidence(
-                "measured",
-                "time against decay on the polynomial task, medians over 6 seeds",
-                lambda budget: check(budget, inverse=False),
-                lambda budget: check(budget, inverse=True),
-            ),
-        ),
-    )
-
-
 _RATES = st.tuples(*[st.integers(0, 16).map(lambda k: k / 16)] * 4).map(
     lambda rates: (rates[0] + 1 / 16, *rates[1:])
 )
 
 
-def _momentum() -> Claim:
-    def without_cross_moments(known: dict) -> dict:
-        known = known | {"C": 0 * known["C"]}
-        return properties_dynamics.term_values("moment-step-momentum", known)
+def _kernel_moves_planted():
+    cf = closed_form("moment-flow-decay")
+    return replace(cf, terms=dict(cf.terms) | {"M": cf.terms["wbar"] * cf.terms["wbar"].T})
 
-    def shapes(budget: Budget, learning_rate: float) -> str:
-        heavy = curves(
-            (Setting(momentum=0.95, learning_rate=learning_rate),), first_seed=budget.seed
-        )
-        plain = curves((Setting(),), first_seed=budget.seed)
-        late = heavy.steps > 100
-        apart = np.abs(np.log(heavy.test[:, 0, late] / plain.test[:, 0, late])).max(-1)
-        bumps = [(np.diff(run.train[:, 0]) > 0).sum(-1) for run in (heavy, plain)]
-        line = (
-            f"after 100 steps the test losses differ by a factor {with_error(np.exp(apart))}; the "
-            f"train loss rises {bumps[0].sum()} times with momentum, {bumps[1].sum()} without"
-        )
-        assert np.median(np.exp(apart)) < 1.6, f"another shape: {line}"
-        assert bumps[0].sum() > bumps[1].sum(), f"no more bumps: {line}"
-        return line
 
-    def oscillates(eta_0: float) -> str:
-        """The modes of Figure 1: lambda/P is at most about (1 + sqrt(D/P))^2/D."""
-        h = 2 * eta_0 * (1 + (100 / 550) ** 0.5) ** 2 / 100
-        bounds = closed_form("momentum-modes").terms["oscillates"]
-        low, high = (float(bound.subs(mu, sp.Rational(95, 100))) for bound in bounds)
-        assert low < h < high, f"h = {h:.3f} does not oscillate: {low:.1e} to {high:.2f}"
-        return f"modes oscillate for {low:.1e} < h < {high:.2f}; the linear ones have {h:.3f}"
+attach(
+    "sec-13-kernel-evolves",
+    proof(
+        "the flow of (wbar, M) with both kinds of decay",
+        CERTIFICATES["moment-flow-decay"],
+        lambda: closed_form("moment-flow-decay"),
+        _kernel_moves_planted,
+    ),
+)
 
-    return Claim(
-        name="sec-14-momentum",
-        source="App. 14; Fig. 13a",
-        statement="With momentum 0.95 the curves have broadly the same shape, with more bumps, "
-        "presumably from the momentum.",
-        verdict=Verdict.ASSUMING,
-        assumption="The same shape against eta_0 step/(1 - mu): slow modes run 1/(1 - 0.95) = 20 "
-        "times as fast. Modes with (1 - sqrt(mu))^2 < 2 eta_0 lambda/P < (1 + sqrt(mu))^2 "
-        "oscillate (closed form momentum-modes): the bumps.",
-        evidence=(
-            attacked(
-                "five moments of weights and velocities close; without cross moments they don't",
-                properties_dynamics.joint_moments_follow_torch,
-                (given.trainings(), given.seeds(), _RATES),
-                lambda training, seed, rates: properties_dynamics.joint_moments_follow_torch(
-                    training, seed, rates, without_cross_moments
-                ),
-                share=0.4,
-            ),
-            Evidence(
-                "measured",
-                "momentum 0.95 at eta_0/20 against plain descent at eta_0",
-                lambda budget: shapes(budget, learning_rate=0.2),
-                lambda budget: shapes(budget, learning_rate=0.05),
-            ),
-            Evidence(
-                "derived",
-                "the linear modes of Figure 1 oscillate (at a thousandth of its rate they don't)",
-                lambda _: oscillates(1),
-                lambda _: oscillates(1e-3),
-            ),
-        ),
+
+@evidence(
+    "sec-13-kernel-evolves",
+    "derived",
+    "with every sample fitted, M and so K still move, linearly in kappa",
+    control={"claimed": -(kappa / alpha**2 + kappa_d)},
+)
+def linear(claimed: Any = -2 * (kappa / alpha**2 + kappa_d)) -> str:
+    difference = canonical_matrix(_decay_alone() - claimed * M)
+    assert difference == sp.ZeroMatrix(*M.shape), f"off by {difference}"
+    return "d M/d tau = -2 (kappa/alpha^2 + kappa_d) M where the residuals are 0"
+
+
+def _helps(budget: Budget, order: slice) -> str:
+    times = _times(_decaying(budget))
+    some = times[:4][order]
+    line = f"steps until test loss < <y^2>/2 at kappa = 0, 3e-5, 1e-4, 3e-4: {_shown(some)}"
+    assert all(np.diff(some) < 0), f"decay does not help: {line}"
+    return line
+
+
+attach(
+    "sec-13-decay-can-help",
+    Evidence(
+        "measured",
+        "a lazy polynomial network (alpha = 16) generalises the earlier the more decay",
+        lambda budget: _helps(budget, slice(None)),
+        lambda budget: _helps(budget, slice(None, None, -1)),
+    ),
+)
+
+
+def _delays(budget: Budget, P: int, decay: float) -> np.ndarray:
+    settings = (Setting(decay=decay),)
+    found = curves(settings, P=P, centred=False, first_seed=budget.seed)
+    ratio = found.when(found.test < 0.25) / found.when(found.train < 0.1)
+    return ratio[:, 0]
+
+
+@evidence(
+    "sec-13-neither-necessary-nor-sufficient",
+    "measured",
+    "the test loss lags without decay; with it, and data enough, it does not",
+    control={"swap": True},
+)
+def neither(budget: Budget, swap: bool = False) -> str:
+    without, with_decay = _delays(budget, 60, 0.0), _delays(budget, 240, 1e-4)
+    if swap:
+        without, with_decay = with_decay, without
+    a, b = np.median(without), np.median(with_decay)
+    line = f"test over train time: {a:.2g} without decay at P = 60, {b:.2g} with, at P = 240"
+    assert a > 2, f"no grokking without decay: {line}"
+    assert b < 2, f"grokking with decay: {line}"
+    return line
+
+
+_level = sp.Symbol("level", positive=True)
+
+
+@evidence(
+    "sec-13-linear-in-decay",
+    "derived",
+    "the time for decay alone to change M goes as 1/kappa",
+    control={"power": 1},
+)
+def linear_in_decay(power: int = -1) -> str:
+    found = canonical_matrix(_decay_alone().subs(kappa, 0))
+    rate = sp.sympify(found.args[0])  # of M' = rate M
+    time = sp.log(_level) / rate
+    assert sp.simplify(sp.diff(time * kappa_d**-power, kappa_d)) == 0, f"time is {time}"
+    return f"time to shrink M to a level of itself: {time}"
+
+
+counterexample(
+    "sec-13-linear-in-decay",
+    lambda: (
+        "alpha = 16, epsilon = 1/4, D = 16, P = 60, plain: from kappa = 3e-5 to 3e-4 the time "
+        f"to halve the test loss goes {_shown(_times(_decaying(Budget()))[[1, 3]])}"
+    ),
+)
+
+
+@evidence(
+    "sec-13-exact-prediction",
+    "measured",
+    "time against decay on the polynomial task, medians over 6 seeds",
+    control={"inverse": True},
+)
+def exact_prediction(budget: Budget, inverse: bool = False) -> str:
+    times = np.ones(5) if inverse else _times(_decaying(budget))
+    if inverse:  # what the claim would have it be
+        times = 1 / np.array([np.inf, *_DECAYS[1:]])
+    slope = np.log(times[3] / times[1]) / np.log(_DECAYS[3] / _DECAYS[1])
+    line = (
+        f"steps at kappa = 3e-5, 3e-4, 3e-3: {_shown(times[[1, 3, 4]])}; slope {slope:.2f} "
+        "from the first to the second"
     )
+    assert slope > -0.75, f"time ~ 1/kappa: {line}"
+    assert np.isinf(times[4]), f"time keeps falling: {line}"
+    return line
+
+
+counterexample("sec-13-exact-prediction", lambda: exact_prediction(Budget(), inverse=False))
+
+
+def _without_cross_moments(known: dict) -> dict:
+    known = known | {"C": 0 * known["C"]}
+    return properties_dynamics.term_values("moment-step-momentum", known)
+
+
+attach(
+    "sec-14-momentum",
+    attacked(
+        "five moments of weights and velocities close; without cross moments they don't",
+        properties_dynamics.joint_moments_follow_torch,
+        (given.trainings(), given.seeds(), _RATES),
+        lambda training, seed, rates: properties_dynamics.joint_moments_follow_torch(
+            training, seed, rates, _without_cross_moments
+        ),
+        share=0.4,
+    ),
+)
+
+
+@evidence(
+    "sec-14-momentum",
+    "measured",
+    "momentum 0.95 at eta_0/20 against plain descent at eta_0",
+    control={"learning_rate": 0.05},
+)
+def shapes(budget: Budget, learning_rate: float = 0.2) -> str:
+    heavy = curves((Setting(momentum=0.95, learning_rate=learning_rate),), first_seed=budget.seed)
+    plain = curves((Setting(),), first_seed=budget.seed)
+    late = heavy.steps > 100
+    apart = np.abs(np.log(heavy.test[:, 0, late] / plain.test[:, 0, late])).max(-1)
+    bumps = [(np.diff(run.train[:, 0]) > 0).sum(-1) for run in (heavy, plain)]
+    line = (
+        f"after 100 steps the test losses differ by a factor {with_error(np.exp(apart))}; the "
+        f"train loss rises {bumps[0].sum()} times with momentum, {bumps[1].sum()} without"
+    )
+    assert np.median(np.exp(apart)) < 1.6, f"another shape: {line}"
+    assert bumps[0].sum() > bumps[1].sum(), f"no more bumps: {line}"
+    return line
+
+
+@evidence(
+    "sec-14-momentum",
+    "derived",
+    "the linear modes of Figure 1 oscillate (at a thousandth of its rate they don't)",
+    control={"eta_0": 1e-3},
+)
+def oscillates(eta_0: float = 1) -> str:
+    """The modes of Figure 1: lambda/P is at most about (1 + sqrt(D/P))^2/D."""
+    h = 2 * eta_0 * (1 + (100 / 550) ** 0.5) ** 2 / 100
+    bounds = closed_form("momentum-modes").terms["oscillates"]
+    low, high = (float(bound.subs(mu, sp.Rational(95, 100))) for bound in bounds)
+    assert low < h < high, f"h = {h:.3f} does not oscillate: {low:.1e} to {high:.2f}"
+    return f"modes oscillate for {low:.1e} < h < {high:.2f}; the linear ones have {h:.3f}"

@@ -16,83 +16,9 @@ from lazyrich.theory.hermite_spectrum import harmonics
 from lazyrich.theory.network import activation
 from lazyrich.theory.symbols import D, isotropic, x, x_prime
 from lazyrich.theory.wick import dot, expectation
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, evidence
+from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.small_runs import Setting, curves, with_error
-
-
-def claims() -> list[Claim]:
-    """The claims, in the paper's order."""
-    return [
-        _cross_entropy(),
-        _online_samples(),
-        _footnote_3(),
-        _memorising_norm(),
-        _parities(),
-    ]
-
-
-def _cross_entropy() -> Claim:
-    def deviations(seed: int, cross_entropy: bool) -> np.ndarray:
-        """|f - f_lin|/|f| on the samples, early and late, of three runs: shape (2, 3).
-
-        Quadratic neurons at alpha = 16. Steps on the cross-entropy are divided by it: the same
-        path, faster.
-        """
-        rng = np.random.default_rng(seed)
-        X = torch.from_numpy(rng.normal(size=(3, 6, 6)) / 6**0.5)
-        W0 = torch.from_numpy(rng.normal(size=(3, 20, 6)))
-        y = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(3)
-        alpha, rate, found = 16.0, 0.3, []
-        H0 = X @ W0.mT
-
-        def centred(W: torch.Tensor) -> torch.Tensor:
-            H = X @ W.mT
-            return alpha * (H + H**2 / 4 - H0 - H0**2 / 4).mean(-1)
-
-        def linear(W: torch.Tensor) -> torch.Tensor:
-            return alpha * ((1 + H0 / 2) * (X @ W.mT - H0)).mean(-1)
-
-        def slope(f: torch.Tensor) -> torch.Tensor:
-            if not cross_entropy:
-                return 2 * (f - y)
-            loss = torch.nn.functional.softplus(-y * f).mean(-1, keepdim=True)
-            return -y * torch.sigmoid(-y * f) / loss
-
-        weights = [W0.clone(), W0.clone()]
-        for step in range(2001):
-            f = [centred(weights[0]), linear(weights[1])]
-            if step in (40, 2000):
-                found.append(((f[0] - f[1]).norm(dim=-1) / f[0].norm(dim=-1)).numpy())
-            slopes_at = (X @ weights[0].mT, H0)
-            for k in range(2):
-                gradient = ((slope(f[k]) / 6)[..., None] * (1 + slopes_at[k] / 2)).mT @ X
-                weights[k] = weights[k] - rate / alpha * gradient
-        assert np.isfinite(found).all(), "the descent diverges"
-        return np.array(found)
-
-    def check(budget: Budget, cross_entropy: bool) -> str:
-        early, late = deviations(budget.seed, cross_entropy)
-        line = f"|f - f_lin|/|f| {with_error(early)} early, {with_error(late)} late"
-        assert (late > 5 * early).all(), f"does not grow: {line}"
-        return line
-
-    return Claim(
-        name="sec-4.1-cross-entropy",
-        source="Sec. 4.1",
-        statement="A linearised model is a kernel method under any loss, though some losses, as "
-        "the cross-entropy, make non-linear models deviate from it eventually.",
-        verdict=Verdict.CONFIRMED,
-        derivation="On separable data the cross-entropy has no minimiser: the weights grow without "
-        "bound, and with them what the linearisation leaves out. The mean square has one.",
-        evidence=(
-            Evidence(
-                "measured",
-                "six samples, 20 quadratic neurons, alpha = 16; the mean square stays lazy",
-                lambda budget: check(budget, cross_entropy=True),
-                lambda budget: check(budget, cross_entropy=False),
-            ),
-        ),
-    )
 
 
 def escape_time(k: int) -> sp.Expr:
@@ -110,43 +36,6 @@ def escape_time(k: int) -> sp.Expr:
     samples = sp.expand(steps * d ** sp.Max(1, sp.Rational(k, 2)))
     terms = sp.Add.make_args(samples)
     return max(terms, key=lambda term: float(abs(term.subs(d, 1e12))))
-
-
-def _online_samples() -> Claim:
-    d = sp.Symbol("D", positive=True)
-
-    def check(exponents: Mapping[int, sp.Expr]) -> str:
-        for k, order in exponents.items():
-            found = escape_time(k)
-            ratio = sp.limit(found / order, d, sp.oo)
-            assert 0 < ratio < sp.oo, f"exponent {k}: {found} samples, not of the order of {order}"
-        return ", ".join(f"k = {k}: {escape_time(k)}" for k in exponents)
-
-    right = {1: d, 2: d * sp.log(d), 3: d**2, 4: d**3}
-    return Claim(
-        name="sec-5-online-samples",
-        source="Sec. 5",
-        statement="In the feature learning regime, two-layer networks trained online can learn "
-        "polynomials of high degree from P of the order of D samples.",
-        verdict=Verdict.ASSUMING,
-        assumption="The information exponent k, the least degree in which the target has power, is "
-        "1. With k = 2, as the paper's target, descent takes D log D (its footnote 3), with k > 2 "
-        "it takes D^(k - 1) (its Sec. 15.2 and reference).",
-        evidence=(
-            Evidence(
-                "derived",
-                "time for the overlap to grow from D^(-1/2), in steps as large as noise allows",
-                lambda _: check(right),
-                lambda _: check(right | {3: d}),
-            ),
-            Evidence(
-                "derived",
-                "the paper's target has no linear part",
-                lambda _: _exponent(h**2 / 2, 2),
-                lambda _: _exponent(activation(h), 2),
-            ),
-        ),
-    )
 
 
 def _exponent(link: sp.Expr, claimed: int) -> str:
@@ -175,79 +64,11 @@ def _online_steps(dimension: int, square: bool, seed: int, runs: int = 48) -> fl
     return np.inf
 
 
-def _footnote_3() -> Claim:
-    sizes = (8, 32, 128)
-
-    def check(budget: Budget, square: bool) -> str:
-        times = np.array([_online_steps(d, square, budget.seed) / d for d in sizes])
-        shown = ", ".join(f"{t:.3g}" for t in times)
-        line = f"steps/D at D = 8, 32, 128: {shown}"
-        first, second = np.diff(times)
-        assert first > 0.15 * times[0], f"no logarithm: {line}"
-        assert 0.4 < second / first < 2.5, f"no equal steps over equal factors of D: {line}"
-        return line
-
-    return Claim(
-        name="footnote-3",
-        source="Sec. 5, footnote 3",
-        statement="Learning quadratic polynomials without a linear component by SGD of batch size "
-        "one takes of the order of D log D steps.",
-        verdict=Verdict.ASSUMING,
-        assumption="One direction, a step of order 1/D, weights that start at random on the "
-        "sphere. The logarithm is the time to grow from an overlap of D^(-1/2); it is absent with "
-        "a linear component.",
-        evidence=(
-            Evidence(
-                "derived",
-                "exponent 2: D log D",
-                lambda _: _order(2),
-                lambda _: _order(1),
-            ),
-            Evidence(
-                "measured",
-                "one quadratic neuron on the sphere, 48 runs: each factor 4 in D adds as much to "
-                "steps/D; for a linear one none",
-                lambda budget: check(budget, square=True),
-                lambda budget: check(budget, square=False),
-            ),
-        ),
-    )
-
-
 def _order(k: int) -> str:
     d = sp.Symbol("D", positive=True)
     found = escape_time(k)
     assert sp.limit(found / (d * sp.log(d)), d, sp.oo) > 0, f"exponent {k}: {found}"
     return f"exponent {k}: {found}"
-
-
-def _memorising_norm() -> Claim:
-    def check(budget: Budget, order: int) -> str:
-        found = curves((Setting(),), first_seed=budget.seed)
-        memorised = (found.train[:, 0] < 0.1).argmax(-1)
-        norms = found.weight_square[:, 0]
-        moments = [norms[np.arange(len(norms)), memorised], norms[:, -1]][::order]
-        line = f"|w|^2 over its start {' and '.join(map(with_error, moments))}"
-        assert (moments[1] > moments[0]).all(), f"does not grow: {line}"
-        assert (moments[0] > 1).all() or order < 0, f"memorising lowers it: {line}"
-        return f"{line}, when memorised and at the end"
-
-    return Claim(
-        name="sec-9-memorising-norm",
-        source="Sec. 9",
-        statement="The generalising solution of the polynomial task has a higher parameter norm "
-        "than the memorising solution that comes before it.",
-        verdict=Verdict.CONFIRMED,
-        derivation="For where the final norm exceeds the initial one see fig-1c-weight-norm.",
-        evidence=(
-            Evidence(
-                "measured",
-                "when the train loss is below 10%, and at the end, eight seeds",
-                lambda budget: check(budget, 1),
-                lambda budget: check(budget, -1),
-            ),
-        ),
-    )
 
 
 def _parity_eigenvalue(n: int, size: int) -> set[Fraction]:
@@ -273,61 +94,180 @@ def _gaussian_eigenvalue(k: int) -> sp.Expr:
     return sp.simplify(image.subs(dot(a, a), 0) / dot(a, x_prime) ** k)
 
 
-def _parities() -> Claim:
-    def eigenvalues(factor) -> str:
-        for k in (1, 2, 3):
-            gaussian = _gaussian_eigenvalue(k)
-            for n in range(k, 7):
-                expected = Fraction(factor(k), n**k)
-                found = _parity_eigenvalue(n, k)
-                assert found == {expected}, f"{k} of {n} bits: {found}, not {expected}"
-                assert gaussian.subs(D, n) == sp.Rational(expected), f"harmonics: {gaussian}"
-        return "parities of k bits and harmonics of degree k have k!/n^k, k = 1, 2, 3, n up to 6"
+def _deviations(seed: int, cross_entropy: bool) -> np.ndarray:
+    """|f - f_lin|/|f| on the samples, early and late, of three runs: shape (2, 3).
 
-    def counts(k_of_limit) -> str:
-        for k in (2, 3, 4):
-            parities = sp.expand_func(sp.ff(D, k)) / factorial(k)
-            ratio = sp.limit(sp.simplify(parities / harmonics(k)), D, sp.oo)
-            assert ratio == k_of_limit(k), f"k = {k}: binomial(n, k)/harmonics tends to {ratio}"
-        return "binomial(n, k) parities to as many harmonics in the limit, k = 2, 3, 4"
+    Quadratic neurons at alpha = 16. Steps on the cross-entropy are divided by it: the same
+    path, faster.
+    """
+    rng = np.random.default_rng(seed)
+    X = torch.from_numpy(rng.normal(size=(3, 6, 6)) / 6**0.5)
+    W0 = torch.from_numpy(rng.normal(size=(3, 20, 6)))
+    y = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(3)
+    alpha, rate, found = 16.0, 0.3, []
+    H0 = X @ W0.mT
 
-    def exact_sizes(extra: int) -> str:
-        for n in range(2, 6):
-            rows = [
-                [1, *s, *(a * b for a, b in combinations(s, 2))] for s in product((-1, 1), repeat=n)
-            ]
-            of_bits = int(np.linalg.matrix_rank(np.array(rows)))
-            here = int(closed_form("lazy-sample-size").evaluate(D=n))
-            assert here - of_bits == n - 1 + extra, f"n = {n}: {of_bits} of bits, {here} here"
-        return "1 + n + n(n - 1)/2 functions of the bits, n - 1 fewer than of Gaussian inputs"
+    def centred(W: torch.Tensor) -> torch.Tensor:
+        H = X @ W.mT
+        return alpha * (H + H**2 / 4 - H0 - H0**2 / 4).mean(-1)
 
-    return Claim(
-        name="sec-9-parities",
-        source="Sec. 9",
-        statement="For dot-product kernels, learning a parity of |S| bits has the same sample "
-        "complexity as learning polynomials of degree |S| with Gaussian data.",
-        verdict=Verdict.ASSUMING,
-        assumption="|S| stays fixed while n grows, the kernel has a part of degree |S|, and it is "
-        "orders that are compared. Then eigenvalues agree, |S|!/n^|S|, and so do multiplicities "
-        "in the limit. At finite n the numbers differ ({exact_sizes()}).",
-        evidence=(
-            Evidence(
-                "proved",
-                "eigenvalues by enumeration of all bits, and by the Gaussian-moment engine",
-                lambda _: eigenvalues(factorial),
-                lambda _: eigenvalues(lambda _: 1),
-            ),
-            Evidence(
-                "derived",
-                "multiplicities: parities of k bits against harmonics of degree k",
-                lambda _: counts(lambda _: 1),
-                lambda _: counts(lambda k: sp.Rational(1, factorial(k))),
-            ),
-            Evidence(
-                "proved",
-                "the functions of the paper's kernel on bits, by rank, n = 2..5",
-                lambda _: exact_sizes(0),
-                lambda _: exact_sizes(1),
-            ),
-        ),
-    )
+    def linear(W: torch.Tensor) -> torch.Tensor:
+        return alpha * ((1 + H0 / 2) * (X @ W.mT - H0)).mean(-1)
+
+    def slope(f: torch.Tensor) -> torch.Tensor:
+        if not cross_entropy:
+            return 2 * (f - y)
+        loss = torch.nn.functional.softplus(-y * f).mean(-1, keepdim=True)
+        return -y * torch.sigmoid(-y * f) / loss
+
+    weights = [W0.clone(), W0.clone()]
+    for step in range(2001):
+        f = [centred(weights[0]), linear(weights[1])]
+        if step in (40, 2000):
+            found.append(((f[0] - f[1]).norm(dim=-1) / f[0].norm(dim=-1)).numpy())
+        slopes_at = (X @ weights[0].mT, H0)
+        for k in range(2):
+            gradient = ((slope(f[k]) / 6)[..., None] * (1 + slopes_at[k] / 2)).mT @ X
+            weights[k] = weights[k] - rate / alpha * gradient
+    assert np.isfinite(found).all(), "the descent diverges"
+    return np.array(found)
+
+
+@evidence(
+    "sec-4.1-cross-entropy",
+    "measured",
+    "six samples, 20 quadratic neurons, alpha = 16; the mean square stays lazy",
+    control={"cross_entropy": False},
+)
+def cross_entropy(budget: Budget, cross_entropy: bool = True) -> str:
+    early, late = _deviations(budget.seed, cross_entropy)
+    line = f"|f - f_lin|/|f| {with_error(early)} early, {with_error(late)} late"
+    assert (late > 5 * early).all(), f"does not grow: {line}"
+    return line
+
+
+_d = sp.Symbol("D", positive=True)
+
+
+_right = {1: _d, 2: _d * sp.log(_d), 3: _d**2, 4: _d**3}
+
+
+@evidence(
+    "sec-5-online-samples",
+    "derived",
+    "time for the overlap to grow from D^(-1/2), in steps as large as noise allows",
+    control={"exponents": _right | {3: _d}},
+)
+def online_samples(exponents: Mapping[int, sp.Expr] = _right) -> str:
+    for k, order in exponents.items():
+        found = escape_time(k)
+        ratio = sp.limit(found / order, _d, sp.oo)
+        assert 0 < ratio < sp.oo, f"exponent {k}: {found} samples, not of the order of {order}"
+    return ", ".join(f"k = {k}: {escape_time(k)}" for k in exponents)
+
+
+attach(
+    "sec-5-online-samples",
+    Evidence(
+        "derived",
+        "the paper's target has no linear part",
+        lambda _: _exponent(h**2 / 2, 2),
+        lambda _: _exponent(activation(h), 2),
+    ),
+)
+
+
+_sizes = (8, 32, 128)
+
+
+attach(
+    "footnote-3",
+    Evidence(
+        "derived",
+        "exponent 2: D log D",
+        lambda _: _order(2),
+        lambda _: _order(1),
+    ),
+)
+
+
+@evidence(
+    "footnote-3",
+    "measured",
+    "one quadratic neuron on the sphere, 48 runs: each factor 4 in D adds as much to "
+    "steps/D; for a linear one none",
+    control={"square": False},
+)
+def footnote_3(budget: Budget, square: bool = True) -> str:
+    times = np.array([_online_steps(d, square, budget.seed) / d for d in _sizes])
+    shown = ", ".join(f"{t:.3g}" for t in times)
+    line = f"steps/D at D = 8, 32, 128: {shown}"
+    first, second = np.diff(times)
+    assert first > 0.15 * times[0], f"no logarithm: {line}"
+    assert 0.4 < second / first < 2.5, f"no equal steps over equal factors of D: {line}"
+    return line
+
+
+@evidence(
+    "sec-9-memorising-norm",
+    "measured",
+    "when the train loss is below 10%, and at the end, eight seeds",
+    control={"order": -1},
+)
+def memorising_norm(budget: Budget, order: int = 1) -> str:
+    found = curves((Setting(),), first_seed=budget.seed)
+    memorised = (found.train[:, 0] < 0.1).argmax(-1)
+    norms = found.weight_square[:, 0]
+    moments = [norms[np.arange(len(norms)), memorised], norms[:, -1]][::order]
+    line = f"|w|^2 over its start {' and '.join(map(with_error, moments))}"
+    assert (moments[1] > moments[0]).all(), f"does not grow: {line}"
+    assert (moments[0] > 1).all() or order < 0, f"memorising lowers it: {line}"
+    return f"{line}, when memorised and at the end"
+
+
+@evidence(
+    "sec-9-parities",
+    "proved",
+    "eigenvalues by enumeration of all bits, and by the Gaussian-moment engine",
+    control={"factor": lambda _: 1},
+)
+def eigenvalues(factor=factorial) -> str:
+    for k in (1, 2, 3):
+        gaussian = _gaussian_eigenvalue(k)
+        for n in range(k, 7):
+            expected = Fraction(factor(k), n**k)
+            found = _parity_eigenvalue(n, k)
+            assert found == {expected}, f"{k} of {n} bits: {found}, not {expected}"
+            assert gaussian.subs(D, n) == sp.Rational(expected), f"harmonics: {gaussian}"
+    return "parities of k bits and harmonics of degree k have k!/n^k, k = 1, 2, 3, n up to 6"
+
+
+@evidence(
+    "sec-9-parities",
+    "derived",
+    "multiplicities: parities of k bits against harmonics of degree k",
+    control={"k_of_limit": lambda k: sp.Rational(1, factorial(k))},
+)
+def counts(k_of_limit=lambda _: 1) -> str:
+    for k in (2, 3, 4):
+        parities = sp.expand_func(sp.ff(D, k)) / factorial(k)
+        ratio = sp.limit(sp.simplify(parities / harmonics(k)), D, sp.oo)
+        assert ratio == k_of_limit(k), f"k = {k}: binomial(n, k)/harmonics tends to {ratio}"
+    return "binomial(n, k) parities to as many harmonics in the limit, k = 2, 3, 4"
+
+
+@evidence(
+    "sec-9-parities",
+    "proved",
+    "the functions of the paper's kernel on bits, by rank, n = 2..5",
+    control={"extra": 1},
+)
+def exact_sizes(extra: int = 0) -> str:
+    for n in range(2, 6):
+        rows = [
+            [1, *s, *(a * b for a, b in combinations(s, 2))] for s in product((-1, 1), repeat=n)
+        ]
+        of_bits = int(np.linalg.matrix_rank(np.array(rows)))
+        here = int(closed_form("lazy-sample-size").evaluate(D=n))
+        assert here - of_bits == n - 1 + extra, f"n = {n}: {of_bits} of bits, {here} here"
+    return "1 + n + n(n - 1)/2 functions of the bits, n - 1 fewer than of Gaussian inputs"

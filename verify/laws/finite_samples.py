@@ -17,8 +17,8 @@ from lazyrich.simulate.laws.rich_flow import HORIZON, SHARE, early_growth, rich_
 from lazyrich.simulate.laws.spike import Spike, spike_of, spikes
 from lazyrich.simulate.metrics import population_terms
 from lazyrich.simulate.outcome import learnt_at
-from lazyrich.verify.evidence import equality
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, counterexample, equality, evidence
+from lazyrich.verify.ledger import Budget
 
 # D, P/D, alpha epsilon/|beta|^2, alpha/epsilon: the corners of the law's range that are quick.
 NETWORKS = (
@@ -28,11 +28,6 @@ NETWORKS = (
     (10, 20, 1e-1, 300.0),
 )
 Times = tuple[float, float]
-
-
-def claims() -> list[Claim]:
-    """The laws on finitely many samples."""
-    return [_growth(), _time(), _spike(), _edge(), _phases()]
 
 
 def _task(D: int, ratio: float, seed: int) -> PolynomialTask:
@@ -65,73 +60,6 @@ def _measured(
     return train_fall, test_fall
 
 
-def _growth() -> Claim:
-    def rate():
-        from lazyrich.theory import closed_form
-
-        return closed_form("spike-growth").terms["rate_population"]
-
-    def times(factor: int):
-        from lazyrich.theory.symbols import D, alpha, b, epsilon
-
-        return factor * epsilon * b / (alpha * D**2)
-
-    def early(budget: Budget, residuals: Callable) -> str:
-        """M along all directions against exp(4 S T), before anything is fitted."""
-        gaps = []
-        for seed in range(budget.seed, budget.seed + 2):
-            task, laziness, s, T = _task(8, 6, seed), 1e3, 1e-6, 4.0
-            X, y = task.X.numpy(), task.y.numpy()
-            values, V = np.linalg.eigh(X.T @ (residuals(X, y)[:, None] * X) / task.P)
-            alpha, epsilon = math.sqrt(s * laziness), math.sqrt(s / laziness)
-            run = train(
-                task,
-                alpha=alpha,
-                epsilon=epsilon,
-                width=math.inf,
-                engine="flow",
-                steps=1000,
-                learning_rate=T * laziness / 1000,
-                centred=True,
-                alignment=None,
-                record=[0, 1000],
-            )
-            wbar, M = (part.numpy() for part in run.state)
-            C = M - np.outer(wbar, wbar)
-            law = (V * np.exp(4 * values * T)) @ V.T
-            gaps.append(np.linalg.norm(C - law) / np.linalg.norm(law - np.eye(8)))
-        line = f"it is off by {max(gaps):.2g} of its change at most, 2 data sets"
-        assert max(gaps) < 0.02, line
-        return line
-
-    def unfitted(X, y):
-        return y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
-
-    return Claim(
-        name="law-spike-growth",
-        source="Laws, finite P",
-        statement="The early dynamics amplify the top eigenvector of (1/P) sum r_mu x_mu x_mu^T, r "
-        "the residuals of least squares of y on x: the weights grow as exp(4 S T), "
-        "T = epsilon tau/alpha; for P -> infinity along beta at 6 epsilon |beta|^2/(alpha D^2).",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            equality(
-                "the growth rate along beta for infinitely many samples, in tau",
-                rate,
-                lambda: times(6),
-                lambda: times(4),
-            ),
-            Evidence(
-                "measured",
-                "covariance of the weights under gradient flow at alpha/epsilon = 10^3, early; not "
-                "with y in place of the residuals",
-                lambda budget: early(budget, unfitted),
-                lambda budget: early(budget, lambda X, y: y),  # noqa: ARG005
-            ),
-        ),
-    )
-
-
 def _forecast(D: int, ratio: float, features: float, seed: int) -> Times:
     task = _task(D, ratio, seed)
     curve = rich_curve(task.X.numpy(), task.beta.numpy(), features * D)
@@ -142,94 +70,6 @@ def _infinitely_many(D: int, _ratio: float, features: float, _seed: int) -> Time
     """The time with infinitely many samples, where train and test loss are one."""
     T = population.time_below(D, features, 3 / 4 * SHARE) * D / 2
     return T, T
-
-
-def _time() -> Claim:
-    def check(budget: Budget, law: Callable[..., Times]) -> str:
-        errors = []
-        for D, ratio, features, laziness in NETWORKS:
-            found = _measured(D, ratio, features, laziness, budget.seed, 30.0)
-            foretold = law(D, ratio, features, budget.seed)
-            errors.append(np.array(foretold) / found - 1)
-        worst = np.abs(errors).max(0)
-        line = f"errors of {len(errors)} networks: {worst[0]:.2g} train, {worst[1]:.2g} test"
-        assert np.isfinite(worst).all(), line
-        assert worst.max() < 0.25, line
-        return line
-
-    return Claim(
-        name="law-time-to-grok",
-        source="Laws, finite P",
-        statement="The times at which train and test loss fall at finite P are foretold from the "
-        "data set alone, within 25%: by the limit epsilon/alpha -> 0, alpha/epsilon times a "
-        "function of alpha epsilon/|beta|^2 and the data.",
-        verdict=Verdict.ASSUMING,
-        assumption="alpha/epsilon of 3 or more, P/D from 4 on, alpha epsilon/|beta|^2 from 10^-4 "
-        "to 0.1. The growth rate of the spike alone foretells the train fall, and the test fall "
-        "from P/D of about 8 on: with fewer samples, or larger features, the test loss waits for "
-        "directions that were fitted by mistake.",
-        evidence=(
-            Evidence(
-                "measured",
-                "against gradient flow over two decades of alpha/epsilon, P/D from 5 to 40; not "
-                "by the law for infinitely many samples",
-                lambda budget: check(budget, _forecast),
-                lambda budget: check(budget, _infinitely_many),
-            ),
-        ),
-    )
-
-
-def _spike() -> Claim:
-    D, ratios, draws = 40, (4, 10), 24
-
-    def of_data(ratio: int, first: int) -> np.ndarray:
-        found = []
-        for seed in range(first, first + draws):
-            task = _task(D, ratio, seed)
-            values, V = early_growth(task.X.numpy(), task.y.numpy())
-            found.append((values[0] * D, float(V[:, 0] @ task.beta.numpy()) ** 2 / D))
-        return np.array(found)
-
-    def check(budget: Budget, law: Callable[[int], list[Spike]]) -> str:
-        parts = []
-        for ratio in ratios:
-            data = of_data(ratio, budget.seed)
-            said = np.array([(one.value, one.overlap) for one in law(ratio)])
-            gap = data.mean(0) - said.mean(0)
-            error = np.hypot(data.std(0) / draws**0.5, said.std(0) / len(said) ** 0.5)
-            parts.append(
-                f"P/D = {ratio}: {data.mean(0)[0]:.3g} and {data.mean(0)[1]:.3g}, off by "
-                f"{gap[0]:.2g} ± {error[0]:.2g} and {gap[1]:.2g} ± {error[1]:.2g}"
-            )
-            # At D = 40 the law of infinitely many dimensions may itself be off by a tenth.
-            assert (np.abs(gap) < 0.1 + 4 * error).all(), parts[-1]
-        return "; ".join(parts)
-
-    def plain(ratio: int) -> list[Spike]:
-        """Weights y: as if nothing had been fitted by linear modes."""
-        rng = np.random.default_rng(0)
-        draw = (rng.standard_normal(ratio * D) for _ in range(draws))
-        return [spike_of(z**2 / 2, z, D) for z in draw]
-
-    return Claim(
-        name="law-spike",
-        source="Laws, finite P",
-        statement="(1/P) sum r_mu x_mu x_mu^T is a spiked random matrix: its top eigenvalue and "
-        "the overlap of the eigenvector with beta follow from the law of r, "
-        "(1 - D/P)(y - noise of variance <y^2> D/(P - D)), and the transition of Baik, Ben Arous "
-        "and Peche.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                f"top eigenvalue, in |beta|^2/D^2, and squared overlap at D = {D}, means over "
-                f"{draws} data sets; not with r = y",
-                lambda budget: check(budget, lambda ratio: spikes(D, ratio * D, draws=64)),
-                lambda budget: check(budget, plain),
-            ),
-        ),
-    )
 
 
 # Near the edge: of data sets of this size about every other generalises.
@@ -259,90 +99,188 @@ def _stands_out(seed: int) -> bool:
     return spike_of(rho, X @ task.beta.numpy(), task.D).overlap > 0
 
 
-def _edge() -> Claim:
-    def check(budget: Budget, shift: int) -> str:
-        seeds = range(budget.seed, budget.seed + _EDGE_SEEDS)
-        ends = [_rich_end(seed) for seed in seeds]
-        least = [_least_trace_loss(seed + shift) for seed in seeds]
-        related = float(np.corrcoef(ends, least)[0, 1])
-        line = f"correlation {related:.2f} of the test losses over {len(ends)} data sets"
-        assert related > 0.75, line
-        return line
+def _rate():
+    from lazyrich.theory import closed_form
 
-    def counterexample() -> str:
-        found = {}
-        for seed in range(64):
-            fell = _rich_end(seed) < SHARE
-            if fell != _stands_out(seed):
-                found.setdefault(fell, seed)
-            if len(found) == 2:
-                return (
-                    f"D = {_EDGE_D}, P/D = {_EDGE_RATIO}: on the data of seed {found[False]} an "
-                    "eigenvalue stands out of the bulk and the test loss never falls, on that of "
-                    f"seed {found[True]} none does and it falls"
-                )
-        raise AssertionError("none among the data sets tried")
-
-    return Claim(
-        name="law-lower-edge",
-        source="Laws, finite P",
-        statement="The lower edge of the window is where the top eigenvector of "
-        "(1/P) sum r_mu x_mu x_mu^T becomes informative.",
-        verdict=Verdict.REFUTED,
-        printed="relate the lower edge of the window to its BBP transition",
-        derived="for small alpha epsilon/|beta|^2 training ends near the u.x + x^T Q x/2, Q >= 0, "
-        "of least trace that fits the training set, and begins to generalise where beta beta^T is "
-        "it",
-        derivation="With all D columns of F free, the flow is that of a convex loss of Q = F F^T: "
-        "it fits every training set, so its end decides, not its start; small F leads to small "
-        "Tr F F^T. That the limit is near the least trace is not proved here but measured. For D "
-        "from 10 to 100 the spike stands out from P/D of about 2 on, the edge is at 2.5 to 3.5: "
-        "a lower bound on average. For D -> infinity it is none: y is unbounded, and the spike "
-        "needs P/D to grow like log P.",
-        counterexample=counterexample,
-        evidence=(
-            Evidence(
-                "measured",
-                f"D = {_EDGE_D}, P/D = {_EDGE_RATIO}, alpha epsilon/|beta|^2 = 10^-4: where the "
-                "limit epsilon/alpha -> 0 ends against least trace, data set by data set; not "
-                "against that of other data sets",
-                lambda budget: check(budget, 0),
-                lambda budget: check(budget, _EDGE_SEEDS),
-            ),
-        ),
-    )
+    return closed_form("spike-growth").terms["rate_population"]
 
 
-def _phases() -> Claim:
-    points = [(10, ratio, features) for ratio in (1.5, 5, 10, 40) for features in (1e-3, 0.1)]
+def _times(factor: int):
+    from lazyrich.theory.symbols import D, alpha, b, epsilon
 
-    def check(budget: Budget, of_other_size: float) -> str:
-        pairs = []
-        for D, ratio, features in points:
-            found = phase_of(*_measured(D, ratio, features, 10.0, budget.seed, HORIZON))
-            said = phase_of(*_forecast(D, of_other_size * ratio, features, budget.seed))
-            pairs.append((found, said))
-        right = sum(a == b for a, b in pairs)
-        kinds = len({a for a, _ in pairs})
-        line = f"right for {right} of {len(pairs)} networks, {kinds} phases among them"
-        assert kinds == 3, line
-        assert right >= 0.9 * len(pairs), line
-        return line
+    return factor * epsilon * b / (alpha * D**2)
 
-    return Claim(
-        name="law-phases",
-        source="Laws, finite P",
-        statement="Whether a network memorises for ever, groks or learns at once is foretold from "
-        "its data set, over P/D and alpha epsilon/|beta|^2.",
-        verdict=Verdict.ASSUMING,
-        assumption="'For ever' is up to tau = 100 alpha D^2/(epsilon |beta|^2), 'at once' within "
-        "twice the time of the train loss; alpha/epsilon of 3 or more.",
-        evidence=(
-            Evidence(
-                "measured",
-                "eight networks over the phase diagram; not with half as many samples",
-                lambda budget: check(budget, 1.0),
-                lambda budget: check(budget, 0.5),
-            ),
-        ),
-    )
+
+def _unfitted(X, y):
+    return y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+
+
+attach(
+    "law-spike-growth",
+    equality(
+        "the growth rate along beta for infinitely many samples, in tau",
+        _rate,
+        lambda: _times(6),
+        lambda: _times(4),
+    ),
+)
+
+
+@evidence(
+    "law-spike-growth",
+    "measured",
+    "covariance of the weights under gradient flow at alpha/epsilon = 10^3, early; not "
+    "with y in place of the residuals",
+    control={"residuals": lambda _, y: y},
+)
+def early(budget: Budget, residuals: Callable = _unfitted) -> str:
+    """M along all directions against exp(4 S T), before anything is fitted."""
+    gaps = []
+    for seed in range(budget.seed, budget.seed + 2):
+        task, laziness, s, T = _task(8, 6, seed), 1e3, 1e-6, 4.0
+        X, y = task.X.numpy(), task.y.numpy()
+        values, V = np.linalg.eigh(X.T @ (residuals(X, y)[:, None] * X) / task.P)
+        alpha, epsilon = math.sqrt(s * laziness), math.sqrt(s / laziness)
+        run = train(
+            task,
+            alpha=alpha,
+            epsilon=epsilon,
+            width=math.inf,
+            engine="flow",
+            steps=1000,
+            learning_rate=T * laziness / 1000,
+            centred=True,
+            alignment=None,
+            record=[0, 1000],
+        )
+        wbar, M = (part.numpy() for part in run.state)
+        C = M - np.outer(wbar, wbar)
+        law = (V * np.exp(4 * values * T)) @ V.T
+        gaps.append(np.linalg.norm(C - law) / np.linalg.norm(law - np.eye(8)))
+    line = f"it is off by {max(gaps):.2g} of its change at most, 2 data sets"
+    assert max(gaps) < 0.02, line
+    return line
+
+
+@evidence(
+    "law-time-to-grok",
+    "measured",
+    "against gradient flow over two decades of alpha/epsilon, P/D from 5 to 40; not "
+    "by the law for infinitely many samples",
+    control={"law": _infinitely_many},
+)
+def time(budget: Budget, law: Callable[..., Times] = _forecast) -> str:
+    errors = []
+    for D, ratio, features, laziness in NETWORKS:
+        found = _measured(D, ratio, features, laziness, budget.seed, 30.0)
+        foretold = law(D, ratio, features, budget.seed)
+        errors.append(np.array(foretold) / found - 1)
+    worst = np.abs(errors).max(0)
+    line = f"errors of {len(errors)} networks: {worst[0]:.2g} train, {worst[1]:.2g} test"
+    assert np.isfinite(worst).all(), line
+    assert worst.max() < 0.25, line
+    return line
+
+
+_D, _ratios, _draws = 40, (4, 10), 24
+
+
+def _of_data(ratio: int, first: int) -> np.ndarray:
+    found = []
+    for seed in range(first, first + _draws):
+        task = _task(_D, ratio, seed)
+        values, V = early_growth(task.X.numpy(), task.y.numpy())
+        found.append((values[0] * _D, float(V[:, 0] @ task.beta.numpy()) ** 2 / _D))
+    return np.array(found)
+
+
+def _plain(ratio: int) -> list[Spike]:
+    """Weights y: as if nothing had been fitted by linear modes."""
+    rng = np.random.default_rng(0)
+    draw = (rng.standard_normal(ratio * _D) for _ in range(_draws))
+    return [spike_of(z**2 / 2, z, _D) for z in draw]
+
+
+@evidence(
+    "law-spike",
+    "measured",
+    f"top eigenvalue, in |beta|^2/D^2, and squared overlap at D = {_D}, means over "
+    f"{_draws} data sets; not with r = y",
+    control={"law": _plain},
+)
+def spike(
+    budget: Budget,
+    law: Callable[[int], list[Spike]] = lambda ratio: spikes(_D, ratio * _D, draws=64),
+) -> str:
+    parts = []
+    for ratio in _ratios:
+        data = _of_data(ratio, budget.seed)
+        said = np.array([(one.value, one.overlap) for one in law(ratio)])
+        gap = data.mean(0) - said.mean(0)
+        error = np.hypot(data.std(0) / _draws**0.5, said.std(0) / len(said) ** 0.5)
+        parts.append(
+            f"P/D = {ratio}: {data.mean(0)[0]:.3g} and {data.mean(0)[1]:.3g}, off by "
+            f"{gap[0]:.2g} ± {error[0]:.2g} and {gap[1]:.2g} ± {error[1]:.2g}"
+        )
+        # At D = 40 the law of infinitely many dimensions may itself be off by a tenth.
+        assert (np.abs(gap) < 0.1 + 4 * error).all(), parts[-1]
+    return "; ".join(parts)
+
+
+def _counterexample() -> str:
+    found = {}
+    for seed in range(64):
+        fell = _rich_end(seed) < SHARE
+        if fell != _stands_out(seed):
+            found.setdefault(fell, seed)
+        if len(found) == 2:
+            return (
+                f"D = {_EDGE_D}, P/D = {_EDGE_RATIO}: on the data of seed {found[False]} an "
+                "eigenvalue stands out of the bulk and the test loss never falls, on that of "
+                f"seed {found[True]} none does and it falls"
+            )
+    raise AssertionError("none among the data sets tried")
+
+
+@evidence(
+    "law-lower-edge",
+    "measured",
+    f"D = {_EDGE_D}, P/D = {_EDGE_RATIO}, alpha epsilon/|beta|^2 = 10^-4: where the "
+    "limit epsilon/alpha -> 0 ends against least trace, data set by data set; not "
+    "against that of other data sets",
+    control={"shift": _EDGE_SEEDS},
+)
+def edge(budget: Budget, shift: int = 0) -> str:
+    seeds = range(budget.seed, budget.seed + _EDGE_SEEDS)
+    ends = [_rich_end(seed) for seed in seeds]
+    least = [_least_trace_loss(seed + shift) for seed in seeds]
+    related = float(np.corrcoef(ends, least)[0, 1])
+    line = f"correlation {related:.2f} of the test losses over {len(ends)} data sets"
+    assert related > 0.75, line
+    return line
+
+
+counterexample("law-lower-edge", _counterexample)
+
+
+_points = [(10, ratio, features) for ratio in (1.5, 5, 10, 40) for features in (1e-3, 0.1)]
+
+
+@evidence(
+    "law-phases",
+    "measured",
+    "eight networks over the phase diagram; not with half as many samples",
+    control={"of_other_size": 0.5},
+)
+def phases(budget: Budget, of_other_size: float = 1.0) -> str:
+    pairs = []
+    for D, ratio, features in _points:
+        found = phase_of(*_measured(D, ratio, features, 10.0, budget.seed, HORIZON))
+        said = phase_of(*_forecast(D, of_other_size * ratio, features, budget.seed))
+        pairs.append((found, said))
+    right = sum(a == b for a, b in pairs)
+    kinds = len({a for a, _ in pairs})
+    line = f"right for {right} of {len(pairs)} networks, {kinds} phases among them"
+    assert kinds == 3, line
+    assert right >= 0.9 * len(pairs), line
+    return line

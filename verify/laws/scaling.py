@@ -10,22 +10,11 @@ from hypothesis import strategies as st
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.theory.symbols import alpha, epsilon
 from lazyrich.verify import strategies as given
-from lazyrich.verify.evidence import attacked
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, evidence
+from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.properties.slaved_flow import SlavedFlow
 from lazyrich.verify.small_runs import slope_is
-
-
-def claims() -> list[Claim]:
-    """The laws on scales."""
-    return [
-        _alpha_and_labels(),
-        _fails_without_centring(),
-        _epsilon_over_alpha(),
-        _collapse(),
-        _few_samples(),
-    ]
 
 
 def _labels_law(seed: int, j: int, centred: bool, of_labels: float = 1.0) -> float:
@@ -35,113 +24,12 @@ def _labels_law(seed: int, j: int, centred: bool, of_labels: float = 1.0) -> flo
 _JUST_LABELS = (given.seeds(), st.integers(-3, 1).filter(bool))
 
 
-def _alpha_and_labels() -> Claim:
-    def fixed_rate(seed: int, j: int) -> None:
-        """At a fixed eta rather than eta_0 N/alpha^2: labels and alpha times c = 4^j."""
-        task = PolynomialTask(D=3, P=8, n_test=1, seed=seed)
-        scaled = PolynomialTask.from_arrays(X=task.X, beta=2.0**j * task.beta)
-        c = 4.0**j
-        options = {"epsilon": 0.5, "width": 5, "steps": 20, "alignment": None, "seed": seed % 1000}
-        rate = 0.01 / max(1.0, c**2)
-        one = train(task, alpha=1.0, learning_rate=rate, **options).history.train_loss
-        other = train(scaled, alpha=c, learning_rate=rate * c**2, **options).history.train_loss
-        assert np.allclose(c**2 * one, other, rtol=1e-9), "losses differ at a fixed eta"
-
-    return Claim(
-        name="law-alpha-and-labels",
-        source="Laws, scaling",
-        statement="Scaling alpha and the labels together changes nothing but the unit of f, with "
-        "eta proportional to 1/alpha^2: laziness by alpha and by labels are one thing.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            attacked(
-                "labels and alpha times 4^j: the same weights and c^2 times the loss, to the last "
-                "bit, centred and not",
-                _labels_law,
-                (*_JUST_LABELS, st.booleans()),
-                lambda seed, j, centred: _labels_law(seed, j, centred, of_labels=0.5),
-                share=0.4,
-            ),
-            attacked(
-                "it fails at an eta that doesn't follow alpha",
-                lambda seed, j: _rejected(fixed_rate, seed, j),
-                _JUST_LABELS,
-                lambda seed, j: _rejected(_labels_law, seed, j, False),
-                share=0.2,
-            ),
-        ),
-    )
-
-
 def _rejected(law, *values) -> None:
     try:
         law(*values)
     except AssertionError:
         return
     raise AssertionError("the law holds")
-
-
-def _fails_without_centring() -> Claim:
-    return Claim(
-        name="law-scaling-without-centring",
-        source="Laws, scaling",
-        statement="That alpha and the labels scale together fails without centring.",
-        verdict=Verdict.MISPRINT,
-        printed="it fails without centring or without eta proportional to 1/alpha^2",
-        derived="it holds for the plain predictor too; it is laziness that fails without centring, "
-        "where f_0, of order alpha, has to be unlearnt",
-        derivation="f and r = f - c y both take the factor c with alpha -> c alpha, so that the "
-        "step eta_0 N/alpha^2 r grad f of the weights stays as it is (scale-equivalence).",
-        counterexample="labels and alpha times 4, plain predictor: the losses are 16 times the "
-        "others to the last bit, the weights equal",
-        evidence=(
-            attacked(
-                "the plain predictor, labels and alpha times 4^j",
-                lambda seed, j: _labels_law(seed, j, False),
-                _JUST_LABELS,
-                lambda seed, j: _rejected(_labels_law, seed, j, False),
-                share=0.4,
-            ),
-        ),
-    )
-
-
-def _epsilon_over_alpha() -> Claim:
-    def only_in_ratio(centred: bool) -> str:
-        from lazyrich.theory import closed_form
-        from lazyrich.theory.network import activation
-        from lazyrich.theory.scaling import delta, w_0
-        from lazyrich.theory.symbols import x
-        from lazyrich.theory.wick import canonical, dot
-
-        ratio = sp.Symbol("rho", positive=True)
-        weights = w_0 + delta / alpha
-        start = activation(dot(w_0, x)) if centred else sp.S.Zero
-        share = canonical(alpha * (activation(dot(weights, x)) - start))
-        left = sp.expand(share).subs(epsilon / alpha, ratio)
-        assert not left.has(alpha), f"alpha stands outside epsilon/alpha in {share}"
-        step = closed_form("lazy-coordinates").terms["step"]
-        return f"f is {share}; a step takes {step}"
-
-    return Claim(
-        name="law-epsilon-over-alpha",
-        source="Laws, scaling",
-        statement="alpha enters the centred dynamics only through epsilon/alpha at fixed epsilon "
-        "and eta_0.",
-        verdict=Verdict.ASSUMING,
-        assumption="In the coordinates delta = alpha (w - w0), with epsilon w0 left as it is. For "
-        "f alone the sentence says nothing: at fixed epsilon, alpha and epsilon/alpha are one "
-        "number in two names. What is exact besides is that alpha, epsilon, the scale sigma of the "
-        "initial weights and that of the labels, c, count as alpha sigma/c and epsilon sigma.",
-        evidence=(
-            Evidence(
-                "derived",
-                "the predictor and the step in delta, centred",
-                lambda _: only_in_ratio(centred=True),
-                lambda _: only_in_ratio(centred=False),
-            ),
-        ),
-    )
 
 
 _A, _D, _P = 0.3, 4, 24
@@ -182,72 +70,110 @@ def _errors(seed: int, labels: float, power: float) -> list[float]:
     return found
 
 
-def _collapse() -> Claim:
-    def check(budget: Budget, power: float) -> str:
-        seeds = range(budget.seed, budget.seed + 3)
-        errors = np.array([_errors(s, 4.0 ** (s % 3 - 1), power) for s in seeds])
-        last = float(errors[:, -1].max())
-        assert last < 0.05, f"at epsilon/alpha = {_RATIOS[-1]} the losses are {last:.2g} off"
-        slope = slope_is("error over epsilon/alpha", 1, _RATIOS, errors)
-        return f"{slope}; at most {last:.2g} at {_RATIOS[-1]}"
-
-    return Claim(
-        name="law-collapse",
-        source="Laws, scaling",
-        statement="As epsilon/alpha -> 0 with P > D the linear modes are slaved to least squares, "
-        "and in (epsilon/alpha) tau the dynamics depend on a = alpha epsilon/|beta|^2 only: time "
-        "to grok = alpha/(epsilon |beta|^2) F(a; data), final loss = G(a; data).",
-        verdict=Verdict.ASSUMING,
-        assumption="Times are in units of alpha/(epsilon |beta|^2) and losses in units of "
-        "|beta|^4; 'data' holds beta/|beta|; a is held as epsilon/alpha -> 0, so epsilon -> 0 too; "
-        "the linear modes have settled. At infinite width the error is of order epsilon/alpha; at "
-        "width N, data hold the covariance of the initial weights, which takes the place of the "
-        "identity, and the error is of order epsilon.",
-        evidence=(
-            Evidence(
-                "measured",
-                "the test loss of networks against that of the slaved flow, which knows a alone, "
-                "before, at and after 0.1: its error falls in proportion to epsilon/alpha, for "
-                "|beta|^2 = 1, 4, 16",
-                lambda budget: check(budget, 1.0),
-                lambda budget: check(budget, 0.9),
-            ),
-        ),
-    )
+def _fixed_rate(seed: int, j: int) -> None:
+    """At a fixed eta rather than eta_0 N/alpha^2: labels and alpha times c = 4^j."""
+    task = PolynomialTask(D=3, P=8, n_test=1, seed=seed)
+    scaled = PolynomialTask.from_arrays(X=task.X, beta=2.0**j * task.beta)
+    c = 4.0**j
+    options = {"epsilon": 0.5, "width": 5, "steps": 20, "alignment": None, "seed": seed % 1000}
+    rate = 0.01 / max(1.0, c**2)
+    one = train(task, alpha=1.0, learning_rate=rate, **options).history.train_loss
+    other = train(scaled, alpha=c, learning_rate=rate * c**2, **options).history.train_loss
+    assert np.allclose(c**2 * one, other, rtol=1e-9), "losses differ at a fixed eta"
 
 
-def _few_samples() -> Claim:
-    def moved(seed: int, P: int, ratio: float) -> float:
-        """|M - M0| at S = 300, in units of the solution's |beta|^2/(alpha epsilon)."""
-        task = PolynomialTask(D=_D, P=P, n_test=1, seed=seed)
-        curvature = math.sqrt(_A * _D * ratio)
-        options = {"width": math.inf, "engine": "flow", "centred": True, "alignment": None}
-        options |= {"steps": 300, "record": [0, 300], "learning_rate": 1 / (ratio * _D)}
-        run = train(task, alpha=curvature / ratio, epsilon=curvature, **options)
-        change = run.state[1] - torch.eye(_D)
-        return float(change.norm()) * _A
+attach(
+    "law-alpha-and-labels",
+    attacked(
+        "labels and alpha times 4^j: the same weights and c^2 times the loss, to the last "
+        "bit, centred and not",
+        _labels_law,
+        (*_JUST_LABELS, st.booleans()),
+        lambda seed, j, centred: _labels_law(seed, j, centred, of_labels=0.5),
+        share=0.4,
+    ),
+    attacked(
+        "it fails at an eta that doesn't follow alpha",
+        lambda seed, j: _rejected(_fixed_rate, seed, j),
+        _JUST_LABELS,
+        lambda seed, j: _rejected(_labels_law, seed, j, False),
+        share=0.2,
+    ),
+)
 
-    def check(budget: Budget, P: int) -> str:
-        ratios = np.array([4e-3, 2e-3, 1e-3])
-        seeds = range(budget.seed, budget.seed + 3)
-        values = np.array([[moved(seed, P, ratio) for ratio in ratios] for seed in seeds])
-        return slope_is(f"P = {P}: change of M over epsilon/alpha", 1, ratios, values)
 
-    return Claim(
-        name="law-few-samples",
-        source="Laws, finite P",
-        statement="For P < D the linear modes interpolate and nothing is left to drive feature "
-        "learning.",
-        verdict=Verdict.ASSUMING,
-        assumption="epsilon/alpha -> 0: while the linear modes settle, M moves by a part of order "
-        "epsilon/alpha, and then stays. At P = D too. At finite epsilon/alpha it is small, not 0.",
-        evidence=(
-            Evidence(
-                "measured",
-                "P = D/2: what M moves until long after falls in proportion to epsilon/alpha, "
-                "where for P = 6 D it goes all the way",
-                lambda budget: check(budget, _D // 2),
-                lambda budget: check(budget, _P),
-            ),
-        ),
-    )
+attach(
+    "law-scaling-without-centring",
+    attacked(
+        "the plain predictor, labels and alpha times 4^j",
+        lambda seed, j: _labels_law(seed, j, False),
+        _JUST_LABELS,
+        lambda seed, j: _rejected(_labels_law, seed, j, False),
+        share=0.4,
+    ),
+)
+
+
+@evidence(
+    "law-epsilon-over-alpha",
+    "derived",
+    "the predictor and the step in delta, centred",
+    control={"centred": False},
+)
+def only_in_ratio(centred: bool = True) -> str:
+    from lazyrich.theory import closed_form
+    from lazyrich.theory.network import activation
+    from lazyrich.theory.scaling import delta, w_0
+    from lazyrich.theory.symbols import x
+    from lazyrich.theory.wick import canonical, dot
+
+    ratio = sp.Symbol("rho", positive=True)
+    weights = w_0 + delta / alpha
+    start = activation(dot(w_0, x)) if centred else sp.S.Zero
+    share = canonical(alpha * (activation(dot(weights, x)) - start))
+    left = sp.expand(share).subs(epsilon / alpha, ratio)
+    assert not left.has(alpha), f"alpha stands outside epsilon/alpha in {share}"
+    step = closed_form("lazy-coordinates").terms["step"]
+    return f"f is {share}; a step takes {step}"
+
+
+@evidence(
+    "law-collapse",
+    "measured",
+    "the test loss of networks against that of the slaved flow, which knows a alone, "
+    "before, at and after 0.1: its error falls in proportion to epsilon/alpha, for "
+    "|beta|^2 = 1, 4, 16",
+    control={"power": 0.9},
+)
+def collapse(budget: Budget, power: float = 1.0) -> str:
+    seeds = range(budget.seed, budget.seed + 3)
+    errors = np.array([_errors(s, 4.0 ** (s % 3 - 1), power) for s in seeds])
+    last = float(errors[:, -1].max())
+    assert last < 0.05, f"at epsilon/alpha = {_RATIOS[-1]} the losses are {last:.2g} off"
+    slope = slope_is("error over epsilon/alpha", 1, _RATIOS, errors)
+    return f"{slope}; at most {last:.2g} at {_RATIOS[-1]}"
+
+
+def _moved(seed: int, P: int, ratio: float) -> float:
+    """|M - M0| at S = 300, in units of the solution's |beta|^2/(alpha epsilon)."""
+    task = PolynomialTask(D=_D, P=P, n_test=1, seed=seed)
+    curvature = math.sqrt(_A * _D * ratio)
+    options = {"width": math.inf, "engine": "flow", "centred": True, "alignment": None}
+    options |= {"steps": 300, "record": [0, 300], "learning_rate": 1 / (ratio * _D)}
+    run = train(task, alpha=curvature / ratio, epsilon=curvature, **options)
+    change = run.state[1] - torch.eye(_D)
+    return float(change.norm()) * _A
+
+
+@evidence(
+    "law-few-samples",
+    "measured",
+    "P = D/2: what M moves until long after falls in proportion to epsilon/alpha, "
+    "where for P = 6 D it goes all the way",
+    control={"P": _P},
+)
+def few_samples(budget: Budget, P: int = _D // 2) -> str:
+    ratios = np.array([4e-3, 2e-3, 1e-3])
+    seeds = range(budget.seed, budget.seed + 3)
+    values = np.array([[_moved(seed, P, ratio) for ratio in ratios] for seed in seeds])
+    return slope_is(f"P = {P}: change of M over epsilon/alpha", 1, ratios, values)

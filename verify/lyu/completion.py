@@ -5,17 +5,12 @@ from hypothesis import strategies as st
 
 from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import Array, follow_matrix
-from lazyrich.verify.evidence import attacked
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, evidence
+from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties.lyu import matrix_certificate_holds
 from lazyrich.verify.small_runs import slope_is
 
 D = 3
-
-
-def claims() -> list[Claim]:
-    """The claims on matrix completion."""
-    return [_early(), _late(), _converges()]
 
 
 def _task(seed: int, both_sides: bool = False) -> tuple[Array, Array]:
@@ -28,164 +23,136 @@ def _task(seed: int, both_sides: bool = False) -> tuple[Array, Array]:
     return target, observed
 
 
-def _early() -> Claim:
-    scales = np.array([2.0, 4.0, 8.0])
-
-    def off(seed: int, a: float, mirrored: bool) -> float:
-        target, observed = _task(seed)
-        (now,) = follow_matrix(target, observed, 4 * a, 1e-6, (float(np.log(4)),))
-        filled = observed * target
-        filled = filled + np.triu(filled, 1).T + np.tril(filled, -1).T if mirrored else filled
-        return float(abs(now.W - filled).max())
-
-    def check(budget: Budget, expected: float, mirrored: bool = True) -> str:
-        rows = [
-            [off(seed, a, mirrored) for a in scales] for seed in range(budget.seed, budget.seed + 3)
-        ]
-        return slope_is("distance from the zero-fill over a", expected, scales, np.array(rows))
-
-    def clash(budget: Budget, both_sides: bool) -> str:
-        target, observed = _task(budget.seed, both_sides)
-        (now,) = follow_matrix(target, observed, 32.0, 1e-6, (float(np.log(4)),))
-        misfit = abs(observed * (now.W - target)).max()
-        half = abs(target[0, 1] - target[1, 0]) / 2
-        line = f"(1, 2) and (2, 1) observed: misfit {misfit:.3f}, half their difference {half:.3f}"
-        assert abs(misfit - half) < 1e-3, line
-        return line
-
-    return Claim(
-        name="lyu-cor-3.11-early",
-        source="Sec. 3, Cor. 3.11",
-        statement="Matrix completion, (U, V)(0) = alpha (I, I): at T-_c every observed entry is "
-        "fitted and every unobserved one is 0 (symmetrised).",
-        verdict=Verdict.ASSUMING,
-        assumption="No entry is observed together with its mirror at another value: W is "
-        "symmetric, the features of (i, j) and (j, i) are the same vector, and Thm. 3.9 asks for "
-        "independent ones. Observed means at (i, j) or (j, i).",
-        evidence=(
-            Evidence(
-                "measured",
-                "the distance from the symmetrised zero-fill falls as a^-4",
-                lambda budget: check(budget, -4),
-                lambda budget: check(budget, -4, mirrored=False),
-            ),
-            Evidence(
-                "measured",
-                "mirror entries of different values: neither is fitted",
-                lambda budget: clash(budget, both_sides=True),
-                lambda budget: clash(budget, both_sides=False),
-            ),
-        ),
-    )
+_scales = np.array([2.0, 4.0, 8.0])
 
 
-def _late() -> Claim:
-    decays = np.array([1e-2, 1e-3, 1e-4])
+def _off(seed: int, a: float, mirrored: bool) -> float:
+    target, observed = _task(seed)
+    (now,) = follow_matrix(target, observed, 4 * a, 1e-6, (float(np.log(4)),))
+    filled = observed * target
+    filled = filled + np.triu(filled, 1).T + np.tril(filled, -1).T if mirrored else filled
+    return float(abs(now.W - filled).max())
 
-    def misfit(budget: Budget, expected: float) -> str:
-        rows = []
-        for seed in range(budget.seed, budget.seed + 3):
-            row = []
-            for lamda in decays:
-                target, observed = _task(seed)
-                (now,) = follow_matrix(target, observed, 4.0, lamda, (float(np.log(4)) + 8,))
-                row.append(abs(observed * (now.W - target)).max())
-            rows.append(row)
-        return slope_is("misfit of the observed over lambda", expected, decays, np.array(rows))
 
-    def least(budget: Budget, factor: float) -> str:
-        """No symmetric completion of the same observed entries has a smaller nuclear norm."""
-        random, closest = np.random.default_rng(budget.seed), np.inf
-        for seed in range(budget.seed, budget.seed + 3):
+@evidence(
+    "lyu-cor-3.11-early",
+    "measured",
+    "the distance from the symmetrised zero-fill falls as a^-4",
+    control={"mirrored": False},
+)
+def early(budget: Budget, expected: float = -4, mirrored: bool = True) -> str:
+    rows = [
+        [_off(seed, a, mirrored) for a in _scales] for seed in range(budget.seed, budget.seed + 3)
+    ]
+    return slope_is("distance from the zero-fill over a", expected, _scales, np.array(rows))
+
+
+@evidence(
+    "lyu-cor-3.11-early",
+    "measured",
+    "mirror entries of different values: neither is fitted",
+    control={"both_sides": False},
+)
+def clash(budget: Budget, both_sides: bool = True) -> str:
+    target, observed = _task(budget.seed, both_sides)
+    (now,) = follow_matrix(target, observed, 32.0, 1e-6, (float(np.log(4)),))
+    misfit = abs(observed * (now.W - target)).max()
+    half = abs(target[0, 1] - target[1, 0]) / 2
+    line = f"(1, 2) and (2, 1) observed: misfit {misfit:.3f}, half their difference {half:.3f}"
+    assert abs(misfit - half) < 1e-3, line
+    return line
+
+
+_decays = np.array([1e-2, 1e-3, 1e-4])
+
+
+attach(
+    "lyu-cor-3.11-late",
+    attacked(
+        "the end of the flow has the certificate |Gsym|_op = lambda/2, Gsym |W| = "
+        "-(lambda/2) W of the global minimum",
+        matrix_certificate_holds,
+        (given.seeds(), st.integers(2, 3), st.sampled_from((0.02, 0.1))),
+        lambda seed, size, lamda: matrix_certificate_holds(seed, size, lamda, False),
+        share=0.4,
+    ),
+)
+
+
+@evidence(
+    "lyu-cor-3.11-late",
+    "measured",
+    "the misfit is of order lambda",
+    control={"expected": 0.5},
+)
+def misfit(budget: Budget, expected: float = 1.0) -> str:
+    rows = []
+    for seed in range(budget.seed, budget.seed + 3):
+        row = []
+        for lamda in _decays:
             target, observed = _task(seed)
-            (now,) = follow_matrix(target, observed, 4.0, 1e-4, (float(np.log(4)) + 30,))
-            free = ((observed + observed.T) == 0) * 1.0
-            norm = factor * np.linalg.norm(now.W, "nuc")
-            for size in (1e-2, 0.1, 1.0):
-                for _ in range(30):
-                    step = size * random.normal(size=(D, D))
-                    other = np.linalg.norm(now.W + free * (step + step.T), "nuc")
-                    closest = min(closest, float(other / norm))
-        line = f"nuclear norm of 270 other completions over that of W: at least {closest:.5f}"
-        assert closest > 1 - 1e-4, line
-        return line
-
-    return Claim(
-        name="lyu-cor-3.11-late",
-        source="Sec. 3, Cor. 3.11",
-        statement="Late, the optimum of the norm problem is the minimum-nuclear-norm completion.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            attacked(
-                "the end of the flow has the certificate |Gsym|_op = lambda/2, Gsym |W| = "
-                "-(lambda/2) W of the global minimum",
-                matrix_certificate_holds,
-                (given.seeds(), st.integers(2, 3), st.sampled_from((0.02, 0.1))),
-                lambda seed, size, lamda: matrix_certificate_holds(seed, size, lamda, False),
-                share=0.4,
-            ),
-            Evidence(
-                "measured",
-                "the misfit is of order lambda",
-                lambda budget: misfit(budget, 1.0),
-                lambda budget: misfit(budget, 0.5),
-            ),
-            Evidence(
-                "measured",
-                "no other completion of the same entries has a smaller nuclear norm",
-                lambda budget: least(budget, 1.0),
-                lambda budget: least(budget, 1.1),
-            ),
-        ),
-    )
+            (now,) = follow_matrix(target, observed, 4.0, lamda, (float(np.log(4)) + 8,))
+            row.append(abs(observed * (now.W - target)).max())
+        rows.append(row)
+    return slope_is("misfit of the observed over lambda", expected, _decays, np.array(rows))
 
 
-def _converges() -> Claim:
-    kicks = st.sampled_from((0.0, 0.3, 1.0))
+@evidence(
+    "lyu-cor-3.11-late",
+    "measured",
+    "no other completion of the same entries has a smaller nuclear norm",
+    control={"factor": 1.1},
+)
+def least(budget: Budget, factor: float = 1.0) -> str:
+    """No symmetric completion of the same observed entries has a smaller nuclear norm."""
+    random, closest = np.random.default_rng(budget.seed), np.inf
+    for seed in range(budget.seed, budget.seed + 3):
+        target, observed = _task(seed)
+        (now,) = follow_matrix(target, observed, 4.0, 1e-4, (float(np.log(4)) + 30,))
+        free = ((observed + observed.T) == 0) * 1.0
+        norm = factor * np.linalg.norm(now.W, "nuc")
+        for size in (1e-2, 0.1, 1.0):
+            for _ in range(30):
+                step = size * random.normal(size=(D, D))
+                other = np.linalg.norm(now.W + free * (step + step.T), "nuc")
+                closest = min(closest, float(other / norm))
+    line = f"nuclear norm of 270 other completions over that of W: at least {closest:.5f}"
+    assert closest > 1 - 1e-4, line
+    return line
 
-    def planted(budget: Budget, share: float) -> str:
-        """Relative distance of the end from a planted symmetric 8 x 8 matrix of rank 1."""
-        random, size = np.random.default_rng(budget.seed), 8
-        b = random.normal(size=size)
-        target = np.outer(b, b) / (b @ b)
-        observed = np.triu(random.random((size, size)) < share) * 1.0
-        kick = 0.1 * random.normal(size=(2, size, size))
-        stop = (float(np.log(2)) + 8,)
-        (now,) = follow_matrix(target, observed, 2.0, 1e-4, stop, kick)
-        off = float(np.linalg.norm(now.W - target))
-        line = f"{share:.0%} of the entries observed: {off:.3f} of |W*| off"
-        assert off < 0.1, line
-        return line
 
-    return Claim(
-        name="lyu-thm-3.12",
-        source="Sec. 3, Thm. 3.12",
-        statement="With an initial perturbation of any size sigma > 0 and enough samples, gradient "
-        "flow converges to a global minimum of the regularised loss, close to the planted low-rank "
-        "matrix.",
-        verdict=Verdict.CONFIRMED,
-        derivation="Sharper: from alpha (I, I) itself, sigma = 0, any alpha, lambda > 0 and any "
-        "observed set, the limit is the global minimum (closed form matrix-model-oracles): V is a "
-        "fundamental matrix of its own linear flow, so no direction of escape is missing. Only the "
-        "closeness to the planted matrix needs samples.",
-        evidence=(
-            attacked(
-                "the certificate of the global minimum, with and without perturbation, for few "
-                "samples, too",
-                lambda seed, size, lamda, kick: matrix_certificate_holds(
-                    seed, size, lamda, kick=kick
-                ),
-                (given.seeds(), st.integers(2, 3), st.sampled_from((0.02, 0.1)), kicks),
-                lambda seed, size, lamda, kick: matrix_certificate_holds(
-                    seed, size, lamda, False, kick
-                ),
-                share=0.4,
-            ),
-            Evidence(
-                "measured",
-                "rank 1, 8 x 8: near the planted matrix with many samples, not with few",
-                lambda budget: planted(budget, 0.9),
-                lambda budget: planted(budget, 0.2),
-            ),
-        ),
-    )
+_kicks = st.sampled_from((0.0, 0.3, 1.0))
+
+
+attach(
+    "lyu-thm-3.12",
+    attacked(
+        "the certificate of the global minimum, with and without perturbation, for few "
+        "samples, too",
+        lambda seed, size, lamda, kick: matrix_certificate_holds(seed, size, lamda, kick=kick),
+        (given.seeds(), st.integers(2, 3), st.sampled_from((0.02, 0.1)), _kicks),
+        lambda seed, size, lamda, kick: matrix_certificate_holds(seed, size, lamda, False, kick),
+        share=0.4,
+    ),
+)
+
+
+@evidence(
+    "lyu-thm-3.12",
+    "measured",
+    "rank 1, 8 x 8: near the planted matrix with many samples, not with few",
+    control={"share": 0.2},
+)
+def converges_planted(budget: Budget, share: float = 0.9) -> str:
+    """Relative distance of the end from a planted symmetric 8 x 8 matrix of rank 1."""
+    random, size = np.random.default_rng(budget.seed), 8
+    b = random.normal(size=size)
+    target = np.outer(b, b) / (b @ b)
+    observed = np.triu(random.random((size, size)) < share) * 1.0
+    kick = 0.1 * random.normal(size=(2, size, size))
+    stop = (float(np.log(2)) + 8,)
+    (now,) = follow_matrix(target, observed, 2.0, 1e-4, stop, kick)
+    off = float(np.linalg.norm(now.W - target))
+    line = f"{share:.0%} of the entries observed: {off:.3f} of |W*| off"
+    assert off < 0.1, line
+    return line

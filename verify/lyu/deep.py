@@ -8,18 +8,13 @@ from lazyrich.theory import closed_form
 from lazyrich.theory.lyu.symbols import L as depth_symbol
 from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import Array, Problem, follow, gaussian, smallest_l1
-from lazyrich.verify.evidence import attacked
-from lazyrich.verify.ledger import Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, counterexample, evidence
+from lazyrich.verify.ledger import Evidence
 from lazyrich.verify.lyu.laws import DEEP
 
 # The largest L1 margin is that of (5, -1)/13, and it is no KKT point of the norm problem at L > 2.
 SMALLEST = Problem(((3.0, 2.0), (2.0, -3.0)), (1.0, 1.0), "exponential", lamda=1e-8)
 BEHIND = 6.0  # T - log(alpha): a = exp(-6) there
-
-
-def claims() -> list[Claim]:
-    """The claim on deep classification."""
-    return [_deep()]
 
 
 def _end(net: Problem, depth: int) -> Array:
@@ -47,87 +42,82 @@ def _own_outputs(power: int):
     return law
 
 
-def _deep() -> Claim:
-    def no_kkt_point(depth: int) -> str:
-        """The multipliers of both problems at the largest L1 margin of SMALLEST."""
-        A = sp.Matrix([[3, 2], [2, -3]])
-        w = A.solve(sp.ones(2, 1))
-        signs = w.applyfunc(sp.sign)
-        of_l1 = A.T.solve(signs)
-        assert min(of_l1) > 0, "not the largest L1 margin"
-        size = sp.Symbol("abs_w", positive=True)
-        late = closed_form("regularised-oracles").terms["late"].subs(depth_symbol, depth)
-        force = sp.Matrix(
-            [s * sp.diff(late, size).subs(size, abs(one)) for s, one in zip(signs, w, strict=True)]
-        )
-        (decay,) = late.free_symbols - {size}
-        first, second = (sp.simplify(one) for one in A.T.solve(force) / decay)
-        line = f"L = {depth}: multipliers {float(first):.4f}, {float(second):.4f} at w = {tuple(w)}"
-        assert first < 0, f"a KKT point: {line}"
-        return line
-
-    def leaves(depth: int) -> str:
-        w = _end(SMALLEST, depth)
-        line = f"L = {depth}: w/q ends at ({w[0]:.4f}, {w[1]:.1e})"
-        assert abs(w - (0.5, 0.0)).max() < 1e-3, line
-        return line
-
-    def not_global(power: float) -> str:
-        lines = []
-        for depth in (3, 4):
-            w = _end(Problem(DEEP.X, (1.0, 1.0)), depth)
-            end, other = (float((abs(one) ** power).sum()) for one in (w, np.array([0.5, 0, 0])))
-            lines.append(f"L = {depth}: ({', '.join(f'{abs(one):.3f}' for one in w)})")
-            assert end < other, f"{lines[-1]}: sum |w|^{power:.2g} {end:.3f}, {other:.3f} is less"
-        return "; ".join(lines)
-
-    return Claim(
-        name="lyu-late-deep-classification",
-        source="Sec. 3, sharper law 3, L > 2",
-        statement="In classification, too, a deep diagonal net ends at the smallest L1 norm, that "
-        "is at the largest L1 margin (alpha to infinity, lambda to 0).",
-        verdict=Verdict.REFUTED,
-        printed=r"w \to \arg\min \sum_k |w_k|, \; y_i x_i \cdot w \geq 1",
-        derived=r"w \to \text{a KKT point of } \min \sum_k |w_k|^{2/L}, \; y_i x_i \cdot w \geq 1, "
-        r"\text{ of smallest } |w|_1 \text{ among all of its own outputs}",
-        derivation="Phi_a tends to the L1 norm as in regression, but at the outputs that w has, "
-        "and those are free to grow. The largest L1 margin is the end only if it is a KKT point "
-        "of the norm problem, its multipliers (X_S^T)^(-1) sign(w_S) |w_S|^(2/L-1) not "
-        "negative. A sample with a negative one leaves the margin, and as nu only grows, y_i "
-        "nu_i keeps what it had: for L > 2 z is bounded, and this is not forgotten. Nor is "
-        "the end the global optimum of the norm problem. At L = 2 neither happens "
-        "(lyu-cor-3.7).",
-        counterexample=lambda: (
-            f"X = [[3, 2], [2, -3]], y = (1, 1): the largest L1 margin is that of (5, -1)/13; "
-            f"{leaves(3)}"
-        ),
-        evidence=(
-            Evidence(
-                "proved",
-                "at L = 3, 4, 6 the largest L1 margin of X = [[3, 2], [2, -3]] is no KKT point of "
-                "the norm problem, in exact roots; at L = 2 it is",
-                lambda _: "; ".join(no_kkt_point(depth) for depth in (3, 4, 6)),
-                lambda _: no_kkt_point(2),
-            ),
-            Evidence(
-                "measured",
-                "the flow leaves it for (1/2, 0), at L = 3, 4 and not at L = 2",
-                lambda _: "; ".join(leaves(depth) for depth in (3, 4)),
-                lambda _: leaves(2),
-            ),
-            Evidence(
-                "measured",
-                "X = [[2, 1, 4], [2, 4, 1]], y = (1, 1): it ends at the largest L1 margin, "
-                "(0, 1, 1)/5, and not at (1/2, 0, 0), the global optimum of the norm problem",
-                lambda _: not_global(1.0),
-                lambda _: not_global(0.5),
-            ),
-            attacked(
-                "w has the smallest L1 norm among all of the same outputs, n = 1 to 3, d = 4, L = "
-                "3, 4",
-                _own_outputs(1),
-                (given.seeds(), st.integers(1, 3), st.sampled_from((3, 4))),
-                _own_outputs(2),
-            ),
-        ),
+def _no_kkt_point(depth: int) -> str:
+    """The multipliers of both problems at the largest L1 margin of SMALLEST."""
+    A = sp.Matrix([[3, 2], [2, -3]])
+    w = A.solve(sp.ones(2, 1))
+    signs = w.applyfunc(sp.sign)
+    of_l1 = A.T.solve(signs)
+    assert min(of_l1) > 0, "not the largest L1 margin"
+    size = sp.Symbol("abs_w", positive=True)
+    late = closed_form("regularised-oracles").terms["late"].subs(depth_symbol, depth)
+    force = sp.Matrix(
+        [s * sp.diff(late, size).subs(size, abs(one)) for s, one in zip(signs, w, strict=True)]
     )
+    (decay,) = late.free_symbols - {size}
+    first, second = (sp.simplify(one) for one in A.T.solve(force) / decay)
+    line = f"L = {depth}: multipliers {float(first):.4f}, {float(second):.4f} at w = {tuple(w)}"
+    assert first < 0, f"a KKT point: {line}"
+    return line
+
+
+def _leaves(depth: int) -> str:
+    w = _end(SMALLEST, depth)
+    line = f"L = {depth}: w/q ends at ({w[0]:.4f}, {w[1]:.1e})"
+    assert abs(w - (0.5, 0.0)).max() < 1e-3, line
+    return line
+
+
+attach(
+    "lyu-late-deep-classification",
+    Evidence(
+        "proved",
+        "at L = 3, 4, 6 the largest L1 margin of X = [[3, 2], [2, -3]] is no KKT point of "
+        "the norm problem, in exact roots; at L = 2 it is",
+        lambda _: "; ".join(_no_kkt_point(depth) for depth in (3, 4, 6)),
+        lambda _: _no_kkt_point(2),
+    ),
+    Evidence(
+        "measured",
+        "the flow leaves it for (1/2, 0), at L = 3, 4 and not at L = 2",
+        lambda _: "; ".join(_leaves(depth) for depth in (3, 4)),
+        lambda _: _leaves(2),
+    ),
+)
+
+
+@evidence(
+    "lyu-late-deep-classification",
+    "measured",
+    "X = [[2, 1, 4], [2, 4, 1]], y = (1, 1): it ends at the largest L1 margin, "
+    "(0, 1, 1)/5, and not at (1/2, 0, 0), the global optimum of the norm problem",
+    control={"power": 0.5},
+)
+def not_global(power: float = 1.0) -> str:
+    lines = []
+    for depth in (3, 4):
+        w = _end(Problem(DEEP.X, (1.0, 1.0)), depth)
+        end, other = (float((abs(one) ** power).sum()) for one in (w, np.array([0.5, 0, 0])))
+        lines.append(f"L = {depth}: ({', '.join(f'{abs(one):.3f}' for one in w)})")
+        assert end < other, f"{lines[-1]}: sum |w|^{power:.2g} {end:.3f}, {other:.3f} is less"
+    return "; ".join(lines)
+
+
+attach(
+    "lyu-late-deep-classification",
+    attacked(
+        "w has the smallest L1 norm among all of the same outputs, n = 1 to 3, d = 4, L = 3, 4",
+        _own_outputs(1),
+        (given.seeds(), st.integers(1, 3), st.sampled_from((3, 4))),
+        _own_outputs(2),
+    ),
+)
+
+
+counterexample(
+    "lyu-late-deep-classification",
+    lambda: (
+        f"X = [[3, 2], [2, -3]], y = (1, 1): the largest L1 margin is that of (5, -1)/13; "
+        f"{_leaves(3)}"
+    ),
+)

@@ -11,17 +11,12 @@ from hypothesis import strategies as st
 from lazyrich.theory import closed_form
 from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import Problem, cosine, follow, gaussian, largest_l2_margin
-from lazyrich.verify.evidence import attacked, equality
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, counterexample, equality, evidence
+from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties.lyu import formula
 from lazyrich.verify.small_runs import slope_is
 
 ONE = ((1.0,),)
-
-
-def claims() -> list[Claim]:
-    """The claims on the early phase."""
-    return [_scale(), _direction(), _diagonal(), _regression()]
 
 
 def _margin(net: Problem, c: float) -> tuple[float, float]:
@@ -53,81 +48,6 @@ def _exponent_law(printed: bool):
         return off / 0.02
 
     return law
-
-
-def _scale() -> Claim:
-    L, p, c = (sp.Symbol(name, positive=True) for name in "Lpc")
-
-    def correction(budget: Budget, expected: float) -> str:  # noqa: ARG001
-        rows = []
-        for depth in (2, 3):
-            excess, margins = [], []
-            for alpha in (1e4, 1e8, 1e16):
-                a, q = _margin(_smallest(depth, alpha, 1 / alpha), 0.5)
-                known = {"L": depth, "a": a, "gamma": depth * 2**0.5, "k": 1, "n": 1}
-                rest = formula("early-margin", "balance")(lamda=1 / alpha, q=q, **known)
-                rest_of_push = q - 2 + 2 / depth
-                excess.append(abs(rest) / rest_of_push)
-                margins.append(q)
-            rows.append(np.polyfit(np.log(margins), np.log(excess), 1)[0])
-        line = f"relative distance from balance over q: slopes {rows[0]:.2f} (L = 2), {rows[1]:.2f}"
-        assert np.allclose(rows, expected, atol=0.4), f"{line}, not {expected:g}"
-        return line
-
-    def counterexample() -> str:
-        shown = []
-        for alpha in (1e5, 1e10, 1e20):
-            _, q = _margin(_smallest(2, alpha, 1 / alpha), 0.5)
-            shown.append(f"{q / np.log(alpha**0.5 * alpha):.3f}")
-        return (
-            "L = 2, d = n = 1, x = y = 1, lambda = 1/alpha, c = 1/2: f(T-)/(gamma Z) as printed is "
-            f"{', '.join(shown)} at alpha = 1e5, 1e10, 1e20, on its way to 4/3, not 1"
-        )
-
-    return Claim(
-        name="lyu-thm-3.4-scale",
-        source="Sec. 3, Thm. 3.4",
-        statement=r"f(theta(T-_c); x)/Z(alpha) tends to <grad f(thetabar; x), h*> with $Z(\alpha) "
-        r"= \frac{1}{\gamma}\log(\alpha^c/\lambda)$.",
-        verdict=Verdict.MISPRINT,
-        printed=r"Z(\alpha) = \frac{1}{\gamma} \log\frac{\alpha^c}{\lambda}",
-        derived=r"Z(\alpha) = \frac{1}{\gamma} \log\frac{\alpha^{2(L-1)c}}{\lambda}",
-        derivation="At $a = \\alpha^c$ the NTK is $a^{2(L-1)}$ times that at $\\bar\\theta$; decay "
-        "balances it where $e^{-\\gamma |h|} a^{2(L-1)}$ is of order $\\lambda$. With $\\lambda = "
-        "\\alpha^{-p}$ the printed Z is too small by the factor $(c + p)/(2(L-1)c + p)$: equal for "
-        "no L >= 2.",
-        counterexample=counterexample,
-        evidence=(
-            equality(
-                "printed over derived Z for lambda = alpha^-p, from the balance of growth and "
-                "decay",
-                lambda: closed_form("early-margin").terms["printed_over_derived"],
-                lambda: (c + p) / (2 * (L - 1) * c + p),
-                lambda: sp.S.One,
-            ),
-            attacked(
-                "random data, n and d up to 3, L = 2, 3, 4, alpha from 10^6 to 10^12: the exponent "
-                "of alpha, once the logarithm is added to the smallest margin q",
-                _exponent_law(printed=False),
-                (
-                    given.seeds(),
-                    st.integers(1, 3),
-                    st.integers(0, 2),
-                    st.sampled_from((2, 3, 4)),
-                    st.sampled_from((0.5, 1.0)),
-                    st.sampled_from((0.25, 0.5)),
-                ),
-                _exponent_law(printed=True),
-                share=0.3,
-            ),
-            Evidence(
-                "measured",
-                "the margin follows the balance of early-margin to relative order 1/q^2",
-                lambda budget: correction(budget, -2),
-                lambda budget: correction(budget, -1),
-            ),
-        ),
-    )
 
 
 def _angles(budget: Budget, alphas: tuple[float, ...], seeds: int = 3) -> tuple[np.ndarray, ...]:
@@ -164,122 +84,180 @@ def _angle_falls(budget: Budget, alphas: tuple[float, ...]) -> str:
 ALPHAS = (1e4, 1e8, 1e16)
 
 
-def _direction() -> Claim:
-    return Claim(
-        name="lyu-thm-3.4-direction",
-        source="Sec. 3, Thm. 3.4",
-        statement="At T-_c the predictor points along the L2-max-margin direction h* of the NTK "
-        "features (alpha to infinity).",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "diagonal net, n = 3, d = 4, alpha = 10^4, 10^8, 10^16, lambda = 1/alpha, c = 1/2: "
-                "a trend, as 1/log",
-                lambda budget: _angle_falls(budget, ALPHAS),
-                lambda budget: _angle_falls(budget, ALPHAS[::-1]),
-            ),
-        ),
-    )
-
-
-def _diagonal() -> Claim:
-    u, v, x = sp.symbols("u v x")
-    f = (u**2 - v**2) * x
-
-    def kernel(start: tuple[int, int], claimed: int) -> str:
-        at = {u: start[0], v: start[1]}
-        assert f.subs(at) == 0, f"f(thetabar) = {f.subs(at)}"
-        features = sp.Matrix([sp.diff(f, p).subs(at) for p in (u, v)])
-        square = sp.expand((features.T * features)[0])
-        assert square == claimed * x**2, f"the NTK is {square}"
-        return f"f(1, 1) = 0, grad f = {features.tolist()}, NTK {square} a coordinate"
-
-    return Claim(
-        name="lyu-cor-3.6",
-        source="Sec. 3, Cor. 3.6",
-        statement="Two-layer diagonal net, f = <u^2 - v^2, x>, thetabar = (1, 1): at T-_c, w = "
-        "u^2 - v^2 points along the max-L2-margin solution.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "derived",
-                "f(thetabar) = 0 and the NTK at thetabar is 8 x.x': its max-margin direction is "
-                "that of the inputs",
-                lambda _: kernel((1, 1), 8),
-                lambda _: kernel((1, 2), 8),
-            ),
-            Evidence(
-                "measured",
-                "the angle of w to it falls as 1/log(alpha)",
-                lambda budget: _angle_falls(budget, ALPHAS),
-                lambda budget: _angle_falls(budget, (1e4, 1e4, 1e4)),
-            ),
-        ),
-    )
-
-
-def _regression() -> Claim:
-    scales = np.array([2.0, 4.0, 8.0])
-
-    def errors(budget: Budget, depth: int, lamda: float, scale: float, second: float) -> float:
-        net = gaussian(2, 4, budget.seed, depth=depth, alpha=4 * scale, lamda=lamda, second=second)
-        X, y = net.arrays()
-        (now,) = follow(net, (float(np.log(4)),))
-        return float(abs(now.w - np.linalg.pinv(X) @ y).max())
-
-    def check(budget: Budget, per_depth: int, second: float = 1.0) -> str:
-        lines = []
-        # Decay adds a share of lambda a^2/w^2 or so to a^(-2 L), L = 2; it leaves a^L alone.
-        lamda = 1e-8 if second == 1 else 1e-2
-        for depth in (2, 3) if second == 1 else (2,):
-            rows = [
-                [errors(Budget(1, budget.seed + s), depth, lamda, a, second) for a in scales]
-                for s in range(3)
-            ]
-            what = f"L = {depth}: distance from the min-L2 interpolant over a"
-            lines.append(slope_is(what, -per_depth * depth, scales, np.array(rows)))
-        return "; ".join(lines)
-
-    def in_lambda(budget: Budget, expected: float) -> str:
-        decays = np.array([1e-2, 1e-3, 1e-4])
-        rows = []
-        for s in range(3):
-            net = [gaussian(2, 4, budget.seed + s, alpha=16.0, lamda=k) for k in decays]
-            rows.append([_misfit(one, float(np.log(4))) for one in net])
-        return slope_is("misfit |f - y| over lambda", expected, decays, np.array(rows))
-
-    return Claim(
-        name="lyu-thm-3.9",
-        source="Sec. 3, Thm. 3.9",
-        statement="Regression: f(theta(T-_c); x) tends to <grad f(thetabar; x), h*>, h* = argmin "
-        "|h|^2/2 with <grad f_i(thetabar), h> = y_i.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "diagonal net: the distance from the min-L2 interpolant falls as a^(-2 L), that is "
-                "alpha^(-2 L c), once lambda is out of the way",
-                lambda budget: check(budget, 2),
-                lambda budget: check(budget, 1),
-            ),
-            Evidence(
-                "measured",
-                "the misfit on the samples is of order lambda",
-                lambda budget: in_lambda(budget, 1.0),
-                lambda budget: in_lambda(budget, 0.5),
-            ),
-            Evidence(
-                "measured",
-                "f(thetabar) = 0 is needed: from v = u/2 the distance grows as a^L (L = 2)",
-                lambda budget: check(budget, -1, second=0.5),
-                lambda budget: check(budget, 2, second=0.5),
-            ),
-        ),
-    )
-
-
 def _misfit(net: Problem, T: float) -> float:
     _, y = net.arrays()
     (now,) = follow(net, (T,))
     return float(abs(now.f - y).max())
+
+
+_L, _p, _c = (sp.Symbol(name, positive=True) for name in "Lpc")
+
+
+def _counterexample() -> str:
+    shown = []
+    for alpha in (1e5, 1e10, 1e20):
+        _, q = _margin(_smallest(2, alpha, 1 / alpha), 0.5)
+        shown.append(f"{q / np.log(alpha**0.5 * alpha):.3f}")
+    return (
+        "L = 2, d = n = 1, x = y = 1, lambda = 1/alpha, c = 1/2: f(T-)/(gamma Z) as printed is "
+        f"{', '.join(shown)} at alpha = 1e5, 1e10, 1e20, on its way to 4/3, not 1"
+    )
+
+
+attach(
+    "lyu-thm-3.4-scale",
+    equality(
+        "printed over derived Z for lambda = alpha^-p, from the balance of growth and decay",
+        lambda: closed_form("early-margin").terms["printed_over_derived"],
+        lambda: (_c + _p) / (2 * (_L - 1) * _c + _p),
+        lambda: sp.S.One,
+    ),
+    attacked(
+        "random data, n and d up to 3, L = 2, 3, 4, alpha from 10^6 to 10^12: the exponent "
+        "of alpha, once the logarithm is added to the smallest margin q",
+        _exponent_law(printed=False),
+        (
+            given.seeds(),
+            st.integers(1, 3),
+            st.integers(0, 2),
+            st.sampled_from((2, 3, 4)),
+            st.sampled_from((0.5, 1.0)),
+            st.sampled_from((0.25, 0.5)),
+        ),
+        _exponent_law(printed=True),
+        share=0.3,
+    ),
+)
+
+
+@evidence(
+    "lyu-thm-3.4-scale",
+    "measured",
+    "the margin follows the balance of early-margin to relative order 1/q^2",
+    control={"expected": -1},
+)
+def correction(expected: float = -2) -> str:
+    rows = []
+    for depth in (2, 3):
+        excess, margins = [], []
+        for alpha in (1e4, 1e8, 1e16):
+            a, q = _margin(_smallest(depth, alpha, 1 / alpha), 0.5)
+            known = {"L": depth, "a": a, "gamma": depth * 2**0.5, "k": 1, "n": 1}
+            rest = formula("early-margin", "balance")(lamda=1 / alpha, q=q, **known)
+            rest_of_push = q - 2 + 2 / depth
+            excess.append(abs(rest) / rest_of_push)
+            margins.append(q)
+        rows.append(np.polyfit(np.log(margins), np.log(excess), 1)[0])
+    line = f"relative distance from balance over q: slopes {rows[0]:.2f} (L = 2), {rows[1]:.2f}"
+    assert np.allclose(rows, expected, atol=0.4), f"{line}, not {expected:g}"
+    return line
+
+
+counterexample("lyu-thm-3.4-scale", _counterexample)
+
+
+attach(
+    "lyu-thm-3.4-direction",
+    Evidence(
+        "measured",
+        "diagonal net, n = 3, d = 4, alpha = 10^4, 10^8, 10^16, lambda = 1/alpha, c = 1/2: "
+        "a trend, as 1/log",
+        lambda budget: _angle_falls(budget, ALPHAS),
+        lambda budget: _angle_falls(budget, ALPHAS[::-1]),
+    ),
+)
+
+
+_u, _v, _x = sp.symbols("u v x")
+
+
+_f = (_u**2 - _v**2) * _x
+
+
+@evidence(
+    "lyu-cor-3.6",
+    "derived",
+    "f(thetabar) = 0 and the NTK at thetabar is 8 x.x': its max-margin direction is "
+    "that of the inputs",
+    control={"start": (1, 2)},
+)
+def kernel(start: tuple[int, int] = (1, 1), claimed: int = 8) -> str:
+    at = {_u: start[0], _v: start[1]}
+    assert _f.subs(at) == 0, f"f(thetabar) = {_f.subs(at)}"
+    features = sp.Matrix([sp.diff(_f, p).subs(at) for p in (_u, _v)])
+    square = sp.expand((features.T * features)[0])
+    assert square == claimed * _x**2, f"the NTK is {square}"
+    return f"f(1, 1) = 0, grad f = {features.tolist()}, NTK {square} a coordinate"
+
+
+attach(
+    "lyu-cor-3.6",
+    Evidence(
+        "measured",
+        "the angle of w to it falls as 1/log(alpha)",
+        lambda budget: _angle_falls(budget, ALPHAS),
+        lambda budget: _angle_falls(budget, (1e4, 1e4, 1e4)),
+    ),
+)
+
+
+_scales = np.array([2.0, 4.0, 8.0])
+
+
+def _errors(budget: Budget, depth: int, lamda: float, scale: float, second: float) -> float:
+    net = gaussian(2, 4, budget.seed, depth=depth, alpha=4 * scale, lamda=lamda, second=second)
+    X, y = net.arrays()
+    (now,) = follow(net, (float(np.log(4)),))
+    return float(abs(now.w - np.linalg.pinv(X) @ y).max())
+
+
+def _regression(budget: Budget, per_depth: int, second: float = 1.0) -> str:
+    lines = []
+    # Decay adds a share of lambda a^2/w^2 or so to a^(-2 L), L = 2; it leaves a^L alone.
+    lamda = 1e-8 if second == 1 else 1e-2
+    for depth in (2, 3) if second == 1 else (2,):
+        rows = [
+            [_errors(Budget(1, budget.seed + s), depth, lamda, a, second) for a in _scales]
+            for s in range(3)
+        ]
+        what = f"L = {depth}: distance from the min-L2 interpolant over a"
+        lines.append(slope_is(what, -per_depth * depth, _scales, np.array(rows)))
+    return "; ".join(lines)
+
+
+attach(
+    "lyu-thm-3.9",
+    Evidence(
+        "measured",
+        "diagonal net: the distance from the min-L2 interpolant falls as a^(-2 L), that is "
+        "alpha^(-2 L c), once lambda is out of the way",
+        lambda budget: _regression(budget, 2),
+        lambda budget: _regression(budget, 1),
+    ),
+)
+
+
+@evidence(
+    "lyu-thm-3.9",
+    "measured",
+    "the misfit on the samples is of order lambda",
+    control={"expected": 0.5},
+)
+def in_lambda(budget: Budget, expected: float = 1.0) -> str:
+    decays = np.array([1e-2, 1e-3, 1e-4])
+    rows = []
+    for s in range(3):
+        net = [gaussian(2, 4, budget.seed + s, alpha=16.0, lamda=k) for k in decays]
+        rows.append([_misfit(one, float(np.log(4))) for one in net])
+    return slope_is("misfit |f - y| over lambda", expected, decays, np.array(rows))
+
+
+attach(
+    "lyu-thm-3.9",
+    Evidence(
+        "measured",
+        "f(thetabar) = 0 is needed: from v = u/2 the distance grows as a^L (L = 2)",
+        lambda budget: _regression(budget, -1, second=0.5),
+        lambda budget: _regression(budget, 2, second=0.5),
+    ),
+)

@@ -15,51 +15,8 @@ from lazyrich.verify.diagonal_flow import (
     smallest_l1,
     without_decay,
 )
-from lazyrich.verify.evidence import equality
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
-
-
-def claims() -> list[Claim]:
-    """The claims on settings and test error."""
-    return [_smooth(), _l1_bound(), _l2_bound(), _sparse_gap(), _misgrokking(), _no_decay()]
-
-
-def _smooth() -> Claim:
-    w = sp.Symbol("w", real=True)
-
-    def jump(activation: sp.Expr, order: int) -> str:
-        """The derivative of this order, from both sides of the kink of one neuron."""
-        left, right = (
-            sp.limit(sp.diff(activation.subs(sp.Abs(w), side * w), w, order), w, 0)
-            for side in (-1, 1)
-        )
-        assert left != right, f"no jump: {left}"
-        return f"derivative {order} jumps from {left} to {right}"
-
-    relu = (w + sp.Abs(w)) / 2
-    return Claim(
-        name="lyu-c2",
-        source="Sec. 3, assumptions",
-        statement="f is L-homogeneous and C^2 in theta (so no ReLU).",
-        verdict=Verdict.CONFIRMED,
-        derivation="So the theorems do not cover the paper's own modular addition network (ReLU, "
-        "with biases in the first layer only, which is not homogeneous in all weights at once). "
-        "Squared ReLU is out, too; and for L = 2 a function that is C^2 at 0 is a quadratic form.",
-        evidence=(
-            Evidence(
-                "derived",
-                "the gradient of a ReLU neuron jumps; that of a quadratic one does not",
-                lambda _: jump(relu, 1),
-                lambda _: jump(w**2, 1),
-            ),
-            Evidence(
-                "derived",
-                "squared ReLU is C^1, its second derivative jumps",
-                lambda _: jump(sp.expand(relu**2), 2),
-                lambda _: jump(sp.expand(relu**2), 1),
-            ),
-        ),
-    )
+from lazyrich.verify.evidence import attach, equality, evidence
+from lazyrich.verify.ledger import Budget, Evidence
 
 
 def _means(columns: Array) -> Array:
@@ -68,260 +25,234 @@ def _means(columns: Array) -> Array:
     return signs @ columns / len(columns)
 
 
-def _l1_bound() -> Claim:
-    def complexity(budget: Budget, factor: float) -> str:
-        random, worst = np.random.default_rng(budget.seed), 0.0
-        for rows, columns in ((4, 3), (8, 10), (10, 200), (10, 2000)):
-            X = random.choice((-1.0, 1.0), size=(rows, columns))
-            mean = float(abs(_means(X)).max(1).mean())
-            worst = max(worst, mean / (factor * np.sqrt(2 * np.log(2 * columns) / rows)))
-        line = f"exact E max_j |mean sigma_i x_ij| over its bound: at most {worst:.3f}"
-        assert worst <= 1, line
-        return line
+_w = sp.Symbol("w", real=True)
 
-    def norm_needed(weights: tuple[int, ...], at_most: int) -> str:
-        X = np.array(list(product((-1.0, 1.0), repeat=len(weights))))
-        y = np.sign(X @ np.array(weights, dtype=float))
-        assert (y != 0).all(), "ties"
-        needed = abs(smallest_l1(X, y, margin=True)).sum()
-        line = f"w* = {weights}: smallest L1 norm at margin 1 is {needed:.3f}"
-        assert needed <= at_most + 1e-6, f"{line}, more than k = {at_most}"
-        return line
 
-    def vacuous(printed: float, samples: int) -> str:
-        value = 4 * 3 * np.sqrt(2 * np.log(2e5) / samples)
-        derived = float(
-            closed_form("sparse-margin-bound")
-            .terms["l1_complexity"]
-            .subs({k: 3, n: samples, d: 10**5})
-        )
-        line = f"k = 3, d = 10^5, n = {samples}: first term {value:.2f}, with 2: {2 * derived:.2f}"
-        assert 2 * derived > printed, line
-        return line
+_relu = (_w + sp.Abs(_w)) / 2
 
-    return Claim(
-        name="lyu-sparse-l1",
-        source="Sec. 3, sparse classification",
-        statement="x uniform in {+-1}^d, k-sparse: the L1 solution has a test error of at most "
-        r"$4k\sqrt{2\log(2d)/n} + 3\sqrt{\log(2/\delta)/(2n)}$.",
-        verdict=Verdict.ASSUMING,
-        assumption="w* has k odd and entries +-1 on its support, so that margin 1 costs an L1 norm "
-        "of k: other k-sparse weights cost more, (2, 1, 1, 1) has 5 > 4. The 4 is not needed: the "
-        "argument gives 2. Either way the bound says nothing (> 1) at the paper's own k = 3, d = "
-        "10^5, n = 256.",
-        evidence=(
-            equality(
-                "Massart, symmetrisation, ramp loss: the constant is 2",
-                lambda: closed_form("sparse-margin-bound").terms["l1"],
-                lambda: (
-                    2 * k * sp.sqrt(2 * sp.log(2 * d) / n)
-                    + 3 * sp.sqrt(sp.log(2 / delta) / (2 * n))
-                ),
-                lambda: (
-                    4 * k * sp.sqrt(2 * sp.log(2 * d) / n)
-                    + 3 * sp.sqrt(sp.log(2 / delta) / (2 * n))
-                ),
-            ),
-            Evidence(
-                "measured",
-                "the complexity by all 2^n signs, d up to 2000",
-                lambda budget: complexity(budget, 1.0),
-                lambda budget: complexity(budget, 0.5),
-            ),
-            Evidence(
-                "measured",
-                "margin 1 costs k for entries +-1 (linear programme on all of {+-1}^k), and more "
-                "for (2, 1, 1, 1)",
-                lambda _: "; ".join((norm_needed((1, -1, 1), 3), norm_needed((1, 1, 1, 1, 1), 5))),
-                lambda _: norm_needed((2, 1, 1, 1), 4),
-            ),
-            Evidence(
-                "derived",
-                "at the paper's own setting even the better bound exceeds 1",
-                lambda _: vacuous(1.0, 256),
-                lambda _: vacuous(1.0, 10**5),
-            ),
-        ),
+
+@evidence(
+    "lyu-c2",
+    "derived",
+    "the gradient of a ReLU neuron jumps; that of a quadratic one does not",
+    control={"activation": _w**2},
+)
+def jump(activation: sp.Expr = _relu, order: int = 1) -> str:
+    """The derivative of this order, from both sides of the kink of one neuron."""
+    left, right = (
+        sp.limit(sp.diff(activation.subs(sp.Abs(_w), side * _w), _w, order), _w, 0)
+        for side in (-1, 1)
     )
+    assert left != right, f"no jump: {left}"
+    return f"derivative {order} jumps from {left} to {right}"
 
 
-def _l2_bound() -> Claim:
-    def complexity(budget: Budget, factor: float) -> str:
-        random, worst = np.random.default_rng(budget.seed), 0.0
-        for rows, columns in ((4, 3), (8, 50), (10, 500)):
-            X = random.choice((-1.0, 1.0), size=(rows, columns))
-            mean = float(np.linalg.norm(_means(X), axis=1).mean())
-            worst = max(worst, mean / (factor * np.sqrt(columns / rows)))
-        line = f"exact E |mean sigma_i x_i|_2 over sqrt(d/n): at most {worst:.3f}"
-        assert worst <= 1, line
-        return line
+attach(
+    "lyu-c2",
+    Evidence(
+        "derived",
+        "squared ReLU is C^1, its second derivative jumps",
+        lambda _: jump(sp.expand(_relu**2), 2),
+        lambda _: jump(sp.expand(_relu**2), 1),
+    ),
+)
 
-    return Claim(
-        name="lyu-sparse-l2",
-        source="Sec. 3, sparse classification",
-        statement="Against an order of sqrt(k d/n) for the L2 solution.",
-        verdict=Verdict.CONFIRMED,
-        derivation="An upper bound, 2 sqrt(k d/n) + deviation, as for L1; it is not shown that the "
-        "L2 solution errs so much (see lyu-sparse-gap for what it does).",
-        evidence=(
-            equality(
-                "complexity of the L2 ball of radius sqrt(k)",
-                lambda: closed_form("sparse-margin-bound").terms["l2_complexity"],
-                lambda: sp.sqrt(k * d / n),
-                lambda: k * sp.sqrt(d / n),
-            ),
-            Evidence(
-                "measured",
-                "by all 2^n signs",
-                lambda budget: complexity(budget, 1.0),
-                lambda budget: complexity(budget, 0.9),
-            ),
-        ),
+
+def _norm_needed(weights: tuple[int, ...], at_most: int) -> str:
+    X = np.array(list(product((-1.0, 1.0), repeat=len(weights))))
+    y = np.sign(X @ np.array(weights, dtype=float))
+    assert (y != 0).all(), "ties"
+    needed = abs(smallest_l1(X, y, margin=True)).sum()
+    line = f"w* = {weights}: smallest L1 norm at margin 1 is {needed:.3f}"
+    assert needed <= at_most + 1e-6, f"{line}, more than k = {at_most}"
+    return line
+
+
+attach(
+    "lyu-sparse-l1",
+    equality(
+        "Massart, symmetrisation, ramp loss: the constant is 2",
+        lambda: closed_form("sparse-margin-bound").terms["l1"],
+        lambda: 2 * k * sp.sqrt(2 * sp.log(2 * d) / n) + 3 * sp.sqrt(sp.log(2 / delta) / (2 * n)),
+        lambda: 4 * k * sp.sqrt(2 * sp.log(2 * d) / n) + 3 * sp.sqrt(sp.log(2 / delta) / (2 * n)),
+    ),
+)
+
+
+@evidence(
+    "lyu-sparse-l1",
+    "measured",
+    "the complexity by all 2^n signs, d up to 2000",
+    control={"factor": 0.5},
+)
+def l1_bound_complexity(budget: Budget, factor: float = 1.0) -> str:
+    random, worst = np.random.default_rng(budget.seed), 0.0
+    for rows, columns in ((4, 3), (8, 10), (10, 200), (10, 2000)):
+        X = random.choice((-1.0, 1.0), size=(rows, columns))
+        mean = float(abs(_means(X)).max(1).mean())
+        worst = max(worst, mean / (factor * np.sqrt(2 * np.log(2 * columns) / rows)))
+    line = f"exact E max_j |mean sigma_i x_ij| over its bound: at most {worst:.3f}"
+    assert worst <= 1, line
+    return line
+
+
+attach(
+    "lyu-sparse-l1",
+    Evidence(
+        "measured",
+        "margin 1 costs k for entries +-1 (linear programme on all of {+-1}^k), and more "
+        "for (2, 1, 1, 1)",
+        lambda _: "; ".join((_norm_needed((1, -1, 1), 3), _norm_needed((1, 1, 1, 1, 1), 5))),
+        lambda _: _norm_needed((2, 1, 1, 1), 4),
+    ),
+)
+
+
+@evidence(
+    "lyu-sparse-l1",
+    "derived",
+    "at the paper's own setting even the better bound exceeds 1",
+    control={"samples": 10**5},
+)
+def vacuous(printed: float = 1.0, samples: int = 256) -> str:
+    value = 4 * 3 * np.sqrt(2 * np.log(2e5) / samples)
+    derived = float(
+        closed_form("sparse-margin-bound").terms["l1_complexity"].subs({k: 3, n: samples, d: 10**5})
     )
+    line = f"k = 3, d = 10^5, n = {samples}: first term {value:.2f}, with 2: {2 * derived:.2f}"
+    assert 2 * derived > printed, line
+    return line
 
 
-def _sparse_gap() -> Claim:
-    def errors(seed: int) -> tuple[float, float]:
-        """Test error of the (L2, L1) solution: d = 400, n = 80, k = 3."""
-        random = np.random.default_rng(seed)
-        X = random.choice((-1.0, 1.0), size=(4080, 400))
-        y = np.sign(X[:, :3].sum(1))
+attach(
+    "lyu-sparse-l2",
+    equality(
+        "complexity of the L2 ball of radius sqrt(k)",
+        lambda: closed_form("sparse-margin-bound").terms["l2_complexity"],
+        lambda: sp.sqrt(k * d / n),
+        lambda: k * sp.sqrt(d / n),
+    ),
+)
 
-        def error(w: np.ndarray) -> float:
-            return float((np.sign(X[80:] @ w) != y[80:]).mean())
 
-        train = X[:80], y[:80]
-        return error(largest_l2_margin(*train)), error(smallest_l1(*train, margin=True))
+@evidence(
+    "lyu-sparse-l2",
+    "measured",
+    "by all 2^n signs",
+    control={"factor": 0.9},
+)
+def l2_bound_complexity(budget: Budget, factor: float = 1.0) -> str:
+    random, worst = np.random.default_rng(budget.seed), 0.0
+    for rows, columns in ((4, 3), (8, 50), (10, 500)):
+        X = random.choice((-1.0, 1.0), size=(rows, columns))
+        mean = float(np.linalg.norm(_means(X), axis=1).mean())
+        worst = max(worst, mean / (factor * np.sqrt(columns / rows)))
+    line = f"exact E |mean sigma_i x_i|_2 over sqrt(d/n): at most {worst:.3f}"
+    assert worst <= 1, line
+    return line
 
-    def check(budget: Budget, first: int) -> str:
-        found = np.array([errors(budget.seed + s) for s in range(3)])[:, ::first]
-        bad, good = np.median(found, axis=0)
-        line = (
-            f"d = 400, n = 80, k = 3: median test error {bad:.3f} early (L2), {good:.3f} late (L1)"
-        )
-        assert good < 0.05 < 0.2 < bad, line
-        return line
 
-    return Claim(
-        name="lyu-sparse-gap",
-        source="Sec. 3; Fig. 1",
-        statement="Sparse classification groks: the early L2 solution does not generalise, the "
-        "late L1 solution does.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "test errors of the two limits",
-                lambda budget: check(budget, 1),
-                lambda budget: check(budget, -1),
-            ),
-        ),
+def _errors(seed: int) -> tuple[float, float]:
+    """Test error of the (L2, L1) solution: d = 400, n = 80, k = 3."""
+    random = np.random.default_rng(seed)
+    X = random.choice((-1.0, 1.0), size=(4080, 400))
+    y = np.sign(X[:, :3].sum(1))
+
+    def error(w: np.ndarray) -> float:
+        return float((np.sign(X[80:] @ w) != y[80:]).mean())
+
+    train = X[:80], y[:80]
+    return error(largest_l2_margin(*train)), error(smallest_l1(*train, margin=True))
+
+
+@evidence(
+    "lyu-sparse-gap",
+    "measured",
+    "test errors of the two limits",
+    control={"first": -1},
+)
+def sparse_gap(budget: Budget, first: int = 1) -> str:
+    found = np.array([_errors(budget.seed + s) for s in range(3)])[:, ::first]
+    bad, good = np.median(found, axis=0)
+    line = f"d = 400, n = 80, k = 3: median test error {bad:.3f} early (L2), {good:.3f} late (L1)"
+    assert good < 0.05 < 0.2 < bad, line
+    return line
+
+
+def _accuracies(seed: int, size: int) -> tuple[float, float]:
+    """Exact test accuracy of the (L2, L1) limits, n = 16, gamma = 25."""
+    random, gamma = np.random.default_rng(seed), 25.0
+    w_star = random.normal(size=size)
+    w_star /= np.linalg.norm(w_star)
+    Z = random.normal(size=(16, size))
+    y = np.sign(Z @ w_star)
+    X = Z + gamma / 2 * y[:, None] * w_star
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = weights / weights.sum()
+
+    def accuracy(w: Array) -> float:
+        along = w @ w_star
+        across = np.sqrt(w @ w - along**2)
+        return float(weights @ norm.cdf(along * (abs(nodes) + gamma / 2) / across))
+
+    return accuracy(largest_l2_margin(X, y)), accuracy(smallest_l1(X, y, margin=True))
+
+
+@evidence(
+    "lyu-misgrokking",
+    "measured",
+    "accuracy of the two limits, n = 16: perfect early; late it falls with d",
+    control={"sizes": (12000, 2000)},
+)
+def misgrokking(budget: Budget, sizes: tuple[int, int] = (2000, 12000)) -> str:
+    found = [[_accuracies(budget.seed + s, size) for s in range(3)] for size in sizes]
+    medians = np.median(np.array(found), axis=1)
+    line = "; ".join(
+        f"d = {size}: {early:.4f} then {late:.3f}"
+        for size, (early, late) in zip(sizes, medians, strict=True)
     )
+    assert (medians[:, 0] > 0.99).all(), f"not perfect early: {line}"
+    assert medians[1, 1] < 0.85, f"does not fall: {line}"
+    assert medians[1, 1] < medians[0, 1] - 0.1, f"not towards chance: {line}"
+    return line
 
 
-def _misgrokking() -> Claim:
-    def accuracies(seed: int, size: int) -> tuple[float, float]:
-        """Exact test accuracy of the (L2, L1) limits, n = 16, gamma = 25."""
-        random, gamma = np.random.default_rng(seed), 25.0
-        w_star = random.normal(size=size)
-        w_star /= np.linalg.norm(w_star)
-        Z = random.normal(size=(16, size))
-        y = np.sign(Z @ w_star)
-        X = Z + gamma / 2 * y[:, None] * w_star
-        nodes, weights = np.polynomial.hermite_e.hermegauss(80)
-        weights = weights / weights.sum()
-
-        def accuracy(w: Array) -> float:
-            along = w @ w_star
-            across = np.sqrt(w @ w - along**2)
-            return float(weights @ norm.cdf(along * (abs(nodes) + gamma / 2) / across))
-
-        return accuracy(largest_l2_margin(X, y)), accuracy(smallest_l1(X, y, margin=True))
-
-    def check(budget: Budget, sizes: tuple[int, int]) -> str:
-        found = [[accuracies(budget.seed + s, size) for s in range(3)] for size in sizes]
-        medians = np.median(np.array(found), axis=1)
-        line = "; ".join(
-            f"d = {size}: {early:.4f} then {late:.3f}"
-            for size, (early, late) in zip(sizes, medians, strict=True)
-        )
-        assert (medians[:, 0] > 0.99).all(), f"not perfect early: {line}"
-        assert medians[1, 1] < 0.85, f"does not fall: {line}"
-        assert medians[1, 1] < medians[0, 1] - 0.1, f"not towards chance: {line}"
-        return line
-
-    return Claim(
-        name="lyu-misgrokking",
-        source="Sec. 3; Fig. 2",
-        statement="Where the data favour the early bias (large L2 margin, dense w*), test accuracy "
-        "starts perfect and later falls to chance.",
-        verdict=Verdict.ASSUMING,
-        assumption="Chance is the limit of many dimensions at fixed gamma: gamma sqrt(n/d) << 1. "
-        "At the paper's d = 10^5, n = 32, gamma = 25 the L1 limit has an accuracy of 0.56 (0.555 "
-        "to 0.571 on three data sets), the L2 limit 0.999.",
-        evidence=(
-            Evidence(
-                "measured",
-                "accuracy of the two limits, n = 16: perfect early; late it falls with d",
-                lambda budget: check(budget, (2000, 12000)),
-                lambda budget: check(budget, (12000, 2000)),
-            ),
-        ),
-    )
+def _crossing(alpha: float, ratio: float, loss: str) -> float:
+    """log t at which w_1/w_2 of the sample x = (1, 2) has fallen from 1/2 to ``ratio``."""
+    times = np.linspace(-5.0, 60.0, 1301)
+    net = Problem(((1.0, 2.0),), (1.0,), loss, 2, alpha)
+    found = np.array(without_decay(net, tuple(times.tolist())))
+    ratios = found[:, 0] / found[:, 1]
+    assert ratios[-1] < ratio, f"w_1/w_2 stays at {ratios[-1]:.3f}"
+    return float(np.interp(-ratio, -ratios, times))
 
 
-def _no_decay() -> Claim:
-    def crossing(alpha: float, ratio: float, loss: str) -> float:
-        """log t at which w_1/w_2 of the sample x = (1, 2) has fallen from 1/2 to ``ratio``."""
-        times = np.linspace(-5.0, 60.0, 1301)
-        net = Problem(((1.0, 2.0),), (1.0,), loss, 2, alpha)
-        found = np.array(without_decay(net, tuple(times.tolist())))
-        ratios = found[:, 0] / found[:, 1]
-        assert ratios[-1] < ratio, f"w_1/w_2 stays at {ratios[-1]:.3f}"
-        return float(np.interp(-ratio, -ratios, times))
+@evidence(
+    "lyu-no-decay",
+    "measured",
+    "diagonal net, L = 2, one sample: the width in log t grows as alpha^2",
+    control={"power": 0.0},
+)
+def width(power: float = 2.0) -> str:
+    alphas = np.array([1.0, 1.5, 2.0, 2.5])
+    widths = [_crossing(a, 0.42, "exponential") - _crossing(a, 0.48, "exponential") for a in alphas]
+    slope = float(np.polyfit(np.log(alphas), np.log(widths), 1)[0])
+    shown = ", ".join(f"{one:.2f}" for one in widths)
+    line = f"log(t_2/t_1) of the transition at alpha = 1, 1.5, 2, 2.5: {shown} (slope {slope:.2f})"
+    # The margin grows as alpha^2, log t as the margin plus its logarithm.
+    assert abs(slope - power) < 0.2, line
+    return line
 
-    def width(power: float) -> str:
-        alphas = np.array([1.0, 1.5, 2.0, 2.5])
-        widths = [
-            crossing(a, 0.42, "exponential") - crossing(a, 0.48, "exponential") for a in alphas
-        ]
-        slope = float(np.polyfit(np.log(alphas), np.log(widths), 1)[0])
-        shown = ", ".join(f"{one:.2f}" for one in widths)
-        line = (
-            f"log(t_2/t_1) of the transition at alpha = 1, 1.5, 2, 2.5: {shown} (slope {slope:.2f})"
-        )
-        # The margin grows as alpha^2, log t as the margin plus its logarithm.
-        assert abs(slope - power) < 0.2, line
-        return line
 
-    def regression(loss: str) -> str:
-        net = Problem(((1.0, 2.0),), (1.0,), loss, 2, 2.0)
-        (now,) = without_decay(net, (10.0,))
-        line = f"{loss} loss, alpha = 2, t = e^10: w_1/w_2 = {now[0] / now[1]:.4f}"
-        assert now[0] / now[1] > 0.495, line
-        return line
-
-    return Claim(
-        name="lyu-no-decay",
-        source="Sec. 3; Fig. 4",
-        statement="Without weight decay the transition still comes but is not sharp.",
-        verdict=Verdict.ASSUMING,
-        assumption="Classification (a loss without a finite minimum). a stays alpha, the margin "
-        "grows as log t, and the transition is where it is of order alpha^L: log(t_2/t_1) between "
-        "two stages grows as alpha^L, where with decay (t_2 - t_1)/t falls as 1/log(alpha). In "
-        "regression w stays at the minimum of Phi_alpha: there is no transition at all.",
-        evidence=(
-            Evidence(
-                "measured",
-                "diagonal net, L = 2, one sample: the width in log t grows as alpha^2",
-                lambda _: width(2.0),
-                lambda _: width(0.0),
-            ),
-            Evidence(
-                "measured",
-                "regression never leaves the early solution",
-                lambda _: regression("square"),
-                lambda _: regression("exponential"),
-            ),
-        ),
-    )
+@evidence(
+    "lyu-no-decay",
+    "measured",
+    "regression never leaves the early solution",
+    control={"loss": "exponential"},
+)
+def regression(loss: str = "square") -> str:
+    net = Problem(((1.0, 2.0),), (1.0,), loss, 2, 2.0)
+    (now,) = without_decay(net, (10.0,))
+    line = f"{loss} loss, alpha = 2, t = e^10: w_1/w_2 = {now[0] / now[1]:.4f}"
+    assert now[0] / now[1] > 0.495, line
+    return line

@@ -12,17 +12,12 @@ from hypothesis import strategies as st
 
 from lazyrich.verify import strategies as given
 from lazyrich.verify.diagonal_flow import State, follow, gaussian, smallest_l1
-from lazyrich.verify.evidence import attacked
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, evidence
+from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties.lyu import formula
 from lazyrich.verify.small_runs import slope_is
 
 BEHIND = 6.0  # T - log(alpha): a = exp(-6) there
-
-
-def claims() -> list[Claim]:
-    """The claims on the late phase."""
-    return [_stationary(), _largest_l1_margin(), _regression()]
 
 
 def _late(seed: int, depth: int, lamda: float, loss: str) -> tuple[State, np.ndarray, np.ndarray]:
@@ -56,152 +51,130 @@ def _gap_law(of_bound: float = 1.0):
     return law
 
 
-def _stationary() -> Claim:
-    ks = (4, 8, 12)
-
-    def check(budget: Budget, power: float) -> str:
-        rows = []
-        for seed in range(budget.seed, budget.seed + 4):
-            found = [_late(seed, 2, 10.0**-k, "exponential") for k in ks]
-            rows.append([float((y * now.f).min()) for now, _, y in found])
-        growth = np.diff(rows, axis=1) / np.diff(ks) / np.log(10)
-        line = f"q over log(1/lambda): slopes {growth.min():.2f} to {growth.max():.2f}"
-        # q + log(q) grows as log(1/lambda): 1 - 1/q, here 0.8 to 1 or so.
-        share = growth / power
-        assert ((share > 0.8) & (share < 1.1)).all(), f"not {power:g} log(1/lambda): {line}"
-        return line
-
-    return Claim(
-        name="lyu-thm-3.5",
-        source="Sec. 3, Thm. 3.5",
-        statement="For every sequence alpha_k to infinity there are times between "
-        "(1/lambda) log(alpha_k) and T+_c such that every limit point of theta/|theta| is along a "
-        "KKT point of min |theta|^2/2, y_i f_i >= 1.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            attacked(
-                "diagonal nets, L = 2, 3: late, theta is stationary, and its complementarity gap "
-                "is below (n - 1)/(e L q), q the smallest margin; a tenth of it is rejected",
-                _gap_law(),
-                (given.seeds(), st.sampled_from((2, 3)), st.integers(2, 6)),
-                _gap_law(of_bound=0.1),
-            ),
-            Evidence(
-                "measured",
-                "q grows as log(1/lambda), so that the gap closes, that slowly",
-                lambda budget: check(budget, 1.0),
-                lambda budget: check(budget, 2.0),
-            ),
-        ),
-    )
+_ks = (4, 8, 12)
 
 
-def _largest_l1_margin() -> Claim:
-    def not_global(claimed_weight: Any) -> str:
-        """x = (1, 2), y = 1: w = (1, 0) is a KKT point, of L1 norm 1; (0, 1/2) has 1/2."""
-        u, mu = (sp.Integer(1), sp.Integer(0)), sp.Rational(1, 2)
-        x = (1, 2)
-        assert all(ui == 2 * mu * ui * xi for ui, xi in zip(u, x, strict=True)), "not stationary"
-        assert sum(ui**2 * xi for ui, xi in zip(u, x, strict=True)) == 1, "not on the margin"
-        better = abs(claimed_weight)
-        assert claimed_weight * x[1] >= 1, "w = (0, w_2) misses the margin"
-        assert better < 1, "no smaller norm"
-        return f"x = (1, 2), y = 1: w = (1, 0) is a KKT point, w = (0, {better}) has the least norm"
-
-    def certificate(budget: Budget, half: float) -> str:
-        worst = []
-        for seed in range(budget.seed, budget.seed + 4):
-            now, _, _ = _late(seed, 2, 1e-3, "exponential")
-            worst.append(abs(now.g).max() / (half * 1e-3) - 1)
-        line = f"|dloss/dw|_inf over lambda/2, less 1: {min(worst):.1e} to {max(worst):.1e}"
-        assert max(np.abs(worst)) < 0.03, f"no lasso: {line}"
-        return line
-
-    def margins(budget: Budget, ks: tuple[int, ...]) -> str:
-        rows = []
-        for seed in range(budget.seed, budget.seed + 4):
-            row = []
-            for k in ks:
-                now, X, y = _late(seed, 2, 10.0**-k, "exponential")
-                best = 1 / abs(smallest_l1(X, y, margin=True)).sum()
-                row.append(1 - (y * now.f).min() / abs(now.w).sum() / best)
-            rows.append(row)
-        gaps = np.array(rows)
-        shown = ", ".join(f"{g:.2g}" for g in np.median(gaps, axis=0))
-        line = f"relative distance from the largest L1 margin, lambda = 10^-{ks}: {shown}"
-        assert (gaps > 0).all(), f"above the largest margin: {line}"
-        assert (np.diff(gaps, axis=1) < 0).all(), f"does not fall: {line}"
-        return line
-
-    return Claim(
-        name="lyu-cor-3.7",
-        source="Sec. 3, Cor. 3.7",
-        statement="Two-layer diagonal net: later w points along a KKT point of a problem whose "
-        "global optimum is the max-L1-margin solution.",
-        verdict=Verdict.CONFIRMED,
-        derivation="Sharper: a KKT point need not be global, but u v = a^2 > 0 keeps every "
-        "coordinate alive, and the flow ends at the global optimum (closed form "
-        "regularised-oracles: the lasso).",
-        evidence=(
-            Evidence(
-                "proved",
-                "a KKT point of the problem need not be its global optimum",
-                lambda _: not_global(sp.Rational(1, 2)),
-                lambda _: not_global(sp.Rational(1, 4)),
-            ),
-            Evidence(
-                "measured",
-                "the flow does reach it: late, |dloss/dw|_inf = lambda/2, the lasso's certificate",
-                lambda budget: certificate(budget, 0.5),
-                lambda budget: certificate(budget, 1.0),
-            ),
-            Evidence(
-                "measured",
-                "and its L1 margin comes nearer to the largest as lambda falls, slowly: a trend",
-                lambda budget: margins(budget, (4, 8, 16)),
-                lambda budget: margins(budget, (16, 8, 4)),
-            ),
-        ),
-    )
+attach(
+    "lyu-thm-3.5",
+    attacked(
+        "diagonal nets, L = 2, 3: late, theta is stationary, and its complementarity gap "
+        "is below (n - 1)/(e L q), q the smallest margin; a tenth of it is rejected",
+        _gap_law(),
+        (given.seeds(), st.sampled_from((2, 3)), st.integers(2, 6)),
+        _gap_law(of_bound=0.1),
+    ),
+)
 
 
-def _regression() -> Claim:
-    decays = np.array([1e-2, 1e-3, 1e-4])
+@evidence(
+    "lyu-thm-3.5",
+    "measured",
+    "q grows as log(1/lambda), so that the gap closes, that slowly",
+    control={"power": 2.0},
+)
+def stationary(budget: Budget, power: float = 1.0) -> str:
+    rows = []
+    for seed in range(budget.seed, budget.seed + 4):
+        found = [_late(seed, 2, 10.0**-k, "exponential") for k in _ks]
+        rows.append([float((y * now.f).min()) for now, _, y in found])
+    growth = np.diff(rows, axis=1) / np.diff(_ks) / np.log(10)
+    line = f"q over log(1/lambda): slopes {growth.min():.2f} to {growth.max():.2f}"
+    # q + log(q) grows as log(1/lambda): 1 - 1/q, here 0.8 to 1 or so.
+    share = growth / power
+    assert ((share > 0.8) & (share < 1.1)).all(), f"not {power:g} log(1/lambda): {line}"
+    return line
 
-    def misfit(budget: Budget, expected: float) -> str:
-        rows = []
-        for seed in range(budget.seed, budget.seed + 3):
-            found = [_late(seed, 2, lamda, "square") for lamda in decays]
-            rows.append([abs(now.f - y).max() for now, _, y in found])
-        return slope_is("misfit over lambda", expected, decays, np.array(rows))
 
-    def bounded(budget: Budget, factor: float) -> str:
-        shares = []
-        for seed in range(budget.seed, budget.seed + 4):
-            now, X, y = _late(seed, 2, 1e-3, "square")
-            shares.append(now.norm_square() / abs(smallest_l1(X, y)).sum())
-        line = f"|theta|^2 over the smallest L1 norm: {min(shares):.4f} to {max(shares):.4f}"
-        assert max(abs(np.array(shares) / factor - 1)) < 0.02, line
-        return line
+def _not_global(claimed_weight: Any) -> str:
+    """x = (1, 2), y = 1: w = (1, 0) is a KKT point, of L1 norm 1; (0, 1/2) has 1/2."""
+    u, mu = (sp.Integer(1), sp.Integer(0)), sp.Rational(1, 2)
+    x = (1, 2)
+    assert all(ui == 2 * mu * ui * xi for ui, xi in zip(u, x, strict=True)), "not stationary"
+    assert sum(ui**2 * xi for ui, xi in zip(u, x, strict=True)) == 1, "not on the margin"
+    better = abs(claimed_weight)
+    assert claimed_weight * x[1] >= 1, "w = (0, w_2) misses the margin"
+    assert better < 1, "no smaller norm"
+    return f"x = (1, 2), y = 1: w = (1, 0) is a KKT point, w = (0, {better}) has the least norm"
 
-    return Claim(
-        name="lyu-thm-3.10",
-        source="Sec. 3, Thm. 3.10",
-        statement="Regression, late: as Thm. 3.5, with KKT points of min |theta|^2/2, f_i = y_i, "
-        "and |theta| bounded.",
-        verdict=Verdict.CONFIRMED,
-        evidence=(
-            Evidence(
-                "measured",
-                "diagonal net, L = 2: the misfit is of order lambda",
-                lambda budget: misfit(budget, 1.0),
-                lambda budget: misfit(budget, 0.5),
-            ),
-            Evidence(
-                "measured",
-                "|theta|^2 ends at the smallest L1 norm of an interpolant, the global optimum",
-                lambda budget: bounded(budget, 1.0),
-                lambda budget: bounded(budget, 2.0),
-            ),
-        ),
-    )
+
+attach(
+    "lyu-cor-3.7",
+    Evidence(
+        "proved",
+        "a KKT point of the problem need not be its global optimum",
+        lambda _: _not_global(sp.Rational(1, 2)),
+        lambda _: _not_global(sp.Rational(1, 4)),
+    ),
+)
+
+
+@evidence(
+    "lyu-cor-3.7",
+    "measured",
+    "the flow does reach it: late, |dloss/dw|_inf = lambda/2, the lasso's certificate",
+    control={"half": 1.0},
+)
+def certificate(budget: Budget, half: float = 0.5) -> str:
+    worst = []
+    for seed in range(budget.seed, budget.seed + 4):
+        now, _, _ = _late(seed, 2, 1e-3, "exponential")
+        worst.append(abs(now.g).max() / (half * 1e-3) - 1)
+    line = f"|dloss/dw|_inf over lambda/2, less 1: {min(worst):.1e} to {max(worst):.1e}"
+    assert max(np.abs(worst)) < 0.03, f"no lasso: {line}"
+    return line
+
+
+@evidence(
+    "lyu-cor-3.7",
+    "measured",
+    "and its L1 margin comes nearer to the largest as lambda falls, slowly: a trend",
+    control={"ks": (16, 8, 4)},
+)
+def margins(budget: Budget, ks: tuple[int, ...] = (4, 8, 16)) -> str:
+    rows = []
+    for seed in range(budget.seed, budget.seed + 4):
+        row = []
+        for k in ks:
+            now, X, y = _late(seed, 2, 10.0**-k, "exponential")
+            best = 1 / abs(smallest_l1(X, y, margin=True)).sum()
+            row.append(1 - (y * now.f).min() / abs(now.w).sum() / best)
+        rows.append(row)
+    gaps = np.array(rows)
+    shown = ", ".join(f"{g:.2g}" for g in np.median(gaps, axis=0))
+    line = f"relative distance from the largest L1 margin, lambda = 10^-{ks}: {shown}"
+    assert (gaps > 0).all(), f"above the largest margin: {line}"
+    assert (np.diff(gaps, axis=1) < 0).all(), f"does not fall: {line}"
+    return line
+
+
+_decays = np.array([1e-2, 1e-3, 1e-4])
+
+
+@evidence(
+    "lyu-thm-3.10",
+    "measured",
+    "diagonal net, L = 2: the misfit is of order lambda",
+    control={"expected": 0.5},
+)
+def misfit(budget: Budget, expected: float = 1.0) -> str:
+    rows = []
+    for seed in range(budget.seed, budget.seed + 3):
+        found = [_late(seed, 2, lamda, "square") for lamda in _decays]
+        rows.append([abs(now.f - y).max() for now, _, y in found])
+    return slope_is("misfit over lambda", expected, _decays, np.array(rows))
+
+
+@evidence(
+    "lyu-thm-3.10",
+    "measured",
+    "|theta|^2 ends at the smallest L1 norm of an interpolant, the global optimum",
+    control={"factor": 2.0},
+)
+def bounded(budget: Budget, factor: float = 1.0) -> str:
+    shares = []
+    for seed in range(budget.seed, budget.seed + 4):
+        now, X, y = _late(seed, 2, 1e-3, "square")
+        shares.append(now.norm_square() / abs(smallest_l1(X, y)).sum())
+    line = f"|theta|^2 over the smallest L1 norm: {min(shares):.4f} to {max(shares):.4f}"
+    assert max(abs(np.array(shares) / factor - 1)) < 0.02, line
+    return line

@@ -15,108 +15,99 @@ from lazyrich.verify.diagonal_flow import (
     follow,
     gaussian,
 )
-from lazyrich.verify.evidence import attacked, equality
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, equality, evidence
+from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import lyu as laws
 from lazyrich.verify.small_runs import slope_is
 
-
-def claims() -> list[Claim]:
-    """Law 5."""
-    return [_oracles()]
+_decays = np.array([4.0, 2.0, 1.0])
 
 
-def _oracles() -> Claim:
-    decays = np.array([4.0, 2.0, 1.0])  # so large that w^3/a^4 is not in the way
+attach(
+    "lyu-law-5",
+    equality(
+        "early, from the flow of w, any L",
+        lambda: closed_form("regularised-oracles").terms["early"],
+        lambda: decay * weight**2 / (4 * DEPTH * scale ** (2 * DEPTH - 2)),
+        lambda: decay * weight**2 / (8 * scale ** (2 * DEPTH - 2)),
+    ),
+)
 
-    def ridge(budget: Budget, constant: float) -> str:
-        """Misfit of ridge regression with rho = lambda/(constant a^2), over that of the flow."""
-        rows = []
-        for seed in range(budget.seed, budget.seed + 3):
-            row = []
-            for lamda in decays:
-                net = gaussian(2, 4, seed, alpha=64.0, lamda=lamda)
-                X, y = net.arrays()
-                (now,) = follow(net, (float(np.log(4)),))
-                rho = lamda / (constant * now.a**2)
-                K = X @ X.T
-                f = K @ np.linalg.solve(K + len(y) * rho * np.eye(len(y)), y)
-                row.append(float(abs(now.f - f).max()))
-            rows.append(row)
-        what = f"|f - ridge| over lambda, rho = lambda/({constant:g} a^2)"
-        return slope_is(what, 2.0, decays, np.array(rows))
 
-    def lasso(budget: Budget, half: float) -> str:
-        worst = []
-        for seed in range(budget.seed, budget.seed + 4):
-            for loss in ("square", "logistic"):
-                net = gaussian(3, 4, seed, loss=loss, lamda=1e-3)
-                (now,) = follow(net, (float(np.log(net.alpha)) + 12.0,))
-                force = half * net.lamda
-                over = abs(now.g).max() / force - 1
-                gap = now.w @ now.g / (force * abs(now.w).sum()) + 1  # 0 at the lasso
-                worst.append(max(abs(over), abs(gap)))
-        line = f"distance from the lasso's certificate, relative: at most {max(worst):.1e}"
-        assert max(worst) < 0.02, line
-        return line
+@evidence(
+    "lyu-law-5",
+    "measured",
+    "early regression: what the ridge leaves is of second order in lambda",
+    control={"constant": 4.0},
+)
+def ridge(budget: Budget, constant: float = 8.0) -> str:
+    """Misfit of ridge regression with rho = lambda/(constant a^2), over that of the flow."""
+    rows = []
+    for seed in range(budget.seed, budget.seed + 3):
+        row = []
+        for lamda in _decays:
+            net = gaussian(2, 4, seed, alpha=64.0, lamda=lamda)
+            X, y = net.arrays()
+            (now,) = follow(net, (float(np.log(4)),))
+            rho = lamda / (constant * now.a**2)
+            K = X @ X.T
+            f = K @ np.linalg.solve(K + len(y) * rho * np.eye(len(y)), y)
+            row.append(float(abs(now.f - f).max()))
+        rows.append(row)
+    what = f"|f - ridge| over lambda, rho = lambda/({constant:g} a^2)"
+    return slope_is(what, 2.0, _decays, np.array(rows))
 
-    def classification(budget: Budget, constant: float) -> str:  # noqa: ARG001
-        """Margin of the smallest net against that of loss + (lambda/(constant a^2)) w^2."""
-        rows = []
-        for k in (4, 8, 16):
-            net = Problem(((1.0,),), (1.0,), "exponential", 2, 1e4, 10.0**-k)
-            (now,) = follow(net, (float(np.log(1e2)),))
-            q = float(now.f[0])
-            rho = net.lamda / (constant * now.a**2)
-            ridge = root(lambda f, r=rho: f + np.log(f) + np.log(2 * r), q, tol=1e-12).x[0]
-            rows.append(abs(q - ridge) * q)
-        shown = ", ".join(f"{one:.3f}" for one in rows)
-        line = f"|f - oracle| times f, lambda = 1e-4, 1e-8, 1e-16: {shown}"
-        assert max(rows) < 1.5, f"not of order 1/f: {line}"
-        return line
 
-    return Claim(
-        name="lyu-law-5",
-        source="Sec. 3, sharper law 5",
-        statement="The good oracles at finite lambda: early, argmin of loss + (lambda/(8 a^2))"
-        "|w|^2; late, argmin of loss + (lambda/2)|w|_1; for the matrix model |grad_W L|_op = "
-        "lambda/2.",
-        verdict=Verdict.ASSUMING,
-        assumption="L = 2 and the mean loss. Early: a^2 >> |w_k|, and w rests: to relative order "
-        "(lambda/a^2)^2 of the misfit in regression, 1/log in classification (margins are off by "
-        "1/f). Any L: lambda/(4 L a^(2L-2)). Late: for L > 2 the penalty is (lambda/2) sum "
-        "|w|^(2/L), concave. Matrix: the gradient is symmetrised and W != 0.",
-        evidence=(
-            equality(
-                "early, from the flow of w, any L",
-                lambda: closed_form("regularised-oracles").terms["early"],
-                lambda: decay * weight**2 / (4 * DEPTH * scale ** (2 * DEPTH - 2)),
-                lambda: decay * weight**2 / (8 * scale ** (2 * DEPTH - 2)),
-            ),
-            Evidence(
-                "measured",
-                "early regression: what the ridge leaves is of second order in lambda",
-                lambda budget: ridge(budget, 8.0),
-                lambda budget: ridge(budget, 4.0),
-            ),
-            Evidence(
-                "measured",
-                "early classification: margins differ by 1/f from the oracle's",
-                lambda budget: classification(budget, 8.0),
-                lambda budget: classification(budget, 2.0),
-            ),
-            Evidence(
-                "measured",
-                "late: the lasso's certificate |g|_inf = lambda/2, w.g = -(lambda/2)|w|_1",
-                lambda budget: lasso(budget, 0.5),
-                lambda budget: lasso(budget, 1.0),
-            ),
-            attacked(
-                "the matrix model's certificate, D = 2, 3; the gradient as it stands is rejected",
-                laws.matrix_certificate_holds,
-                (given.seeds(), st.integers(2, 3), st.sampled_from((0.02, 0.1, 0.5))),
-                lambda seed, D, lamda: laws.matrix_certificate_holds(seed, D, lamda, False),
-                share=0.6,
-            ),
-        ),
-    )
+@evidence(
+    "lyu-law-5",
+    "measured",
+    "early classification: margins differ by 1/f from the oracle's",
+    control={"constant": 2.0},
+)
+def classification(constant: float = 8.0) -> str:
+    """Margin of the smallest net against that of loss + (lambda/(constant a^2)) w^2."""
+    rows = []
+    for k in (4, 8, 16):
+        net = Problem(((1.0,),), (1.0,), "exponential", 2, 1e4, 10.0**-k)
+        (now,) = follow(net, (float(np.log(1e2)),))
+        q = float(now.f[0])
+        rho = net.lamda / (constant * now.a**2)
+        ridge = root(lambda f, r=rho: f + np.log(f) + np.log(2 * r), q, tol=1e-12).x[0]
+        rows.append(abs(q - ridge) * q)
+    shown = ", ".join(f"{one:.3f}" for one in rows)
+    line = f"|f - oracle| times f, lambda = 1e-4, 1e-8, 1e-16: {shown}"
+    assert max(rows) < 1.5, f"not of order 1/f: {line}"
+    return line
+
+
+@evidence(
+    "lyu-law-5",
+    "measured",
+    "late: the lasso's certificate |g|_inf = lambda/2, w.g = -(lambda/2)|w|_1",
+    control={"half": 1.0},
+)
+def lasso(budget: Budget, half: float = 0.5) -> str:
+    worst = []
+    for seed in range(budget.seed, budget.seed + 4):
+        for loss in ("square", "logistic"):
+            net = gaussian(3, 4, seed, loss=loss, lamda=1e-3)
+            (now,) = follow(net, (float(np.log(net.alpha)) + 12.0,))
+            force = half * net.lamda
+            over = abs(now.g).max() / force - 1
+            gap = now.w @ now.g / (force * abs(now.w).sum()) + 1  # 0 at the lasso
+            worst.append(max(abs(over), abs(gap)))
+    line = f"distance from the lasso's certificate, relative: at most {max(worst):.1e}"
+    assert max(worst) < 0.02, line
+    return line
+
+
+attach(
+    "lyu-law-5",
+    attacked(
+        "the matrix model's certificate, D = 2, 3; the gradient as it stands is rejected",
+        laws.matrix_certificate_holds,
+        (given.seeds(), st.integers(2, 3), st.sampled_from((0.02, 0.1, 0.5))),
+        lambda seed, D, lamda: laws.matrix_certificate_holds(seed, D, lamda, False),
+        share=0.6,
+    ),
+)

@@ -17,17 +17,12 @@ from lazyrich.theory import closed_form
 from lazyrich.theory.lyu.sparse_bounds import d as dimension
 from lazyrich.theory.lyu.symbols import L as depth
 from lazyrich.verify.diagonal_flow import Array, Problem, follow, largest_l2_margin
-from lazyrich.verify.evidence import attacked, equality
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
+from lazyrich.verify.evidence import attach, attacked, equality
+from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties.lyu import formula, problems, within
 
 ALPHA, DECAY = 128.0, 1e-3
 LEVEL = 0.75  # the test accuracy that counts as the transition
-
-
-def claims() -> list[Claim]:
-    """The claims on the start of the experiment."""
-    return [_conventions(), _kernel_regime(), _time()]
 
 
 def predicted_transition(d: int, n: int, alpha: float, lamda: float, level: float = LEVEL) -> float:
@@ -68,160 +63,133 @@ def _independent(problem: Problem) -> bool:
     return len(problem.y) <= len(problem.X[0])
 
 
-def _conventions() -> Claim:
-    size, p, c, r, b = (sp.Symbol(name, positive=True) for name in "xpcrb")  # x = log(alpha)
+_size, _p, _c, _r, _b = (sp.Symbol(name, positive=True) for name in "xpcrb")
 
-    def limit(shift: sp.Expr) -> sp.Expr:
-        """Z at thetabar/r and alpha r over Z at both, margins alike; shift = log(r)."""
-        exponent = c * (2 * depth - 2)
-        return sp.limit(
-            (exponent * (size + shift) + p * size) / (exponent * size + p * size), size, sp.oo
-        )
 
-    def starts(problem: Problem, T: float, s: float, power: float = 1.0) -> float:
-        """The simulator from alpha s (1, 1) is at the w that all weights reach from alpha s."""
-        X, y = problem.arrays()
-        net = DiagonalNet(problem.depth, problem.loss, start=s**power)
-        time = T / problem.lamda
-        options = {"weight_decay": problem.lamda, "time": time, "record": [time], "rtol": 1e-8}
-        task = LinearTask.from_arrays("regression", X, y)
-        run = net.train(task, alpha=problem.alpha / s, **options)
-        (now,) = follow(problem, (T,))
-        got = net.weights(task, run).numpy()[0]
-        return within("w", got, now.w, max(float(abs(now.w).max()), now.a**problem.depth), 1e-4)
-
-    return Claim(
-        name="lyu-start-scale",
-        source="Sec. 3; Fig. 1",
-        statement="The theorems are for theta(0) = alpha thetabar with thetabar = (1, 1); the "
-        "experiment starts from u = v = alpha/sqrt(2 d), that is |thetabar| = 1.",
-        verdict=Verdict.ASSUMING,
-        assumption="alpha to infinity with thetabar fixed: then every convention gives the same "
-        "limits, and shifts lambda t by a constant, here by log(2 d)/2. At a finite alpha the "
-        "statements depend on it; alpha = 128 with |thetabar| = 1 is 0.286 with (1, 1), of which "
-        "the logarithm is negative. |thetabar| = 1 is the one whose NTK is of order 1 in d.",
-        evidence=(
-            equality(
-                "L = 2, |thetabar| = 1: the NTK is (4/d) x.x', 4 on the diagonal",
-                lambda: closed_form("start-scale").terms["kernel_unit"].subs(depth, 2),
-                lambda: 4 / dimension,
-                lambda: sp.Integer(8),
-            ),
-            attacked(
-                "the net from alpha s (1, 1) is the net from (alpha s) (1, 1)",
-                starts,
-                (
-                    problems(depths=(2, 3), losses=("square",)).filter(_independent),
-                    st.sampled_from((0.5, 1.0)),
-                    st.sampled_from((0.1, 3.0)),
-                ),
-                lambda problem, T, s: starts(problem, T, s, power=1.01),
-                share=0.4,
-            ),
-            equality(
-                "Z(alpha) of Thm. 3.4 at any other fixed |thetabar|: the ratio tends to 1, "
-                "lambda = alpha^-p; not if |thetabar| goes as a power of alpha",
-                lambda: limit(sp.log(r)),
-                lambda: sp.S.One,
-                lambda: limit(b * size),
-            ),
-        ),
+def _limit(shift: sp.Expr) -> sp.Expr:
+    """Z at thetabar/r and alpha r over Z at both, margins alike; shift = log(r)."""
+    exponent = _c * (2 * depth - 2)
+    return sp.limit(
+        (exponent * (_size + shift) + _p * _size) / (exponent * _size + _p * _size), _size, sp.oo
     )
 
 
-def _kernel_regime() -> Claim:
-    def early(d: int, seed: int, alpha: float) -> tuple[float, float]:
-        """(share of the largest L2 margin at T = 0.2, largest |z| there), n = 64."""
-        task = sparse_classification(d=d, n=64, k=3, n_test=1, seed=seed)
-        history, w = _flow(task, np.array([0.1, 0.2]), alpha)
-        X, y = task.X.numpy(), task.y.numpy()
-        best = largest_l2_margin(X, y)
-        share = (y * (X @ w[-1])).min() / np.linalg.norm(w[-1]) * np.linalg.norm(best)
-        return float(share), float(abs(history.nu.values[-1] @ X).max())
+def _starts(problem: Problem, T: float, s: float, power: float = 1.0) -> float:
+    """The simulator from alpha s (1, 1) is at the w that all weights reach from alpha s."""
+    X, y = problem.arrays()
+    net = DiagonalNet(problem.depth, problem.loss, start=s**power)
+    time = T / problem.lamda
+    options = {"weight_decay": problem.lamda, "time": time, "record": [time], "rtol": 1e-8}
+    task = LinearTask.from_arrays("regression", X, y)
+    run = net.train(task, alpha=problem.alpha / s, **options)
+    (now,) = follow(problem, (T,))
+    got = net.weights(task, run).numpy()[0]
+    return within("w", got, now.w, max(float(abs(now.w).max()), now.a**problem.depth), 1e-4)
 
-    def check(budget: Budget, alpha_of: dict[int, float]) -> str:
-        rows = np.array(
-            [
-                [early(d, seed, alpha) for d, alpha in alpha_of.items()]
-                for seed in range(budget.seed, budget.seed + 3)
-            ]
-        )
-        shares, z = rows[..., 0], rows[..., 1]
-        coordinates = ", ".join(f"{a / (2 * d) ** 0.5:.2g}" for d, a in alpha_of.items())
-        line = (
-            f"d = {', '.join(map(str, alpha_of))}, a coordinate {coordinates} at the start: share "
-            f"of the largest L2 margin {shares.min():.3f} to {shares.max():.3f}, largest |z| "
-            f"{z.min():.2f} to {z.max():.2f}"
-        )
-        assert shares.min() > 0.9, line
-        return line
 
-    # The same coordinate, 0.64, at which d = 20000 is in the kernel regime.
-    fixed = {d: ALPHA * (d / 20000) ** 0.5 for d in (200, 20000)}
-    return Claim(
-        name="lyu-experiment-kernel-regime",
-        source="Sec. 3; Fig. 1",
-        statement="In the experiment the early predictor is the L2-max-margin solution, alpha "
-        "being large.",
-        verdict=Verdict.CONFIRMED,
-        derivation="Although a coordinate starts at 0.286 < 1. What must be large is alpha^2 "
-        "against n q/2, q the margin: the largest dual variable is z = n nu/2 with nu = q/a^2, "
-        "whatever d. At d = 10^5, n = 256 the run has 0.97 to 0.99 of the largest L2 margin from "
-        "T = 10^-3 to T = 0.4 log(alpha); at half of log(alpha), n q/2 > a^2, it has 0.82 to 0.90.",
-        evidence=(
-            Evidence(
-                "measured",
-                "n = 64: at fixed alpha the L2 margin is nearly the largest at any d; at a fixed "
-                "coordinate it is not",
-                lambda budget: check(budget, dict.fromkeys((200, 2000, 20000), ALPHA)),
-                lambda budget: check(budget, fixed),
-            ),
+attach(
+    "lyu-start-scale",
+    equality(
+        "L = 2, |thetabar| = 1: the NTK is (4/d) x.x', 4 on the diagonal",
+        lambda: closed_form("start-scale").terms["kernel_unit"].subs(depth, 2),
+        lambda: 4 / dimension,
+        lambda: sp.Integer(8),
+    ),
+    attacked(
+        "the net from alpha s (1, 1) is the net from (alpha s) (1, 1)",
+        _starts,
+        (
+            problems(depths=(2, 3), losses=("square",)).filter(_independent),
+            st.sampled_from((0.5, 1.0)),
+            st.sampled_from((0.1, 3.0)),
         ),
+        lambda problem, T, s: _starts(problem, T, s, power=1.01),
+        share=0.4,
+    ),
+    equality(
+        "Z(alpha) of Thm. 3.4 at any other fixed |thetabar|: the ratio tends to 1, "
+        "lambda = alpha^-p; not if |thetabar| goes as a power of alpha",
+        lambda: _limit(sp.log(_r)),
+        lambda: sp.S.One,
+        lambda: _limit(_b * _size),
+    ),
+)
+
+
+def _early(d: int, seed: int, alpha: float) -> tuple[float, float]:
+    """(share of the largest L2 margin at T = 0.2, largest |z| there), n = 64."""
+    task = sparse_classification(d=d, n=64, k=3, n_test=1, seed=seed)
+    history, w = _flow(task, np.array([0.1, 0.2]), alpha)
+    X, y = task.X.numpy(), task.y.numpy()
+    best = largest_l2_margin(X, y)
+    share = (y * (X @ w[-1])).min() / np.linalg.norm(w[-1]) * np.linalg.norm(best)
+    return float(share), float(abs(history.nu.values[-1] @ X).max())
+
+
+def _kernel_regime(budget: Budget, alpha_of: dict[int, float]) -> str:
+    rows = np.array(
+        [
+            [_early(d, seed, alpha) for d, alpha in alpha_of.items()]
+            for seed in range(budget.seed, budget.seed + 3)
+        ]
     )
-
-
-def _time() -> Claim:
-    def passes(d: int, n: int, seed: int, near: float) -> float:
-        """T at which the test accuracy passes 3/4 for good, within 1 of ``near``."""
-        task = sparse_classification(d=d, n=n, k=3, n_test=1000, seed=seed)
-        times = np.linspace(near - 1, near + 1, 61)
-        accuracy = _flow(task, times)[0].test_accuracy.values
-        i = int(np.flatnonzero(accuracy < LEVEL)[-1])
-        return float(np.interp(LEVEL, accuracy[i : i + 2], times[i : i + 2]))
-
-    def check(budget: Budget, claimed=predicted_transition) -> str:
-        lines = []
-        for d, n in ((2000, 100), (4000, 200)):
-            near = predicted_transition(d, n, ALPHA, DECAY)
-            seeds = range(budget.seed, budget.seed + 6)
-            found = np.array([passes(d, n, seed, near) for seed in seeds])
-            error = found.std(ddof=1) / len(found) ** 0.5
-            off = float(found.mean() - claimed(d, n, ALPHA, DECAY))
-            lines.append(f"d = {d}, n = {n}: {found.mean():.3f} ± {error:.3f}, off by {off:.3f}")
-            # z differs from data set to data set by a share of n^(-1/2).
-            assert error * n**0.5 < 2, f"too noisy: {lines[-1]}"
-            assert abs(off) < 5 * error, lines[-1]
-        return f"lambda t* from {ALPHA:g}, lambda = {DECAY:g}: " + "; ".join(lines)
-
-    return Claim(
-        name="lyu-experiment-transition",
-        source="Sec. 3; Fig. 1",
-        statement="The transition comes near (1/lambda) log(alpha): here alpha = 128, lambda = "
-        "10^-3.",
-        verdict=Verdict.ASSUMING,
-        assumption="log(alpha) far above log(n)/2. At d = 10^5, n = 256 the test accuracy passes "
-        "3/4 at 0.52 to 0.53 log(alpha)/lambda on three data sets; sparse-transition says 0.53, "
-        "and 0.83 at alpha = 10^6.",
-        derivation="lambda t* = log(alpha) - log(a*), with a*^2 = q/nu* of the order of n q/log(d) "
-        "where |thetabar| = 1 (closed form sparse-transition): not 1. In the convention thetabar = "
-        "(1, 1) log(alpha) is negative at the experiment's start.",
-        evidence=(
-            Evidence(
-                "measured",
-                "the mean over data sets against sparse-transition, which has no free constant; "
-                "log(alpha) itself is rejected",
-                check,
-                lambda budget: check(budget, lambda _d, _n, alpha, _lamda: math.log(alpha)),
-            ),
-        ),
+    shares, z = rows[..., 0], rows[..., 1]
+    coordinates = ", ".join(f"{a / (2 * d) ** 0.5:.2g}" for d, a in alpha_of.items())
+    line = (
+        f"d = {', '.join(map(str, alpha_of))}, a coordinate {coordinates} at the start: share "
+        f"of the largest L2 margin {shares.min():.3f} to {shares.max():.3f}, largest |z| "
+        f"{z.min():.2f} to {z.max():.2f}"
     )
+    assert shares.min() > 0.9, line
+    return line
+
+
+_fixed = {d: ALPHA * (d / 20000) ** 0.5 for d in (200, 20000)}
+
+
+attach(
+    "lyu-experiment-kernel-regime",
+    Evidence(
+        "measured",
+        "n = 64: at fixed alpha the L2 margin is nearly the largest at any d; at a fixed "
+        "coordinate it is not",
+        lambda budget: _kernel_regime(budget, dict.fromkeys((200, 2000, 20000), ALPHA)),
+        lambda budget: _kernel_regime(budget, _fixed),
+    ),
+)
+
+
+def _passes(d: int, n: int, seed: int, near: float) -> float:
+    """T at which the test accuracy passes 3/4 for good, within 1 of ``near``."""
+    task = sparse_classification(d=d, n=n, k=3, n_test=1000, seed=seed)
+    times = np.linspace(near - 1, near + 1, 61)
+    accuracy = _flow(task, times)[0].test_accuracy.values
+    i = int(np.flatnonzero(accuracy < LEVEL)[-1])
+    return float(np.interp(LEVEL, accuracy[i : i + 2], times[i : i + 2]))
+
+
+def _time(budget: Budget, claimed=predicted_transition) -> str:
+    lines = []
+    for d, n in ((2000, 100), (4000, 200)):
+        near = predicted_transition(d, n, ALPHA, DECAY)
+        seeds = range(budget.seed, budget.seed + 6)
+        found = np.array([_passes(d, n, seed, near) for seed in seeds])
+        error = found.std(ddof=1) / len(found) ** 0.5
+        off = float(found.mean() - claimed(d, n, ALPHA, DECAY))
+        lines.append(f"d = {d}, n = {n}: {found.mean():.3f} ± {error:.3f}, off by {off:.3f}")
+        # z differs from data set to data set by a share of n^(-1/2).
+        assert error * n**0.5 < 2, f"too noisy: {lines[-1]}"
+        assert abs(off) < 5 * error, lines[-1]
+    return f"lambda t* from {ALPHA:g}, lambda = {DECAY:g}: " + "; ".join(lines)
+
+
+attach(
+    "lyu-experiment-transition",
+    Evidence(
+        "measured",
+        "the mean over data sets against sparse-transition, which has no free constant; "
+        "log(alpha) itself is rejected",
+        _time,
+        lambda budget: _time(budget, lambda _d, _n, alpha, _lamda: math.log(alpha)),
+    ),
+)

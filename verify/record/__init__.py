@@ -1,0 +1,92 @@
+"""The record: every statement that the ledger judges, as data in TOML files.
+
+One folder a source (``kumar``: Kumar et al. 2024; ``lyu``: Lyu et al. 2024; ``laws``: ours), one
+file a topic. A table is a claim; its fields are those of ``lazyrich.verify.Claim``. Notes on
+spelling and pointers are in ``notes.toml``: they are listed, never counted as claims.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from lazyrich.verify.ledger import Claim, Verdict, by_name
+
+SOURCES = {
+    "kumar": "Kumar et al. 2024",
+    "lyu": "Lyu et al. 2024",
+    "laws": "laws of lazyrich",
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """A slip of the pen, a wrong pointer, or a choice that a reproducer must make.
+
+    ``kind``: spelling, wording, heading, pointer, colour, setting, cited.
+    """
+
+    name: str
+    place: str
+    kind: str
+    note: str = ""
+    printed: str = ""
+    meant: str = ""
+
+
+@cache
+def read() -> dict[str, Claim]:
+    """Every claim by name: one source after the other, each in the paper's order."""
+    return by_name(claim for source in SOURCES for claim in sorted(_of(source), key=_place))
+
+
+@cache
+def notes() -> tuple[Note, ...]:
+    """The notes, in the order of the file."""
+    return tuple(Note(name, **_joined(table)) for name, table in _load("notes.toml").items())
+
+
+def _of(source: str) -> list[Claim]:
+    folder = files(__name__) / source
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".toml"))
+    return [
+        _claim(name, source, file.removesuffix(".toml"), _joined(table))
+        for file in names
+        for name, table in _load(source, file).items()
+    ]
+
+
+def _load(*path: str) -> dict[str, dict]:
+    file = files(__name__).joinpath(*path)
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def _claim(name: str, source: str, topic: str, table: dict[str, Any]) -> Claim:
+    try:
+        known: dict[str, Any] = table | {"verdict": Verdict(table["verdict"])}
+        return Claim(name=name, source=source, topic=topic, **known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"record/{source}/{topic}.toml: {name}: {error}") from None
+
+
+def _joined(table: dict) -> dict:
+    """Texts with their line breaks as spaces."""
+    return {
+        key: " ".join(value.split()) if isinstance(value, str) else _joined(value)
+        for key, value in table.items()
+    }
+
+
+def _place(claim: Claim) -> tuple:
+    """Sections by number, the abstract before and figures after them; then equations."""
+    if claim.place.startswith("Abstract"):
+        return (0,)
+    section = re.search(r"(?:Sec|App)[a-z]*\.?\s*([\d.]*\d)", claim.place)
+    equation = re.search(r"eqs?\.?\s*\((\d+)", claim.place)
+    figure = re.search(r"Fig[a-z]*\.?\s*(\d+)", claim.place)
+    if section is None:
+        return (1, int(figure[1])) if figure else (2,)
+    numbers = tuple(int(n) for n in section[1].split("."))
+    return (0, *numbers, 0, int(equation[1]) if equation else 0)
