@@ -5,15 +5,16 @@ checks theory, simulation and papers against each other, and ``paper_figures`` d
 package loads neither SymPy nor torch: each part is loaded when it is first asked for.
 """
 
-import re
+# Only what Python has loaded already: until main() runs, Ctrl-C gives a traceback.
+import os
 import sys
-from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import version
-from pathlib import Path
-from types import ModuleType
 
 _PARTS = ("paper_figures", "simulate", "theory", "verify")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_ROOT = os.path.dirname(_HERE)
+_IN_CHECKOUT = os.path.isfile(os.path.join(_ROOT, "setup.cfg")) and not os.path.exists(
+    os.path.join(_HERE, "theory")
+)
 
 
 class _Checkout:
@@ -23,34 +24,36 @@ class _Checkout:
     from there too, and not from an installed version: the two may differ.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def version(self) -> str:
-        """Return the version that the checkout's setup.cfg gives."""
-        found = re.search(r"^version = (\S+)$", (self.root / "setup.cfg").read_text(), re.MULTILINE)
-        assert found is not None
-        return found[1]
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Find one of the parts; of their own modules, Python finds the rest."""
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> object:
+        """Find one of the parts; in the parts, Python finds the rest."""
         del path, target
         package, _, part = name.partition(".")
         if package != "lazyrich" or part not in _PARTS:
             return None
-        return PathFinder.find_spec(name, [str(self.root)])
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(name, [_ROOT])
 
 
-_here = Path(__file__).absolute().parent
-if (_here.parent / "setup.cfg").is_file() and not (_here / "theory").exists():
-    _checkout = _Checkout(_here.parent)
-    sys.meta_path.insert(0, _checkout)
-    __version__ = _checkout.version()
-else:
-    __version__ = version("lazyrich")
+if _IN_CHECKOUT:
+    sys.meta_path.insert(0, _Checkout)  # type: ignore[arg-type]  # the class is the finder
 
 
-def __getattr__(name: str) -> ModuleType:
+def _version() -> str:
+    if _IN_CHECKOUT:
+        with open(os.path.join(_ROOT, "setup.cfg"), encoding="utf-8") as settings:
+            return next(line.split()[-1] for line in settings if line.startswith("version = "))
+    from importlib.metadata import version  # takes longer than all the rest here
+
+    return version("lazyrich")
+
+
+def __getattr__(name: str):  # a module, or the version
+    if name == "__version__":
+        return _version()
     if name not in _PARTS:
         raise AttributeError(f"module 'lazyrich' has no attribute {name!r}")
+    from importlib import import_module
+
     return import_module(f"lazyrich.{name}")

@@ -1,15 +1,20 @@
 """The command ``lazyrich``: one subcommand a file, loaded when it is called.
 
-Exit codes, for every subcommand: 0 success; 1 a claim or a check that failed, or a run that
-diverged; 2 bad usage, with one line on stderr that names the argument, its value and what is
-allowed; 130 after Ctrl-C.
+Exit codes of every subcommand: 0 success; 1 a claim of the record or a check of a figure failed;
+2 bad usage, an input that can't be run or a file that can't be written, with one line on stderr
+that names the argument, its value and what is allowed; 70 a fault of lazyrich itself, with one
+line (and a traceback where the environment variable LAZYRICH_TRACEBACK is set); 129, 130 or 143
+ended by SIGHUP, by Ctrl-C or by SIGTERM.
 """
 
 import importlib
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -34,12 +39,15 @@ class _Group(click.Group):
 @click.group(cls=_Group)
 @click.version_option(package_name="lazyrich")
 def command() -> None:
-    """Derive, simulate and verify the theory of grokking as the transition from lazy to rich
-    training (Kumar et al., 2024).
+    """The theory of grokking as the transition from lazy to rich training.
+
+    Derive its closed forms, train its networks, predict whether and when they grok, and check the
+    claims and figures of the papers. lazyrich COMMAND --help explains a command, with examples.
 
     \b
-    Example:
+    Examples:
       lazyrich derive test-loss --steps
+      lazyrich predict --D 20 --P 120 --alpha 1 --epsilon 0.05
     """
 
 
@@ -67,26 +75,88 @@ def _unknown_option(error: click.NoSuchOption) -> str:
         return str(message)
 
 
+class Ended(BaseException):
+    """The process was asked to end by a signal. Like ``KeyboardInterrupt``, it unwinds."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Within this, SIGTERM and SIGHUP unwind as Ctrl-C does, so that everything is cleaned up."""
+
+    def end(number: int, _frame: object) -> None:
+        raise Ended(number)
+
+    changed = []
+    if threading.current_thread() is threading.main_thread():
+        numbers = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+        # nohup ignores SIGHUP: so do its children.
+        changed = [n for n in numbers if n is not None and signal.getsignal(n) is signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _no_stdout() -> None:
+    """Send what is still to be printed nowhere: the reader or the disk is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare() -> None:
+    """Let no character, no closed stream and no notebook's backend of matplotlib raise."""
+    os.environ["MPLBACKEND"] = "agg"  # the commands draw to files
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller: lazyrich >&-
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: ``sys.argv``) and exit with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _prepare()
     try:
-        with warnings.catch_warnings():
+        with _signals(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             # Not standalone: click would print three lines of usage before each error.
             command.main(arguments or ["--help"], prog_name="lazyrich", standalone_mode=False)
-        sys.stdout.flush()
+            sys.stdout.flush()
     except click.NoSuchOption as error:
         _stop(_unknown_option(error), 2)
     except click.ClickException as error:
         _stop(error.format_message(), error.exit_code)
-    except ValueError as error:
-        _stop(str(error), 2)
     except BrokenPipeError:
-        # The reader has gone (``lazyrich derive | head``); keep the exit quiet too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _no_stdout()  # the reader has left (lazyrich derive | head): end quietly
         sys.exit(1)
-    except OSError as error:
-        _stop(str(error), 2)
     except (click.Abort, KeyboardInterrupt):
         _stop("interrupted", 130)
+    except Ended as end:
+        _stop(f"ended by {signal.Signals(end.number).name}", 128 + end.number)
+    except Exception as error:
+        _stop(*_in_one_line(error))
+
+
+def _in_one_line(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    if isinstance(error, OSError):
+        if error.errno and error.filename is None:  # of no file that lazyrich opened
+            _no_stdout()
+            return f"standard output: can't be written: {os.strerror(error.errno)}", 2
+        return str(error), 2
+    if isinstance(error, ValueError | ArithmeticError):
+        return str(error), 2
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error or 'the numbers given are too large'}", 2
+    if os.environ.get("LAZYRICH_TRACEBACK"):
+        raise error
+    what = f"{type(error).__name__}: {error}"
+    advice = "set LAZYRICH_TRACEBACK=1 to see where, and please report it"
+    return f"a fault of lazyrich: {what} ({advice})", 70

@@ -1,11 +1,10 @@
 """Arrays that a user gives (checked), and arrays that a seed gives (independent streams)."""
 
-import numbers
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from lazyrich.support.arguments import natural as natural
 
 # Every random object has its own stream, so that two objects made from one seed share no number.
 STREAMS = {
@@ -76,20 +75,6 @@ def symmetric_matrix(name: str, value: object, D: int) -> Tensor:
     if gap > 1e-12 * float(matrix.abs().max()):
         raise ValueError(f"{name} differs from its transpose by up to {gap:g}: must be symmetric")
     return (matrix + matrix.T) / 2
-
-
-def natural(name: str, value: Any) -> int:
-    """Return ``value`` as an ``int`` if it is a whole number of at least 0; else ``ValueError``.
-
-    >>> natural("seed", -1)
-    Traceback (most recent call last):
-    ...
-    ValueError: seed = -1: must be an integer of at least 0
-    """
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_integer or value < 0:
-        raise ValueError(f"{name} = {value!r}: must be an integer of at least 0")
-    return int(value)
 
 
 def standard_normal(seed: int, stream: str, shape: tuple[int, ...]) -> Tensor:

@@ -8,6 +8,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.pretty.pretty import PrettyPrinter
+from sympy.printing.pretty.pretty_symbology import pretty_use_unicode
 from sympy.printing.pretty.stringpict import prettyForm
 
 from lazyrich.support.arguments import one_of
@@ -199,7 +200,8 @@ class _Pretty(PrettyPrinter):
         left, right = map(self._print, factors)
         if factors[0] == factors[1]:
             return prettyForm(*left.parens("|", "|")) ** prettyForm("2")
-        return prettyForm(*prettyForm(*left.right("·", right)).parens())
+        dot = "·" if self._use_unicode else "."
+        return prettyForm(*prettyForm(*left.right(dot, right)).parens())
 
     def _print_MatAdd(self, expr):
         first, *others = _positive_first(expr)
@@ -244,6 +246,15 @@ def latex(expr: Any) -> str:
     return _Latex().doprint(_whole(expr))
 
 
-def pretty(expr: Any) -> str:
-    """Any expression of the theory as two-dimensional text."""
-    return _Pretty({"use_unicode": True, "wrap_line": False}).doprint(_whole(expr))
+def pretty(expr: Any, *, unicode: bool = True) -> str:
+    """Any expression of the theory as two-dimensional text, on demand in ASCII.
+
+    >>> print(pretty(sp.Symbol("alpha") * sp.Symbol("beta") ** 2, unicode=False))
+              2
+    alpha*beta
+    """
+    before = pretty_use_unicode(unicode)  # SymPy's printer reads both this and its settings
+    try:
+        return _Pretty({"use_unicode": unicode, "wrap_line": False}).doprint(_whole(expr))
+    finally:
+        pretty_use_unicode(before)

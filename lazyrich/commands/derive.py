@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,8 +100,11 @@ def _parts(closed_form: "ClosedForm", point: dict[str, Any]) -> tuple[Any, dict[
 def _pretty(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:
     from lazyrich.theory.closed_form import pretty
 
+    unicode = _prints("β w̄ ⎛ │ ⋅ ∞")
+
     def block(expression: Any) -> str:
-        return "\n".join("    " + line.rstrip() for line in pretty(expression).splitlines())
+        text = pretty(expression, unicode=unicode)
+        return "\n".join("    " + line.rstrip() for line in text.splitlines())
 
     whole, terms = _parts(closed_form, point)
     at = ", ".join(f"{key} = {value}" for key, value in point.items())
@@ -113,6 +117,15 @@ def _pretty(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> st
             lines += [f"  {number}. {sentence}", "", block(expression), ""]
     lines += [f"Assumes: {closed_form.assumptions}", f"Source:  {closed_form.source}"]
     return "\n".join(lines)
+
+
+def _prints(text: str) -> bool:
+    """Whether standard output has all of these characters."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _latex(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:

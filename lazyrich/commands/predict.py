@@ -54,6 +54,8 @@ def command(
       lazyrich predict --D 100 --P 550 --alpha 1 --epsilon 0.02
       lazyrich predict --data set.npz --alpha 4 --epsilon 0.1 --learning-rate 0.5 --format json
     """
+    from lazyrich.support.output import given_path
+
     drawn = {"--D": dimension, "--P": samples, "--draws": draws, "--seed": seed}
     if data is not None:
         for option, value in drawn.items():
@@ -63,7 +65,7 @@ def command(
         missing = "--D" if dimension is None else "--P"
         raise ValueError(f"{missing} is missing: give --D and --P, or --data FILE.npz")
     found = (
-        _of_data(Path(data), scales)
+        _of_data(given_path("--data", data), scales)
         if data is not None
         else _of_draws(dimension, samples, draws, seed, scales, quiet)
     )

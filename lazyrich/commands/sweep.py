@@ -42,11 +42,12 @@ def command(
     \b
       lazyrich sweep FILE.toml --out all.nc
     """
-    from lazyrich.support.output import output_file
+    from lazyrich.support.output import given_path, output_file
 
     dataset_file = output_file("--out", out, (".nc",))
-    tables = _tables(Path(file))
-    where = Path(folder) if folder is not None else Path(file).with_suffix("")
+    file_path = given_path("FILE.toml", file)
+    tables = _tables(file_path)
+    where = given_path("--folder", folder) if folder is not None else file_path.with_suffix("")
     from lazyrich import simulate
     from lazyrich.support.files import write_whole
 

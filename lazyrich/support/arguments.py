@@ -4,15 +4,32 @@ Every public function checks what it is given before any work starts. The comman
 same ``ValueError`` into exit code 2.
 """
 
+import contextlib
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable
 from typing import Any
 
+# No array is longer, and NumPy and torch count no further.
+LARGEST = 2**63 - 1
+
+
+def shown(value: Any) -> str:
+    """Return ``repr(value)`` for a message, shortened where it is long.
+
+    >>> shown(0.25), shown(10**5000), shown("a" * 100)
+    ('0.25', 'an integer of 16610 bits', "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...")
+    """
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"an integer of {value.bit_length()} bits"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:45]}..."
+
 
 def positive_integer(name: str, value: Any) -> int:
-    """Return ``value`` as an ``int`` if it is a whole number of at least 1.
+    """Return ``value`` as an ``int`` if it is a whole number from 1 to 2^63 - 1.
 
     Raises ``ValueError`` otherwise; booleans and floats such as 3.0 are refused.
 
@@ -22,17 +39,42 @@ def positive_integer(name: str, value: Any) -> int:
     Traceback (most recent call last):
     ...
     ValueError: D = 0: must be a positive integer
+    >>> positive_integer("steps", 10**30)
+    Traceback (most recent call last):
+    ...
+    ValueError: steps = 1000000000000000000000000000000: must be a positive integer below 2^63
     """
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_integer or value < 1:
-        raise ValueError(f"{name} = {value!r}: must be a positive integer")
+    return _integer(name, value, 1, "a positive integer")
+
+
+def natural(name: str, value: Any) -> int:
+    """Return ``value`` as an ``int`` if it is a whole number from 0 to 2^63 - 1.
+
+    Raises ``ValueError`` otherwise.
+
+    >>> natural("seed", 0)
+    0
+    >>> natural("seed", -1)
+    Traceback (most recent call last):
+    ...
+    ValueError: seed = -1: must be an integer of at least 0
+    """
+    return _integer(name, value, 0, "an integer of at least 0")
+
+
+def _integer(name: str, value: Any, least: int, allowed: str) -> int:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} = {shown(value)}: must be {allowed}")
+    if value > LARGEST:
+        raise ValueError(f"{name} = {shown(value)}: must be {allowed} below 2^63")
     return int(value)
 
 
 def finite(name: str, value: Any, *, nonzero: bool = False, positive: bool = False) -> float:
     """Return ``value`` as a ``float`` if it is a finite real number (on demand not 0, or above 0).
 
-    Raises ``ValueError`` otherwise.
+    Numbers of Python, NumPy and SymPy, and fractions, are taken. Raises ``ValueError`` otherwise,
+    also where the number is beyond the range of a float.
 
     >>> finite("alpha", 2, nonzero=True)
     2.0
@@ -47,14 +89,45 @@ def finite(name: str, value: Any, *, nonzero: bool = False, positive: bool = Fal
     """
     allowed = "a finite number" + (" above 0" if positive else " other than 0" if nonzero else "")
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if (
-        not is_real
-        or not math.isfinite(value)
-        or (nonzero and value == 0)
-        or (positive and value <= 0)
-    ):
-        raise ValueError(f"{name} = {value!r}: must be {allowed}")
-    return float(value)
+    try:
+        number = float(value) if is_real else math.nan
+    except (OverflowError, TypeError):  # TypeError: SymPy's symbols and complex numbers
+        number = math.nan
+    if not math.isfinite(number) or (nonzero and number == 0) or (positive and number <= 0):
+        raise ValueError(f"{name} = {shown(value)}: must be {allowed}")
+    return number
+
+
+def fits_memory(what: str, size: float) -> None:
+    """Raise ``ValueError`` if arrays of ``size`` bytes do not fit this machine's memory.
+
+    ``what`` names the arguments with their values, and the arrays.
+
+    >>> fits_memory("P = 10, D = 4: the inputs", 8 * 10 * 4)
+    >>> fits_memory("P = 10^9, D = 10^6: the inputs", 8e15)        # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: P = 10^9, D = 10^6: the inputs would take 7450580.6 GiB of memory: there are ...
+    """
+    there = memory()
+    if size > there:
+        raise ValueError(
+            f"{what} would take {size / 2**30:.1f} GiB of memory: there are {there / 2**30:.1f} GiB"
+        )
+
+
+def memory() -> float:
+    """Return the bytes of memory that this process may use; infinity where that is unknown."""
+    limits = [math.inf]
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # of a container
+        with (
+            contextlib.suppress(OSError, ValueError),
+            open(f"/sys/fs/cgroup/{file}", encoding="ascii") as limit,
+        ):
+            limits.append(int(limit.read()))
+    return min(limits)
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
@@ -72,4 +145,4 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
         return str(value)
     near = difflib.get_close_matches(str(value), allowed, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"{name} = {value!r}: {hint}Allowed: {', '.join(allowed)}")
+    raise ValueError(f"{name} = {shown(value)}: {hint}Allowed: {', '.join(allowed)}")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file, and give it the name ``path`` once it is on the disk.
+    """Call ``write`` on a temporary file, and rename that to ``path`` once it is on the disk.
 
-    Whatever interrupts this, a reader of ``path`` finds the old file or the new one, whole. Raises
-    ``OSError`` with one clear line where the folder is missing, not writable, or full.
+    A reader of ``path`` finds the old file or the new one, whole, even if this is interrupted.
+    Where ``path`` is a link, the file that it points to is replaced. Raises ``OSError`` with one
+    clear line where the folder is missing, not writable, or full, and where something other than a
+    regular file (a device, a folder) has that name.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -19,17 +21,19 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
     ...     (Path(folder) / "a.txt").read_text(), len(list(Path(folder).iterdir()))
     ('whole', 1)
     """
-    path = Path(path)
+    path = user_path(path)
     try:
+        check_regular(path)
+        target = Path(os.path.realpath(path))
         # Hidden, and with the suffix of the file, by which some writers choose the format. Not by
         # tempfile, whose files are the owner's alone; the umask is of the process, not the thread.
-        part = path.parent / f".part-{secrets.token_hex(8)}{path.suffix}"
+        part = target.parent / f".part-{secrets.token_hex(8)}{path.suffix}"
         part.open("x").close()
         try:
             write(part)
             _sync(part)
-            os.replace(part, path)
-            _sync(path.parent)
+            os.replace(part, target)
+            _sync(target.parent)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -38,10 +42,40 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
         raise type(error)(f"{path}: can't be written: {reason}") from error
 
 
+def user_path(path: str | os.PathLike) -> Path:
+    """Return the path, with ``~`` read as the home folder, as a shell does.
+
+    Raises ``ValueError`` where there is no such folder, and for a name that no file can have.
+
+    >>> user_path("a/~b.txt").as_posix()
+    'a/~b.txt'
+    >>> user_path("~/a.txt") == Path.home() / "a.txt"
+    True
+    """
+    if "\0" in os.fspath(path):
+        raise ValueError(f"path {os.fspath(path)!r}: has a NUL character: no file has such a name")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"path {path}: there is no such home folder") from None
+
+
+def check_regular(path: Path) -> None:
+    """Raise ``OSError`` where something other than a regular file has this name.
+
+    >>> check_regular(Path(os.devnull))
+    Traceback (most recent call last):
+    ...
+    OSError: not a regular file
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("is a folder" if path.is_dir() else "not a regular file")
+
+
 def make_folder(name: str, folder: str | os.PathLike) -> None:
     """Make a folder, given as the argument ``name``, if it is missing. Raises ``OSError``."""
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        user_path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise type(error)(f"{name} = {folder}: can't be made: {reason}") from None

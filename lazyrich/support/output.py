@@ -3,14 +3,29 @@
 from pathlib import Path
 
 from lazyrich.support.arguments import one_of
-from lazyrich.support.files import check_writable
+from lazyrich.support.files import check_regular, check_writable, user_path
+
+
+def given_path(option: str, path: str) -> Path:
+    """Return the path that the user gave as this option, with ``~`` read as the home folder.
+
+    >>> given_path("--data", "~no-such-user/x.npz")
+    Traceback (most recent call last):
+    ...
+    ValueError: --data: path ~no-such-user/x.npz: there is no such home folder
+    """
+    try:
+        return user_path(path)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
 
 
 def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Path | None:
     """Return ``path`` as a ``Path`` if a file of one of these suffixes can be written there.
 
-    ``None`` stays ``None``. Raises ``ValueError`` for another suffix, for a folder in the file's
-    place and for a folder that is missing or in which no file can be made.
+    ``None`` stays ``None``, and ``~`` is the home folder. Raises ``ValueError`` for another suffix,
+    where a folder or a device has that name, and for a folder that is missing or in which no file
+    can be made.
 
     >>> output_file("--plot", "curve.gif", (".png", ".pdf"))
     Traceback (most recent call last):
@@ -19,13 +34,15 @@ def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Pat
     """
     if path is None:
         return None
-    file = Path(path)
+    file = given_path(option, path)
     try:
         one_of("suffix", file.suffix, suffixes)
     except ValueError as error:
         raise ValueError(f"{option} {path}: {error}") from None
-    if file.is_dir():
-        raise ValueError(f"{option} {path}: is a folder; must be a file")
+    try:
+        check_regular(file)
+    except OSError as error:
+        raise ValueError(f"{option} {path}: {error}; must be a file") from None
     if not file.parent.is_dir():
         raise ValueError(f"{option} {path}: the folder {file.parent} does not exist")
     try:

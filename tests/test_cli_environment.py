@@ -1,0 +1,179 @@
+"""The command line in odd environments: signals, terminals, closed streams, paths, no home."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lazyrich
+from lazyrich import cli, theory
+from lazyrich.support.files import write_whole
+from lazyrich.theory.closed_form import pretty
+
+PACKAGE = str(Path(lazyrich.__file__).parents[1])
+LONG = ("simulate", "--engine", "moments", "--steps", "3000000")
+
+
+def process(*arguments, environment=None, **options):
+    """The command as a process of its own; its environment, or changes to this one (None: out)."""
+    whole = {**os.environ, "PYTHONPATH": PACKAGE, "PYTHONSAFEPATH": "1"} | (environment or {})
+    whole = {name: value for name, value in whole.items() if value is not None}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lazyrich", *arguments],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
+        env=whole,
+    )
+
+
+def finished(*arguments, **options):
+    """Exit code, stdout and stderr of such a process."""
+    started = process(*arguments, **options)
+    out, err = started.communicate(timeout=120)
+    return started.returncode, out, err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "code", "line"),
+    [
+        ("SIGTERM", 143, "lazyrich: ended by SIGTERM\n"),
+        ("SIGHUP", 129, "lazyrich: ended by SIGHUP\n"),
+        ("SIGINT", 130, "lazyrich: interrupted\n"),
+    ],
+)
+def test_a_signal_ends_a_command_with_one_line_and_its_code(name, code, line):
+    started = process(*LONG)
+    time.sleep(6)  # in the middle of the training
+    started.send_signal(getattr(signal, name))
+    out, err = started.communicate(timeout=60)
+    assert (started.returncode, out, err.lstrip("\n")) == (code, "", line)
+
+
+def test_a_signal_that_the_parent_ignores_stays_ignored():
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with cli._signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("delay", [0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.4])
+def test_an_early_ctrl_c_gives_no_traceback(delay):
+    """From when Python has started (about 20 ms) on."""
+    started = process(*LONG)
+    time.sleep(delay)
+    started.send_signal(signal.SIGINT)
+    out, err = started.communicate(timeout=60)
+    if started.returncode == -signal.SIGINT:  # on a busy machine: still in Python's own start
+        return
+    assert (started.returncode, out, err.lstrip("\n")) == (130, "", "lazyrich: interrupted\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_terminals_without_utf8_get_ascii(encoding):
+    code, out, err = finished(
+        "derive", "test-loss-minimiser", environment={"PYTHONIOENCODING": encoding}
+    )
+    assert (code, err) == (0, "")
+    assert out.isascii() is (encoding != "utf-8")
+    assert ("1/alpha" in out or "alpha*epsilon" in out) is (encoding != "utf-8")
+
+
+@pytest.mark.parametrize("name", theory.names())
+def test_every_closed_form_can_be_printed_in_ascii(name):
+    form = theory.closed_form(name)
+    for expression in (form.expr, *form.terms.values()):
+        assert pretty(expression, unicode=False).isascii()
+    assert not pretty(theory.closed_form("test-loss").expr).isascii()  # and Unicode comes back
+
+
+@pytest.mark.slow
+def test_without_home_and_with_a_notebooks_backend_it_draws(tmp_path):
+    small = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 20 --plot a.png"
+    for changes in (
+        {"HOME": None, "XDG_CONFIG_HOME": None, "XDG_CACHE_HOME": None},
+        {"HOME": "/nowhere/at/all"},
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"MPLBACKEND": "no-such-backend"},
+        {"TERM": "dumb", "COLUMNS": "1"},
+    ):
+        code, out, err = finished(*small.split(), cwd=tmp_path, environment=changes)
+        assert (code, "wrote a.png" in out, "Traceback" in err) == (0, True, False), (changes, err)
+
+
+def test_streams_that_are_closed_or_full_give_no_traceback():
+    with open("/dev/full", "w") as full:
+        code, _, err = finished("derive", stdout=full)
+    assert code == 2
+    assert err == "lazyrich: standard output: can't be written: No space left on device\n"
+    command = f"{sys.executable} -m lazyrich derive"
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(
+            f"{command} {closed}",
+            shell=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": PACKAGE, "PYTHONSAFEPATH": "1"},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_tilde_is_the_home_folder(tmp_path):
+    np.savez(tmp_path / "set.npz", X=np.eye(4), beta=np.ones(4))
+    options = {"cwd": "/", "environment": {"HOME": str(tmp_path)}}
+    scales = ("--alpha", "1", "--epsilon", "0.1")
+    code, out, err = finished("predict", "--data", "~/set.npz", *scales, **options)
+    assert (code, err) == (0, "")
+    assert "this data set" in out
+    code, out, err = finished("predict", "--data", "~no-such-user/set.npz", *scales, **options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "no such home folder" in err
+    small = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 20 --out ~/run.nc"
+    assert finished(*small.split(), **options)[0] == 0
+    assert (tmp_path / "run.nc").is_file()
+
+
+def test_a_device_or_a_folder_is_never_replaced_by_a_file(tmp_path):
+    """Also by root, who may rename a file over a device."""
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    for wrong in (device, tmp_path):
+        with pytest.raises(OSError, match=f"{wrong}: can't be written: .*(regular file|folder)"):
+            write_whole(wrong, lambda part: part.write_text("text"))
+    assert device.is_fifo()
+    assert list(tmp_path.iterdir()) == [device]
+    code, out, err = finished("simulate", "--out", "/dev/full.nc/../full")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_a_link_is_kept_and_what_it_points_to_is_written(tmp_path):
+    (tmp_path / "data").mkdir()
+    link = tmp_path / "link.txt"
+    link.symlink_to("data/file.txt")
+    write_whole(link, lambda part: part.write_text("text"))
+    assert link.is_symlink()
+    assert (tmp_path / "data" / "file.txt").read_text() == "text"
+
+
+def test_a_fault_of_lazyrich_is_one_line(monkeypatch, capsys):
+    """And a traceback for whoever asks for it."""
+
+    def fails(*_, **__):
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(theory, "closed_form", fails)
+    with pytest.raises(SystemExit, match="70"):
+        cli.main(["derive", "test-loss"])
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "KeyError: 'a fault'" in err
+    monkeypatch.setenv("LAZYRICH_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        cli.main(["derive", "test-loss"])
