@@ -1,0 +1,57 @@
+"""The functions of the grammar: name -> (number of arguments, SymPy's function of them)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy as sp
+
+Function = Callable[..., Any]
+
+# None: one or more arguments.
+FUNCTIONS: dict[str, tuple[int | None, Function]] = {
+    "sqrt": (1, sp.sqrt),
+    "exp": (1, sp.exp),
+    "log": (1, sp.log),
+    "ln": (1, sp.log),
+    "erf": (1, sp.erf),
+    "erfc": (1, lambda value: 1 - sp.erf(value)),
+    "sin": (1, sp.sin),
+    "cos": (1, sp.cos),
+    "tan": (1, sp.tan),
+    "asin": (1, sp.asin),
+    "arcsin": (1, sp.asin),
+    "acos": (1, sp.acos),
+    "arccos": (1, sp.acos),
+    "atan": (1, sp.atan),
+    "arctan": (1, sp.atan),
+    "sinh": (1, sp.sinh),
+    "cosh": (1, sp.cosh),
+    "tanh": (1, sp.tanh),
+    "asinh": (1, sp.asinh),
+    "abs": (1, sp.Abs),
+    "sign": (1, sp.sign),
+    "relu": (1, lambda value: sp.Max(value, 0)),
+    "max": (None, sp.Max),
+    "min": (None, sp.Min),
+    # Of matrices and vectors: see build.py.
+    "tr": (1, None),  # type: ignore[dict-item]
+    "Tr": (1, None),  # type: ignore[dict-item]
+    "trace": (1, None),  # type: ignore[dict-item]
+    "diag": (1, None),  # type: ignore[dict-item]
+}
+MAX_HERMITE = 40
+
+
+def hermite(degree: int, value: sp.Expr) -> sp.Expr:
+    """The probabilists' Hermite polynomial He_n of a value.
+
+    >>> hermite(3, sp.Symbol("h"))
+    h**3 - 3*h
+    """
+    h = sp.Dummy()
+    previous, current = sp.S.One, h
+    if degree == 0:
+        return sp.S.One
+    for n in range(1, degree):
+        previous, current = current, sp.expand(h * current - n * previous)
+    return current.subs(h, value)

@@ -1,0 +1,148 @@
+"""What the names of a formula stand for: known symbols, and those that it may bring along."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import sympy as sp
+from sympy import MatrixSymbol
+
+from lazyrich.theory import symbols
+
+Symbol = sp.Symbol | MatrixSymbol
+
+_GREEK = (
+    "Α α alpha|Β β beta|Γ γ gamma|Δ δ delta|Ε ε epsilon|Ζ ζ zeta|Η η eta|Θ θ theta|Ι ι iota|"
+    "Κ κ kappa|Λ λ lambda|Μ μ mu|Ν ν nu|Ξ ξ xi|Ο ο omicron|Π π pi|Ρ ρ rho|Σ σ sigma|Τ τ tau|"
+    "Υ υ upsilon|Φ φ phi|Χ χ chi|Ψ ψ psi|Ω ω omega"
+)
+GREEK = {"ς": "sigma", "ϵ": "epsilon", "ϕ": "phi", "ϑ": "theta", "ϱ": "rho", "ƛ": "lambda"}
+for _capital, _small, _name in map(str.split, _GREEK.split("|")):
+    GREEK |= {_capital: _name.capitalize(), _small: _name}
+_PLAIN = str.maketrans({**GREEK, **dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))})
+_GREEK_NAMES = frozenset(GREEK.values()) | {"lamda"}
+_OF_THEORY = {
+    name: symbol
+    for name, symbol in vars(symbols).items()
+    if isinstance(symbol, sp.Symbol | MatrixSymbol) and name != "b"
+}
+
+
+def plain(word: str) -> str:
+    """A word in ASCII letters: Greek letters by name, small digits as digits, w with a bar as wbar.
+
+    >>> plain("β₁"), plain("w̄")
+    ('beta_1', 'wbar')
+    """
+    word = re.sub("(?<=[^_₀-₉])(?=[₀-₉])", "_", word)
+    return word.replace("w̄", "wbar").translate(_PLAIN)
+
+
+def split(word: str, known: Iterable[str]) -> list[str] | None:
+    """The word as a run of known names, as few as possible; None if it is no such run.
+
+    Raises ``ValueError`` if there are two ways.
+
+    >>> split("Mbeta", {"M", "beta"})
+    ['M', 'beta']
+    >>> split("abc", {"a", "ab", "bc", "c"})
+    Traceback (most recent call last):
+    ...
+    ValueError: may be ab c or a bc: write spaces between the names
+    """
+    known = set(known)
+    ways: list[list[list[str]]] = [[[]]] + [[] for _ in word]  # the shortest runs up to each place
+    for end in range(1, len(word) + 1):
+        runs = [
+            [*run, word[start:end]]
+            for start in range(end)
+            if plain(word[start:end]) in known
+            for run in ways[start]
+        ]
+        least = min(map(len, runs), default=0)
+        ways[end] = [run for run in runs if len(run) == least][:2]
+    if len(ways[-1]) > 1:
+        one, other = (" ".join(run) for run in sorted(ways[-1], reverse=True))
+        raise ValueError(f"may be {one} or {other}: write spaces between the names")
+    return ways[-1][0] if ways[-1] else None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of an unknown name: the nearest known one, or all of them."""
+    known = sorted(known, key=lambda other: (other.lower(), other))
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown name; {hint}Known: {', '.join(known) or 'none'}"
+
+
+class New:
+    """The names that a formula may bring along, and what each may stand for.
+
+    ``meanings(name)`` gives the symbols that an unknown name may be, likeliest first; ``in_runs``
+    lists those that a run of letters may be split into though they never stand alone.
+    """
+
+    def __init__(self, meanings: Callable[[str], tuple[Symbol, ...]], in_runs: Iterable[str] = ()):
+        self.meanings, self.in_runs = meanings, frozenset(in_runs)
+
+    def __call__(self, name: str) -> tuple[Symbol, ...]:
+        """The symbols that the name may be; () if it is not allowed."""
+        return self.meanings(name)
+
+
+def _a_scalar(name: str) -> tuple[Symbol, ...]:
+    return (scalar(name),) if _is_letter(name) else ()
+
+
+def scalar(name: str) -> sp.Symbol:
+    """The scalar of that name: the theory's own where it has one, else a real one."""
+    known = _OF_THEORY.get(name)
+    return known if isinstance(known, sp.Symbol) else sp.Symbol(name, real=True)
+
+
+def vector(name: str) -> MatrixSymbol:
+    """The vector of that name, of shape (D, 1)."""
+    return MatrixSymbol("x'" if name == "x_prime" else name, symbols.D, 1)
+
+
+def matrix(name: str) -> MatrixSymbol:
+    """The matrix of that name, of shape (D, D)."""
+    return MatrixSymbol(name, symbols.D, symbols.D)
+
+
+def _by_habit(name: str) -> tuple[Symbol, ...]:
+    if name in _OF_THEORY:
+        return (_OF_THEORY[name],)
+    if not _is_letter(name):
+        return ()
+    base = name.split("_")[0]
+    known = _OF_THEORY.get(base)
+    if known is not None:
+        kind = scalar if isinstance(known, sp.Symbol) else vector if known.shape[1] == 1 else matrix
+        return (kind(name),)
+    if base in _GREEK_NAMES:
+        return scalar(name), vector(name)
+    return (matrix(name),) if base.isupper() else (vector(name), scalar(name))
+
+
+def _is_letter(name: str) -> bool:
+    """A letter or a Greek letter, or a name of the theory, perhaps with an index."""
+    base, _, index = name.partition("_")
+    whole = base in _GREEK_NAMES or base in _OF_THEORY or re.fullmatch("[A-Za-z]", base)
+    return bool(whole) and (re.fullmatch("[A-Za-z0-9]+", index) is not None or "_" not in name)
+
+
+NONE = New(lambda name: ())  # noqa: ARG005
+# A letter or a Greek letter, perhaps with an index, is a new real scalar.
+scalars = New(_a_scalar, _GREEK_NAMES)
+# By the habits of papers: the theory's own names keep their kind (alpha a scalar, beta a vector,
+# M a matrix), other capital letters are matrices, small and Greek letters vectors or scalars as
+# their use requires. An index changes no kind.
+conventional = New(_by_habit, {*_GREEK_NAMES, *_OF_THEORY, *"ABCDEFGHJKLMNOPQRSUVWXYZabcuvwx"})
+
+
+def table(names: Mapping[str, Symbol] | Iterable[Symbol]) -> dict[str, Symbol]:
+    """{name: symbol} of symbols, in the names of ``--at``."""
+    if isinstance(names, Mapping):
+        return dict(names)
+    return {symbol.name.replace("'", "_prime"): symbol for symbol in names}

@@ -1,0 +1,107 @@
+"""Read a formula: parse it, find out what its names are, build it."""
+
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import Any
+
+from sympy.matrices.expressions.matexpr import MatrixExpr
+
+from lazyrich.theory.grammar import build, syntax
+from lazyrich.theory.grammar import names as naming
+from lazyrich.theory.grammar.errors import FormulaError
+from lazyrich.theory.grammar.names import New, Symbol
+
+MAX_UNDECIDED = 8  # names of unknown kind whose kinds are tried
+
+
+def read(
+    text: str,
+    names: Mapping[str, Any] | Iterable[Symbol] = (),
+    *,
+    new: New = naming.NONE,
+    kind: str = "scalar",
+    what: str = "formula",
+) -> Any:
+    """Read a formula into SymPy. The text is never evaluated.
+
+    ``names``: the symbols that it may contain, or {name: SymPy expression}; vectors have shape
+    (D, 1). ``new`` says what an unknown name may be (``scalars``: a letter is a real scalar;
+    ``conventional``: by the habits of papers; default: nothing). ``kind``: "scalar", or "any" for
+    vectors and matrices as well. ``what`` names the text in errors.
+
+    Raises ``FormulaError`` (a ``ValueError`` of one line that marks the place) for a text that
+    can't be read, an unknown name (with the nearest known one) and shapes that don't fit.
+
+    >>> import sympy as sp
+    >>> from lazyrich.theory.grammar import scalars
+    >>> h = sp.Symbol("h", real=True)
+    >>> read("h + c*h**3", [h], new=scalars)
+    c*h**3 + h
+    >>> from lazyrich.theory.symbols import beta, x
+    >>> read("(beta.x)**2/2", [beta, x])
+    Trace(beta.T*x)**2/2
+    >>> try:
+    ...     read("(beta.x)^2/bta", [beta, x])
+    ... except ValueError as error:
+    ...     print(error)
+    formula = (beta.x)^2/>>>bta<<<, character 12: unknown name; did you mean 'beta'? Known: beta, x
+    """
+    tree = syntax.parse(text, what)
+    known = naming.table(names)
+    found = _new_names(tree, known, new)
+    fixed = known | {name: options[0] for name, options in found.items() if len(options) == 1}
+    undecided = {name: options for name, options in found.items() if len(options) > 1}
+    if len(undecided) > MAX_UNDECIDED:
+        raise ValueError(
+            f"{what} = {text}: can't tell vectors from scalars among {', '.join(undecided)}; "
+            "declare them"
+        )
+    return _first_that_fits(tree, text, fixed, undecided, kind, what)
+
+
+def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple[Symbol, ...]]:
+    """The new names of a text, alone or in a run of letters, with the symbols each may be."""
+    words = {str(token) for token in tree.scan_values(lambda token: token.type == "WORD")}
+    unknown = sorted(w for w in words if naming.plain(w) not in known)
+    found = {naming.plain(w): options for w in unknown if (options := new(naming.plain(w)))}
+    for word in unknown:
+        if naming.plain(word) in found:
+            continue
+        try:
+            run = naming.split(word, {*known, *found, *new.in_runs}) or ()
+        except ValueError:  # the builder will meet it, and mark the place
+            continue
+        pieces = map(naming.plain, run)
+        found |= {piece: new(piece) for piece in pieces if piece not in known}
+    return found
+
+
+def _first_that_fits(tree, text, fixed, undecided, kind, what) -> Any:
+    """The reading with the fewest names of an unlikely kind; two such readings are an error."""
+    failure: FormulaError | None = None
+    for count in range(len(undecided) + 1):
+        readings = []
+        for changed in combinations(undecided, count):
+            chosen = {n: options[n in changed] for n, options in undecided.items()}
+            try:
+                readings.append((changed, _build(tree, text, fixed | chosen, kind, what)))
+            except FormulaError as error:
+                if failure is None or error.position > failure.position:
+                    failure = error
+        if len(readings) > 1:
+            either = " or ".join(", ".join(changed) for changed, _ in readings[:2])
+            raise ValueError(f"{what} = {text}: can't tell what {either} is; declare it")
+        if readings:
+            return readings[0][1]
+    assert failure is not None
+    raise failure
+
+
+def _build(tree: Any, text: str, names: Mapping[str, Any], kind: str, what: str) -> Any:
+    value = build.Builder(text, what, names.get, names).build(tree)
+    if kind == "scalar" and isinstance(value, MatrixExpr):
+        place = len(text) - len(text.lstrip())
+        found = "vector" if 1 in value.shape else "matrix"
+        reason = f"is a {found} of shape {value.shape}: expected a scalar"
+        raise FormulaError(text, place, len(text.strip()), reason, what)
+    return value
