@@ -15,7 +15,7 @@ A text is parsed by rules of our own and never evaluated.
 
 >>> from lazyrich.theory.symbols import M, beta, epsilon
 >>> read("8 epsilon beta'Mbeta", [M, beta, epsilon])
-8*epsilon*Trace(beta.T*M*beta)*Trace(beta.T*beta)
+8*epsilon*Trace(beta.T*M*beta)
 """
 
 from lazyrich.theory.grammar.errors import FormulaError
