@@ -1,0 +1,152 @@
+"""Measured evidence that holds at every seed: draws and thresholds derived from stated error rates.
+
+Each test says what is random (``sample(first, count)`` makes the draws first, first + 1, ...), the
+smallest effect that it must not miss, and takes draws and threshold from these. Where the claim
+is true a test fails for at most ``ALARM`` of the seeds; where the nearest wrong statement is true
+instead it passes for at most ``MISS`` of them.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from scipy import stats
+
+ALARM, MISS = 1e-3, 1e-2
+
+Array = np.ndarray
+# The values of the draws first, ..., first + count - 1; each depends on its own number only.
+Sample = Callable[[int, int], Array]
+
+
+@cache
+def sign_test(share: float, against: float) -> tuple[int, int]:
+    """Draws, and how many must be positive, to tell a share of positive draws from a smaller one.
+
+    The fewest draws n, with the least k, such that fewer than k of n are positive with probability
+    at most ``ALARM`` if the share is ``share``, and k or more with at most ``MISS`` if it is
+    ``against``.
+
+    >>> sign_test(0.99, 0.5)
+    (14, 12)
+    """
+    for n in range(1, 2000):
+        k = int(stats.binom.ppf(ALARM, n, share))  # P(fewer than k) <= ALARM
+        if stats.binom.sf(k - 1, n, against) <= MISS:
+            return n, k
+    raise ValueError(f"share = {share}: too close to {against}")
+
+
+def mostly(
+    what: str, sample: Sample, seed: int, *, share: float = 0.99, against: float = 0.5
+) -> str:
+    """Assert that a draw is True with probability ``share``, not ``against`` or less.
+
+    >>> mostly("a sum of squares is positive", lambda first, n: np.full(n, True), 0)
+    'a sum of squares is positive in 14 of 14 draws'
+    >>> mostly("a coin shows heads", lambda first, n: np.arange(first, first + n) % 2 == 0, 0)
+    Traceback (most recent call last):
+    ...
+    AssertionError: a coin shows heads in 7 of 14 draws, fewer than 12
+    """
+    n, k = sign_test(share, against)
+    found = int(np.count_nonzero(sample(seed, n)))
+    line = f"{what} in {found} of {n} draws"
+    assert found >= k, f"{line}, fewer than {k}"
+    return line
+
+
+def mean_is(
+    what: str,
+    sample: Sample,
+    seed: int,
+    expected: float,
+    *,
+    smallest: float,
+    pilot: int = 8,
+    most: int = 512,
+) -> str:
+    """Assert that the mean of the draws is ``expected``, not off by ``smallest`` or more.
+
+    Stein's two stages: the spread of the first ``pilot`` draws says how many more are needed.
+    Draws that are too noisy (more than ``most`` needed) fail.
+
+    >>> noise = lambda first, n: np.array([math.sin(37.0 * i) for i in range(first, first + n)])
+    >>> mean_is("sin", noise, 0, 0.0, smallest=1.0)
+    'sin: mean -0.069 of 41 draws; 0 expected, 0.64 allowed'
+    """
+    values, to_alarm, to_miss = _two_stages(what, sample, seed, smallest, pilot, most, sides=2)
+    allowed = smallest * to_alarm / (to_alarm + to_miss)
+    mean = float(values.mean())
+    line = f"{what}: mean {mean:.3g} of {len(values)} draws; {expected:g} expected"
+    assert abs(mean - expected) <= allowed, f"{line}, and only {allowed:.2g} allowed"
+    return f"{line}, {allowed:.2g} allowed"
+
+
+def mean_exceeds(
+    what: str,
+    sample: Sample,
+    seed: int,
+    bound: float,
+    *,
+    smallest: float,
+    pilot: int = 8,
+    most: int = 512,
+) -> str:
+    """Assert that the mean of the draws is at least ``bound + smallest``, not ``bound`` or less.
+
+    >>> mean_exceeds("two", lambda first, n: np.full(n, 2.0), 0, 1.0, smallest=0.5)
+    'two: mean 2 of 8 draws, above 1.19'
+    """
+    values, to_alarm, to_miss = _two_stages(what, sample, seed, smallest, pilot, most, sides=1)
+    least = bound + smallest * to_miss / (to_alarm + to_miss)
+    mean = float(values.mean())
+    line = f"{what}: mean {mean:.3g} of {len(values)} draws"
+    assert mean >= least, f"{line}, below {least:.3g}"
+    return f"{line}, above {least:.3g}"
+
+
+def _two_stages(
+    what: str, sample: Sample, seed: int, smallest: float, pilot: int, most: int, sides: int
+) -> tuple[Array, float, float]:
+    """The draws, and the quantiles of Student's t for a false alarm and for a miss."""
+    to_alarm, to_miss = stats.t.ppf([1 - ALARM / sides, 1 - MISS], pilot - 1)
+    first = np.asarray(sample(seed, pilot), dtype=float)
+    assert np.isfinite(first).all(), f"{what}: a draw is {first[~np.isfinite(first)][0]}"
+    needed = math.ceil((first.std(ddof=1) * (to_alarm + to_miss) / smallest) ** 2)
+    assert needed <= most, f"{what}: too noisy, {needed} draws needed, more than {most}"
+    if needed <= pilot:
+        return first, to_alarm, to_miss
+    more = np.asarray(sample(seed + pilot, needed - pilot), dtype=float)
+    return np.concatenate([first, more]), to_alarm, to_miss
+
+
+def rises(
+    what: str, sample: Sample, seed: int, *, share: float = 0.99, against: float = 0.5
+) -> str:
+    """Assert that the values of a draw, (count, settings), rise along the settings in a draw.
+
+    A value never falls back, and the last is above the first; inf means "never within the run".
+
+    >>> rises("time to grok", lambda first, n: np.array([[1.0, 5.0, np.inf]] * n), 0)
+    'time to grok rises in 14 of 14 draws (medians 1, 5, never)'
+    """
+    kept: list[Array] = []
+
+    def rising(first: int, count: int) -> Array:
+        values = np.asarray(sample(first, count), dtype=float)
+        kept.append(values)
+        before, after = values[:, :-1], values[:, 1:]
+        return (after >= before).all(1) & (values[:, -1] > values[:, 0])
+
+    try:
+        line = mostly(f"{what} rises", rising, seed, share=share, against=against)
+    except AssertionError as error:
+        raise AssertionError(f"{error} (medians {_medians(kept)})") from None
+    return f"{line} (medians {_medians(kept)})"
+
+
+def _medians(kept: list[Array]) -> str:
+    medians = np.median(np.concatenate(kept), axis=0)
+    return ", ".join("never" if math.isinf(m) else f"{m:.3g}" for m in medians)
