@@ -5,7 +5,7 @@ from scipy.stats import t as student
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.simulate.outcome import time_to_grok
+from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 
 
 def initial_rise(run: Dataset) -> tuple[int, int]:
@@ -19,7 +19,7 @@ def initial_rise(run: Dataset) -> tuple[int, int]:
     >>> initial_rise(run)
     (1, 2)
     """
-    end = int(np.searchsorted(run.step, time_to_grok(run).train.fillna(np.inf)))
+    end = int(np.searchsorted(run.step, time_to_grok(run, threshold=THRESHOLD).train))
     loss = run.population_loss.values[: end + 1]
     peak = int(np.argmax(loss - np.minimum.accumulate(loss)))
     return int(np.argmin(loss[: peak + 1])), peak

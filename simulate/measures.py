@@ -18,6 +18,7 @@ from lazyrich.simulate.metrics import (
 )
 from lazyrich.simulate.network import predictions
 from lazyrich.simulate.problem import Problem, Snapshot
+from lazyrich.simulate.task import PolynomialTask
 
 LOSSES = ("train_loss", "test_loss", "population_loss")
 
@@ -35,6 +36,24 @@ def _with_population(losses: dict[str, float], terms: dict[str, Tensor]) -> dict
     """Add the terms of the population loss and their sum, where there are any."""
     values = {name: float(value) for name, value in terms.items()}
     return losses | ({"population_loss": sum(values.values())} if values else {}) | values
+
+
+def zero_losses(task: PolynomialTask) -> dict[str, float]:
+    """Return the losses of predicting nothing, f = 0, by the name of their variable.
+
+    >>> task = PolynomialTask(D=2, P=1, n_test=1)
+    >>> round(zero_losses(task)["zero_population_loss"], 12)
+    0.75
+    """
+    nothing = torch.zeros(task.D, task.D, dtype=torch.float64)
+    terms = population_terms(task, nothing[0], nothing, alpha=1.0, epsilon=1.0)
+    labels = {"train": task.y, "test": task.y_test}
+    losses = {f"{name}_loss": float(y.square().mean()) for name, y in labels.items()}
+    return {
+        f"zero_{name}": value
+        for name, value in _with_population(losses, terms).items()
+        if name in LOSSES
+    }
 
 
 class MomentMeasures:

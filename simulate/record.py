@@ -8,7 +8,7 @@ import numpy as np
 import xarray
 
 from lazyrich.simulate.arrays import natural
-from lazyrich.simulate.measures import LOSSES, MomentMeasures, NeuronMeasures
+from lazyrich.simulate.measures import LOSSES, MomentMeasures, NeuronMeasures, zero_losses
 from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.stability import Diverged, has_diverged
 
@@ -31,6 +31,12 @@ for _name in ("train loss", "test loss", "population loss"):
         f"{_name} of gradient descent over that of gradient flow, less 1, to first order in the "
         "learning rate; inf where descent is unstable"
     )
+for _name, _set in (
+    ("train_loss", "the training set"),
+    ("test_loss", "the test set"),
+    ("population_loss", "the population"),
+):
+    DESCRIPTIONS[f"zero_{_name}"] = f"loss of predicting nothing, f = 0, on {_set}"
 DESCRIPTIONS["evaluations"] = "evaluations of the right-hand side of the gradient flow so far"
 _FLOOR = "of kernel regression (no ridge) with the kernel at the start: the linearised limit"
 
@@ -131,6 +137,8 @@ class Recorder:
             if name.endswith("alignment"):
                 description += f"; K the normalised NTK on the {self._alignment_set} set"
             history[name] = ("step", values, {"long_name": description, "units": "1"})
+        for name, value in zero_losses(self._problem.task).items():
+            history[name] = ((), value, {"long_name": DESCRIPTIONS[name], "units": "1"})
         for name, value in self._measures.kernel_regression().items():
             note = {"long_name": f"{name.replace('_', ' ')} {_FLOOR}", "units": "1"}
             history[f"kernel_regression_{name}"] = ((), value, note)

@@ -1,37 +1,114 @@
-"""A finished run, and the file that it is kept in."""
+"""A finished training run: what every trainer returns, and the file that it is kept in."""
 
 import json
+import numbers
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import xarray
 from torch import Tensor
 
 from lazyrich.simulate.netcdf import encoded
+from lazyrich.simulate.outcome import SHARE, Outcome, outcome
 from lazyrich.support.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Raise it when a file written before could be misread, and say so in the changelog.
 FORMAT = 1
+# What a repr shows of a configuration, in this order.
+_SHOWN = (
+    "engine",
+    "D",
+    "P",
+    "d",
+    "n",
+    "width",
+    "alpha",
+    "epsilon",
+    "learning_rate",
+    "steps",
+    "time",
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """What ``train`` returns.
+    """A finished run, as ``train``, ``fit`` and the other trainers return it.
 
-    ``history``: an ``xarray.Dataset`` over ``step``. ``state``: the final weights W (N, D) of the
-    ``neurons`` engine, the pair (wbar, M) of the others, float64 on the CPU; ``train(init=...)``
-    takes either. Networks of two layers of opposite sign, u and v or U and V, have these by name.
+    ``history``: what was measured, an ``xarray.Dataset`` over ``step`` or ``time``. ``state``: the
+    final weights, float64 on the CPU for ``train``: W (N, D) of the engine ``neurons``, the pair
+    (wbar, M) of the others; ``train(init=...)`` takes either. Other trainers give arrays by name.
     ``readouts``: the final ones (N,) where they were trained, which ``train(readouts=...)`` takes.
     ``config``: the arguments of the run and the versions that made it, as JSON holds them.
+
+    >>> history = xarray.Dataset(coords={"step": [0, 10, 20]})
+    >>> history["train_loss"] = ("step", [1.0, 0.01, 0.001])
+    >>> history["test_loss"] = ("step", [1.0, 0.9, 0.8])
+    >>> history["zero_train_loss"] = history["zero_test_loss"] = 1.0
+    >>> Run(history, {"w": np.zeros(3)}, {"alpha": 2.0, "steps": 20})
+    <Run: alpha = 2, steps = 20
+      train loss 0.001, test loss 0.8 at step 20
+      memorises: train loss falls at step 4.375, test loss not within 20 steps>
     """
 
     history: xarray.Dataset
-    state: Any  # which of the three is known to the engine, not to a type checker
+    state: Any  # which kind is known to the trainer, not to a type checker
     config: dict
     readouts: Tensor | None = None
+
+    def outcome(
+        self, *, share: float = SHARE, threshold: float | None = None, test: str | None = None
+    ) -> Outcome:
+        """Return when the losses fell, the delay and the phase; see ``outcome.outcome``.
+
+        ``share``: a loss has fallen below this share of the loss of predicting nothing;
+        ``threshold``: below this number instead. ``test``: the name of the test loss.
+        """
+        return outcome(self.history, share=share, threshold=threshold, test=test)
+
+    def plot(self, axes: "Axes | None" = None) -> "Figure":
+        """Draw the losses, with the times at which they fall, and return the figure.
+
+        Draws into ``axes`` where they are given, else into a figure of its own.
+        """
+        from lazyrich.simulate.picture import draw
+
+        return draw(self, axes)
+
+    def __repr__(self) -> str:
+        return "<Run: " + "\n  ".join([self._title(), *self._findings()]) + ">"
+
+    def _repr_html_(self) -> str:
+        findings = "".join(f"<li>{escape(line)}</li>" for line in self._findings())
+        return f"<p><b>Run</b>: {escape(self._title())}</p><ul>{findings}</ul>"
+
+    def _title(self) -> str:
+        known = {**_mapping(self.config.get("task")), **self.config}
+        pairs = ((name, known.get(name)) for name in _SHOWN)
+        return ", ".join(f"{name} = {_short(value)}" for name, value in pairs if value is not None)
+
+    def _findings(self) -> list[str]:
+        records = next((name for name in ("step", "time") if name in self.history.dims), None)
+        names = [n for n in ("train_loss", "test_loss", "population_loss") if n in self.history]
+        if records is None or not names:
+            return []
+        last = self.history.isel({records: -1})
+        values = {name.replace("_", " "): float(last[name]) for name in names}
+        losses = [f"{name} {value:.4g}" for name, value in values.items() if value == value]
+        found = [f"{', '.join(losses)} at {records} {float(last[records]):g}"]
+        with suppress(ValueError, KeyError):  # no test loss, or no scale of the losses
+            found.append(str(self.outcome()))
+        return found
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the run to a netCDF-4 file, whole or not at all; ``load`` reads it back.
@@ -44,24 +121,59 @@ class Run:
 
     def to_bytes(self) -> bytes:
         """Return the content of the file that ``save`` writes."""
-        state: dict[str, tuple]
-        if isinstance(self.state, Tensor):
-            state = {"W": (("neuron", "input"), self.state.numpy())}
-        elif isinstance(self.state, dict):
-            state = {
-                name: (tuple(f"{name}_{axis}" for axis in range(part.ndim)), part.numpy())
-                for name, part in self.state.items()
-            }
-        else:
-            wbar, M = self.state
-            state = {"wbar": ("input", wbar.numpy()), "M": (("input", "input_"), M.numpy())}
-        if self.readouts is not None:
-            state["readouts"] = ("neuron", self.readouts.numpy())
         # Built in memory: HDF5 on a full disk leaves more than one line behind.
         return encoded(
-            {"history": self.history, "state": xarray.Dataset(state)},
-            {"lazyrich_format": FORMAT, "config": json.dumps(self.config)},
+            {"history": self.history, "state": self._state()},
+            {"lazyrich_format": FORMAT, "config": json.dumps(self.config, default=_plain)},
         )
+
+    def _state(self) -> xarray.Dataset:
+        named: dict[str, tuple]
+        attributes = {}
+        if isinstance(self.state, Tensor):
+            named = {"W": (("neuron", "input"), _numpy(self.state))}
+        elif isinstance(self.state, Mapping):
+            arrays = {name: _numpy(part) for name, part in self.state.items()}
+            named = {
+                name: (tuple(f"{name}_{axis}" for axis in range(part.ndim)), part)
+                for name, part in arrays.items()
+            }
+            attributes = {"state": "by name"}
+        else:
+            wbar, M = self.state
+            named = {"wbar": ("input", _numpy(wbar)), "M": (("input", "input_"), _numpy(M))}
+        if self.readouts is not None:
+            named["readouts"] = ("neuron", _numpy(self.readouts))
+        return xarray.Dataset(named, attrs=attributes)
+
+
+def _mapping(value: object) -> dict:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _numpy(array: object) -> np.ndarray:
+    if not isinstance(array, Tensor):
+        return np.asarray(array)
+    array = array.detach().cpu()
+    # NumPy has no bfloat16; float32 holds it exactly.
+    return (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+
+
+def _plain(value: object) -> Any:
+    """Return a number or an array of another library as JSON holds it."""
+    if isinstance(value, np.ndarray | np.generic | Tensor):
+        return value.tolist()
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real) or hasattr(value, "__float__"):  # Fraction, SymPy's
+        return float(value)  # pyright: ignore[reportArgumentType]
+    if isinstance(value, range | set | frozenset):
+        return sorted(value)
+    return str(value)
 
 
 def load(path: str | os.PathLike) -> Run:
@@ -89,6 +201,8 @@ def load(path: str | os.PathLike) -> Run:
     except (OSError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path}: truncated or not a netCDF file ({error})") from error
     tensors = {str(name): torch.tensor(variable.values) for name, variable in state.items()}
+    if state.attrs.get("state") == "by name":
+        return Run(history, tensors, config)
     readouts = tensors.pop("readouts", None)
     if "W" in tensors:
         return Run(history, tensors["W"], config, readouts)

@@ -29,24 +29,42 @@ class DivergenceError(ValueError):
     ``step``: one by which the train loss was beyond ``DIVERGED`` times its scale, or not finite.
     The first such step exactly for the engines "moments", "neurons" and "linearised" (but a loss
     that was so for less than 256 steps of "moments", and recovered, is overlooked); for "flow" the
-    first recorded one, and for the models of Lyu et al. a multiple of 256 or a recorded one.
-    ``learning_rate``: the rate used. ``stable_learning_rate``: the largest stable one at
-    ``stable_at``, the start of the run, or, where the rate used was stable there, the last
-    recorded step before.
+    first recorded one, and for other trainers a multiple of 256 or a recorded one.
+    ``learning_rate``: the rate used, None where there is not one. ``stable_learning_rate``: the
+    largest stable one at the step ``stable_at``, which is the start of the run, or, where the rate
+    used was stable there, the last recorded step before; None where it is unknown, as for Adam.
+
+    >>> print(DivergenceError(300, 2.0, 1.5, 0))
+    learning_rate = 2: training diverged by step 300; the largest stable rate is 1.5 at step 0
     """
 
     def __init__(
-        self, step: int, learning_rate: float, stable_learning_rate: float, stable_at: int
+        self,
+        step: int,
+        learning_rate: float | None = None,
+        stable_learning_rate: float | None = None,
+        stable_at: int = 0,
     ) -> None:
-        since = ", and the kernel has grown since" if learning_rate <= stable_learning_rate else ""
-        super().__init__(
-            f"learning_rate = {learning_rate:g}: training diverged by step {step}; the largest "
-            f"stable rate is {stable_learning_rate:.4g} at step {stable_at}{since}"
-        )
         self.step = step
         self.learning_rate = learning_rate
         self.stable_learning_rate = stable_learning_rate
         self.stable_at = stable_at
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        rate, stable = self.learning_rate, self.stable_learning_rate
+        said = "" if rate is None else f"learning_rate = {rate:g}: "
+        said += f"training diverged by step {self.step}"
+        if stable is None:
+            return said
+        grown = rate is not None and rate <= stable
+        since = ", and the kernel has grown since" if grown else ""
+        return f"{said}; the largest stable rate is {stable:.4g} at step {self.stable_at}{since}"
+
+    @property
+    def stable_rate(self) -> float | None:
+        """The same as ``stable_learning_rate``."""
+        return self.stable_learning_rate
 
     def __reduce__(self) -> tuple:
         # By default an exception is remade from its message alone: it must come back from workers.

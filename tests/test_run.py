@@ -1,8 +1,10 @@
 """Runs: the recorded grid, progress, files that round-trip whole, and every bad argument."""
 
+import html
 import itertools
 import json
 import math
+from fractions import Fraction
 
 import h5py
 import numpy as np
@@ -234,3 +236,63 @@ def test_bad_arguments_are_refused_in_one_line_before_any_work(given, message):
         simulate.train(options.pop("task"), **options)
     assert "\n" not in str(caught.value)
     assert not worked
+
+
+def test_numbers_of_other_libraries_in_a_configuration_are_saved(tmp_path):
+    run = saved(
+        tmp_path / "run.nc",
+        seed=np.int64(3),
+        alpha=np.float32(0.5),
+        epsilon=Fraction(1, 3),
+        sigma=Fraction(3, 2),
+    )
+    again = simulate.load(tmp_path / "run.nc")
+    assert again.config == run.config
+    assert (again.config["seed"], again.config["sigma"]) == (3, 1.5)
+    odd = {"a": np.arange(2), "b": Fraction(1, 4), "c": torch.tensor(2.0), "d": range(2)}
+    simulate.Run(run.history, run.state, odd).save(tmp_path / "odd.nc")
+    found = simulate.load(tmp_path / "odd.nc").config
+    assert found == {"a": [0, 1], "b": 0.25, "c": 2.0, "d": [0, 1]}
+
+
+def test_weights_by_name_come_back_by_name_whatever_the_names(tmp_path):
+    history = simulate.train(TASK, **OPTIONS).history
+    state = {
+        "W": torch.ones(2, 3),
+        "layer.0.bias": torch.zeros(3, dtype=torch.bfloat16),
+        "count": np.array(7),
+    }
+    simulate.Run(history, state, {}).save(tmp_path / "run.nc")
+    again = simulate.load(tmp_path / "run.nc").state
+    assert {name: tuple(part.shape) for name, part in again.items()} == {
+        "W": (2, 3),
+        "layer.0.bias": (3,),
+        "count": (),
+    }
+    assert again["layer.0.bias"].dtype == torch.float32
+    assert int(again["count"]) == 7
+
+
+def test_a_run_says_what_it_is_and_what_it_came_to():
+    run = simulate.train(TASK, **OPTIONS)
+    assert "engine = moments, D = 3, P = 6, width = 4, alpha = 1, epsilon = 0.5" in repr(run)
+    assert str(run.outcome()) in repr(run)
+    assert repr(run).splitlines()[-1].strip(" >") in html.unescape(run._repr_html_())
+    bare = simulate.Run(xarray.Dataset(), {}, {"name": "<b>"})
+    assert (repr(bare), bare._repr_html_()) == ("<Run: >", "<p><b>Run</b>: </p><ul></ul>")
+
+
+def test_the_plot_marks_both_times_and_calls_each_loss_by_its_name():
+    run = simulate.train(TASK, **OPTIONS | {"steps": 3000})
+    found = run.outcome()
+    axes = run.plot().axes[0]
+    at = [float(line.get_xdata()[0]) for line in axes.lines if line.get_linestyle() == ":"]
+    assert at == [t for t in (found.train_fall, found.test_fall) if math.isfinite(t)]
+    assert axes.get_title(loc="left") == found.phase
+    assert {"train loss", "population loss"} <= {t.get_text() for t in axes.get_legend().texts}
+    labels = simulate.train(
+        simulate.PolynomialTask.from_arrays(TASK.X, y=TASK.y, X_test=TASK.X, y_test=TASK.y),
+        **OPTIONS,
+    )
+    assert "test loss" in {t.get_text() for t in labels.plot().axes[0].get_legend().texts}
+    assert run.plot(axes) is axes.figure

@@ -8,8 +8,10 @@ import click
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from xarray import Dataset
+
+    from lazyrich.simulate import Run
+    from lazyrich.simulate.outcome import Outcome
 
 LOSSES = ("train_loss", "test_loss", "population_loss")
 FLOOR = "kernel_regression_population_loss"  # not known of Hermite activations
@@ -108,10 +110,10 @@ def command(
     if run_file:
         run.save(run_file)
     if plot_file:
-        picture = rendered(_picture(run.history), [plot_file.suffix[1:]])
+        picture = rendered(run.plot(), [plot_file.suffix[1:]])
         write_whole(plot_file, lambda part: part.write_bytes(*picture.values()))
     click.echo(_table(run.history))
-    click.echo(_summary(run.history))
+    click.echo(_summary(run))
     for file in filter(None, (run_file, plot_file)):
         click.echo(f"wrote {file}")
 
@@ -142,43 +144,28 @@ def _table(history: "Dataset") -> str:
     return "\n".join(lines)
 
 
-def _summary(history: "Dataset") -> str:
-    from lazyrich.simulate.outcome import CENSORED, UNFITTED, time_to_grok
-
-    times, last = time_to_grok(history), int(history.step[-1])
+def _summary(run: "Run") -> str:
+    history, found = run.history, run.outcome()
     floor = f"{float(history[FLOOR]):.6g}" if FLOOR in history else "not known in closed form"
     lines = [f"population loss of kernel regression with the initial kernel: {floor}"]
-    for name, loss in (("train", "train loss"), ("test", "population loss")):
-        step = float(times[name])
-        when = f"not within {last} steps" if math.isnan(step) else f"from step {step:.1f}"
-        lines.append(f"{loss} below {times.threshold} for good: {when}")
-    delays = {
-        CENSORED: f"more than {float(times.at_least):.1f} steps",
-        UNFITTED: "none in this run",
-    }
-    delay = delays.get(str(times.status.values), f"{float(times.delay):.1f} steps")
-    lines.append(f"time to grok (the second less the first): {delay}")
+    sides = (("train", "train loss", found.train_level), ("test", found.test, found.test_level))
+    for side, name, level in sides:
+        loss = name.replace("_", " ")
+        lines.append(f"{loss} below {level:.4g} for good: {found.when(side)}")
+    lines.append(f"time to grok (test minus train): {_delay(found)}")
+    lines.append(f"phase: {found.phase}")
     if "descent_gap_population_loss" in history:
         gap = float(abs(history.descent_gap_population_loss).max())
         advice = "" if gap < 0.1 else ": use --engine moments or a smaller --learning-rate"
-        lines.append(f"population loss of gradient descent: an estimated {gap:.2g} off{advice}")
+        lines.append(
+            "relative difference between gradient flow and gradient descent (estimated): "
+            f"{gap:.2%}{advice}"
+        )
     return "\n".join(lines)
 
 
-def _picture(history: "Dataset") -> "Figure":
-    """The losses over the steps, on logarithmic axes."""
-    from matplotlib.figure import Figure
-
-    from lazyrich.plotting import LOOKS, WIDTH, house_style, steps_axis
-
-    with house_style():
-        figure = Figure(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
-        axes = figure.add_subplot(yscale="log", ylabel="loss")
-        later = history.sel(step=slice(1, None))
-        for name in filter(history.__contains__, ("train_loss", "population_loss", "linear")):
-            axes.plot(later.step, later[name], **LOOKS[name])
-        if FLOOR in history:
-            axes.axhline(float(history[FLOOR]), **LOOKS["kernel_regression"])
-        steps_axis(axes, int(history.step[-1]))
-        axes.legend()
-    return figure
+def _delay(found: "Outcome") -> str:
+    if math.isnan(found.delay):
+        return "none in this run"
+    more = "more than " if math.isinf(found.delay) else ""
+    return f"{more}{found.at_least:.1f} steps"

@@ -18,7 +18,7 @@ from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wid
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
 from lazyrich.paper_figures.runs import Sweep
 from lazyrich.plotting import WIDTH, letter, steps_axis
-from lazyrich.simulate.outcome import GROKS, THRESHOLD, time_to_grok
+from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def shown_seed(p: Parameters, data: dict[str, Dataset]) -> int:
 
 
 def _groks(history: Dataset) -> np.ndarray:
-    return (time_to_grok(history).status == GROKS).values
+    return np.isfinite(time_to_grok(history, threshold=THRESHOLD).delay).values
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

@@ -16,7 +16,7 @@ from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.experiments import modular_transformer
 from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.plotting import WIDTH, band, letter, look, steps_axis
-from lazyrich.simulate.outcome import learnt
+from lazyrich.simulate.outcome import settled
 
 LATER, TOGETHER = 3.0, 1.6  # times: what counts as grokking, and as none
 
@@ -70,8 +70,8 @@ def ratio(p: Parameters, runs: Dataset) -> DataArray:
     Infinite where it doesn't within the run, NaN where not even the train loss does.
     """
     level = np.log(p.p) / 2
-    train, test = (learnt(runs[f"{side}_loss"], level) for side in ("train", "test"))
-    return (test.fillna(np.inf) / train).where(train.notnull())
+    train, test = (settled(runs[f"{side}_loss"], level) for side in ("train", "test"))
+    return (test / train).where(np.isfinite(train))
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

@@ -222,7 +222,9 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 
 def _same_shape(p: Parameters, data: dict[str, Dataset]) -> Check:
-    with_, without = (time_to_grok(data[name]) for name in ("momentum", "plain"))
+    with_, without = (
+        time_to_grok(data[name], threshold=THRESHOLD) for name in ("momentum", "plain")
+    )
     ratios = [(with_[side] / (1 - p.momentum) / without[side]).values for side in ("train", "test")]
     return Check(
         "same-shape",

@@ -95,14 +95,14 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 
 def _groks(history: Dataset, count: int) -> Check:
-    times = time_to_grok(history)
-    ratio = (times.test / times.train).fillna(np.inf).values
+    times = time_to_grok(history, threshold=THRESHOLD)
+    ratio = (times.test / times.train).where(np.isfinite(times.train), np.inf).values
     final = history.population_loss.isel(step=-1).values
     return Check(
         f"groks-{count}",
         f"with {count} direction{'s' * (count > 1)} in the target, the test loss falls below "
         f"{THRESHOLD} of predicting nothing long after the train loss",
-        f"train at {spread(times.train)}, test at {spread(times.test.fillna(np.inf))} steps (inf: "
+        f"train at {spread(times.train)}, test at {spread(times.test)} steps (inf: "
         f"not within the run); finally {spread(final)}",
         "at 1.5 times the steps or later, within the run, in every seed",
         bool(((ratio > 1.5) & (ratio < np.inf)).all()),

@@ -143,7 +143,7 @@ def _groks(history: Dataset, case: Case) -> Check:
         f"groks-degree-{case.degree}",
         f"on He_{case.degree} the test loss falls after the train loss",
         f"below half of predicting nothing: train at {spread(times.train)}, test at "
-        f"{spread(times.test.fillna(np.inf))} steps; delay {spread(delay)}",
+        f"{spread(times.test)} steps; delay {spread(delay)}",
         "later, within the run, in every seed",
         bool(((delay > 0) & (delay < np.inf)).all()),
         source="Sec. 15.2, Fig. 15",

@@ -15,7 +15,7 @@ from lazyrich.paper_figures.kumar.figure2 import (
     loss_times,
 )
 from lazyrich.plotting import WIDTH, letter, look, steps_axis
-from lazyrich.simulate.outcome import learnt
+from lazyrich.simulate.outcome import settled
 
 PRESETS = figure2.PRESETS
 SEED = 0  # drawn
@@ -51,8 +51,9 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
 
 
 def _perfect(runs: Dataset) -> DataArray:
-    """Return the step from which every training sample is classified."""
-    return accuracy_times(runs, "train", 0.998)
+    """Return the step from which every training sample is classified; NaN if not at the end."""
+    times = accuracy_times(runs, "train", 0.998)
+    return times.where(np.isfinite(times))
 
 
 def _at(values: DataArray, steps: DataArray) -> DataArray:
@@ -70,7 +71,7 @@ def _loss_when_perfect(runs: Dataset) -> DataArray:
 def _dips(runs: Dataset) -> DataArray:
     """Return the step at which the test loss falls below the train loss at perfect accuracy."""
     level = _loss_when_perfect(runs)
-    return learnt(runs.test_loss / level, 1.0)
+    return settled(runs.test_loss / level, 1.0)
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:

@@ -1,5 +1,6 @@
 """Figure 18: the losses of the student of Figure 17, whose accuracies grok."""
 
+import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
@@ -9,7 +10,7 @@ from lazyrich.paper_figures.kumar import figure8, figure17
 from lazyrich.paper_figures.kumar.figure8 import LAZINESS, Parameters
 from lazyrich.paper_figures.kumar.figure17 import student
 from lazyrich.plotting import WIDTH, band, letter, look, steps_axis
-from lazyrich.simulate.outcome import learnt
+from lazyrich.simulate.outcome import settled
 
 PRESETS = figure8.PRESETS
 PART = 0.1  # a loss is learnt below this part of its start
@@ -42,7 +43,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
 
 def _learnt(runs: Dataset, side: str) -> DataArray:
     loss = runs[f"{side}_loss"]
-    return learnt(loss / loss.isel(step=0), PART)
+    return settled(loss / loss.isel(step=0), PART)
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
@@ -53,7 +54,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     ratio = (runs.test_loss / runs.train_loss).isel(step=-1)
     rises = runs.test_loss.diff("step").where(runs.train_loss.diff("step") < 0, 0).clip(0)
     rise = rises.sum("step") / runs.test_loss.isel(step=0)
-    late = _learnt(runs, "test") / _learnt(runs, "train")
+    train, test = (_learnt(runs, side) for side in ("train", "test"))
+    late = (test / train).where(np.isfinite(train))
     return [
         Check(
             "train-tracks-test",

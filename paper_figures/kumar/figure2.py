@@ -17,7 +17,7 @@ from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import modular_perceptron
 from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.plotting import LOOKS, WIDTH, band, letter, look, shades, steps_axis
-from lazyrich.simulate.outcome import learnt
+from lazyrich.simulate.outcome import settled
 
 # Classified: this part of the samples. Learnt: half the loss of predicting nothing, 1/p.
 CLASSIFIED, LEARNT = 0.95, 0.5
@@ -58,24 +58,24 @@ def base(data: dict[str, Dataset]) -> Dataset:
 
 
 def accuracy_times(runs: Dataset, side: str, level: float = CLASSIFIED) -> DataArray:
-    """Return the step from which this part of the samples is classified; NaN if not at the end.
+    """Return the step from which this part of the samples is classified; inf if not at the end.
 
     >>> runs = Dataset({"test_accuracy": ("step", [0.0, 0.5, 1.0])}, {"step": [0, 10, 20]})
     >>> 10 < float(accuracy_times(runs, "test")) <= 20
     True
     """
     # One sample in a thousand stands for no error at all, which has no logarithm.
-    return learnt((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - level + 1e-9)
+    return settled((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - level + 1e-9)
 
 
 def loss_times(p: Parameters, runs: Dataset, side: str) -> DataArray:
     """Return the step from which the loss stays below half that of predicting nothing."""
-    return learnt(runs[f"{side}_loss"], LEARNT / p.p)
+    return settled(runs[f"{side}_loss"], LEARNT / p.p)
 
 
 def delays(train: DataArray, test: DataArray) -> DataArray:
     """Return test less train; infinite where the test set is not learnt within the run."""
-    return (test - train).where(test.notnull(), np.inf).where(train.notnull())
+    return (test - train).where(np.isfinite(train))
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

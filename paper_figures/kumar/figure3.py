@@ -35,7 +35,7 @@ from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
-from lazyrich.simulate.outcome import CENSORED, THRESHOLD, median_delay, time_to_grok
+from lazyrich.simulate.outcome import MEMORISES, THRESHOLD, median_delay, time_to_grok
 
 # Of the authors' convention B: alpha in lazyrich's is half of theirs.
 HALF = 0.5
@@ -168,7 +168,9 @@ def _distances(ax: Axes, found: dict[float, Paths], symbol: str) -> None:
 
 
 def _phase_diagram(figure: Figure, ax: Axes, grid: Dataset) -> None:
-    delay = median_delay(time_to_grok(grid)).transpose("epsilon", "alpha").values
+    delay = (
+        median_delay(time_to_grok(grid, threshold=THRESHOLD)).transpose("epsilon", "alpha").values
+    )
     alphas, epsilons = grid.alpha.values, grid.epsilon.values
     finite = delay[np.isfinite(delay)].clip(1)
     limits = (finite.min(), finite.max()) if finite.size else (1, 10)
@@ -206,7 +208,7 @@ def _final(runs: Dataset) -> DataArray:
 def _alpha_claims(runs: Dataset) -> list[Check]:
     source = "Sec. 5.1, Fig. 3(a)"
     axis = ("alpha", "α")
-    delay, final = time_to_grok(runs).delay, _final(runs)
+    delay, final = time_to_grok(runs, threshold=THRESHOLD).delay, _final(runs)
     gap = 1 - final / runs.kernel_regression_population_loss
     slower = "the larger α, the longer the time to grok (inf: not within the run)"
     worse = "the smaller α, the lower the final test loss"
@@ -236,8 +238,8 @@ def _little_alpha_no_rise(runs: Dataset) -> Check:
 
 
 def _little_alpha_no_delay(runs: Dataset) -> Check:
-    times = time_to_grok(runs.isel(alpha=0))
-    ratio = times.test / times.train
+    times = time_to_grok(runs.isel(alpha=0), threshold=THRESHOLD)
+    ratio = (times.test / times.train).where(np.isfinite(times.train))
     return Check(
         "small-alpha-no-delay",
         "at small α the grokking effect disappears",
@@ -268,7 +270,7 @@ def _lazy_limit(runs: Dataset, twin: Dataset) -> Check:
 
 def _epsilon_claims(plain: Dataset, centred: Dataset) -> list[Check]:
     source, axis = "Sec. 5.2, Fig. 3(b)", ("epsilon", "ε")
-    delay = time_to_grok(plain).delay
+    delay = time_to_grok(plain, threshold=THRESHOLD).delay
     slower = "the smaller ε, the longer the time to grok (plain predictor)"
     better = "the smaller ε, the lower the final test loss ({} predictor)"
     further = "the smaller ε, the further the weights move, |w − w₀|/|w₀| ({} predictor)"
@@ -336,7 +338,10 @@ def _off_the_plane(p: Parameters) -> list[Check]:
 
 
 def _phase_diagram_claims(grid: Dataset) -> list[Check]:
-    delay, final = median_delay(time_to_grok(grid)), _final(grid).median("seed")
+    delay, final = (
+        median_delay(time_to_grok(grid, threshold=THRESHOLD)),
+        _final(grid).median("seed"),
+    )
     slower = "on the grid, the larger α, the longer the median time to grok"
     better = "on the grid, the smaller ε, the lower the median final test loss"
     slowest = delay.fillna(np.inf)
@@ -362,7 +367,9 @@ def _phase_diagram_claims(grid: Dataset) -> list[Check]:
 
 def _flow_is_descent(p: Parameters, grid: Dataset, descent: Dataset) -> Check:
     flow = grid.sel(alpha=p.grid_alphas[0], epsilon=p.grid_epsilons[-1])
-    in_flow, in_descent = (time_to_grok(runs).delay for runs in (flow, descent))
+    in_flow, in_descent = (
+        time_to_grok(runs, threshold=THRESHOLD).delay for runs in (flow, descent)
+    )
     gap = abs(in_flow / in_descent - 1)
     return Check(
         "flow-is-descent",
@@ -377,7 +384,7 @@ def _flow_is_descent(p: Parameters, grid: Dataset, descent: Dataset) -> Check:
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     """Return what is shown, and what was chosen."""
-    censored = (time_to_grok(data["grid"]).status == CENSORED).values
+    censored = (time_to_grok(data["grid"], threshold=THRESHOLD).phase == MEMORISES).values
     fitted = censored & (data["grid"].train_loss.isel(step=-1) < 1e-6).values
     theirs = ", ".join(f"{a / HALF:.3g}" for a in p.alphas)
     scale = "" if p.D == 100 else " (the authors' scaled to this D)"

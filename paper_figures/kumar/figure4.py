@@ -18,7 +18,7 @@ from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wid
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
 from lazyrich.paper_figures.runs import Sweep, gap_in_words
 from lazyrich.plotting import WIDTH, letter, steps_axis
-from lazyrich.simulate.outcome import GROKS, THRESHOLD, learnt, time_to_grok
+from lazyrich.simulate.outcome import THRESHOLD, settled, time_to_grok
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _wide(p: Parameters, data: dict[str, Dataset]) -> Dataset:
 
 
 def _groks(history: Dataset) -> np.ndarray:
-    return (time_to_grok(history).status == GROKS).values
+    return np.isfinite(time_to_grok(history, threshold=THRESHOLD).delay).values
 
 
 def shown_seed(p: Parameters, data: dict[str, Dataset]) -> int:
@@ -67,8 +67,8 @@ def shown_seed(p: Parameters, data: dict[str, Dataset]) -> int:
 
     Seed 0 if none does.
     """
-    times = time_to_grok(_narrow(p, data))
-    order = np.argsort(times.test.values)  # NaN last
+    times = time_to_grok(_narrow(p, data), threshold=THRESHOLD)
+    order = np.argsort(times.test.values)  # those that do not fall last
     count = int(np.isfinite(times.test.values).sum())
     return int(order[(count - 1) // 2]) if count else 0
 
@@ -115,7 +115,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 
 def _delayed(grokking: Dataset) -> Check:
-    times = time_to_grok(grokking)
+    times = time_to_grok(grokking, threshold=THRESHOLD)
     return Check(
         "test-falls-later",
         f"the test loss falls below {THRESHOLD} later than the train loss does",
@@ -129,7 +129,7 @@ def _delayed(grokking: Dataset) -> Check:
 
 def _alignment_begins(grokking: Dataset) -> Check:
     relative = grokking.misalignment / grokking.misalignment.isel(step=0)
-    begins, halved = learnt(relative, 0.9), learnt(relative, 0.5)
+    begins, halved = settled(relative, 0.9), settled(relative, 0.5)
     return Check(
         "alignment-begins-at-1-2k",
         "the weights begin to align at 1,000 to 2,000 epochs",

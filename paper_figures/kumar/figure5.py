@@ -142,7 +142,7 @@ def _final(runs: Dataset) -> DataArray:
 def _ratio(runs: Dataset) -> DataArray:
     """Return test over train of the steps to half of predicting nothing; inf: not within."""
     times = time_to_grok(runs, threshold=HALF, test="test_loss")
-    return (times.test / times.train.clip(1)).fillna(np.inf)
+    return (times.test / times.train.clip(1)).where(np.isfinite(times.train), np.inf)
 
 
 def _together(joint: Dataset) -> Check:

@@ -19,7 +19,7 @@ from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import student_and_teacher
 from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
-from lazyrich.simulate.outcome import learnt
+from lazyrich.simulate.outcome import settled
 
 LEVEL = 0.5  # an accuracy is reached where this part of the outputs is within the threshold
 LAZINESS = 1.0  # of the run of Liu et al.
@@ -89,13 +89,13 @@ def both(p: Parameters, data: dict[str, Dataset]) -> dict[str, Dataset]:
 
 
 def reached(runs: Dataset, side: str) -> DataArray:
-    """Return the step from which the accuracy stays at ``LEVEL`` or above; NaN if not at the end.
+    """Return the step from which the accuracy stays at ``LEVEL`` or above; inf if not at the end.
 
     >>> runs = Dataset({"test_accuracy": ("step", [0.0, 0.2, 0.8])}, {"step": [0, 10, 20]})
     >>> 10 < float(reached(runs, "test")) < 20
     True
     """
-    return learnt((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - LEVEL + 1e-9)
+    return settled((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - LEVEL + 1e-9)
 
 
 def lateness(runs: Dataset) -> DataArray:
@@ -104,7 +104,7 @@ def lateness(runs: Dataset) -> DataArray:
     Infinite where it is not reached within the run, NaN where the train accuracy is not.
     """
     train, test = reached(runs, "train"), reached(runs, "test")
-    return (test / train).where(test.notnull(), np.inf).where(train.notnull())
+    return (test / train).where(np.isfinite(train))
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

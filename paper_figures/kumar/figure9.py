@@ -133,14 +133,14 @@ def _failure_is_linear(few: Dataset) -> Check:
 
 def _groks(some: Dataset) -> Check:
     half = HALF_OF_NOTHING
-    times, learnt = time_to_grok(some, threshold=half), time_to_grok(some)
-    ratio = (times.test / times.train).fillna(np.inf).values
+    times, learnt = (time_to_grok(some, threshold=level) for level in (half, THRESHOLD))
+    ratio = (times.test / times.train).where(np.isfinite(times.train), np.inf).values
     return Check(
         "goldilocks-groks",
         f"with enough samples (P = {int(some.P)}) the test loss falls long after the train loss",
         f"below half of predicting nothing for good: train at {spread(times.train)}, test at "
-        f"{spread(times.test.fillna(np.inf))} steps; below {THRESHOLD}: {spread(learnt.train)} and "
-        f"{spread(learnt.test.fillna(np.inf))} (inf: not within the run)",
+        f"{spread(times.test)} steps; below {THRESHOLD}: {spread(learnt.train)} and "
+        f"{spread(learnt.test)} (inf: not within the run)",
         "below half at twice the steps or later, but within the run, in the median seed",
         bool(2 < np.median(ratio) < np.inf),
         source="Fig. 9(b)",
@@ -161,7 +161,7 @@ def _linear_rises_and_falls(some: Dataset) -> Check:
 
 def _nearer_together(runs: Dataset) -> Check:
     times = time_to_grok(runs, threshold=HALF_OF_NOTHING)
-    ratio = (times.test / times.train).fillna(np.inf)
+    ratio = (times.test / times.train).where(np.isfinite(times.train), np.inf)
     return ordered(
         "more-samples-nearer-together",
         "the more samples, the nearer together train and test loss fall below half of predicting "

@@ -17,7 +17,7 @@ from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.runs import Networks
 from lazyrich.plotting import BLACK, WIDTH, letter, shades
 from lazyrich.simulate.laws.rich_flow import RichCurve, rich_curve
-from lazyrich.simulate.outcome import learnt
+from lazyrich.simulate.outcome import THRESHOLD, settled
 from lazyrich.simulate.task import PolynomialTask
 
 STEPS = 10_000
@@ -122,7 +122,7 @@ def _curves(ax: Axes, p: Parameters, runs: Dataset, scaled: bool) -> None:
 def falls(p: Parameters, data: dict[str, Dataset]) -> np.ndarray:
     """Return the S from which train and test loss are below 0.1, shape (2, a, ratios)."""
     losses = data["runs"][["train_loss", "population_loss"]]
-    step = [learnt(losses[name]).values.reshape(len(p.values), -1) for name in losses]
+    step = [settled(losses[name], THRESHOLD).values.reshape(len(p.values), -1) for name in losses]
     return np.array(step) * p.end * p.D**2 / STEPS
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from xarray import Dataset
 
 from lazyrich.simulate.laws.grokking import Forecast, forecast
-from lazyrich.simulate.laws.rich_flow import SHARE
-from lazyrich.simulate.outcome import learnt
+from lazyrich.simulate.outcome import SHARE, settled
 from lazyrich.simulate.task import PolynomialTask
 
 # Of every run, recorded on a log-spaced grid.
@@ -75,12 +74,12 @@ class Network:
 
 
 def falls(runs: Dataset) -> np.ndarray:
-    """Return the steps at which train and population loss fall, (runs, 2); NaN for not in the run.
+    """Return the steps at which train and population loss fall, (runs, 2); inf for not in the run.
 
     Below 2/15 of the loss of predicting nothing, for good: 0.1, as |beta|^2 = D.
     """
     names = ("train_loss", "population_loss")
-    return np.array([learnt(runs[name], 3 / 4 * SHARE).values for name in names]).T
+    return np.array([settled(runs[name], 3 / 4 * SHARE).values for name in names]).T
 
 
 @lru_cache(maxsize=2048)

@@ -1,4 +1,4 @@
-"""The phase diagram over P/D and alpha epsilon/|beta|^2: memorises, groks, learns at once.
+"""The phase diagram over P/D and alpha epsilon/|beta|^2: memorises, groks, generalises at once.
 
 Markers are trained networks. Boundaries are foretold from P, D, alpha and epsilon alone: from the
 forecasts of other data sets of the same size.
@@ -16,8 +16,8 @@ from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.laws.network import Network, falls, foretold
 from lazyrich.paper_figures.runs import Networks
 from lazyrich.plotting import BLACK, BLUE, ORANGE, WIDTH
-from lazyrich.simulate.laws.grokking import AT_ONCE, GROKS, MEMORISES, phase_of
 from lazyrich.simulate.laws.rich_flow import HORIZON
+from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, phase_of
 
 PHASES: dict[str, dict[str, Any]] = {
     MEMORISES: {"color": BLACK, "marker": "x"},
@@ -169,9 +169,9 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     """Return what is shown, and what was chosen."""
     return (
         f"Phases of {data['runs'].sizes['cell']} networks trained by gradient flow (D = {p.D}, "
-        f"α/ε = {p.laziness:g}, infinite width, centred, one data set each): 'learns at once' "
+        f"α/ε = {p.laziness:g}, infinite width, centred, one data set each): 'generalises at once' "
         "where the test loss falls within twice the time of the train loss, 'groks' where later, "
-        f"'memorises for ever' where not within τ = {HORIZON:g} αD²/(ε|β|²). A loss falls when it "
+        f"'memorises' where not within τ = {HORIZON:g} αD²/(ε|β|²). A loss falls when it "
         "is for good below 2/15 of that of predicting nothing. Lines, from the parameters alone: "
         f"where half of {p.draws} other data sets are foretold to memorise (full), to learn at "
         "once (dashed)."

@@ -74,11 +74,11 @@ def spike_alone(network: Network) -> tuple[float, float]:
 def times(p: Parameters, data: dict[str, Dataset]) -> dict[str, np.ndarray]:
     """Return measured, foretold and spike-alone times, each (networks, 2): train and test fall.
 
-    In units of the run, which ends at 1; NaN for not within it.
+    In units of the run, which ends at 1; inf for not within it.
     """
     law = np.array([(f.train_fall, f.test_fall) for f in map(foretold, networks(p))])
     spike = np.array([spike_alone(network) for network in networks(p)])
-    law[law > STEPS], spike[spike > STEPS] = np.nan, np.nan
+    law[law > STEPS], spike[spike > STEPS] = np.inf, np.inf
     return {"measured": falls(data["runs"]) / STEPS, "law": law / STEPS, "spike": spike / STEPS}
 
 
@@ -107,7 +107,8 @@ def _diagonal(ax: Axes, p: Parameters, measured: np.ndarray, law: np.ndarray) ->
     ):
         x, y = tau(p, measured)[:, k], tau(p, law)[:, k]
         ax.plot(x, y, marker, color=color, markersize=3, markerfacecolor="none", label=name)
-    ends = np.array([np.nanmin(tau(p, measured)) / 1.5, np.nanmax(tau(p, measured)) * 1.5])
+    found = tau(p, measured)[np.isfinite(measured)]
+    ends = np.array([found.min() / 1.5, found.max() * 1.5])
     ax.plot(ends, ends, color="black", linewidth=0.7)
     ax.fill_between(ends, ends * (1 - AIM), ends * (1 + AIM), color="black", alpha=0.12, lw=0)
     ax.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured τ", aspect="equal")

@@ -18,8 +18,9 @@ from lazyrich.paper_figures.laws.network import Network, falls
 from lazyrich.paper_figures.runs import Networks
 from lazyrich.plotting import BLACK, BLUE, VERMILLION, WIDTH, letter, shades
 from lazyrich.simulate.laws.least_trace import least_trace
-from lazyrich.simulate.laws.rich_flow import HORIZON, SHARE
+from lazyrich.simulate.laws.rich_flow import HORIZON
 from lazyrich.simulate.laws.spike import share_standing_out, spike_of
+from lazyrich.simulate.outcome import SHARE
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.paths import Paths
 from lazyrich.plotting import LOOKS, WIDTH, band, letter, look
+from lazyrich.simulate.outcome import settled
 from lazyrich.verify.lyu.start import predicted_transition
 
 TITLES = {"sparse": "sparse labels: grokking", "margin": "large margin: misgrokking"}
@@ -126,7 +126,10 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 
 def _fits_early(p: Parameters, data: dict[str, Dataset]) -> Check:
-    times = [crossing(runs.train_accuracy, runs.time, 0.999, above=True) for runs in data.values()]
+    times = [
+        settled(runs.train_accuracy, 0.999, above=True, time=runs.time).values
+        for runs in data.values()
+    ]
     shares = np.concatenate(times) / transition(p)
     return Check(
         "fits-early",
@@ -152,7 +155,7 @@ def _groks(p: Parameters, sparse: Dataset) -> Check:
 
 
 def _sharp(p: Parameters, sparse: Dataset) -> Check:
-    times = crossing(sparse.test_accuracy, sparse.time, 0.75, above=True) / transition(p)
+    times = settled(sparse.test_accuracy, 0.75, above=True, time=sparse.time).values / transition(p)
     return Check(
         "transition-at-log-alpha",
         "the test accuracy passes 3/4 near log(α)/λ",
@@ -164,7 +167,9 @@ def _sharp(p: Parameters, sparse: Dataset) -> Check:
 
 
 def _predicted(p: Parameters, sparse: Dataset) -> Check:
-    times = crossing(sparse.test_accuracy, sparse.time, 0.75, above=True) * p.weight_decay
+    times = (
+        settled(sparse.test_accuracy, 0.75, above=True, time=sparse.time).values * p.weight_decay
+    )
     predicted = predicted_transition(p.d, p.n_sparse, p.alpha, p.weight_decay)
     off, allowed = times - predicted, 3 / p.n_sparse**0.5
     return Check(

@@ -17,9 +17,9 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.experiments import homogeneous_perceptron
 from lazyrich.paper_figures.fits import Fits, device
-from lazyrich.paper_figures.lyu.accuracy import crossing, learnt_at
 from lazyrich.paper_figures.lyu.transition_time import alpha_axis, slopes
 from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, letter, look, shades
+from lazyrich.simulate.outcome import settled
 
 # Activation -> its colour and symbol where both are shown, and how it is named.
 KINDS = {"relu": (VERMILLION, "o", "ReLU"), "square": (BLUE, "s", "h²")}
@@ -80,7 +80,7 @@ def sweeps(p: Parameters) -> dict[str, Fits]:
 
 def event(runs: Dataset, decay: DataArray | float, level: float = 0.5) -> DataArray:
     """Return lambda t*: the test accuracy passes this level for good. Infinite if it never does."""
-    return learnt_at(runs, level) * decay
+    return settled(runs.test_accuracy, level, above=True, time=runs.time) * decay
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
@@ -157,8 +157,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 
 def _groks(p: Parameters, runs: Dataset) -> Check:
-    fitted = crossing(runs.train_accuracy, runs.time, 0.999, above=True)
-    learnt = learnt_at(runs, 0.5).values
+    fitted = settled(runs.train_accuracy, 0.999, above=True, time=runs.time).values
+    learnt = settled(runs.test_accuracy, 0.5, above=True, time=runs.time).values
     early = runs.test_accuracy.where(runs.time < 0.5 * math.log(p.alpha) / p.weight_decay)
     return Check(
         "groks",

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.figure1 import at
 from lazyrich.paper_figures.lyu.paths import Paths
 from lazyrich.plotting import LOOKS, WIDTH, letter, look
+from lazyrich.simulate.outcome import settled
 
 # The learning rate of the paper, by which its steps become times.
 LEARNING_RATE = 0.1
@@ -91,7 +91,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 def _fits_in_tens_of_steps(runs: Dataset) -> Check:
     small = 1e-3 * runs.train_loss.isel(step=0)
-    times = crossing(runs.train_loss / small, runs.time, 1.0, above=False)
+    times = settled(runs.train_loss / small, 1.0, time=runs.time).values
     return Check(
         "fits-in-tens-of-steps",
         "the observed entries are fitted within tens of steps",
@@ -120,7 +120,7 @@ def _zero_fill(p: Parameters, runs: Dataset) -> Check:
 
 def _completes(runs: Dataset) -> Check:
     error = runs.test_loss.isel(step=-1) / runs.zero_fill_loss
-    times = crossing(runs.test_loss / runs.zero_fill_loss, runs.time, 0.1, above=False)
+    times = settled(runs.test_loss / runs.zero_fill_loss, 0.1, time=runs.time).values
     steps = times / LEARNING_RATE
     return Check(
         "completes-late",

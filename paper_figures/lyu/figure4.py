@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.accuracy import crossing
 from lazyrich.paper_figures.lyu.figure1 import share
 from lazyrich.paper_figures.lyu.paths import Paths
 from lazyrich.plotting import LOOKS, WIDTH, letter, look
+from lazyrich.simulate.outcome import settled
 
 # The transition is taken to last from one of these test accuracies to the other.
 LOW, HIGH = 0.6, 0.9
@@ -94,7 +94,9 @@ def _panel(ax: Axes, runs: Dataset, time: DataArray) -> None:
 
 def _width(runs: Dataset, time: DataArray) -> np.ndarray:
     """Return how many times longer it takes to the high accuracy than to the low one."""
-    low, high = (crossing(runs.test_accuracy, time, level, above=True) for level in (LOW, HIGH))
+    low, high = (
+        settled(runs.test_accuracy, level, above=True, time=time).values for level in (LOW, HIGH)
+    )
     return np.divide(high, low, out=np.full_like(low, np.inf), where=np.isfinite(low))
 
 
@@ -111,8 +113,8 @@ def claims(_p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 def _comes(data: dict[str, Dataset]) -> Check:
     runs = data["none"]
-    fitted = crossing(runs.train_accuracy, runs.time, 0.999, above=True)
-    learnt = crossing(runs.test_accuracy, runs.time, HIGH, above=True)
+    fitted = settled(runs.train_accuracy, 0.999, above=True, time=runs.time).values
+    learnt = settled(runs.test_accuracy, HIGH, above=True, time=runs.time).values
     return Check(
         "transition-without-decay",
         "without weight decay the network fits first and generalises later",

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.accuracy import crossing, learnt_at
 from lazyrich.paper_figures.lyu.paths import Paths
 from lazyrich.plotting import WIDTH, letter, shades
+from lazyrich.simulate.outcome import settled
 
 MARKERS = ("o", "s", "^")
 
@@ -78,13 +78,12 @@ def event(runs: Dataset) -> DataArray:
     """
     level = (runs.l1_norm.max("step") * runs.least_l1_norm) ** 0.5
     # Before the fit the norm is below the level too: only its last fall counts.
-    times = crossing(runs.l1_norm / level, runs.time, 1.0, above=False)
-    return DataArray(times, level.coords, level.dims) * runs.weight_decay
+    return settled(runs.l1_norm / level, 1.0, time=runs.time) * runs.weight_decay
 
 
 def classified_event(runs: Dataset) -> DataArray:
     """Return lambda t* of classification: the test accuracy passes 3/4 for good."""
-    return learnt_at(runs, 0.75) * runs.weight_decay
+    return settled(runs.test_accuracy, 0.75, above=True, time=runs.time) * runs.weight_decay
 
 
 def slopes(event: DataArray) -> DataArray:

@@ -17,17 +17,14 @@ from scipy.optimize import least_squares
 from lazyrich.simulate import kernel_regression
 from lazyrich.simulate.arrays import natural, real_array
 from lazyrich.simulate.laws.lazy import exact_from
-from lazyrich.simulate.laws.rich_flow import HORIZON, SHARE, early_growth, rich_curve
+from lazyrich.simulate.laws.rich_flow import HORIZON, early_growth, rich_curve
 from lazyrich.simulate.laws.spike import root
 from lazyrich.simulate.metrics import population_terms
+from lazyrich.simulate.outcome import SHARE, Outcome
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.support.arguments import finite, positive_integer
 
-MEMORISES, GROKS, AT_ONCE = "memorises for ever", "groks", "learns at once"
-UNFITTED = "fits not even the training set"
-# A test loss that takes less than this many times as long as the train loss falls at once.
-DELAYED = 2.0
 DRAWS = 5
 # The lazy loss of one data set is not computed for more samples: it takes P^3/3 multiplications.
 MOST_SAMPLES = 2500
@@ -35,11 +32,11 @@ MOST_SAMPLES = 2500
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is foretold of training on one data set. Times are gradient steps, NaN for never.
+    """What is predicted for training on one data set.
 
-    "Falls" is for good below 2/15 of the loss of predicting nothing, the paper's 0.1 against 3/4;
-    "never" is not within ``horizon`` steps. ``plateau`` is the test loss of least squares of y on
-    x, ``lazy_loss`` that of the linearised network at the end (NaN where it was not computed).
+    ``train_fall`` and ``test_fall``: the steps from which the losses have fallen (see ``outcome``),
+    ``inf`` for not within ``horizon`` steps. ``plateau``: the test loss of least squares of y on x.
+    ``lazy_loss``: that of the linearised network at the end, NaN where it was not computed.
     """
 
     train_fall: float
@@ -49,22 +46,14 @@ class Forecast:
     lazy_loss: float
 
     @property
+    def outcome(self) -> Outcome:
+        """The same as of a run that ends at the horizon."""
+        return Outcome(self.train_fall, self.test_fall, self.horizon)
+
+    @property
     def phase(self) -> str:
-        """One of MEMORISES, GROKS, AT_ONCE, UNFITTED."""
-        return phase_of(self.train_fall, self.test_fall)
-
-
-def phase_of(train_fall: float, test_fall: float) -> str:
-    """Return the phase of a run whose losses fall at these times, NaN for never.
-
-    >>> phase_of(10.0, 15.0), phase_of(10.0, 30.0), phase_of(10.0, float("nan"))
-    ('learns at once', 'groks', 'memorises for ever')
-    """
-    if math.isnan(train_fall):
-        return UNFITTED
-    if math.isnan(test_fall):
-        return MEMORISES
-    return GROKS if test_fall > DELAYED * train_fall else AT_ONCE
+        """The phase of the outcome; see ``outcome.phase_of``."""
+        return self.outcome.phase
 
 
 @checks_its_arguments
@@ -92,7 +81,7 @@ def forecast(
     train = curve.train_fall * unit
     if train == 0:
         train = _linear_fall(inputs, task.y.numpy(), epsilon, 3 * (b / task.D) ** 2 / 4) / rate
-    test = max(curve.test_fall * unit, train) if curve.test_fall == curve.test_fall else math.nan
+    test = max(curve.test_fall * unit, train)
     horizon = HORIZON * task.D**2 / b * unit
     return Forecast(train, test, horizon, _plateau(task), _lazy_loss(task, epsilon))
 
@@ -114,7 +103,7 @@ def forecasts(
     ``progress`` is called with (data sets done, ``draws``).
 
     >>> [found.phase for found in forecasts(20, 30, alpha=4.0, epsilon=0.05, draws=2)]
-    ['memorises for ever', 'memorises for ever']
+    ['memorises', 'memorises']
     """
     _scales(alpha, epsilon)
     count, first = positive_integer("draws", draws), natural("seed", seed)
@@ -129,12 +118,12 @@ def forecasts(
 
 
 def middle(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return median, least and greatest of times, of which NaN means never, the greatest of all.
+    """Return median, smallest and largest of some numbers, such as times.
 
-    >>> middle([3.0, float("nan"), 2.0])
+    >>> middle([3.0, math.inf, 2.0])
     (3.0, 2.0, inf)
     """
-    ordered = np.sort(np.where(np.isnan(values), math.inf, values))
+    ordered = np.sort(values)
     return float(ordered[len(ordered) // 2]), float(ordered[0]), float(ordered[-1])
 
 
@@ -198,7 +187,7 @@ def _scales(alpha: float, epsilon: float) -> tuple[float, float]:
 
 
 def _linear_fall(X: np.ndarray, y: np.ndarray, epsilon: float, null: float) -> float:
-    """The tau at which the train loss of the linearised network falls; NaN for never."""
+    """The tau at which the train loss of the linearised network falls; inf for never."""
     G = X @ X.T
     values, vectors = np.linalg.eigh(G + epsilon**2 * G**2)
     powers, rates = (vectors.T @ y) ** 2 / len(y), 4 * values.clip(min=0) / len(y)
@@ -209,7 +198,7 @@ def _linear_fall(X: np.ndarray, y: np.ndarray, epsilon: float, null: float) -> f
     end = 1e6 / rates.max()
     if excess(0.0) <= 0:
         return 0.0
-    return root(excess, 0.0, end) if excess(end) < 0 else math.nan
+    return root(excess, 0.0, end) if excess(end) < 0 else math.inf
 
 
 def _loss(task: PolynomialTask, wbar, M) -> float:

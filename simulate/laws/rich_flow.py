@@ -22,11 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import RK45
 
-from lazyrich.simulate.outcome import learnt_at
+from lazyrich.simulate.outcome import SHARE, settled_at
 from lazyrich.simulate.shapes import Float
 
-# The threshold of the time to grok over the loss of predicting nothing: 0.1 against 3/4.
-SHARE = 2 / 15
 # "Never" is not by this T, in units of D^2/|beta|^2: features of size alpha epsilon/|beta|^2 = 1e-4
 # take about two of them to grow.
 HORIZON = 100.0
@@ -50,13 +48,13 @@ class RichCurve:
 
     @property
     def train_fall(self) -> float:
-        """The T from which the train loss is below SHARE; NaN where it never is."""
-        return learnt_at(self.time, self.train, SHARE)
+        """The T from which the train loss is below SHARE; inf where it is not by the end."""
+        return settled_at(self.time, self.train, SHARE)
 
     @property
     def test_fall(self) -> float:
-        """The T from which the population loss is below SHARE; NaN where it never is."""
-        return learnt_at(self.time, self.test, SHARE)
+        """The T from which the population loss is below SHARE; inf where it is not by the end."""
+        return settled_at(self.time, self.test, SHARE)
 
 
 def rich_curve(

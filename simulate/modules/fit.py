@@ -21,27 +21,13 @@ from lazyrich.simulate.modules.recorder import Loss, Recorder
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.simulate.stability import CHECK_EVERY, has_diverged
+from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
 from lazyrich.support.arguments import positive_integer
 
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
-class FitDivergenceError(ValueError):
-    """Training diverged: ``step`` is the one by which that was seen.
-
-    ``stable_rate`` is the largest learning rate at which full-batch descent is stable at the
-    initial weights, None where the optimiser is no gradient descent.
-    """
-
-    def __init__(self, step: int, stable_rate: float | None) -> None:
-        known = stable_rate is not None
-        hint = f"; the largest stable learning rate at step 0 is {stable_rate:.4g}" if known else ""
-        super().__init__(f"training diverged by step {step}{hint}")
-        self.step, self.stable_rate = step, stable_rate
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.step, self.stable_rate)
+FitDivergenceError = DivergenceError  # its name before every trainer raised the same
 
 
 @checks_its_arguments
@@ -84,7 +70,7 @@ def fit(
     The same call gives the same bits on the same machine, with the same number of threads; on a
     GPU only where torch's operations there are deterministic.
 
-    Raises ``ValueError`` for bad input, and ``FitDivergenceError`` when the loss grows without
+    Raises ``ValueError`` for bad input, and ``DivergenceError`` when the loss grows without
     bound or is no number.
 
     >>> torch.manual_seed(0)                                           # doctest: +ELLIPSIS
@@ -136,7 +122,7 @@ def fit(
 
 
 class Trainer:
-    """The state of a run, one update a ``step``. Raises ``FitDivergenceError``."""
+    """The state of a run, one update a ``step``. Raises ``DivergenceError``."""
 
     def __init__(
         self,
@@ -203,9 +189,13 @@ class Trainer:
             return float(self.loss(self.model(self.data.X), self.data.y))
 
     def check(self, loss: float) -> None:
-        """Raise ``FitDivergenceError`` where a training loss says that the run has diverged."""
+        """Raise ``DivergenceError`` where a training loss says that the run has diverged."""
         if has_diverged(loss, self.scale):
-            raise FitDivergenceError(self.done, self._stable_rate())
+            raise DivergenceError(self.done, self._rate(), self._stable_rate())
+
+    def _rate(self) -> float | None:
+        """Return the learning rate before any schedule, where all parameters have the same."""
+        return float(self._rates[0]) if len(set(self._rates)) == 1 else None
 
     def _stable_rate(self) -> float | None:
         if not isinstance(self.optimiser, torch.optim.SGD):

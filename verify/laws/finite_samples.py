@@ -11,12 +11,11 @@ import numpy as np
 
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.laws import population
-from lazyrich.simulate.laws.grokking import phase_of
 from lazyrich.simulate.laws.least_trace import least_trace
-from lazyrich.simulate.laws.rich_flow import HORIZON, SHARE, early_growth, rich_curve
+from lazyrich.simulate.laws.rich_flow import HORIZON, early_growth, rich_curve
 from lazyrich.simulate.laws.spike import Spike, spike_of, spikes
 from lazyrich.simulate.metrics import population_terms
-from lazyrich.simulate.outcome import learnt_at
+from lazyrich.simulate.outcome import SHARE, phase_of, settled_at
 from lazyrich.verify.evidence import attach, counterexample, equality, evidence
 from lazyrich.verify.ledger import Budget
 
@@ -54,7 +53,7 @@ def _measured(
     history = run.history
     recorded, threshold = history.step.values * end * D / steps, 3 / 4 * SHARE
     train_fall, test_fall = (
-        learnt_at(recorded, history[name].values, threshold)
+        settled_at(recorded, history[name].values, threshold)
         for name in ("train_loss", "population_loss")
     )
     return train_fall, test_fall
