@@ -1,7 +1,6 @@
 """The picture of a run: its losses, and when they fall."""
 
 import math
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, house_style, look
@@ -11,14 +10,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lazyrich.simulate.outcome import Outcome
-    from lazyrich.simulate.run import Run
 
 _FLOOR = "kernel_regression_population_loss"
 _LABELS = {"population_loss": "population loss", "test_loss": "test loss"}
 
 
-def draw(run: "Run", axes: "Axes | None" = None) -> "Figure":
-    """Return the figure of the run's losses over its steps or times, on logarithmic axes.
+def draw(history: Any, found: "Outcome | None" = None, axes: "Axes | None" = None) -> "Figure":
+    """Return the figure of a run's losses over its steps or times, on logarithmic axes.
 
     Dotted lines mark the times at which the train and the test loss fall.
     """
@@ -28,9 +26,9 @@ def draw(run: "Run", axes: "Axes | None" = None) -> "Figure":
         if axes is None:
             figure = Figure(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
             axes = figure.add_subplot()
-        _losses(axes, run.history)
-        with suppress(ValueError, KeyError):  # no test loss, or no scale of the losses
-            _mark(axes, run.outcome())
+        _losses(axes, history)
+        if found is not None:
+            _mark(axes, found)
         axes.legend()
     return axes.figure  # pyright: ignore[reportReturnType]
 

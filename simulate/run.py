@@ -83,7 +83,7 @@ class Run:
         """
         from lazyrich.simulate.picture import draw
 
-        return draw(self, axes)
+        return draw(self.history, self._outcome(), axes)
 
     def __repr__(self) -> str:
         return "<Run: " + "\n  ".join([self._title(), *self._findings()]) + ">"
@@ -106,9 +106,14 @@ class Run:
         values = {name.replace("_", " "): float(last[name]) for name in names}
         losses = [f"{name} {value:.4g}" for name, value in values.items() if value == value]
         found = [f"{', '.join(losses)} at {records} {float(last[records]):g}"]
-        with suppress(ValueError, KeyError):  # no test loss, or no scale of the losses
-            found.append(str(self.outcome()))
-        return found
+        outcome = self._outcome()
+        return found if outcome is None else [*found, str(outcome)]
+
+    def _outcome(self) -> Outcome | None:
+        """Return the outcome; None without a test loss or without a scale of the losses."""
+        with suppress(ValueError, KeyError):
+            return self.outcome()
+        return None
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the run to a netCDF-4 file, whole or not at all; ``load`` reads it back.
