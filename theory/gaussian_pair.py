@@ -17,7 +17,7 @@ s = sp.Symbol("_s", positive=True)  # variance of the first variable
 t = sp.Symbol("_t", positive=True)  # variance of the second variable
 c = sp.Symbol("_c", real=True)  # their covariance
 _m = sp.Symbol("_m", real=True)  # a shift
-_u = sp.Symbol("_u", real=True)
+_u, _v = sp.symbols("_u _v", real=True)
 
 
 def gaussian_moment(order: int, variance: sp.Expr = sp.S.One) -> sp.Expr:
@@ -91,3 +91,76 @@ def pair_mean(f: sp.Expr, g: sp.Expr, h: sp.Symbol) -> sp.Expr:
         for n in range(max(highest, 0) + 1)
     )
     return sp.expand(sp.Add(*terms))
+
+
+def mean_of_values(expr: sp.Expr, h: sp.Symbol) -> sp.Expr:
+    """Return <phi(u) phi(u')> for a polynomial in h, a multiple of erf(a h), or of max(0, h)."""
+    if _is_polynomial(expr, h):
+        return pair_mean(expr, expr, h)
+    factor, function = expr.as_independent(h)
+    if isinstance(function, sp.erf):
+        return factor**2 * _erf_pair(function.args[0].coeff(h, 1))[0]
+    return factor**2 * _relu_pair()[0]
+
+
+def mean_of_slopes(expr: sp.Expr, h: sp.Symbol) -> sp.Expr:
+    """Return <phi'(u) phi'(u')> for the same functions."""
+    if _is_polynomial(expr, h):
+        slope = sp.expand(sp.diff(expr, h))
+        return pair_mean(slope, slope, h)
+    factor, function = expr.as_independent(h)
+    if isinstance(function, sp.erf):
+        return factor**2 * _erf_pair(function.args[0].coeff(h, 1))[1]
+    return factor**2 * _relu_pair()[1]
+
+
+def _is_polynomial(expr: sp.Expr, h: sp.Symbol) -> bool:
+    return bool(expr.is_polynomial(h)) and not expr.has(sp.Max)
+
+
+@cache
+def _erf_pair(slope: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """<erf(a u) erf(a u')> and <d erf(a u)/du d erf(a u')/du'>.
+
+    The latter is a Gaussian integral, done with the inverse of the covariance; it is also the
+    derivative of the former in c, which vanishes at c = 0.
+    """
+    a = sp.Symbol("_a", positive=True)
+    determinant = s * t - c**2
+    p, m, k = sp.symbols("_p _m _k", positive=True)  # of the exponent (p u^2 + 2 m u u' + k u'^2)/2
+    weight = sp.exp(-(p * _u**2 + 2 * m * _u * _v + k * _v**2) / 2)
+    inner = sp.integrate(weight, (_u, -sp.oo, sp.oo))
+    exponent = sp.expand(sp.log(inner).expand(force=True).coeff(_v, 2))
+    rest = sp.simplify(inner / sp.exp(exponent * _v**2))
+    curvature = sp.Symbol("_r", positive=True)
+    outer = sp.integrate(sp.exp(-curvature * _v**2), (_v, -sp.oo, sp.oo))
+    integral = rest * outer.subs(curvature, -exponent)
+    at = {p: t / determinant + 2 * a**2, k: s / determinant + 2 * a**2, m: -c / determinant}
+    amplitude = (2 * a / sp.sqrt(sp.pi)) ** 2 / (2 * sp.pi * sp.sqrt(determinant))
+    # The inverse square is a quadratic in c without a linear term: an arcsine is its integral.
+    quadratic = sp.Poly(sp.cancel(1 / (integral.subs(at) * amplitude) ** 2), c)
+    curved = -quadratic.coeff_monomial(c**2)
+    limit = sp.factor(quadratic.coeff_monomial(1) / curved)
+    slopes = 1 / (sp.sqrt(curved) * sp.sqrt(limit - c**2))
+    values = sp.asin(c / sp.sqrt(limit)) / sp.sqrt(curved)
+    if sp.simplify(sp.diff(values, c) ** 2 - slopes**2) != 0 or values.subs(c, 0) != 0:
+        raise AssertionError(f"{values} is not the integral of {slopes} in c")
+    return values.subs(a, slope), slopes.subs(a, slope)
+
+
+@cache
+def _relu_pair() -> tuple[sp.Expr, sp.Expr]:
+    """<relu(u) relu(u')> and <step(u) step(u')>.
+
+    The second derivative of relu is a delta function: <delta(u) delta(u')> is the density of the
+    pair at 0. Price's theorem integrates it twice, from the products of means at c = 0.
+    """
+    size = sp.sqrt(s) * sp.sqrt(t)
+    density_at_0 = 1 / (2 * sp.pi * sp.sqrt(size**2 - c**2))
+    steps = _mean_of_relu(1) ** 2 + sp.asin(c / size) / (2 * sp.pi)
+    at_0 = _mean_of_relu(0) * _mean_of_relu(0).subs(s, t)
+    values = at_0 + c / 4 + (c * sp.asin(c / size) + sp.sqrt(size**2 - c**2) - size) / (2 * sp.pi)
+    checks = (sp.diff(steps, c) - density_at_0, sp.diff(values, c) - steps)
+    if any(sp.simplify(check) != 0 for check in checks) or values.subs(c, 0) != at_0:
+        raise AssertionError("the integrals of the density in c are wrong")
+    return sp.simplify(values), steps

@@ -1,0 +1,177 @@
+"""A problem that a user describes: activation, target, readouts and inputs, and its theory."""
+
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import sympy as sp
+
+from lazyrich.support.arguments import one_of
+from lazyrich.theory import gaussian_pair as pair
+from lazyrich.theory.activation import DEFAULT as DEFAULT_ACTIVATION
+from lazyrich.theory.activation import Activation, h
+from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.inputs import Inputs
+from lazyrich.theory.problem import radial
+from lazyrich.theory.target_function import DEFAULT as DEFAULT_TARGET
+from lazyrich.theory.target_function import Target
+from lazyrich.theory.wick import expectation
+
+READOUTS = ("fixed", "trained")
+# name -> (module, one line); each module has a function named after the closed form.
+_FORMS = {
+    "ntk": ("kernel", "the neural tangent kernel at given weights"),
+    "ntk-at-init": ("kernel", "the kernel at infinite-width initialisation"),
+    "ntk-eigenvalues": ("spectrum", "its spectrum by harmonic degree, with multiplicities"),
+    "ntk-rank": ("spectrum", "its rank: how many functions lazy training combines"),
+    "target-power": ("target_power", "the target's power by Hermite degree"),
+    "target-decomposition": ("target_power", "the target on the kernel's functions, and outside"),
+    "population-loss": ("loss", "the population loss of given neurons, in their overlaps"),
+    "loss-at-init": ("loss", "mean population loss at initialisation, at width N"),
+    "lazy-sample-size": ("spectrum", "samples from which lazy training is exact"),
+    "test-loss": ("loss", "the population loss in the moments (wbar, M)"),
+}
+_KERNEL_FORMS = {"ntk-eigenvalues", "ntk-rank", "lazy-sample-size", "target-decomposition"}
+
+
+class Problem:
+    """A network f(x) = (alpha/N) sum_i v_i phi(w_i.x) and a target y(x), described by the user.
+
+    ``activation`` and ``target`` are text or SymPy expressions, ``readouts`` is "fixed" (v_i = 1)
+    or "trained", ``inputs`` the covariance of x (by default I/D). Raises ``ValueError`` for a
+    description that it cannot read.
+
+    >>> from lazyrich.theory.activation import h
+    >>> problem = Problem(activation=h + sp.Symbol("c", real=True) * h**3)
+    >>> problem.closed_form("ntk-eigenvalues").terms["harmonics_3"]
+    (54*c**2*sigma**4/D**3, D*(D - 1)*(D + 4)/6)
+    """
+
+    def __init__(
+        self,
+        activation: Any = DEFAULT_ACTIVATION,
+        target: Any = DEFAULT_TARGET,
+        readouts: str = "fixed",
+        inputs: Any = None,
+    ):
+        self.activation = Activation(activation)
+        self.target = Target(target)
+        self.readouts = one_of("readouts", readouts, READOUTS)
+        self.inputs = inputs if isinstance(inputs, Inputs) else Inputs(inputs)
+        self._derived: dict[str, ClosedForm] = {}
+        both = set(self.activation.symbols) & set(self.target.symbols)
+        for name in both:
+            if self.activation.symbols[name] != self.target.symbols[name]:
+                raise ValueError(f"{name} is one symbol of the activation and another of the target")
+
+    def __repr__(self) -> str:
+        inputs = "" if self.inputs.isotropic else f", inputs={self.inputs.covariance!r}"
+        return (
+            f"Problem(activation={self.activation.text!r}, target={self.target.text!r}, "
+            f"readouts={self.readouts!r}{inputs})"
+        )
+
+    @property
+    def source(self) -> str:
+        """What the closed forms give as their source."""
+        return f"derived here, for {self!r}"
+
+    @property
+    def initial_law(self) -> str:
+        """The law of the initial weights, as words."""
+        if self.readouts == "fixed":
+            return "w_i ~ N(0, sigma^2 I)"
+        return "w_i ~ N(0, sigma_w^2 I), v_i ~ N(0, sigma_v^2)"
+
+    @property
+    def moments_close(self) -> bool:
+        """Whether (wbar, M) determine the function and the kernel, and descent acts on them."""
+        return self.activation.moments_close and self.readouts == "fixed"
+
+    def why_open(self) -> str:
+        """Say why the moments of the weights do not close."""
+        if self.readouts == "trained":
+            return "moments don't close: the readouts are trained"
+        if self.activation.degree is None:
+            return f"moments don't close: {self.activation.kind} is no polynomial"
+        return f"moments don't close: degree {self.activation.degree}"
+
+    # What is derived
+
+    def names(self) -> dict[str, str]:
+        """Return what can be derived for this problem: {name: one line}."""
+        return {n: line for n, line in self._lines().items() if self._obstacle(n) is None}
+
+    def not_available(self) -> dict[str, str]:
+        """Return what cannot be derived for this problem: {name: why, and what to use instead}."""
+        obstacles = {name: self._obstacle(name) for name in self._lines()}
+        return {name: why for name, why in obstacles.items() if why is not None}
+
+    def _lines(self) -> dict[str, str]:
+        return {name: line for name, (_, line) in _FORMS.items()}
+
+    def _obstacle(self, name: str) -> str | None:
+        """Why a closed form is not available, or None."""
+        if name in _KERNEL_FORMS:
+            if self.activation.degree is None:
+                return (
+                    f"{self.activation.kind} has harmonics of every degree: use "
+                    "Problem.spectrum(D=..., ...), which integrates numerically"
+                )
+            if not self.inputs.isotropic:
+                return "harmonic degrees need inputs N(0, I/D)"
+        if name == "test-loss" and not self.moments_close:
+            return f"{self.why_open()}; use population-loss"
+        if name == "loss-at-init" and self.activation.degree is None:
+            if self.activation.kind == "erf":
+                return "the mean of erf^2 over |x| has no closed form"
+            if not self.inputs.isotropic:
+                return "the mean of |x| has no closed form for inputs N(0, Sigma)"
+        return None
+
+    def closed_form(self, name: str) -> ClosedForm:
+        """Derive the closed form ``name`` (one of ``names()``); derived once for each problem.
+
+        Raises ``ValueError`` for an unknown name, or one that this problem has not, with the
+        reason.
+        """
+        one_of("name", name, self._lines())
+        if (why := self._obstacle(name)) is not None:
+            raise ValueError(f"name = {name!r}: not available for this problem: {why}")
+        if name not in self._derived:
+            module = import_module(f"lazyrich.theory.problem.{_FORMS[name][0]}")
+            derive: Callable[[Problem], ClosedForm] = getattr(module, name.replace("-", "_"))
+            self._derived[name] = derive(self)
+        return self._derived[name]
+
+    # What several closed forms need
+
+    @cached_property
+    def slope_pair(self) -> sp.Expr:
+        """<phi'(u) phi'(u')> of a Gaussian pair, in the symbols of ``gaussian_pair``."""
+        return pair.mean_of_slopes(self.activation.expr, h)
+
+    @cached_property
+    def value_pair(self) -> sp.Expr:
+        """<phi(u) phi(u')> of a Gaussian pair, in the symbols of ``gaussian_pair``."""
+        return pair.mean_of_values(self.activation.expr, h)
+
+    @cached_property
+    def coefficient_matrices(self) -> dict[int, sp.Matrix]:
+        """The initial kernel by harmonic degree (see ``radial``)."""
+        from lazyrich.theory.problem.spectrum import initial_kernel
+
+        return radial.coefficient_matrices(initial_kernel(self))
+
+    @cached_property
+    def hermite_parts(self) -> dict[int, sp.Expr]:
+        """The target by Hermite degree."""
+        from lazyrich.theory.problem.target_power import hermite_parts
+
+        return hermite_parts(self.target.expr, self.inputs.law)
+
+    @cached_property
+    def power(self) -> sp.Expr:
+        """<y^2> of the target."""
+        return expectation(self.target.expr**2, self.inputs.law)
