@@ -1,21 +1,23 @@
 """The activation phi(h) of a network: a polynomial in h, or a multiple of erf(a h) or relu(h)."""
 
 import math
-from collections.abc import Sequence
+import re
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
 
+from lazyrich.theory import grammar
 from lazyrich.theory import symbols as model
 from lazyrich.theory.gaussian_pair import mean_derivative
+from lazyrich.theory.grammar import names as naming
 
 h = sp.Symbol("h", real=True)  # the argument of an activation
 DEFAULT = "h + epsilon/2*h**2"
 # These names already mean something in a problem; a coefficient needs another one.
 _TAKEN = "D N P alpha beta sigma sigma_w sigma_v sigma_noise w w0 v v0 x x_prime Sigma W W0"
 RESERVED = frozenset(_TAKEN.split())
-_ALLOWED = "a polynomial in h, a multiple of erf(a*h) with a > 0, or a multiple of relu(h)"
+_ALLOWED = "a polynomial in h, a multiple of erf(a*h), or a multiple of relu(h)"
 
 
 def hermite(k: int, argument: sp.Expr = h) -> sp.Expr:
@@ -35,14 +37,23 @@ def relu(argument: sp.Expr) -> sp.Expr:
     return sp.Max(0, argument)
 
 
+def _coefficient(name: str) -> tuple[sp.Symbol, ...]:
+    """A letter, a Greek letter, or one with digits or an index is a real coefficient."""
+    letter = re.fullmatch(r"[A-Za-z]\d+", name)
+    return (naming.scalar(name),) if letter else grammar.scalars(name)
+
+
+_COEFFICIENTS = naming.New(_coefficient, grammar.scalars.in_runs)
+
+
 class Activation:
     """An activation as an expression in h, with whatever coefficients the user names.
 
     Raises ``ValueError`` for an expression that is none of these, or a reserved name.
 
-    >>> cubic = Activation(h + sp.Symbol("c", real=True) * h**3)
+    >>> cubic = Activation("h + c*h**3")
     >>> cubic.text, cubic.degree, cubic.moments_close, list(cubic.symbols)
-    ('c*h**3 + h', 3, False, ['c'])
+    ('c h^3 + h', 3, False, ['c'])
     >>> cubic.coefficients(c=0.5)
     [0.0, 1.0, 0.0, 0.5]
     """
@@ -64,7 +75,7 @@ class Activation:
     @property
     def text(self) -> str:
         """The activation as text that ``Activation`` reads back; configurations keep this."""
-        return str(self.expr.replace(sp.Max, lambda *args: sp.Function("relu")(_argument(args))))
+        return grammar.write(self.expr).replace("max(0, h)", "relu(h)")
 
     @property
     def symbols(self) -> dict[str, sp.Symbol]:
@@ -140,6 +151,8 @@ def check_values(argument: str, symbols: dict[str, Any], values: dict[str, Any])
 def _read(expression: "str | sp.Expr | Activation") -> sp.Expr:
     if isinstance(expression, Activation):
         return expression.expr
+    if isinstance(expression, str):
+        return grammar.read(expression, {"h": h, "pi": sp.pi}, new=_COEFFICIENTS, what="activation")
     if isinstance(expression, int | float) and math.isfinite(expression):
         return exact(sp.sympify(expression))
     if not isinstance(expression, sp.Expr):
@@ -174,13 +187,8 @@ def _kind(expr: sp.Expr) -> str:
     _, rest = expr.as_independent(h)
     if isinstance(rest, sp.erf):
         slope = rest.args[0].coeff(h, 1)
-        if sp.expand(rest.args[0] - slope * h) == 0 and slope.is_positive:
+        if sp.expand(rest.args[0] - slope * h) == 0 and slope.is_real:
             return "erf"
     if rest == relu(h):
         return "relu"
     raise ValueError(f"activation = {expr}: must be {_ALLOWED}")
-
-
-def _argument(args: Sequence[sp.Expr]) -> sp.Expr:
-    (argument,) = (arg for arg in args if arg != 0)
-    return argument

@@ -1,17 +1,17 @@
 """The target y(x): a polynomial in linear forms beta.x, quadratic forms x^T B x and |x|^2."""
 
-import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
-from sympy import MatrixSymbol, Trace
+from sympy import MatrixSymbol
 
-from lazyrich.theory import generate, words
+from lazyrich.theory import generate, grammar, words
 from lazyrich.theory import symbols as model
 from lazyrich.theory.activation import RESERVED, exact
-from lazyrich.theory.symbols import x
+from lazyrich.theory.grammar import names as naming
+from lazyrich.theory.symbols import SymmetricMatrixSymbol, x
 from lazyrich.theory.wick import canonical, dot
 from lazyrich.theory.words import Reader
 
@@ -24,10 +24,9 @@ class Target:
 
     Raises ``ValueError`` if it is no polynomial in x, or a name is reserved.
 
-    >>> from lazyrich.theory.symbols import beta
-    >>> target = Target(dot(beta, x) ** 2 / 2)
+    >>> target = Target("(beta.x)**2/2")
     >>> target.text, target.degree, list(target.symbols)
-    ('(beta.x)**2/2', 2, ['beta'])
+    ('(beta.x)^2/2', 2, ['beta'])
     >>> [float(y) for y in target.labels([[1.0, 0.0], [0.0, 2.0]], beta=[1.0, 1.0])]
     [0.5, 2.0]
     """
@@ -47,7 +46,7 @@ class Target:
     @cached_property
     def text(self) -> str:
         """The target as text that ``Target`` reads back; configurations keep this."""
-        return write(self.expr)
+        return grammar.write(self.expr)
 
     @cached_property
     def degree(self) -> int:
@@ -108,6 +107,24 @@ class Target:
         return value if value.ndim else value + 0 * (X[:, 0] if is_torch else _zeros(rows))
 
 
+def _general(name: str) -> tuple[sp.Symbol | MatrixSymbol, ...]:
+    """By the habits of papers, but a matrix is a general one: nobody declared it symmetric."""
+    return tuple(
+        MatrixSymbol(name, *symbol.shape) if isinstance(symbol, SymmetricMatrixSymbol) else symbol
+        for symbol in grammar.conventional(name)
+    )
+
+
+_NAMES = naming.New(_general, grammar.conventional.in_runs)
+
+
+def _text(expr: sp.Expr) -> str:
+    try:
+        return grammar.write(expr)
+    except ValueError:
+        return str(expr)
+
+
 def _zeros(rows: int) -> Any:
     import numpy as np
 
@@ -117,6 +134,8 @@ def _zeros(rows: int) -> Any:
 def _read(expression: "str | sp.Expr | Target | float") -> sp.Expr:
     if isinstance(expression, Target):
         return expression.expr
+    if isinstance(expression, str):
+        return grammar.read(expression, {"x": x, "pi": sp.pi}, new=_NAMES, what="target")
     if isinstance(expression, int | float):
         return exact(sp.sympify(expression))
     if not isinstance(expression, sp.Expr):
@@ -136,43 +155,14 @@ def _checked(expr: sp.Expr) -> sp.Expr:
     for item in items:
         if item.left is None or x not in (item.left, item.right):
             raise ValueError(
-                f"target = {write(expr)}: {words.contraction_expr(item)} does not contain x; "
-                "use a coefficient of your own instead"
+                f"target = {_text(expr)}: {_text(words.contraction_expr(item))} does not contain x;"
+                " use a coefficient of your own instead"
             )
     for name, symbol in generate.arguments(expr).items():
         if name in _RESERVED and symbol not in (x, model.D):
-            raise ValueError(f"target = {write(expr)}: {name} has another meaning; rename it")
+            raise ValueError(f"target = {_text(expr)}: {name} has another meaning; rename it")
     return expr
 
 
 def _degree(monomial: words.Monomial) -> int:
     return sum(n * [item.left, item.right].count(x) for item, n in monomial)
-
-
-def write(expr: sp.Expr) -> str:
-    """Return a polynomial in contractions with x as text, the way one types it.
-
-    >>> from lazyrich.theory.symbols import B, beta
-    >>> from lazyrich.theory.wick import form
-    >>> write(dot(x, x) ** 2 / 4 + form(x, B, x) * dot(beta, x))
-    "(beta.x)*(x'*B*x) + |x|**4/4"
-    """
-    names = {}
-    for number, trace in enumerate(sorted(expr.atoms(Trace), key=str)):
-        names[trace] = sp.Symbol(f"contraction{number:03d}")
-    text = str(expr.subs(names))
-    for trace, symbol in names.items():
-        text = _put_in(text, symbol.name, trace)
-    return text
-
-
-def _put_in(text: str, name: str, trace: Trace) -> str:
-    factors = trace.arg.args
-    if trace == canonical(dot(x, x)):
-        text = re.sub(rf"{name}\*\*(\d+)", lambda power: f"|x|**{2 * int(power[1])}", text)
-        return text.replace(name, "|x|**2")
-    if len(factors) == 2:
-        left, right = factors[0].arg.name, factors[1].name
-        left, right = (right, left) if left == "x" else (left, right)
-        return text.replace(name, f"({left}.{right})")
-    return text.replace(name, f"({str(trace.arg).replace('.T', chr(39))})")

@@ -42,10 +42,9 @@ class Problem:
     or "trained", ``inputs`` the covariance of x (by default I/D). Raises ``ValueError`` for a
     description that it cannot read.
 
-    >>> from lazyrich.theory.activation import h
-    >>> problem = Problem(activation=h + sp.Symbol("c", real=True) * h**3)
+    >>> problem = Problem(activation="h + c*h**3")
     >>> problem.closed_form("ntk-eigenvalues").terms["harmonics_3"]
-    (54*c**2*sigma**4/D**3, D*(D - 1)*(D + 4)/6)
+    (108*c**2*sigma**4/D**3, D*(D - 1)*(D + 4)/6)
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class Problem:
         both = set(self.activation.symbols) & set(self.target.symbols)
         for name in both:
             if self.activation.symbols[name] != self.target.symbols[name]:
-                raise ValueError(f"{name} is one symbol of the activation and another of the target")
+                raise ValueError(f"{name} stands for two things, in activation and target")
 
     def __repr__(self) -> str:
         inputs = "" if self.inputs.isotropic else f", inputs={self.inputs.covariance!r}"

@@ -99,12 +99,18 @@ def initial_parts(problem: "Problem") -> dict[str, sp.Expr]:
         return {"weights": sp.expand(slopes)}
     values = problem.value_pair.subs(at)
     parts = {"readouts": values, "weights": sigma_v**2 * slopes}
-    return {k: sp.expand(e) if problem.activation.degree is not None else e for k, e in parts.items()}
+    return {
+        k: sp.expand(e) if problem.activation.degree is not None else e for k, e in parts.items()
+    }
 
 
 def in_vectors(problem: "Problem", expr: sp.Expr) -> sp.Expr:
     """Return a function of the scalars of ``radial`` as one of x and x'."""
-    scalars = {radial.q: dot(x, x), radial.q_prime: dot(x_prime, x_prime), radial.r: dot(x, x_prime)}
+    scalars = {
+        radial.q: dot(x, x),
+        radial.q_prime: dot(x_prime, x_prime),
+        radial.r: dot(x, x_prime),
+    }
     return tidy(problem, expr.subs(scalars))
 
 

@@ -144,7 +144,10 @@ def loss_at_init(problem: "Problem") -> ClosedForm:
     """Return the mean of the plain population loss over the initial weights, at width N."""
     parts = mean_loss_parts(problem)
     if problem.readouts == "trained":
-        terms = {"target": problem.power, "finite_width": alpha**2 / N * sigma_v**2 * parts["square"]}
+        terms = {
+            "target": problem.power,
+            "finite_width": alpha**2 / N * sigma_v**2 * parts["square"],
+        }
     else:
         terms = {
             "target": problem.power,

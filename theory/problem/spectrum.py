@@ -133,7 +133,10 @@ def lazy_sample_size(problem: "Problem") -> ClosedForm:
                 "determinant of the functions at the samples is a polynomial that is not 0.",
                 sp.Ge(P, exact),
             ),
-            ("With fewer, a generic combination of them is learned with an error.", sp.Lt(P, exact)),
+            (
+                "With fewer, a generic one of them is learned with an error.",
+                sp.Lt(P, exact),
+            ),
             (verdict, null),
         ],
         assumptions=(

@@ -50,7 +50,7 @@ def target_power(problem: "Problem") -> ClosedForm:
     """Return the power of the target in each Hermite degree of x: degree_0, degree_1, ..."""
     target, law = problem.target.expr, problem.inputs.law
     parts = problem.hermite_parts
-    powers = {n: sp.S.Zero for n in range(problem.target.degree + 1)}
+    powers = dict.fromkeys(range(problem.target.degree + 1), sp.S.Zero)
     for n, part in parts.items():
         powers[n] = sp.factor(expectation(part * target, law))
     whole = problem.power
@@ -103,14 +103,12 @@ def laplacians(target: sp.Expr) -> list[sp.Expr]:
     """
     spread = by_power(expectation(target.subs(x, x + _z), isotropic(_z, _tau)), _tau)
     last = max(spread)
-    return [
-        canonical(spread.get(k, sp.S.Zero) * 2**k * sp.factorial(k)) for k in range(last + 1)
-    ]
+    return [canonical(spread.get(k, sp.S.Zero) * 2**k * sp.factorial(k)) for k in range(last + 1)]
 
 
 @cache
 def harmonic_parts(target: sp.Expr) -> dict[int, dict[int, sp.Expr]]:
-    """Return {l: {i: H}} with y(x) = sum |x|^(2i) H(x), each H harmonic and homogeneous of degree l.
+    """Return {l: {i: H}} with y = sum |x|^(2i) H, each H harmonic and homogeneous of degree l.
 
     Delta |x|^(2i) H = 2i (2i + D + 2l - 2) |x|^(2i - 2) H, so that the Laplacians of a homogeneous
     part of y give the H one by one, from the least degree upwards.
@@ -155,9 +153,7 @@ def harmonic_products(target: sp.Expr) -> dict[int, sp.Matrix]:
     return products
 
 
-def _projection(
-    l: int, kappa: sp.Matrix, own: list[int]
-) -> tuple[list[int], sp.Matrix, sp.Matrix]:
+def _projection(l: int, kappa: sp.Matrix, own: list[int]) -> tuple[list[int], sp.Matrix, sp.Matrix]:
     """The radial functions |x|^(2i), i in ``own``, projected on the kernel's: (j, weights, map).
 
     ``weights`` are those of the products of the projections, and column b of ``map`` has the
