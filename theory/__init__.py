@@ -14,11 +14,26 @@ from lazyrich.theory.closed_form import ClosedForm
 if TYPE_CHECKING:
     from lazyrich.theory.activation import Activation
     from lazyrich.theory.inputs import Inputs
+    from lazyrich.theory.problem import Problem
     from lazyrich.theory.target_function import Target
 
-__all__ = ["Activation", "ClosedForm", "Inputs", "Target", "closed_form", "groups", "names"]
+__all__ = [
+    "Activation",
+    "ClosedForm",
+    "Inputs",
+    "Problem",
+    "Target",
+    "closed_form",
+    "groups",
+    "names",
+]
 
-_NOUNS = {"Activation": "activation", "Inputs": "inputs", "Target": "target_function"}
+_NOUNS = {
+    "Activation": "activation",
+    "Inputs": "inputs",
+    "Problem": "problem",
+    "Target": "target_function",
+}
 
 
 def __getattr__(name: str):

@@ -5,6 +5,7 @@ batch dimensions; here a word of matrices becomes a chain of ``@`` on arrays of 
 """
 
 import importlib
+import math
 from collections.abc import Callable
 from functools import cache
 from itertools import zip_longest
@@ -75,7 +76,26 @@ class _ArrayPrinter(PythonCodePrinter):
 
     def _print_Pow(self, expr, rational=False):  # noqa: ARG002
         exponent = expr.exp if expr.exp.is_Integer else expr.exp.evalf()
-        return f"({self._print(expr.base)})**({self._print(exponent)})"
+        base = f"({self._print(expr.base)})"
+        if expr.exp == sp.Rational(1, 2) and expr.base.is_Add:
+            base = f"_not_below_0(_array({base}))"
+        return f"{base}**({self._print(exponent)})"
+
+    def _print_Max(self, expr):
+        zero, argument = sorted(expr.args, key=lambda part: part != 0)
+        if len(expr.args) != 2 or zero != 0:
+            raise ValueError(f"{expr}: only max(0, ...) has an array function")
+        value = self._print(argument)
+        return f"(({value}) * (({value}) > 0))"
+
+    def _print_Heaviside(self, expr):
+        return f"(1.0 * (({self._print(expr.args[0])}) > 0))"
+
+    def _print_asin(self, expr):
+        return f"_asin(_array({self._print(expr.args[0])}))"
+
+    def _print_Pi(self, expr):  # noqa: ARG002
+        return repr(math.pi)
 
     def _elementary(self, expr):
         return f"_xp.{expr.func.__name__}(_array({self._print(expr.args[0])}))"
@@ -283,8 +303,13 @@ def _helpers(xp) -> dict[str, Callable[..., Any]]:
         module = importlib.import_module("scipy.special") if xp.__name__ == "numpy" else xp
         return module.erf(values)
 
+    def not_below_0(values):  # what rounding takes below 0, of 1 - cosine at equal vectors
+        return xp.where((values < 0) & (values > -1e-15), 0 * values, values)
+
     return {
+        "_asin": lambda values: xp.arcsin(xp.clip(values, -1.0, 1.0)),
         "_erf": erf,
+        "_not_below_0": not_below_0,
         "_array": lambda value: xp.asarray(value, dtype=xp.float64) if _is_number(value) else value,
         "_eye": lambda size, like: xp.eye(int(size), **_options(xp, like)),
         "_zeros": lambda r, c, like: xp.zeros((int(r), int(c)), **_options(xp, like)),

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
+from sympy import MatrixSymbol
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import finite, one_of
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory.activation import DEFAULT as DEFAULT_ACTIVATION
 from lazyrich.theory.activation import Activation, h
@@ -17,6 +18,9 @@ from lazyrich.theory.problem import radial
 from lazyrich.theory.target_function import DEFAULT as DEFAULT_TARGET
 from lazyrich.theory.target_function import Target
 from lazyrich.theory.wick import expectation
+
+if TYPE_CHECKING:
+    from lazyrich.theory.problem.neurons import Formula
 
 READOUTS = ("fixed", "trained")
 # name -> (module, one line); each module has a function named after the closed form.
@@ -59,6 +63,7 @@ class Problem:
         self.readouts = one_of("readouts", readouts, READOUTS)
         self.inputs = inputs if isinstance(inputs, Inputs) else Inputs(inputs)
         self._derived: dict[str, ClosedForm] = {}
+        self._formulas: dict[tuple[str, str], Formula] = {}
         both = set(self.activation.symbols) & set(self.target.symbols)
         for name in both:
             if self.activation.symbols[name] != self.target.symbols[name]:
@@ -70,6 +75,11 @@ class Problem:
             f"Problem(activation={self.activation.text!r}, target={self.target.text!r}, "
             f"readouts={self.readouts!r}{inputs})"
         )
+
+    @property
+    def symbols(self) -> dict[str, sp.Symbol | MatrixSymbol]:
+        """The symbols of the activation and the target, by name."""
+        return self.activation.symbols | self.target.symbols
 
     @property
     def source(self) -> str:
@@ -144,6 +154,42 @@ class Problem:
             self._derived[name] = derive(self)
         return self._derived[name]
 
+    # Numbers
+
+    def population_loss(
+        self,
+        *,
+        W: Any,
+        alpha: float = 1.0,
+        v: Any = None,
+        W0: Any = None,
+        v0: Any = None,
+        noise: float = 0.0,
+        by_degree: bool = False,
+        **symbols: Any,
+    ) -> Any:
+        """Return the exact population loss <(y + noise - f)^2> of given neurons W (N, D).
+
+        ``v`` (N,) are the readouts where they are trained; with ``W0`` (and ``v0``) it is that of
+        the centred predictor f(w) - f(w0). ``noise`` is the standard deviation of the labels'
+        noise, ``symbols`` are the values of the symbols of activation and target. NumPy and torch
+        arrays keep their kind. ``by_degree`` gives the parts of each Hermite degree instead, for a
+        polynomial activation. Raises ``ValueError`` for missing values and wrong shapes.
+
+        >>> problem = Problem("h + c*h**3", "beta.x")
+        >>> round(float(problem.population_loss(W=[[1.0, 0.0]], beta=[1.0, 0.0], c=0.0)), 12)
+        0.0
+        """
+        from lazyrich.theory.problem.neurons import population_loss
+
+        alpha, noise = finite("alpha", alpha), finite("noise", noise)
+        if by_degree and self.activation.degree is None:
+            raise ValueError(f"by_degree: {self.activation.kind} has all Hermite degrees")
+        parts = population_loss(self, W, alpha, v, W0, v0, symbols)
+        if by_degree:
+            return parts | {"noise": noise**2}
+        return sum(parts.values()) + noise**2
+
     # What several closed forms need
 
     @cached_property
@@ -169,6 +215,27 @@ class Problem:
         from lazyrich.theory.problem.target_power import hermite_parts
 
         return hermite_parts(self.target.expr, self.inputs.law)
+
+    @cached_property
+    def powers(self) -> dict[int, sp.Expr]:
+        """<y^2> by Hermite degree."""
+        terms = self.closed_form("target-power").terms
+        return {int(name.removeprefix("degree_")): power for name, power in terms.items()}
+
+    @cached_property
+    def target_overlaps(self) -> dict[int, sp.Expr]:
+        """<phi(w.x) y(x)> by Hermite degree of the target."""
+        from lazyrich.theory.problem.loss import target_overlaps
+
+        return target_overlaps(self)
+
+    def formula(self, key: str, expr: sp.Expr, backend: str) -> "Formula":
+        """Return an expression as an array function, generated once."""
+        from lazyrich.theory.problem.neurons import Formula
+
+        if (key, backend) not in self._formulas:
+            self._formulas[key, backend] = Formula(expr, backend)
+        return self._formulas[key, backend]
 
     @cached_property
     def power(self) -> sp.Expr:

@@ -1,0 +1,189 @@
+"""The population loss of given neurons against cubature and integration, for any problem."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+
+from lazyrich.theory import Problem, closed_form
+from lazyrich.verify.cubature import gauss_hermite
+
+TARGETS = {
+    "(beta.x)^2/2": 2,
+    "1 + b.x - c (beta.x)^3": 3,
+    "(beta.x)(b.x)^2 + |x|^2": 3,
+    "x'Bx/2 - |x|^4/3 + beta.x": 4,
+    "2": 0,
+}
+
+
+def values_of(problem, D, rng):
+    """Random values of the problem's symbols."""
+    values = {}
+    for name, symbol in problem.symbols.items():
+        shape = getattr(symbol, "shape", ())
+        size = () if not shape else (D,) if shape[1] == 1 else (D, D)
+        values[name] = rng.normal(size=size) if size else float(rng.normal())
+    return values
+
+
+def polynomial(coefficients, h):
+    return sum(c * h**n for n, c in enumerate(coefficients))
+
+
+def text(coefficients):
+    return " + ".join(f"({c}) h^{n}" if n else f"({c})" for n, c in enumerate(coefficients))
+
+
+def labels(problem, points, values):
+    return problem.target.labels(points, **{k: values[k] for k in problem.target.symbols})
+
+
+def brute_force(problem, phi, degree, W, values, v=None, W0=None, v0=None, alpha=1.0, noise=0.0):
+    D = W.shape[1]
+    points, weights = gauss_hermite(D, 2 * degree)
+    v = np.ones(len(W)) if v is None else v
+    f = alpha * phi(points @ W.T) @ v / len(W)
+    if W0 is not None:
+        v0 = np.ones(len(W0)) if v0 is None else v0
+        f = f - alpha * phi(points @ W0.T) @ v0 / len(W0)
+    y = labels(problem, points, values)
+    return float(weights @ (f - y) ** 2) + noise**2
+
+
+coefficient = st.integers(-4, 4).map(lambda k: k / 4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    coefficients=st.lists(coefficient, min_size=2, max_size=6),
+    target=st.sampled_from(sorted(TARGETS)),
+    D=st.integers(1, 3),
+    N=st.integers(1, 4),
+    trained=st.booleans(),
+    centred=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_it_is_the_mean_over_a_cubature(coefficients, target, D, N, trained, centred, seed):
+    rng = np.random.default_rng(seed)
+    problem = Problem(text(coefficients), target, readouts="trained" if trained else "fixed")
+    values, W = values_of(problem, D, rng), rng.normal(size=(N, D))
+    more = {"v": rng.normal(size=N)} if trained else {}
+    if centred:
+        more["W0"] = rng.normal(size=(N + 1, D))
+        more |= {"v0": rng.normal(size=N + 1)} if trained else {}
+    degree = max(TARGETS[target], len(coefficients) - 1)
+
+    def phi(h):
+        return polynomial(coefficients, h)
+
+    expected = brute_force(problem, phi, degree, W, values, **more, alpha=1.5, noise=0.5)
+    found = problem.population_loss(W=W, alpha=1.5, noise=0.5, **more, **values)
+    assert abs(found - expected) <= 1e-9 * (1 + expected)
+
+
+def test_a_wrong_loss_is_caught():
+    """Without the second Hermite degree of one neuron's square, or of the overlap, it differs."""
+    rng = np.random.default_rng(1)
+    problem = Problem("h + c h^3", "(beta.x)^3")
+    values, W = values_of(problem, 2, rng), rng.normal(size=(3, 2))
+    parts = problem.population_loss(W=W, by_degree=True, **values)
+    expected = brute_force(problem, lambda h: h + values["c"] * h**3, 3, W, values)
+    assert abs(sum(parts.values()) - expected) < 1e-10 * expected
+    assert abs(sum(parts.values()) - parts["degree_3"] - expected) > 1e-2 * expected
+
+
+def test_the_papers_model_has_its_loss():
+    rng = np.random.default_rng(2)
+    W, beta = rng.normal(size=(5, 4)), rng.normal(size=4)
+    known = closed_form("test-loss").function("numpy")
+    expected = known(alpha=2.0, epsilon=0.3, beta=beta, wbar=W.mean(0), M=W.T @ W / 5)
+    found = Problem().population_loss(W=W, alpha=2.0, beta=beta, epsilon=0.3)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_torch_and_numpy_agree_and_torch_differentiates():
+    rng = np.random.default_rng(3)
+    problem = Problem("h + c h^3", "(beta.x)^2/2 + b.x", readouts="trained")
+    W, values, v = rng.normal(size=(4, 3)), values_of(problem, 3, rng), rng.normal(size=4)
+    known = problem.population_loss(W=W, v=v, **values)
+    weights = torch.tensor(W, requires_grad=True)
+    loss = problem.population_loss(W=weights, v=torch.tensor(v), **values)
+    np.testing.assert_allclose(float(loss.detach()), known, rtol=1e-12)
+    (slope,) = torch.autograd.grad(loss, weights)
+    step = np.zeros_like(W)
+    step[1, 2] = 1e-5
+    ends = [problem.population_loss(W=W + s * step, v=v, **values) for s in (1, -1)]
+    np.testing.assert_allclose(float(slope[1, 2]), (ends[0] - ends[1]) / 2e-5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("activation", "phi"),
+    [
+        ("erf(h/sqrt(2))", lambda h: special.erf(h / np.sqrt(2))),
+        ("2 erf(a h)", lambda h: 2 * special.erf(0.7 * h)),
+        ("relu(h)", lambda h: np.maximum(h, 0)),
+        ("c relu(h)", lambda h: -1.5 * np.maximum(h, 0)),
+    ],
+)
+@pytest.mark.parametrize("target", ["(beta.x)^2/2", "1 + beta.x - (b.x)^3"])
+def test_erf_and_relu_by_integration_in_the_plane(activation, phi, target):
+    problem = Problem(activation, target)
+    values = {"beta": np.array([1.0, -0.5]), "b": np.array([0.5, 1.0]), "a": 0.7, "c": -1.5}
+    values = {name: values[name] for name in problem.symbols}
+    W = np.array([[1.0, 0.3], [-0.4, 0.9], [1.0, 0.3], [0.0, 0.0]])  # two equal, one of no weight
+
+    # Polar coordinates, cut at the angles where a neuron has its kink.
+    kinks = np.arctan2(W[:3, 1], W[:3, 0])[:, None] + [np.pi / 2, -np.pi / 2]
+    edges = [0.0, *np.unique(np.mod(kinks, 2 * np.pi)), 2 * np.pi]
+    nodes, weights = np.polynomial.legendre.leggauss(80)
+    radii, mass = 6 * (nodes + 1), 6 * weights
+    expected = 0.0
+    for low, high in pairwise(edges):
+        angles = (high - low) / 2 * nodes + (high + low) / 2
+        directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        x = (radii[:, None, None] * directions / np.sqrt(2)).reshape(-1, 2)
+        residual = phi(x @ W.T).mean(1) - labels(problem, x, values)
+        density = radii * np.exp(-(radii**2) / 2) / (2 * np.pi)
+        expected += (mass * density) @ (residual**2).reshape(80, 80) @ weights * (high - low) / 2
+    found = problem.population_loss(W=W, **values)
+    assert abs(found - expected) < 1e-9 * (1 + expected)
+
+
+def test_inputs_of_any_covariance():
+    rng = np.random.default_rng(4)
+    root = rng.normal(size=(2, 2))
+    Sigma = root @ root.T
+    problem = Problem("h + h^2/3 - h^3", "(beta.x)^2 + b.x + x'Bx", inputs=Sigma)
+    values, W = values_of(problem, 2, rng), rng.normal(size=(3, 2))
+    points, weights = gauss_hermite(2, 6)
+    points = np.sqrt(2) * points @ root.T
+    h = points @ W.T
+    residual = (h + h**2 / 3 - h**3).mean(1) - labels(problem, points, values)
+    found = problem.population_loss(W=W, **values)
+    np.testing.assert_allclose(found, weights @ residual**2, rtol=1e-11)
+    named = Problem("h + h^2/3 - h^3", "(beta.x)^2 + b.x + x'Bx", inputs="Sigma")
+    np.testing.assert_allclose(named.population_loss(W=W, Sigma=Sigma, **values), found, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "missing beta"),
+        ({"beta": [1.0]}, r"beta has shape \(1,\): must be \(2,\)"),
+        ({"beta": [1.0, 2.0], "gamma": 1}, "gamma: no symbol of this problem"),
+        ({"beta": [1.0, 2.0], "v": [1.0]}, "v is given, but"),
+        ({"beta": [1.0, 2.0], "W": [1.0, 2.0]}, "W has shape"),
+        ({"beta": [1.0, 2.0], "W0": [[1.0]]}, "W0 has shape"),
+        ({"beta": [1.0, 2.0], "alpha": float("nan")}, "alpha = nan"),
+        ({"beta": [1.0, 2.0], "W": [["a"]]}, "W = "),
+    ],
+)
+def test_bad_input_is_one_clear_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Problem("h^3").population_loss(**({"W": [[1.0, 2.0]]} | arguments))
+    assert "\n" not in str(error.value)
