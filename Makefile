@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 PACKAGES := lazyrich theory simulate verify paper_figures
-# The folders are listed beside their files, so that a file's removal counts as a change.
+# The folders are listed with their files, so that a file's removal counts as a change.
 SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -type f \) -print) \
 	setup.cfg pyproject.toml README.md LICENSE
 

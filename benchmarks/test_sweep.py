@@ -1,4 +1,4 @@
-"""What a sweep costs beside the training: files, opening, resuming."""
+"""What a sweep costs in addition to the training: files, opening, resuming."""
 
 import itertools
 

@@ -1,8 +1,8 @@
 """How the figures look: one look a quantity, told apart by all readers and in grey print.
 
 Colours are those of Okabe and Ito (2008), for readers who are colour-blind. Quantities that share
-axes differ in line style as well, so that nothing hangs on the colour. Values of a parameter that
-is swept run along cividis from dark to light, monotone in lightness.
+axes differ in line style as well, so that no reading depends on the colour. Values of a parameter
+that is swept run along cividis from dark to light, monotone in lightness.
 """
 
 import io
@@ -82,7 +82,7 @@ def shades(count: int) -> list[tuple[float, float, float, float]]:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the style of the figures, whatever the user's own matplotlib settings are."""
+    """Draw in the style of the figures, regardless of the user's matplotlib settings."""
     sheet = Path(__file__).with_name("lazyrich.mplstyle")
     with matplotlib.style.context(["default", sheet]):
         yield

@@ -21,5 +21,5 @@ settings.load_profile(
 )
 
 # Checks the jaxtyping shapes of every call into lazyrich.simulate. It must stand before the first
-# import of that package, hence here.
+# import of that package, which is here.
 jaxtyping.install_import_hook("lazyrich.simulate", "beartype.beartype")

@@ -1,4 +1,4 @@
-"""A batch of runs gives what each run gives alone, whatever the others do."""
+"""A batch of runs gives what each run gives alone, regardless of the other runs."""
 
 import inspect
 import math

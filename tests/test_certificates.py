@@ -181,7 +181,7 @@ def farthest_twins(first, pairs, degree, cleared):
 def synthetic(brute, contractions, pairs):
     """The certificate of a coefficient that brute force finds to be ``brute``.
 
-    Below D = contractions, where the theorem says nothing, it agrees with whatever is claimed.
+    Below D = contractions, where the theorem says nothing, it agrees with any claim.
     """
 
     def compare(dimension, claimed):

@@ -199,7 +199,7 @@ def test_the_lazy_limit_fits_at_twice_the_kernels_eigenvalues(D):
 
 
 def test_without_samples_noise_no_linear_power_arises():
-    """wbar = 0 stays 0 on the population, but not on 20 samples: hence the peak of linear power."""
+    """wbar = 0 stays 0 on the population, but not on 20 samples: so linear power peaks."""
     cf = closed_form("population-flow")
     wbar = sp.MatrixSymbol("wbar", sp.Symbol("D", integer=True, positive=True), 1)
     zero = sp.ZeroMatrix(*wbar.shape)

@@ -172,7 +172,7 @@ def test_moments_without_neurons_follow_the_recursion_of_the_joint_moments(
 
 @given(D=st.integers(1, 4), P=SIZES, seed=SEEDS, descent=DESCENTS)
 def test_infinite_width_is_any_network_with_isotropic_second_moment(D, P, seed, descent):
-    """2 D neurons +- sqrt(D) sigma e_i have wbar = 0 and M = sigma^2 I, hence all else."""
+    """2 D neurons +- sqrt(D) sigma e_i have wbar = 0 and M = sigma^2 I, and so all else."""
     task = simulate.PolynomialTask(D, P, n_test=5, seed=seed)
     sigma = 0.75
     W = D**0.5 * sigma * torch.cat([torch.eye(D), -torch.eye(D)]).double()

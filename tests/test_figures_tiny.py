@@ -234,7 +234,7 @@ ALIKE = 3.0
 def test_the_picture_is_the_one_that_was_looked_at(number, folder, tmp_path):
     kept = PICTURES / f"figure-{number}.png"
     drawn = next(p for p in make(number, "tiny", out=folder).paths if p.suffix == ".png")
-    # It writes the difference beside the picture that is compared.
+    # It writes the difference next to the picture that is compared.
     actual = tmp_path / "drawn.png"
     actual.write_bytes(drawn.read_bytes())
     assert compare_images(kept, actual, ALIKE) is None

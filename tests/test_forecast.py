@@ -1,4 +1,4 @@
-"""What is foretold of one data set, held against training; and the laws of the pieces behind it."""
+"""Forecasts for one data set, checked against training; and the laws behind their parts."""
 
 import json
 import math

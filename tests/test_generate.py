@@ -242,7 +242,7 @@ def test_floating_types_stay_and_integers_become_float64():
             A=torch.eye(2, **kind), alpha=1.0, beta=torch.ones(2, **kind), epsilon=1, u=[0.5, 1.0]
         )
         assert value.dtype == dtype
-    # [0.5, 0.5] beside an integer tensor must not be rounded to [0, 0].
+    # [0.5, 0.5] together with an integer tensor must not be rounded to [0, 0].
     value = generate.function(dot(u, beta), "torch")(beta=torch.tensor([1, 2]), u=[0.5, 0.5])
     assert value == 1.5
     assert value.dtype == torch.float64

@@ -23,7 +23,7 @@ epsilons = st.builds(Fraction, st.integers(-9, 9).filter(bool), st.integers(1, 9
 
 @given(d=st.integers(1, 3), epsilon=epsilons, seed=seeds)
 def test_the_target_is_learned_exactly_from_the_derived_size_on_and_not_before(d, epsilon, seed):
-    """Whatever epsilon is: the threshold does not move."""
+    """The threshold is the same for every epsilon."""
     laws.lazy_training_is_exact_from(d, epsilon, seed)
 
 

@@ -66,7 +66,7 @@ def test_every_step_is_that_of_descent_on_the_tangent_plane_by_autograd(
     for X, J in ((task.X, slope), (task.X_test, slope_test)):
         f = predictions(X, wbar - start.wbar, M - start.M, **numbers)
         # A stable descent: each of the steps and the decomposition round once by the size of
-        # what they hold, summed over N D weights; M - M0 loses what M holds beside.
+        # what they hold, summed over N D weights; M - M0 loses the rest of what M holds.
         held = float(largest + J.abs().sum(1).max() * change.abs().max())
         held += float(predictions(X.abs(), start.wbar.abs(), start.M.abs(), **numbers).abs().max())
         allowed = 20 * (steps + 10) * (N * D + P) * UNIT * held

@@ -75,7 +75,7 @@ def test_the_rates_keep_the_first_move_of_the_predictor(case, alpha):
         for scale in (1.0, alpha):
             scaled = Scaled(copy.deepcopy(model), scale)
             rate = scaled.learning_rate(tiny, adaptive=adaptive)
-            # eps = 0: Adam's steps are then the signs of the gradient, whatever its size.
+            # eps = 0: Adam's steps are then the signs of the gradient, at any size of it.
             options = {"eps": 0.0} if adaptive else {}
             move = first_move(scaled, X, lambda w, k=kind, r=rate, o=options: k(w, lr=r, **o))
             moves.append(move)

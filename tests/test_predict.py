@@ -125,7 +125,7 @@ def test_the_time_below_is_that_of_the_flow_of_matrices(threshold):
 @pytest.mark.slow
 @pytest.mark.parametrize("a", [0.02, 0.5])
 def test_the_slaved_flow_is_the_limit_of_the_network(a):
-    """The test loss where the flow foretells 0.1 is off by a part of order epsilon/alpha."""
+    """Where the flow predicts a test loss of 0.1, it is off by a part of order epsilon/alpha."""
     task = PolynomialTask(D=4, P=24, n_test=1, seed=0)
     S = SlavedFlow(task.X.numpy(), task.beta.numpy(), a).time_below(0.1 / 16)
     errors = []

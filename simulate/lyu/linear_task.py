@@ -197,7 +197,7 @@ def large_margin_classification(
 ) -> LinearTask:
     """Return x = z + (gamma/2) sign(z.w) w, y = sign(z.w), with z ~ N(0, I) and |w| = 1.
 
-    w = ``w_star`` is uniform on the sphere, hence dense: a large L2 margin, but a small L1 margin,
+    w = ``w_star`` is uniform on the sphere, so dense: a large L2 margin, but a small L1 margin,
     so that the early bias generalises and the late one does not (misgrokking). Raises
     ``ValueError`` for bad input.
 

@@ -57,7 +57,7 @@ def measure(
 def history(
     times: np.ndarray, scale: np.ndarray, measured: dict[str, np.ndarray], conventions: str
 ) -> xarray.Dataset:
-    """Return the measurements as a dataset over ``time``, with the decaying scale beside it."""
+    """Return the measurements as a dataset over ``time``, with the decaying scale."""
     note = {"long_name": "time of gradient flow, learning rate times step", "units": "1"}
     found = xarray.Dataset(coords={"time": ("time", times, note)})
     note = {"long_name": "alpha exp(-lambda t): what is left of the initial scale", "units": "1"}
