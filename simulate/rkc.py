@@ -388,11 +388,18 @@ def weighted_error(relative: float, absolute: float) -> ErrorNorm:
 
 
 def solve(
-    rhs: RightHandSide, y: Tensor, times: Iterable[float], *, relative: float, absolute: float
+    rhs: RightHandSide,
+    y: Tensor,
+    times: Iterable[float],
+    *,
+    relative: float,
+    absolute: float,
+    watch: Callable[[Step], object] | None = None,
 ) -> list[Tensor]:
     """Return the solution of dy/dt = rhs(y) from y at t = 0, at increasing times t >= 0.
 
-    ``relative`` and ``absolute`` as in ``weighted_error``. Raises ``ValueError`` for times that
+    ``relative`` and ``absolute`` as in ``weighted_error``. ``watch`` is called with every step, and
+    may end the work by raising an exception. Raises ``ValueError`` for times that
     decrease or are negative, ``StepSizeError`` as ``steps``.
 
     >>> y = torch.tensor([1.0], dtype=torch.float64)
@@ -406,6 +413,8 @@ def solve(
     found = [y.clone() for time in grid if time == 0]
     if len(found) < len(grid):
         for step in steps(rhs, y, grid[-1], weighted_error(relative, absolute)):
+            if watch is not None:
+                watch(step)
             while len(found) < len(grid) and grid[len(found)] <= step.end:
                 found.append(step.at(grid[len(found)]))
     return found

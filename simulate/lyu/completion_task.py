@@ -15,8 +15,8 @@ class CompletionTask:
     """n observed entries of a symmetric d x d matrix, each counted once for (i, j) and (j, i).
 
     ``rows`` <= ``columns`` (n,) are the places of the observed entries and ``y`` (n,) their values;
-    ``X`` (d, d) is the whole matrix, NaN where the entry is unknown. Made by ``matrix_completion`` or
-    ``CompletionTask.from_arrays``.
+    ``X`` (d, d) is the whole matrix, NaN where the entry is unknown. Made by
+    ``matrix_completion`` or ``CompletionTask.from_arrays``.
     """
 
     y: Float[Tensor, " n"]

@@ -4,10 +4,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
+
+# Some hours of the smallest networks.
+MOST_STEPS = 10**9
 
 Layers = tuple[Tensor, Tensor]
 
@@ -27,6 +31,30 @@ def warn_of_instability(learning_rate: float, stable: float) -> None:
         )
 
 
+def steps_at(times: np.ndarray, time: float, rate: float) -> list[int]:
+    """Return the steps of gradient descent nearest to these times, without repeats.
+
+    Raises ``ValueError`` where training to ``time`` takes no step, or too many to be run.
+
+    >>> steps_at(np.array([0.0, 1.0, 10.0]), 10.0, 2.5)
+    [0, 4]
+    >>> steps_at(np.array([0.0, 1.0]), 1.0, 1e30)
+    Traceback (most recent call last):
+    ...
+    ValueError: learning_rate = 1e+30: takes no step within time = 1: must be at most time
+    """
+    if rate > time:
+        raise ValueError(
+            f"learning_rate = {rate:g}: takes no step within time = {time:g}: must be at most time"
+        )
+    if time / rate > MOST_STEPS:
+        raise ValueError(
+            f"learning_rate = {rate:g}: would take {time / rate:.3g} steps to time = {time:g}, and "
+            f"{MOST_STEPS:g} is the most: take a larger rate, or the other engine"
+        )
+    return np.unique(np.rint(times / rate).astype(np.int64)).tolist()
+
+
 def descend(
     objective: Callable[[Tensor, Tensor], Tensor],
     start: Layers,
@@ -38,7 +66,8 @@ def descend(
     """Return both layers at these increasing steps of gradient descent on the objective.
 
     ``stable(u, v)`` is the largest stable rate there, for the message of ``DivergenceError``, which
-    is raised where the objective grows without bound.
+    is raised where the objective grows without bound, or ends above its value at the start: stable
+    descent never raises it.
 
     >>> found = descend(lambda u, v: (u * v).sum() ** 2, (torch.ones(1), torch.ones(1)), 0.25,
     ...                 [0, 1], lambda u, v: 1.0)
@@ -64,6 +93,8 @@ def descend(
         u, v = (layer.detach().clone() for layer in layers)
         last = (done, (u, v))
         found.append((u, v))
+    if float(objective(*last[1])) > scale * (1 + 1e-6):
+        raise _divergence(done, learning_rate, stable, start, last)
     return found
 
 

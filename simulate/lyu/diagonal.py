@@ -3,6 +3,7 @@
 The setting of Lyu et al. (2024), Sec. 3: L-homogeneous, f = 0 at the start.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch import Tensor
 
 import lazyrich
 from lazyrich.simulate.arrays import real_array
-from lazyrich.simulate.lyu.descent import descend, warn_of_instability
+from lazyrich.simulate.lyu.descent import descend, steps_at, warn_of_instability
 from lazyrich.simulate.lyu.dual import DualFlow
 from lazyrich.simulate.lyu.linear_task import LinearTask
 from lazyrich.simulate.lyu.losses import LOSSES, Loss
@@ -116,18 +117,34 @@ class DiagonalNet:
             path = self._layers(task, alpha, decay, start, times, path)
         else:
             rate = finite("learning_rate", learning_rate, positive=True)
-            steps, times = _steps(times, rate)
+            steps = steps_at(times, time, rate)
+            times = np.array(steps) * rate
             path = self._descend(task, alpha, decay, start, rate, steps, progress)
         given = {"alpha": alpha, "weight_decay": decay, "time": time, "engine": engine}
         given |= {"rtol": rtol} if engine == "dual" else {"learning_rate": learning_rate}
         return self._run(task, path, times, start, given)
 
     def weights(self, task: LinearTask, run: Run) -> Float[Tensor, "records d"]:
-        """Return w at every recorded time of a run of the engine "dual" on this task."""
+        """Return w at every recorded time of a run of the engine "dual" on this task.
+
+        Raises ``ValueError`` for a run of another task, network or engine.
+        """
         given = run.config
+        for name, mine in (("task", task.describe()), ("net", self.describe(task))):
+            if given.get(name) != mine:
+                raise ValueError(f"run: its {name} is {given.get(name)}: must be {mine}")
+        if "nu" not in run.history:
+            raise ValueError(f"run: is of the engine {given['engine']!r}: must be of 'dual'")
         flow = self._dual(task, given["alpha"], given["weight_decay"], self._start(task))
         pairs = zip(run.history.time.values, run.history.nu.values, strict=True)
         return torch.from_numpy(np.array([flow.w(float(t), nu) for t, nu in pairs]))
+
+    def describe(self, task: LinearTask) -> dict[str, Any]:
+        """Return what identifies the network: depth, loss, and the start or a digest of it."""
+        start = self.start
+        if not isinstance(start, int | float):
+            start = hashlib.sha256(self._start(task).numpy().tobytes()).hexdigest()
+        return {"depth": self.depth, "loss": self.loss, "start": start}
 
     def stable_learning_rate(self, task: LinearTask, *, alpha: float, weight_decay: float) -> float:
         """Return the largest learning rate at which gradient descent is stable at the start.
@@ -241,14 +258,6 @@ class DiagonalNet:
         if path.nu is not None:
             note = {"long_name": "dual variables: w is a function of X^T nu", "units": "1"}
             found["nu"] = (("time", "sample"), path.nu, note)
-        net = {"depth": self.depth, "loss": self.loss}
-        net["start"] = self.start if isinstance(self.start, int | float) else "given"
-        config = {"task": task.describe(), "net": net, **given}
+        config = {"task": task.describe(), "net": self.describe(task), **given}
         config |= {"lazyrich": lazyrich.__version__, "torch": str(torch.__version__)}
         return Run(found, {"u": path.u[-1].clone(), "v": path.v[-1].clone()}, config)
-
-
-def _steps(times: np.ndarray, rate: float) -> tuple[list[int], np.ndarray]:
-    """Return the steps nearest to the times, without repeats, and the times of these."""
-    steps = np.unique(np.rint(times / rate).astype(np.int64))
-    return steps.tolist(), steps * rate

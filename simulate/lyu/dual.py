@@ -34,10 +34,10 @@ from lazyrich.simulate.lyu.losses import Loss
 
 
 class SolverError(ArithmeticError):
-    """The solver could not continue beyond ``time``."""
+    """The solver of gradient flow could not continue beyond ``time``."""
 
     def __init__(self, time: float, reason: str) -> None:
-        super().__init__(f"the dual ODE could not be solved beyond t = {time:.6g}: {reason}")
+        super().__init__(f"the flow could not be solved beyond t = {time:.6g}: {reason}")
         self.time, self.reason = time, reason
 
     def __reduce__(self) -> tuple:

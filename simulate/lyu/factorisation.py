@@ -23,7 +23,7 @@ from torch import Tensor
 import lazyrich
 from lazyrich.simulate import rkc
 from lazyrich.simulate.lyu.completion_task import CompletionTask
-from lazyrich.simulate.lyu.descent import Layers, descend, warn_of_instability
+from lazyrich.simulate.lyu.descent import Layers, descend, steps_at, warn_of_instability
 from lazyrich.simulate.lyu.dual import SolverError
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
@@ -31,6 +31,9 @@ from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite, one_of
 
 ENGINES = ("flow", "neurons")
+SMALLEST_SCALE = 1e-150
+# A minute of the smallest matrices. alpha = 100 needs some 10^4.
+MOST_EVALUATIONS = 10**6
 CONVENTIONS = (
     "W = U U^T - V V^T; U = V = alpha I at time 0; loss = mean over the observed entries, (i, j) "
     "and (j, i) counted once, of (W_ij - X_ij)^2 + (weight_decay/2)(|U|^2 + |V|^2)"
@@ -93,6 +96,13 @@ class MatrixFactorisation:
         if decay < 0:
             raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
         time, rtol = finite("time", time, positive=True), finite("rtol", rtol, positive=True)
+        left = alpha * math.exp(-decay * time)
+        if not SMALLEST_SCALE < left <= alpha < 1 / SMALLEST_SCALE:
+            raise ValueError(
+                f"alpha = {alpha:g}, weight_decay time = {decay * time:g}: alpha and what decay "
+                f"leaves of it, alpha exp(-weight_decay time) = {left:.3g}, must be between "
+                f"{SMALLEST_SCALE:g} and {1 / SMALLEST_SCALE:g}: their squares are divided by"
+            )
         start = alpha * torch.eye(task.d, dtype=torch.float64)
         stable = stable_learning_rate(task, start, start, decay)
         times = checked_times(record, time, stable / 2)
@@ -100,14 +110,14 @@ class MatrixFactorisation:
         if engine == "flow":
             if learning_rate is not None:
                 raise ValueError(f"learning_rate = {learning_rate!r}: is for engine 'neurons'")
-            layers = _flow(task, start, decay, times, rtol, alpha * math.exp(-decay * time))
+            layers = _flow(task, start, decay, times, rtol, left, progress)
             given |= {"rtol": rtol}
         else:
             rate = finite("learning_rate", learning_rate, positive=True)
+            steps = steps_at(times, time, rate)
             warn_of_instability(rate, stable)
-            steps = np.unique(np.rint(times / rate).astype(np.int64))
-            times = steps * rate
-            layers = _descend(task, start, decay, rate, steps.tolist(), progress)
+            times = np.array(steps) * rate
+            layers = _descend(task, start, decay, rate, steps, progress)
             given |= {"learning_rate": rate}
         config = {"task": task.describe(), "net": "MatrixFactorisation", **given}
         config |= {"lazyrich": lazyrich.__version__, "torch": str(torch.__version__)}
@@ -159,15 +169,31 @@ def _flow(
     times: np.ndarray,
     rtol: float,
     last_scale: float,
+    progress: Callable[[float, float], Any] | None,
 ) -> list[Layers]:
     def velocity(state: Tensor) -> Tensor:
         U, V = state
         G = 2 * _slope(task, U, V)
         return torch.stack([-G @ U, G @ V]).sub_(state, alpha=decay)
 
+    def watch(step: rkc.Step) -> None:
+        if step.evaluations > MOST_EVALUATIONS:
+            reason = (
+                f"more than {MOST_EVALUATIONS:g} evaluations: the flow is the stiffer the larger "
+                "alpha is; take a smaller alpha or a larger weight_decay"
+            )
+            raise SolverError(step.end, reason)
+        if progress is not None:
+            progress(step.end, float(times[-1]))
+
     try:
         found = rkc.solve(
-            velocity, torch.stack([start, start]), times, relative=rtol, absolute=rtol * last_scale
+            velocity,
+            torch.stack([start, start]),
+            times,
+            relative=rtol,
+            absolute=rtol * last_scale,
+            watch=watch,
         )
     except rkc.StepSizeError as error:
         raise SolverError(error.time, "no step is accurate") from None
@@ -205,6 +231,12 @@ def _history(
     for name, text in DESCRIPTIONS.items():
         values = np.array([row[name] for row in rows])
         found[name] = ("time", values, {"long_name": text, "units": "1"})
+    zeros = torch.zeros_like(task.X)
+    for name, value, what in (
+        ("zero_train_loss", float(task.y.square().mean()), "train loss of W = 0"),
+        ("zero_test_loss", task.test_loss(zeros), "test loss of W = 0"),
+    ):
+        found[name] = ((), value, {"long_name": what, "units": "1"})
     W = np.array([(U @ U.T - V @ V.T).numpy() for U, V in layers])
     found["W"] = (("time", "row", "column"), W, {"long_name": "the matrix", "units": "1"})
     found.attrs["conventions"] = CONVENTIONS

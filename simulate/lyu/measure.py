@@ -15,6 +15,8 @@ DESCRIPTIONS = {
     "test_loss": ("mean loss on the test set; NaN without a test set", "1"),
     "train_accuracy": ("share of the training set with y f > 0", "1"),
     "test_accuracy": ("share of the test set with y f > 0; NaN without a test set", "1"),
+    "zero_train_loss": ("train loss of f = 0", "1"),
+    "zero_test_loss": ("test loss of f = 0; NaN without a test set", "1"),
     "l1_norm": ("|w|_1", "1"),
     "l2_norm": ("|w|_2", "1"),
     "l1_margin": ("min_i y_i f_i/|w|_1", "1"),
@@ -22,17 +24,17 @@ DESCRIPTIONS = {
 }
 
 
-def measure(
-    task: LinearTask, loss: Loss, w: Float[Tensor, "records d"]
-) -> dict[str, Float[np.ndarray, " records"]]:
+def measure(task: LinearTask, loss: Loss, w: Float[Tensor, "records d"]) -> dict[str, np.ndarray]:
     """Return every measurement that the loss allows, over the records; one pass of the test set.
 
-    Accuracies and margins are those of classification; margins are NaN at w = 0.
+    The losses of f = 0, by which an outcome is judged, are one number each. Accuracies
+    and margins are those of classification; margins are NaN at w = 0.
     """
     f = w @ task.X.T
     l1, l2 = w.abs().sum(1), w.norm(dim=1)
     found = {
         "train_loss": loss.value(f, task.y).mean(1),
+        "zero_train_loss": loss.value(torch.zeros_like(task.y), task.y).mean(),
         "l1_norm": l1,
         "l2_norm": l2,
     }
@@ -41,13 +43,15 @@ def measure(
         smallest = (task.y * f).amin(1)
         found |= {"l1_margin": smallest / l1, "l2_margin": smallest / l2}
         found["train_accuracy"] = (task.y * f > 0).double().mean(1)
-    count = 0
+    count, zero = 0, torch.zeros((), dtype=torch.float64)
     total, right = torch.zeros((2, w.shape[0]), dtype=torch.float64)
     for X, y in task.test_chunks():
         f = w @ X.T
         total += loss.value(f, y).sum(1)
         right += (y * f > 0).sum(1)
+        zero += loss.value(torch.zeros_like(y), y).sum()
         count += len(y)
+    found["zero_test_loss"] = zero / count if count else torch.full_like(zero, torch.nan)
     found["test_loss"] = total / count if count else torch.full_like(total, torch.nan)
     if classifies:
         found["test_accuracy"] = right / count if count else torch.full_like(right, torch.nan)
@@ -64,6 +68,7 @@ def history(
     found = found.assign_coords(scale=("time", scale, note))
     for name, values in measured.items():
         long_name, unit = DESCRIPTIONS[name]
-        found[name] = ("time", values, {"long_name": long_name, "units": unit})
+        dimensions = ("time",) if values.ndim else ()
+        found[name] = (dimensions, values, {"long_name": long_name, "units": unit})
     found.attrs["conventions"] = conventions
     return found
