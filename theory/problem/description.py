@@ -20,6 +20,7 @@ from lazyrich.theory.target_function import Target
 from lazyrich.theory.wick import expectation
 
 if TYPE_CHECKING:
+    from lazyrich.theory.problem.eigenspaces import Spectrum
     from lazyrich.theory.problem.neurons import Formula
 
 READOUTS = ("fixed", "trained")
@@ -189,6 +190,44 @@ class Problem:
         if by_degree:
             return parts | {"noise": noise**2}
         return sum(parts.values()) + noise**2
+
+    def spectrum(self, *, D: int, highest: int = 12, **symbols: Any) -> "Spectrum":
+        """Return the initial kernel's spectrum in numbers, under inputs N(0, I/D).
+
+        ``symbols`` are sigma (sigma_w and sigma_v where the readouts are trained) and the symbols
+        of the activation; with those of the target too, each eigenspace has the target's power.
+        Exact for polynomials; erf and relu are integrated, up to harmonic degree ``highest``.
+
+        >>> [round(s.value, 4) for s in Problem().spectrum(D=2, epsilon=1.0, sigma=1.0).spaces]
+        [1.0, 0.5, 0.5]
+        """
+        from lazyrich.theory.problem.eigenspaces import spectrum
+
+        return spectrum(self, D, highest, symbols)
+
+    def learning_curve(
+        self,
+        *,
+        P: Any,
+        D: int,
+        ridge: float = 0.0,
+        noise: float = 0.0,
+        highest: int = 12,
+        **symbols: Any,
+    ) -> Any:
+        """Return the mean test loss of fully lazy training on P samples (a number or a list).
+
+        The loss includes the noise; ``symbols`` are those of ``spectrum`` and of the target. An
+        approximation: the kernel's functions stand in as Gaussian features, and the target's power
+        outside the kernel's functions acts as noise.
+
+        >>> round(float(Problem().learning_curve(P=1, D=1, epsilon=1.0, sigma=1.0, beta=[1.0])), 3)
+        0.217
+        """
+        from lazyrich.theory.problem.eigenspaces import learning_curve, spectrum
+
+        found = spectrum(self, D, highest, symbols)
+        return learning_curve(found, P, finite("ridge", ridge), finite("noise", noise))
 
     # What several closed forms need
 
