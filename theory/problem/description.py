@@ -15,6 +15,7 @@ from lazyrich.theory.activation import Activation, h
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.inputs import Inputs
 from lazyrich.theory.problem import radial
+from lazyrich.theory.problem.form import ProblemForm
 from lazyrich.theory.target_function import DEFAULT as DEFAULT_TARGET
 from lazyrich.theory.target_function import Target
 from lazyrich.theory.wick import expectation
@@ -152,8 +153,14 @@ class Problem:
         if name not in self._derived:
             module = import_module(f"lazyrich.theory.problem.{_FORMS[name][0]}")
             derive: Callable[[Problem], ClosedForm] = getattr(module, name.replace("-", "_"))
-            self._derived[name] = derive(self)
+            self._derived[name] = ProblemForm.of(derive(self), self._accepted)
         return self._derived[name]
+
+    @property
+    def _accepted(self) -> frozenset[str]:
+        """The names that every closed form of this problem takes, needed or not."""
+        deviations = {"sigma"} if self.readouts == "fixed" else {"sigma_w", "sigma_v"}
+        return frozenset({"D", "N", "alpha", *deviations, *self.symbols})
 
     # Numbers
 
