@@ -71,9 +71,9 @@ def _multi_index_terms(
     functions, D = _term_functions("general-test-loss"), beta.shape[-1]
     Sigma = torch.eye(D, dtype=M.dtype, device=M.device) / D
     quadratic = {"B": beta.T @ beta, "M": M, "Sigma": Sigma, "alpha": alpha, "epsilon": epsilon}
-    linear = {"b": torch.zeros_like(Sigma[0]), "wbar": wbar, "Sigma": Sigma, "alpha": alpha}
+    linear = {"c_1": torch.zeros_like(Sigma[0]), "wbar": wbar, "Sigma": Sigma, "alpha": alpha}
     return {
-        "variance": functions["variance"](**quadratic, c=0.0),
+        "variance": functions["variance"](**quadratic, c_0=0.0),
         "misalignment": functions["misalignment"](**quadratic),
         "linear": functions["linear"](**linear),
     }

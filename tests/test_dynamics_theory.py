@@ -13,6 +13,10 @@ from scipy.integrate import solve_ivp
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
+from lazyrich.theory.population_scalars import q_1, q_perp
+from lazyrich.theory.symbols import D as DIMENSION
+from lazyrich.theory.symbols import a as SCALE
+from lazyrich.theory.symbols import wbar
 from lazyrich.verify import strategies
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.certificates.population import CERTIFICATES
@@ -119,9 +123,9 @@ def test_delta_moves_by_epsilon_over_alpha_alone(seed, alpha, epsilon):
         pairs = {"x": X[:, None], "w0": start[None], "delta": delta[None]}
         numbers = {"alpha": alpha, "epsilon": epsilon}
         f = closed_form_function("lazy-coordinates", "predictor")(**pairs, **numbers).mean(1)
-        r = (f - task.y)[:, None]
+        rho = (f - task.y)[:, None]
         step = closed_form_function("lazy-coordinates", "step")
-        moves = step(**pairs, **numbers, r=r, eta_0=eta_0)
+        moves = step(**pairs, **numbers, rho=rho, eta_0=eta_0)
         delta = delta - moves.mean(0)
     moved = alpha * (trained.state - start)
     # Only w is kept in floats by the engine: delta loses alpha |w| u of it, grown by few steps.
@@ -156,12 +160,9 @@ def test_a_slow_mode_moves_one_over_one_minus_mu_times_as_fast():
 
 @cache
 def competition(name):
-    """(q, D, s) -> dq/dT of the two species."""
+    """(q, D, a) -> dq/dT of the two species."""
     rates = closed_form("population-flow-scalar").components[name]
-    symbols = sp.symbols("q_1 q_perp", real=True)
-    s = sp.Symbol("s", positive=True)
-    D = sp.Symbol("D", integer=True, positive=True)
-    return sp.lambdify([symbols, D, s], rates)
+    return sp.lambdify([[q_1, q_perp], DIMENSION, SCALE], rates)
 
 
 @pytest.mark.parametrize("D", [2, 10, 100])
@@ -183,12 +184,12 @@ def test_the_aligned_feature_wins_and_the_others_die_as_a_power_of_time(D):
 
 @pytest.mark.parametrize("D", [2, 5, 20])
 def test_the_lazy_limit_fits_at_twice_the_kernels_eigenvalues(D):
-    """Centred, s = 10^6: the variance of f decays at lambda_radial's rate, the rest slowly."""
-    s = 1e6
+    """Centred, a = 10^6: the variance of f decays at lambda_radial's rate, the rest slowly."""
+    a = 1e6
     field = competition("competition_centred")
     step = 1e-3
-    moves = [np.subtract(field(s + step * e, D, s), field([s, s], D, s)) for e in np.eye(2)]
-    jacobian = np.array(moves).T / (step * s)
+    moves = [np.subtract(field(a + step * e, D, a), field([a, a], D, a)) for e in np.eye(2)]
+    jacobian = np.array(moves).T / (step * a)
     rates = np.sort(-np.linalg.eigvals(jacobian))
     np.testing.assert_allclose(rates, [2, D + 2], rtol=1e-5)
     values = closed_form("ntk-eigenvalues").evaluate_terms(D=D, epsilon=1, sigma=1)
@@ -201,7 +202,6 @@ def test_the_lazy_limit_fits_at_twice_the_kernels_eigenvalues(D):
 def test_without_samples_noise_no_linear_power_arises():
     """wbar = 0 stays 0 on the population, but not on 20 samples: so linear power peaks."""
     cf = closed_form("population-flow")
-    wbar = sp.MatrixSymbol("wbar", sp.Symbol("D", integer=True, positive=True), 1)
     zero = sp.ZeroMatrix(*wbar.shape)
     assert cf.terms["wbar"].subs(wbar, zero).doit() == zero
     task = PolynomialTask(D=10, P=20, n_test=1, seed=0)

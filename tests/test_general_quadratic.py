@@ -31,9 +31,9 @@ def problems(draw):
     """(D, values of all symbols but Sigma, a root R of Sigma of full rank)."""
     d = draw(dimensions)
     found = {name: draw(tables(d, symmetric=True)) for name in ("B", "M")}
-    found |= {v: [row[:1] for row in draw(tables(d))] for v in ("b", "wbar")}
+    found |= {v: [row[:1] for row in draw(tables(d))] for v in ("c_1", "wbar")}
     found |= {k: draw(nonzero) for k in ("alpha", "epsilon")}
-    found |= {k: draw(rationals) for k in ("c", "sigma_noise")}
+    found |= {k: draw(rationals) for k in ("c_0", "sigma_noise")}
     found["sigma_noise"] = abs(found["sigma_noise"])
     root = draw(tables(d))
     # A lower triangular root with 1, 2, ... on the diagonal has full rank.
@@ -67,7 +67,7 @@ def values_of(problem):
 
 def target(v):
     """y(x) in coordinates."""
-    return v["c"] + (v["b"].T @ v["x"])[0, 0] + (v["x"].T @ v["B"] @ v["x"])[0, 0] / 2
+    return v["c_0"] + (v["c_1"].T @ v["x"])[0, 0] + (v["x"].T @ v["B"] @ v["x"])[0, 0] / 2
 
 
 LOSS = theory.closed_form("general-test-loss")
@@ -103,7 +103,7 @@ def test_the_papers_loss_is_a_corollary_term_by_term():
 
 def test_a_multi_index_target_has_one_misalignment_term_for_each_pair_of_directions():
     """With orthogonal beta_k at M = 0: sum_k |beta_k|^4/(2 D^2); not so with parallel ones."""
-    zero = {"alpha": 1, "epsilon": 1, "c": 0, "b": [0, 0, 0], "sigma_noise": 0}
+    zero = {"alpha": 1, "epsilon": 1, "c_0": 0, "c_1": [0, 0, 0], "sigma_noise": 0}
     zero |= {"wbar": [0, 0, 0], "M": sp.zeros(3), "Sigma": sp.eye(3) / 3}
     first, second, along = sp.Matrix([1, 2, 0]), sp.Matrix([2, -1, 0]), sp.Matrix([2, 4, 0])
     apart = LOSS.evaluate_terms(**zero, B=first * first.T + second * second.T)
@@ -133,7 +133,7 @@ def test_the_minimiser_is_the_least_loss_of_all_moments(problem):
 
 def test_a_constant_target_costs_two_parts_in_D_plus_2():
     assert sp.factor(MINIMISER.terms["loss"] - LOSS.terms["noise"]) == 2 * sp.Symbol(
-        "c", real=True
+        "c_0", real=True
     ) ** 2 / (D + 2)
 
 
@@ -224,8 +224,8 @@ def test_the_parts_of_the_target_and_their_powers(problem):
     inverse = sp.Matrix(values_of(problem)["Sigma"]).inv()
     entries = [[at.number(entry) for entry in inverse.row(i)] for i in range(at.D)]
     x_inverse_x = (v["x"].T @ np.array(entries, dtype=object) @ v["x"])[0, 0]
-    null = v["c"] * (1 - x_inverse_x / (at.D + 2))
-    linear = (v["b"].T @ v["x"])[0, 0]
+    null = v["c_0"] * (1 - x_inverse_x / (at.D + 2))
+    linear = (v["c_1"].T @ v["x"])[0, 0]
     functions = {"linear": linear, "quadratic": target(v) - null - linear, "null": null}
     for name, function in functions.items():
         assert at.interpret(DECOMPOSITION.terms[name], **v) == number(at, function**2)

@@ -1,7 +1,7 @@
 """How far lazy training moves the weights: hard tasks (Kumar et al. 2024, App. 10).
 
 Lazy training is gradient descent on f(w0) + grad f(w0).(w - w0). The residuals at its start are
-r = y - f(w0): r = y where the predictor is centred or f(w0) = 0.
+r = f(w0) - y: r = -y where the predictor is centred or f(w0) = 0.
 """
 
 import sympy as sp
@@ -19,41 +19,41 @@ from lazyrich.theory.symbols import (
     SymmetricMatrixSymbol,
     alpha,
     isotropic,
+    lambda_k,
+    r,
     sigma,
+    tau,
     w,
     x,
 )
 from lazyrich.theory.target import target_decomposition
 from lazyrich.theory.wick import canonical, dot, expectation, form, gradient
 
-r = MatrixSymbol("r", P, 1)  # y - f(w0) there
-C = SymmetricMatrixSymbol("C", D, D)  # (1/N) sum_i (w_i - w_i0) (w_i - w_i0)^T
+dw = MatrixSymbol("dw", D, 1)  # w - w0 of one neuron
+M_dw = SymmetricMatrixSymbol("M_dw", D, D)  # mean of dw dw^T over the neurons
 _J = MatrixSymbol("J", P, N * D)  # the Jacobian of f on the training inputs
 _Theta = SymmetricMatrixSymbol("Theta", P, P)  # the NTK on the training inputs, J J^T
-_change = MatrixSymbol("delta", D, 1)  # w - w0 of one neuron
 
-kappa = sp.Symbol("kappa", positive=True)  # an eigenvalue of K
-r_k = sp.Symbol("r_k", real=True)  # the component of r along its eigenvector
-tau = sp.Symbol("tau", positive=True)  # time eta_0 * step
+r_k = sp.Symbol("r_k", real=True)  # component of r along the eigenvector of K to lambda_k
 
 
 def _mode() -> sp.Expr:
     """The square of the weights' coordinate along a right singular vector of J at time tau."""
-    coordinate, s = sp.Function("d"), sp.Symbol("s", positive=True)
+    coordinate, s = sp.Function("d"), sp.Dummy("s", positive=True)
     d = coordinate(tau)
-    loss = (r_k - s * d) ** 2 / P
+    loss = (r_k + s * d) ** 2 / P
     rate = -(N / alpha**2) * sp.diff(loss, d)  # eta = eta_0 N/alpha^2
     solution = sp.dsolve(sp.diff(d, tau) - rate, d, ics={coordinate(0): 0}).rhs
     # 1 - exp(-...) stays in one factor: expanded, its exponentials would overflow in floats.
     square = sp.collect(sp.expand(solution), r_k / s) ** 2
-    return sp.powdenest(square.subs(s, sp.sqrt(alpha**2 / N * kappa)))
+    return sp.powdenest(square.subs(s, sp.sqrt(alpha**2 / N * lambda_k)))
 
 
 def lazy_movement() -> ClosedForm:
     """|w - w0|^2 after lazy training [Kumar et al. 2024, App. 10, eq. 9].
 
-    Symbols: K (P, P) the normalised kernel on the training inputs, r (P,) the residuals y - f(w0).
-    ``components``: mode, the share at time tau of one eigenvector of K with eigenvalue kappa,
+    Symbols: K (P, P) the normalised kernel on the training inputs, r (P,) the residuals f(w0) - y.
+    ``components``: mode, the share at time tau of one eigenvector of K with eigenvalue lambda_k,
     whose product with r is r_k.
 
     >>> lazy_movement().evaluate(K=[[4]], r=[6], N=10, alpha=3)
@@ -66,7 +66,7 @@ def lazy_movement() -> ClosedForm:
     square = (minimum.T * minimum).doit().subs(_J * _J.T, _Theta).doit().subs(_Theta.T, _Theta)
     expr = N / alpha**2 * Trace(square.subs(_Theta, K))
     mode = _mode()
-    start = sp.limit(mode, kappa, 0)
+    start = sp.limit(mode, lambda_k, 0)
     return ClosedForm(
         name="lazy-movement",
         title="Squared distance of the weights from their start after lazy training",
@@ -128,14 +128,14 @@ def target_difficulty() -> ClosedForm:
 def linearisation_error() -> ClosedForm:
     """f(w) - [f(w0) + grad f(w0).(w - w0)], exact for this network [Kumar et al. 2024, eq. 1].
 
-    Symbols: C (D, D) = (1/N) sum (w_i - w_i0)(w_i - w_i0)^T. ``components``: mean, over
+    Symbols: M_dw (D, D) = (1/N) sum (w_i - w_i0)(w_i - w_i0)^T. ``components``: mean, over
     x ~ N(0, I/D); bound_at_lazy_minimum, an upper bound of its size where lazy training ends.
     """
-    moved, start = activation(dot(w + _change, x)), activation(dot(w, x))
-    remainder = canonical(moved - start - Trace(gradient(start, w).T * _change))
-    expr = canonical(alpha * neuron_average(remainder.subs(_change, w)).subs(M, C))
+    moved, start = activation(dot(w + dw, x)), activation(dot(w, x))
+    remainder = canonical(moved - start - Trace(gradient(start, w).T * dw))
+    expr = canonical(alpha * neuron_average(remainder.subs(dw, w)).subs(M, M_dw))
     mean = expectation(expr, isotropic(x))
-    factor = sp.cancel(expr / form(x, C, x))
+    factor = sp.cancel(expr / form(x, M_dw, x))
     bound = sp.Abs(factor) * dot(x, x) * lazy_movement().expr / N
     return ClosedForm(
         name="linearisation-error",
@@ -144,12 +144,12 @@ def linearisation_error() -> ClosedForm:
         terms={"exact": expr},
         components={"mean": mean, "bound_at_lazy_minimum": bound},
         steps=[
-            ("One neuron at w + delta, less its linearisation at w.", remainder),
+            ("One neuron at w + dw, less its linearisation at w.", remainder),
             ("Averaged over the neurons, times alpha.", expr),
             ("Its mean over x.", mean),
             (
-                "x^T C x <= |x|^2 Tr C, Tr C = |w - w0|^2/N, and this is |w - w0|^2 of lazy "
-                "training:",
+                "x^T M_dw x <= |x|^2 Tr M_dw, Tr M_dw = |w - w0|^2/N. This is |w - w0|^2 of "
+                "lazy training:",
                 lazy_movement().expr,
             ),
             ("a bound of its size.", bound),

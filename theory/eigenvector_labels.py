@@ -1,16 +1,15 @@
 """Labels from an eigenvector of the initial kernel (Kumar et al. 2024, Sec. 6.1)."""
 
 import sympy as sp
-from sympy import MatrixSymbol, Trace
+from sympy import Trace
 
 from lazyrich.theory.alignment import moments
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.network import ntk_at_init
-from lazyrich.theory.symbols import A, K, P, u, x
+from lazyrich.theory.symbols import A, K, u, x, y
 from lazyrich.theory.wick import canonical, dot, form
 
-_y = MatrixSymbol("y", P, 1)
 lambda_j = sp.Symbol("lambda_j", nonnegative=True)  # the j-th eigenvalue of K
 
 
@@ -24,8 +23,8 @@ def eigenvector_label_alignment() -> ClosedForm:
     >>> eigenvector_label_alignment().evaluate(K=[[3, 0], [0, 4]], lambda_j=4)
     4/5
     """
-    alignment = Trace(_y.T * K * _y) / (sp.sqrt(Trace(K * K)) * dot(_y, _y))
-    gram = alignment.subs(K * _y, lambda_j * _y).doit()
+    alignment = Trace(y.T * K * y) / (sp.sqrt(Trace(K * K)) * dot(y, y))
+    gram = alignment.subs(K * y, lambda_j * y).doit()
     kernel = ntk_at_init().expr
     functions = {"linear": dot(u, x), "radial": dot(x, x), "traceless": form(x, A, x)}
     limits = {}

@@ -1,6 +1,6 @@
-"""Any quadratic problem: inputs x ~ N(0, Sigma), target c + b.x + x^T B x/2, noisy labels.
+"""Any quadratic problem: inputs x ~ N(0, Sigma), target c_0 + c_1.x + x^T B x/2, noisy labels.
 
-The paper's problem is Sigma = I/D, c = 0, b = 0, B = beta beta^T (Kumar et al. 2024, Sec. 5); a
+The paper's problem is Sigma = I/D, c_0 = 0, c_1 = 0, B = beta beta^T (Kumar et al. 2024, Sec. 5); a
 multi-index target sum_k (beta_k.x)^2/2 is B = sum_k beta_k beta_k^T (Sec. 15.1).
 """
 
@@ -36,28 +36,29 @@ from lazyrich.theory.wick import (
     gradient,
 )
 
-c = sp.Symbol("c", real=True)  # the target's constant
-b = MatrixSymbol("b", D, 1)  # its linear part
+c_0 = sp.Symbol("c_0", real=True)  # the target's constant
+c_1 = MatrixSymbol("c_1", D, 1)  # its linear part
+c_A = sp.Symbol("c_A")  # A = c_A Sigma^-1 at the minimum
 sigma_noise = sp.Symbol("sigma_noise", nonnegative=True)  # standard deviation of the label noise
 INPUTS = Gaussian(x, Sigma)
-PAPER = {Sigma: I / D, c: 0, b: sp.ZeroMatrix(D, 1), B: beta * beta.T, sigma_noise: 0}
+PAPER = {Sigma: I / D, c_0: 0, c_1: sp.ZeroMatrix(D, 1), B: beta * beta.T, sigma_noise: 0}
 _noise = sp.Symbol("xi", real=True)
 
 
 def general_target() -> sp.Expr:
-    """y(x) = c + b.x + x^T B x/2, without its noise.
+    """y(x) = c_0 + c_1.x + x^T B x/2, without its noise.
 
     >>> expectation(general_target(), INPUTS)
-    c + Trace(B*Sigma)/2
+    c_0 + Trace(B*Sigma)/2
     """
-    return c + dot(b, x) + form(x, B, x) / 2
+    return c_0 + dot(c_1, x) + form(x, B, x) / 2
 
 
 def noise_mean(expr: sp.Expr) -> sp.Expr:
     """The mean over the label noise xi, of mean 0 and any law, of a polynomial of degree 2 in xi.
 
-    >>> noise_mean((c + _noise) ** 2)
-    c**2 + sigma_noise**2
+    >>> noise_mean((c_0 + _noise) ** 2)
+    c_0**2 + sigma_noise**2
     """
     by_degree = sp.Poly(sp.expand(expr), _noise).as_dict()
     if max(by_degree)[0] > 2:
@@ -66,31 +67,31 @@ def noise_mean(expr: sp.Expr) -> sp.Expr:
 
 
 def residual_terms() -> dict[str, sp.Expr]:
-    """The mean square of c + u.x + x^T A x/2 + xi, by terms, for any u and symmetric A.
+    """The mean square of c_0 + u.x + x^T A x/2 + xi, by terms, for any u and symmetric A.
 
     Raises ``AssertionError`` if they don't add up to it.
     """
     linear, quadratic = dot(u, x), form(x, A, x) / 2
-    mean = expectation(c + quadratic, INPUTS)
+    mean = expectation(c_0 + quadratic, INPUTS)
     terms = {
         "variance": mean**2,
-        "misalignment": expectation((c + quadratic) ** 2, INPUTS) - mean**2,
+        "misalignment": expectation((c_0 + quadratic) ** 2, INPUTS) - mean**2,
         "linear": expectation(linear**2, INPUTS),
         "noise": noise_mean(_noise**2),
     }
     terms = {name: canonical(term) if name != "variance" else term for name, term in terms.items()}
-    whole = expectation(noise_mean((c + linear + quadratic + _noise) ** 2), INPUTS)
+    whole = expectation(noise_mean((c_0 + linear + quadratic + _noise) ** 2), INPUTS)
     if not equal(sp.Add(*terms.values()), whole):
         raise AssertionError("the terms of the general loss do not add up to it")
     return terms
 
 
 def residual() -> dict[MatrixSymbol, sp.MatrixExpr]:
-    """The u and A of y - f = c + u.x + x^T A x/2, read off the network's function."""
-    parts = {u: b - alpha * wbar, A: B - alpha * epsilon * M}
+    """The u and A of y - f = c_0 + u.x + x^T A x/2, read off the network's function."""
+    parts = {u: c_1 - alpha * wbar, A: B - alpha * epsilon * M}
     difference = general_target() - network_function().expr
-    if not equal(difference, c + dot(parts[u], x) + form(x, parts[A], x) / 2):
-        raise AssertionError("y - f is not of the form c + u.x + x^T A x/2")
+    if not equal(difference, c_0 + dot(parts[u], x) + form(x, parts[A], x) / 2):
+        raise AssertionError("y - f is not of the form c_0 + u.x + x^T A x/2")
     return parts
 
 
@@ -113,14 +114,14 @@ def general_test_loss() -> ClosedForm:
         terms=terms,
         components={"gradient_wbar": gradient(loss, wbar), "gradient_M": gradient(loss, M)},
         steps=[
-            ("The residual is c + u.x + x^T A x/2 + noise with this u", parts[u]),
+            ("The residual is c_0 + u.x + x^T A x/2 + noise with this u", parts[u]),
             ("and this A.", parts[A]),
             ("variance: the square of the residual's mean.", general["variance"]),
             ("misalignment: the variance of its quadratic part.", general["misalignment"]),
             ("linear: the mean square of its linear part.", general["linear"]),
             ("noise: what no predictor can remove.", general["noise"]),
             ("Together, with u and A put in.", loss),
-            ("The paper's case Sigma = I/D, B = beta beta^T, c = b = 0, no noise.", paper),
+            ("The paper's case Sigma = I/D, B = beta beta^T, c_0 = c_1 = 0, no noise.", paper),
         ],
         assumptions=(
             "x ~ N(0, Sigma); B and M symmetric, B of any rank; noise of mean 0 and variance "
@@ -135,19 +136,18 @@ def general_test_loss_minimiser() -> ClosedForm:
     """Where the general loss is least, and the loss there.
 
     ``expr``: M; ``terms``: wbar, M and loss. The network has no constant function: it makes up for
-    a constant c in the target by a quadratic one, and a part of c^2 stays.
+    a constant c_0 in the target by a quadratic one, and a part of c_0^2 stays.
     """
-    a = sp.Symbol("a")
     general = residual_terms()
     loss = sp.Add(*general.values())
     slope = gradient(loss, A)
-    at_multiple = canonical_matrix(slope.subs(A, a * Sigma.I).doit())
-    (root,) = sp.solve(at_multiple.as_coeff_matrices()[0], a)
-    if canonical_matrix(at_multiple.subs(a, root)) != sp.ZeroMatrix(D, D):
+    at_multiple = canonical_matrix(slope.subs(A, c_A * Sigma.I).doit())
+    (root,) = sp.solve(at_multiple.as_coeff_matrices()[0], c_A)
+    if canonical_matrix(at_multiple.subs(c_A, root)) != sp.ZeroMatrix(D, D):
         raise AssertionError("the gradient does not vanish at a multiple of the inverse of Sigma")
     parts = residual()
     M_star = canonical_matrix((B - root * Sigma.I) / (alpha * epsilon))
-    wbar_star = canonical_matrix(b / alpha)
+    wbar_star = canonical_matrix(c_1 / alpha)
     rest = {u: parts[u].subs(wbar, wbar_star).doit(), A: parts[A].subs(M, M_star).doit()}
     least = canonical(sp.Add(*(term.subs(rest) for term in general.values())))
     return ClosedForm(
@@ -156,13 +156,16 @@ def general_test_loss_minimiser() -> ClosedForm:
         expr=M_star,
         terms={"wbar": wbar_star, "M": M_star, "loss": sp.factor(least)},
         steps=[
-            ("The gradient in u, for the residual c + u.x + x^T A x/2.", gradient(loss, u)),
+            ("The gradient in u, for the residual c_0 + u.x + x^T A x/2.", gradient(loss, u)),
             ("The gradient in A.", slope),
-            ("At A = a Sigma^-1.", at_multiple),
-            ("It vanishes there, and nowhere else, as the loss is strictly convex, for a =", root),
-            ("u = b - alpha wbar = 0.", wbar_star),
+            ("At A = c_A Sigma^-1.", at_multiple),
+            (
+                "It vanishes there, and nowhere else, as the loss is strictly convex, for c_A =",
+                root,
+            ),
+            ("u = c_1 - alpha wbar = 0.", wbar_star),
             ("A = B - alpha epsilon M.", M_star),
-            ("The least loss: a part of c^2, and the noise.", sp.factor(least)),
+            ("The least loss: a part of c_0^2, and the noise.", sp.factor(least)),
         ],
         assumptions=(
             "epsilon != 0, Sigma positive definite; unique among all vectors wbar and symmetric M. "
@@ -181,7 +184,7 @@ def general_target_decomposition() -> ClosedForm:
     """
     null = null_function()
     amount = expectation(null * general_target(), INPUTS) / expectation(null**2, INPUTS)
-    components = {"linear": dot(b, x), "null": canonical(sp.cancel(amount) * null)}
+    components = {"linear": dot(c_1, x), "null": canonical(sp.cancel(amount) * null)}
     learnable = canonical(general_target() - components["null"] - components["linear"])
     components["quadratic"] = learnable
     terms = {k: expectation(components[k] ** 2, INPUTS) for k in ("linear", "quadratic", "null")}
@@ -197,7 +200,7 @@ def general_target_decomposition() -> ClosedForm:
         steps=[
             ("The target.", canonical(general_target())),
             ("The kernel's null space among polynomials of degree at most 2.", null),
-            ("The target's component there: it comes from c alone.", components["null"]),
+            ("The target's component there: it comes from c_0 alone.", components["null"]),
             ("Its linear part.", components["linear"]),
             ("What is left is a quadratic form.", learnable),
             ("The power of each.", tuple(terms.values())),

@@ -51,7 +51,7 @@ def null_function() -> sp.Expr:
     >>> null_function()
     1 - Trace(x.T*Sigma**(-1)*x)/(D + 2)
     """
-    a = sp.Symbol("a")
+    a = sp.Dummy("a")
     image = apply_general_operator(1 - a * form(x, Sigma.I, x))
     (root,) = sp.solve(sp.expand(image), a)
     if root.has(Trace):

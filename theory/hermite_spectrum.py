@@ -16,7 +16,7 @@ from lazyrich.theory.symbols import D, isotropic, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation
 
 # (a.x)^l is harmonic for a vector a with a.a = 0 (complex; the engine never conjugates).
-_a = MatrixSymbol("a", D, 1)
+_a = MatrixSymbol("harmonic", D, 1)
 _line, _square = sp.symbols("line square")
 
 

@@ -86,7 +86,7 @@ def ntk_eigenvalues() -> ClosedForm:
     rebuilt = sp.Add(*(values[k] * parts[k] for k in values))
     if not equal(rebuilt, kernel):
         raise AssertionError(f"the eigenspaces do not exhaust the kernel: {rebuilt} != {kernel}")
-    c = sp.Symbol("c")
+    c = sp.Dummy("c")
     of_null = sp.expand(apply_operator(kernel, 1 - c * dot(x, x)))
     (null,) = sp.solve(of_null, c)
     terms = {k: (values[k], sizes[k]) for k in values}

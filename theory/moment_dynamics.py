@@ -7,23 +7,19 @@ moments over the neurons close. eta = eta_0 N/alpha^2 (Kumar et al. 2024, App. 8
 from dataclasses import replace
 
 import sympy as sp
-from sympy import DiagMatrix, MatrixSymbol
+from sympy import DiagMatrix
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory import words
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.network import activation
-from lazyrich.theory.symbols import D, I, M, N, P, alpha, eta_0, w, wbar, x
+from lazyrich.theory.symbols import F, I, M, N, P, X, alpha, eta_0, g, r, rho, w, wbar, x
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, gradient
 from lazyrich.theory.words import Reader
 
-X = MatrixSymbol("X", P, D)  # the training inputs, a sample a row
-r = MatrixSymbol("r", P, 1)  # the residuals f(x_mu) - y_mu
 kappa = sp.Symbol("kappa", nonnegative=True)  # weight decay in the loss
 kappa_d = sp.Symbol("kappa_d", nonnegative=True)  # decoupled weight decay
 _eta = eta_0 * N / alpha**2
-_F = MatrixSymbol("F", D, D)
-_g = MatrixSymbol("g", D, 1)
 
 _SETTING = (
     "Full-batch gradient descent on the mean square error (no 1/2); readouts fixed. "
@@ -37,8 +33,9 @@ def sample_step(residual: sp.Expr) -> MatrixExpr:
 
     The residual counts as a number: the gradient of f is taken by the neuron's own share of f.
 
-    >>> print(sample_step(sp.Symbol("r")).subs(sp.Symbol("epsilon", real=True), 0))
-    (2*eta_0*r/alpha)*x
+    >>> from lazyrich.theory.symbols import epsilon
+    >>> print(sample_step(rho).subs(epsilon, 0))
+    (2*eta_0*rho/alpha)*x
     """
     share = alpha / N * activation(dot(w, x))
     return canonical_matrix(_eta * 2 * residual * gradient(share, w))
@@ -53,7 +50,7 @@ def sample_coefficients() -> tuple[sp.Expr, sp.Expr]:
     ((scalar, word),) = _collected(sample_step(sp.S.One))
     if [letter.matrix for letter in word] != [x]:
         raise AssertionError(f"one sample moves a neuron along x, not along {word}")
-    h = sp.Symbol("h")
+    h = sp.Dummy("h")
     polynomial = sp.Poly(sp.expand(scalar).subs(canonical(dot(w, x)), h), h)
     if polynomial.degree() > 1:
         raise AssertionError(f"the step of a neuron is not affine in its weights: {scalar}")
@@ -89,7 +86,7 @@ def affine_moments(F: MatrixExpr, g: MatrixExpr) -> tuple[MatrixExpr, MatrixExpr
 
 
 def _averages() -> list:
-    mean, second = affine_moments(_F, _g)
+    mean, second = affine_moments(F, g)
     return [
         ("The average of F w - g over the neurons.", mean),
         ("The average of its outer square.", second),
@@ -102,20 +99,20 @@ def moment_step() -> ClosedForm:
     Symbols: X the inputs (P, D), r the residuals f - y (P,) at the current weights.
     ``terms``: wbar (D,) and M (D, D) after the step; ``components``: F (D, D) and g (D,).
     """
-    G, g = neuron_step()
-    mean, second = affine_moments(I - G, g)
+    G, shift = neuron_step()
+    mean, second = affine_moments(I - G, shift)
     return ClosedForm(
         name="moment-step",
         title="(wbar, M) after one step of full-batch gradient descent",
         expr=sp.Tuple(mean, second),
         terms={"wbar": mean, "M": second},
-        components={"F": I - G, "g": g},
+        components={"F": I - G, "g": shift},
         steps=[
             (
-                "What the sample x with residual r takes from a neuron w, eta = eta_0 N/alpha^2.",
-                sample_step(sp.Symbol("r_mu")),
+                "What the sample x with residual rho takes from a neuron w, eta = eta_0 N/alpha^2.",
+                sample_step(rho),
             ),
-            ("The mean over the samples: w -> F w - g with this g,", g),
+            ("The mean over the samples: w -> F w - g with this g,", shift),
             ("and this F, the same for all neurons.", I - G),
             *_averages(),
         ],
@@ -130,21 +127,21 @@ def moment_step_decay() -> ClosedForm:
     The loss has (kappa/2) (1/N) sum |w_i|^2 added; the decoupled kind multiplies w by
     1 - eta_0 kappa_d beside the gradient step. ``terms`` and ``components`` as of moment-step.
     """
-    G, g = neuron_step()
+    G, shift = neuron_step()
     share = decay_step()
-    F = (1 - eta_0 * kappa_d - share) * I - G
-    mean, second = affine_moments(F, g)
+    matrix = (1 - eta_0 * kappa_d - share) * I - G
+    mean, second = affine_moments(matrix, shift)
     return ClosedForm(
         name="moment-step-decay",
         title="(wbar, M) after one step with weight decay, in the loss and decoupled",
         expr=sp.Tuple(mean, second),
         terms={"wbar": mean, "M": second},
-        components={"F": F, "g": g},
+        components={"F": matrix, "g": shift},
         steps=[
             ("The gradient of (kappa/2) mean |w_i|^2, times eta, is this share of w.", share),
             ("Decoupled decay takes this share besides.", eta_0 * kappa_d),
-            ("The map w -> F w - g of every neuron now has this F,", F),
-            ("and g is that of moment-step.", g),
+            ("The map w -> F w - g of every neuron now has this F,", matrix),
+            ("and g is that of moment-step.", shift),
             *_averages(),
         ],
         assumptions=_SETTING,

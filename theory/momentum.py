@@ -10,7 +10,7 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.moment_dynamics import decay_step, kappa_d, moment_step_decay, neuron_step
-from lazyrich.theory.symbols import D, I, M, P, SymmetricMatrixSymbol, eta_0, wbar
+from lazyrich.theory.symbols import D, F, I, M, P, SymmetricMatrixSymbol, eta_0, g, lambda_k, wbar
 from lazyrich.theory.wick import canonical_matrix
 
 mu = sp.Symbol("mu", nonnegative=True)  # momentum
@@ -20,9 +20,8 @@ V = SymmetricMatrixSymbol("V", D, D)  # mean of v v^T
 
 Affine = tuple[MatrixExpr, MatrixExpr, MatrixExpr]  # (a, b, c) of a w + b v + c
 
-# A neuron's gradient step is S w + g; T is what multiplies w in w -> (1 - eta_0 kappa_d) w - v.
-_S, _T = SymmetricMatrixSymbol("S", D, D), SymmetricMatrixSymbol("T", D, D)
-_g = MatrixSymbol("g", D, 1)
+# A neuron's gradient step is S w + g; F multiplies w in w -> (1 - eta_0 kappa_d) w - v.
+_S = SymmetricMatrixSymbol("S", D, D)
 _FIRST = (wbar, vbar)
 _SECOND = ((M, C), (C.T, V))
 
@@ -40,9 +39,9 @@ def _outer(p: Affine, q: Affine) -> MatrixExpr:
 
 
 def _joint_step() -> dict[str, MatrixExpr]:
-    """The five moments after a step, in S, T and g."""
-    velocity: Affine = (_S, mu * I, _g)
-    weight: Affine = (_T, -mu * I, -_g)
+    """The five moments after a step, in S, F and g."""
+    velocity: Affine = (_S, mu * I, g)
+    weight: Affine = (F, -mu * I, -g)
     return {
         "wbar": _mean(weight),
         "vbar": _mean(velocity),
@@ -59,11 +58,11 @@ def moment_step_momentum() -> ClosedForm:
     v = 0, as in ``torch.optim.SGD``. Symbols: C the mean of w v^T, V that of v v^T; X and r as in
     moment-step. ``terms``: the five moments after the step.
     """
-    G, g = neuron_step()
+    G, shift = neuron_step()
     S = G + decay_step() * I
     general = _joint_step()
-    T = (1 - eta_0 * kappa_d) * I - _S
-    known = {_T: T.subs(_S, S), _S: S, _g: g}
+    matrix = (1 - eta_0 * kappa_d) * I - _S
+    known = {F: matrix.subs(_S, S), _S: S, g: shift}
     terms = {name: part.subs(known).doit(deep=False) for name, part in general.items()}
     shown = {name: canonical_matrix(part) for name, part in general.items()}
     for name, part in moment_step_decay().terms.items():
@@ -75,13 +74,13 @@ def moment_step_momentum() -> ClosedForm:
         title="The moments of (w, v) after one step with heavy-ball momentum and weight decay",
         expr=sp.Tuple(*terms.values()),
         terms=terms,
-        components={"S": S, "g": g},
+        components={"S": S, "g": shift},
         steps=[
             ("A neuron's gradient step is S w + g, weight decay in the loss included, with S", S),
-            ("and g.", g),
+            ("and g.", shift),
             (
-                "v -> mu v + S w + g, then w -> (1 - eta_0 kappa_d) w - v = T w - mu v - g, with T",
-                T,
+                "v -> mu v + S w + g, then w -> (1 - eta_0 kappa_d) w - v = F w - mu v - g, with F",
+                matrix,
             ),
             ("The means of v and of w after the step.", (shown["vbar"], shown["wbar"])),
             ("The mean of w w^T needs C and V.", shown["M"]),
@@ -105,7 +104,6 @@ def momentum_modes() -> ClosedForm:
     ``stable_below``, the h from which the residual grows.
     """
     z, h = sp.Symbol("z"), sp.Symbol("h", positive=True)
-    curvature = sp.Symbol("lambda_k", positive=True)
     # With v_t = r_t-1 - r_t, v_t+1 = mu v_t + h r_t and r_t+1 = r_t - v_t+1.
     before, now = 1 / z, sp.S.One
     velocity = mu * (before - now) + h * now
@@ -116,7 +114,7 @@ def momentum_modes() -> ClosedForm:
     along = sp.diff(polynomial, h) / sp.diff(polynomial, z)  # -dz/dh on the curve of the roots
     slow = h / sp.expand(1 / along.subs({z: 1, h: 0}))
     (stable,) = sp.solve(polynomial.subs(z, -1), h)
-    there = 2 * eta_0 * curvature / P
+    there = 2 * eta_0 * lambda_k / P
     return ClosedForm(
         name="momentum-modes",
         title="What heavy-ball descent does to the residual along one eigenvector of the kernel",

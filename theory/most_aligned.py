@@ -15,7 +15,7 @@ t = sp.Symbol("t", real=True)  # weight of M across beta, relative to that along
 
 
 def _limit(alignment: ClosedForm) -> sp.Expr:
-    """The alignment as |epsilon| -> infinity at wbar = 0 and M = t I + (1 - t) b b^T, |b| = 1.
+    """The alignment as |epsilon| -> infinity at wbar = 0 and M = t I + (1 - t) n n^T, n = betahat.
 
     It does not depend on |beta|, so b = beta is put in with |beta| = 1.
     """
@@ -29,8 +29,8 @@ def _limit(alignment: ClosedForm) -> sp.Expr:
 def most_aligned_moment() -> ClosedForm:
     """The M that maximises the alignment over positive semidefinite M, wbar = 0, |epsilon| large.
 
-    ``terms``: uncentred and centred, the t at which the alignment at M = t I + (1 - t) b b^T, b
-    along beta, is stationary; a negative t is out of reach, and the maximum then lies at t = 0, M
+    ``terms``: uncentred and centred, the t at which the alignment at M = t I + (1 - t) n n^T, n
+    = betahat, is stationary; a negative t is out of reach, and the maximum then lies at t = 0, M
     along beta beta^T. ``components``: the two alignments as functions of t.
 
     >>> [most_aligned_moment().evaluate(D=D) for D in (9, 10, 11)]
@@ -48,7 +48,7 @@ def most_aligned_moment() -> ClosedForm:
         (best,) = sp.solve(sp.numer(growth), t)
         terms[name], alignments[name] = best, value
         steps += [
-            (f"{name}: the alignment at M = t I + (1 - t) b b^T for large |epsilon|.", value),
+            (f"{name}: the alignment at M = t I + (1 - t) n n^T for large |epsilon|.", value),
             (f"{name}: d log(alignment^2)/dt, which changes sign from + to - at one t.", growth),
             (f"{name}: that t; below 0 no such M is positive semidefinite.", best),
         ]

@@ -24,6 +24,7 @@ from lazyrich.theory.symbols import (
     alpha,
     eta_0,
     isotropic,
+    rho,
     u,
     w,
     wbar,
@@ -82,7 +83,7 @@ def population_step() -> ClosedForm:
         },
         steps=[
             ("The residual f - y at x.", residual),
-            ("What one sample takes from w, residual r.", sample_step(sp.Symbol("r"))),
+            ("What one sample takes from w, residual rho.", sample_step(rho)),
             ("Its mean over x at w = 0: this g,", plain[1]),
             ("and the part linear in w: w -> F w - g with this F.", plain[0]),
             ("The average of F w - g over the neurons.", mean),

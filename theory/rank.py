@@ -11,12 +11,12 @@ from lazyrich.theory.wick import canonical, dot, equal, expectation, form
 
 n = sp.Symbol("n", integer=True, positive=True)  # neurons, affinely independent: n <= D + 1
 
-# In the coordinates z_i.X, X = (1, x), z_i = (1, epsilon w_i): y of the neurons, v of the rest.
+# In the coordinates z_i.X, X = (1, x), z_i = (1, epsilon w_i): y_n of the neurons, y_rest.
 _rest = D + 1 - n
-_y, _v = MatrixSymbol("y", n, 1), MatrixSymbol("v", _rest, 1)
-_B, _C = MatrixSymbol("B", n, n), MatrixSymbol("C", n, _rest)
+_y, _v = MatrixSymbol("y_n", n, 1), MatrixSymbol("y_rest", _rest, 1)
+_B, _C = MatrixSymbol("B_n", n, n), MatrixSymbol("B_rest", n, _rest)
 _ones = MatrixSymbol("ones", n, 1)
-_free = MatrixSymbol("T", n, n)
+_free = MatrixSymbol("T_n", n, n)
 _Pi = MatrixSymbol("Pi", n, n)
 _antisymmetric = (_Pi * _free * _Pi - _Pi * _free.T * _Pi) / 2
 
@@ -29,7 +29,7 @@ def dimension(projector: MatrixExpr) -> sp.Expr:
     >>> dimension((_free - _free.T) / 2)
     n*(n - 1)/2
     """
-    g, h = MatrixSymbol("g", n, 1), MatrixSymbol("h", n, 1)
+    g, h = MatrixSymbol("g_n", n, 1), MatrixSymbol("h_n", n, 1)
     image = projector.subs(_free, g * h.T)
     laws = (Gaussian(vector, sp.Identity(n)) for vector in (g, h))
     trace = expectation(form(g, image, h), *laws)
@@ -37,9 +37,9 @@ def dimension(projector: MatrixExpr) -> sp.Expr:
 
 
 def _squares() -> tuple[sp.Expr, sp.Expr]:
-    """The mean square of y^T B y + y^T C v over standard normals, as a sum of squares.
+    """y_n^T B_n y_n + y_n^T B_rest y_rest, and its mean square over standard normals.
 
-    Raises ``AssertionError`` if it is not the sum of squares.
+    Raises ``AssertionError`` if this is not the sum of squares.
     """
     function = form(_y, _B, _y) + form(_y, _C, _v)
     laws = Gaussian(_y, sp.Identity(n)), Gaussian(_v, sp.Identity(_rest))
@@ -56,7 +56,7 @@ def _relations() -> sp.Expr:
 
     Raises ``AssertionError`` if Pi = I - ones ones^T/n is no projector that sends the ones to 0.
     """
-    a, b = MatrixSymbol("a", n, 1), MatrixSymbol("b", n, 1)
+    a, b = MatrixSymbol("a_n", n, 1), MatrixSymbol("b_n", n, 1)
     Pi = sp.Identity(n) - _ones * _ones.T / n
     for zero in (form(a, Pi * Pi - Pi, b), form(a, Pi - Pi.T, b), form(a, Pi, _ones)):
         if sp.expand(canonical(zero).subs(dot(_ones, _ones), n)) != 0:
@@ -110,19 +110,23 @@ def _steps(
         ),
         (
             "With X = (1, x) they are quadratic forms, sum_i (z_i.X) (a_i.x), z_i = (1, epsilon "
-            "w_i). The z_i are independent: take the y_i = z_i.X as coordinates of X, with others "
-            "v that are 0 at x = 0, where y_i = 1. So they are the functions",
+            "w_i). The z_i are independent: take y_n, the z_i.X, as coordinates of X, with "
+            "others, y_rest, that are 0 at x = 0, where y_n is the ones. So they are the functions",
             function,
         ),
-        ("where a_i.x = (B y + C v)_i has to vanish at x = 0: B sends the ones to 0.", _B * _ones),
         (
-            "The rank is the same under every law of (y, v) with a density. For standard normals "
-            "the mean square of such a function is a sum of squares, S = (B + B^T)/2:",
+            "where a_i.x = (B_n y_n + B_rest y_rest)_i vanishes at x = 0: B_n sends the ones to 0.",
+            _B * _ones,
+        ),
+        (
+            "The rank is the same under every law of y_n and y_rest with a density. For standard "
+            "normals the mean square of such a function is a sum of squares, S = (B_n + B_n^T)/2:",
             squares,
         ),
         (
-            "It vanishes, and with it the function, only if C = 0 and B is antisymmetric. With "
-            "Pi = I - ones ones^T/n the projector on the antisymmetric T that send the ones to 0,",
+            "It vanishes, and with it the function, only if B_rest = 0 and B_n is antisymmetric. "
+            "With Pi = I - ones ones^T/n the projector on the antisymmetric T_n that send ones to "
+            "0,",
             _antisymmetric,
         ),
         ("has this trace: so many directions in weight space don't move f.", relations),

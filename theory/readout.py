@@ -11,14 +11,13 @@ from sympy import MatrixSymbol
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import eigenspaces, multiplicity, projectors
 from lazyrich.theory.network import activation, neuron_average
-from lazyrich.theory.symbols import D, N, P, alpha, isotropic, u, w, x, x_prime
+from lazyrich.theory.symbols import D, N, P, alpha, isotropic, rho, u, w, x, x_prime
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, equal, expectation, gradient
 
 v = sp.Symbol("v", real=True)  # the readout weight of one neuron
-rho = sp.Symbol("rho", real=True)  # the residual f(x) - y(x) of one training sample
 sigma_w = sp.Symbol("sigma_w", positive=True)  # standard deviation of the initial weights
 sigma_v = sp.Symbol("sigma_v", positive=True)  # the same of the readouts
-_readouts = MatrixSymbol("v", D, 1)  # a Gaussian vector whose component along a unit u is v
+_readouts = MatrixSymbol("v_vector", D, 1)  # a Gaussian vector whose component along a unit u is v
 
 
 def readout_average(expr: sp.Expr) -> sp.Expr:

@@ -10,11 +10,12 @@ from sympy import MatrixSymbol, Trace
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.moment_dynamics import sample_step
 from lazyrich.theory.network import activation, neuron_average, ntk
-from lazyrich.theory.symbols import D, N, alpha, epsilon, eta_0, sigma, w, x, x_prime
+from lazyrich.theory.symbols import D, N, alpha, epsilon, eta_0, rho, sigma, w, x, x_prime
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, equal, gradient
 
 c = sp.Symbol("c", positive=True)  # scale of the labels
-residual = sp.Symbol("r", real=True)  # f(x') - y(x') of one sample
+k = sp.Symbol("k", real=True)  # the normalised NTK K(x, x') at two inputs
+eta = sp.Symbol("eta", positive=True)  # any learning rate
 w_0 = MatrixSymbol("w0", D, 1)  # the initial weights of a neuron
 delta = MatrixSymbol("delta", D, 1)  # alpha (w - w0)
 
@@ -27,29 +28,31 @@ def _share(weights: sp.MatrixExpr = w) -> sp.Expr:
 def early_dynamics() -> ClosedForm:
     """How fast f moves at any weights: with eta = eta_0 N/alpha^2, by K and residuals alone.
 
-    ``expr``: d f(x)/d tau from one sample x' with residual r = f(x') - y(x'); the mean over the
+    ``expr``: d f(x)/d tau from one sample x' with residual rho = f(x') - y(x'); the mean over the
     samples is the whole. ``terms``: ``at_eta``, the same a step at any learning rate eta;
     ``without_width``, a step at the paper's eta = eta_0/alpha^2.
     """
-    eta = sp.Symbol("eta", positive=True)
-    step = sample_step(residual).subs(x, x_prime)
+    step = sample_step(rho).subs(x, x_prime)
     moved = gradient(_share(), w)
     rate = canonical(-neuron_average(Trace(moved.T * step)) / eta_0)
     kernel = ntk().terms["ntk_normalised"]
-    if not equal(rate, -2 * residual * kernel):
-        raise AssertionError(f"d f/d tau is not -2 r K: {rate}")
-    in_a_step = -2 * residual * sp.Symbol("K") * eta_0
+    if not equal(rate, -2 * rho * kernel):
+        raise AssertionError(f"d f/d tau is not -2 rho K: {rate}")
+    in_a_step = -2 * rho * k * eta_0
     at_eta = in_a_step.subs(eta_0, eta * alpha**2 / N)
     return ClosedForm(
         name="early-dynamics",
-        title="d f(x)/d tau from one sample x' with residual r = f(x') - y(x')",
+        title="d f(x)/d tau from one sample x' with residual rho = f(x') - y(x')",
         expr=rate,
         terms={"at_eta": at_eta, "without_width": at_eta.subs(eta, eta_0 / alpha**2)},
         steps=[
             ("What the sample takes from a neuron in a step at eta = eta_0 N/alpha^2.", step),
             ("N times the gradient of f(x) in that neuron's weights.", moved),
             ("Minus their scalar product, averaged over the neurons, a unit of tau.", rate),
-            ("That is -2 r K(x, x') a unit of tau: no alpha and no N. A step:", in_a_step),
+            (
+                "That is -2 rho k a unit of tau, with k = K(x, x'): no alpha and no N. A step:",
+                in_a_step,
+            ),
             ("The same at any learning rate eta.", at_eta),
             (
                 "At eta_0/alpha^2 it falls with the width: N belongs into the rate.",
@@ -57,8 +60,8 @@ def early_dynamics() -> ClosedForm:
             ),
         ],
         assumptions=(
-            "Gradient flow on the mean square error (no 1/2). At the start r = -y is free of alpha "
-            "for the centred predictor only: the plain one has r = f - y with f of order alpha."
+            "Gradient flow on the mean square error (no 1/2). At the start rho = -y is free of "
+            "alpha for the centred predictor only: the plain one has rho = f - y, f of order alpha."
         ),
         source="Kumar et al. 2024, App. 8.1",
     )
@@ -73,7 +76,7 @@ def scale_equivalence() -> ClosedForm:
     """
     scaled = sigma * w
     weights = {alpha: alpha * sigma, epsilon: epsilon * sigma}
-    in_place = sample_step(residual).subs(w, scaled) / sigma
+    in_place = sample_step(rho).subs(w, scaled) / sigma
     for got, wanted in (
         (_share(scaled), _share().subs(weights, simultaneous=True)),
         (_share().subs(alpha, c * alpha), c * _share()),
@@ -81,8 +84,8 @@ def scale_equivalence() -> ClosedForm:
         if not equal(got, wanted):
             raise AssertionError(f"the networks differ: {got} != {wanted}")
     for got, wanted in (
-        (in_place, sample_step(residual).subs(weights)),
-        (sample_step(c * residual).subs(alpha, c * alpha), sample_step(residual)),
+        (in_place, sample_step(rho).subs(weights)),
+        (sample_step(c * rho).subs(alpha, c * alpha), sample_step(rho)),
     ):
         if canonical_matrix(got - wanted) != sp.ZeroMatrix(D, 1):
             raise AssertionError(f"the steps differ: {got} != {wanted}")
@@ -101,13 +104,13 @@ def scale_equivalence() -> ClosedForm:
         steps=[
             ("The share of a neuron of weights sigma w', N f(x).", _share(scaled)),
             ("It is that of w' at this alpha and epsilon.", tuple(weights.values())),
-            ("What a sample x with residual r takes from w in a step.", sample_step(residual)),
+            ("What a sample x with residual rho takes from w in a step.", sample_step(rho)),
             (
                 "The same from sigma w', over sigma: what it takes from w' at that alpha and "
                 "epsilon, with the same eta_0.",
                 canonical_matrix(in_place),
             ),
-            ("Labels c y and c alpha multiply f and r by c: the step stays.", labels),
+            ("Labels c y and c alpha multiply f and rho by c: the step stays.", labels),
             ("So training depends on these two numbers only.", invariants),
             (
                 "At fixed epsilon, alpha ~ sigma^-2 keeps their product, the scale of the "
@@ -127,13 +130,13 @@ def lazy_coordinates() -> ClosedForm:
     """The centred predictor in delta = alpha (w - w0): laziness is 1/alpha, in epsilon/alpha.
 
     ``terms``: ``predictor``, one neuron's share of N (f - f_0); ``step``, what a sample x with
-    residual r takes from delta; ``lazy_predictor``, ``lazy_step``, their limits alpha -> infinity,
-    the linearised network.
+    residual rho takes from delta; ``lazy_predictor``, ``lazy_step``, their limits for
+    alpha -> infinity, the linearised network.
     """
     weights = w_0 + delta / alpha
     predictor = canonical(_share(weights) - _share(w_0))
-    step = canonical_matrix(alpha * sample_step(residual).subs(w, weights))
-    ratio = sp.Symbol("rho", real=True)
+    step = canonical_matrix(alpha * sample_step(rho).subs(w, weights))
+    ratio = sp.Dummy("ratio", real=True)
     for part in (predictor, step):
         if sp.sympify(part).subs(epsilon / alpha, ratio).has(alpha):
             raise AssertionError(f"alpha stands outside epsilon/alpha in {part}")

@@ -67,7 +67,7 @@ def time_to_learn(D: int, a: int | float, share: int | float = 0.5) -> float:
     if not 0 < finite("share", share) < 1:
         raise ValueError(f"share = {share}: must be between 0 and 1")
     terms = _functions()
-    needed = math.log(float(terms["decay_needed"](a=a, y=share)))
+    needed = math.log(float(terms["decay_needed"](a=a, p=share)))
 
     def excess(T: float) -> float:
         return math.log(float(terms["decay"](D=D, T=T, a=a))) - needed

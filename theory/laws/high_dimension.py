@@ -9,6 +9,7 @@ import sympy as sp
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.laws.learning_curve import kappa, lazy_learning_curve
 from lazyrich.theory.laws.plateau import early_plateau
+from lazyrich.theory.laws.symbols import gamma
 from lazyrich.theory.symbols import D, b, epsilon, sigma
 
 k = sp.Symbol("k", positive=True)  # the effective ridge over the linear eigenvalue: D kappa
@@ -52,25 +53,24 @@ def lazy_curve_limit() -> ClosedForm:
     """
     finite = lazy_learning_curve()
     loss = in_many_dimensions(finite.expr)
-    gamma = in_many_dimensions(finite.terms["samples"] / D)
+    samples = in_many_dimensions(finite.terms["samples"] / D)
     null = early_plateau().terms["null"].subs(b, D)
     critical, polynomial = critical_curvature(loss - null)
-    ratio = sp.Symbol("gamma", positive=True)
     # For s -> 0: k vanishes with s above gamma = 1 and stays below it.
     above = sp.limit(loss.subs(k, _c * s), s, 0)
-    (of_ratio,) = sp.solve(sp.limit(gamma.subs(k, _c * s), s, 0) - ratio, _c)
+    (of_ratio,) = sp.solve(sp.limit(samples.subs(k, _c * s), s, 0) - gamma, _c)
     many = sp.factor(above.subs(_c, of_ratio))
-    (of_ratio,) = sp.solve(sp.limit(gamma, s, 0) - ratio, k)
+    (of_ratio,) = sp.solve(sp.limit(samples, s, 0) - gamma, k)
     few = sp.factor(sp.limit(loss, s, 0).subs(k, of_ratio))
     near = sp.factor(sp.limit(loss.subs(k, _c * sp.sqrt(s)) * sp.sqrt(s), s, 0))
     (top,) = [root for root in sp.solve(sp.diff(near, _c), _c) if root.is_positive]
-    peak = near.subs(_c, top) / (sp.Symbol("epsilon", positive=True) * sigma)
+    peak = near.subs(_c, top) / (epsilon * sigma)
     return ClosedForm(
         name="lazy-curve-limit",
         title="The lazy learning curve as D -> infinity at P = gamma D, over (|beta|^2/D)^2",
         expr=loss,
         terms={
-            "gamma": gamma,
+            "gamma": samples,
             "null": null,
             "critical_epsilon": sp.sqrt(critical) / sigma,
             "ridgeless_many": many,
@@ -78,7 +78,7 @@ def lazy_curve_limit() -> ClosedForm:
         },
         components={"peak": peak, "excess": polynomial.as_expr()},
         steps=[
-            ("P/D at kappa = k/D, with s = (epsilon sigma)^2.", gamma),
+            ("P/D at kappa = k/D, with s = (epsilon sigma)^2.", samples),
             ("The loss there: the traceless functions are noise, and their kernel a ridge.", loss),
             ("Loss less null loss has the sign of this polynomial in k.", polynomial.as_expr()),
             (

@@ -8,40 +8,40 @@ import sympy as sp
 from sympy import DiagMatrix, MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.moment_dynamics import X
 from lazyrich.theory.scaling import lazy_coordinates, w_0
 from lazyrich.theory.symbols import (
     D,
     K,
     P,
     SymmetricMatrixSymbol,
+    X,
     alpha,
     epsilon,
     isotropic,
     sigma,
+    tau,
     x,
+    y,
 )
 from lazyrich.theory.wick import canonical, dot, expectation, form
 
-y = MatrixSymbol("y", P, 1)  # the labels
 g = MatrixSymbol("g", D, 1)  # delta = g + G w0 for the linearised network
 G = SymmetricMatrixSymbol("G", D, D)
 y_i, y_j = sp.symbols("y_i y_j", real=True)  # the labels in the eigenvectors of K
 lambda_i, lambda_j = sp.symbols("lambda_i lambda_j", positive=True)  # eigenvalues of K
-_t = sp.Symbol("t", positive=True)
 
 
 def _lazy_weights(eigenvalue: sp.Expr, label: sp.Expr) -> sp.Expr:
     """R = (2/P) times the integrated residual along an eigenvector of K, from r = -y."""
     R = sp.Function("R")
-    rate = 2 / P * (-label - eigenvalue * R(_t))
-    return sp.dsolve(sp.diff(R(_t), _t) - rate, R(_t), ics={R(0): 0}).rhs
+    rate = 2 / P * (-label - eigenvalue * R(tau))
+    return sp.dsolve(sp.diff(R(tau), tau) - rate, R(tau), ics={R(0): 0}).rhs
 
 
 def _memory() -> sp.Expr:
     """The integral of dR_i/dt R_j over all times."""
     R_i, R_j = _lazy_weights(lambda_i, y_i), _lazy_weights(lambda_j, y_j)
-    return sp.factor(sp.integrate(sp.expand(sp.diff(R_i, _t) * R_j), (_t, 0, sp.oo)))
+    return sp.factor(sp.integrate(sp.expand(sp.diff(R_i, tau) * R_j), (tau, 0, sp.oo)))
 
 
 def _drive() -> sp.Expr:

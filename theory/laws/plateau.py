@@ -10,12 +10,10 @@ import sympy as sp
 from sympy import MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.laws.symbols import gamma
 from lazyrich.theory.symbols import D, P, b, beta, isotropic, x
 from lazyrich.theory.target import target
 from lazyrich.theory.wick import dot, expectation
-
-_s = sp.Symbol("s", positive=True)
-_gamma = sp.Symbol("gamma", positive=True)
 
 
 def gaussian_moment(order: int) -> sp.Expr:
@@ -106,7 +104,7 @@ def early_plateau() -> ClosedForm:
     many, left = _with_many_samples(labels)
     few = _with_few_samples(labels)
     limits = {
-        name: sp.factor(sp.limit((power / (b / D) ** 2).subs(P, _gamma * D), D, sp.oo))
+        name: sp.factor(sp.limit((power / (b / D) ** 2).subs(P, gamma * D), D, sp.oo))
         for name, power in (("many", many), ("few", few), ("train", left))
     }
     return ClosedForm(

@@ -12,7 +12,6 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.moment_dynamics import moment_flow
 from lazyrich.theory.network import network_function
-from lazyrich.theory.population_scalars import n
 from lazyrich.theory.symbols import (
     D,
     M,
@@ -20,6 +19,7 @@ from lazyrich.theory.symbols import (
     alpha,
     b,
     beta,
+    betahat,
     epsilon,
     sigma,
     wbar,
@@ -34,8 +34,8 @@ C0 = SymmetricMatrixSymbol("C0", D, D)  # the same at the start
 Q = SymmetricMatrixSymbol("Q", D, D)  # alpha epsilon C/|beta|^2
 Q0 = SymmetricMatrixSymbol("Q0", D, D)  # the same at the start: a I at infinite width
 m = MatrixSymbol("m", D, 1)  # alpha (wbar - wbar0)
-_small = sp.Symbol("rho", positive=True)  # epsilon/alpha
-_product = sp.Symbol("p", positive=True)  # alpha epsilon
+_small = sp.Dummy("small", positive=True)  # epsilon/alpha
+_product = sp.Dummy("product", positive=True)  # alpha epsilon
 
 
 def _covariance_flow() -> MatrixExpr:
@@ -55,7 +55,7 @@ def _residual() -> sp.Expr:
     now = {wbar: wbar0 + m / alpha, M: scale * Q + (wbar0 + m / alpha) * (wbar0 + m / alpha).T}
     start = {wbar: wbar0, M: scale * Q0 + wbar0 * wbar0.T}
     change = f.subs(now).doit() - f.subs(start).doit()
-    residual = canonical(change - target().subs(beta, sp.sqrt(b) * n))
+    residual = canonical(change - target().subs(beta, sp.sqrt(b) * betahat))
     scales = {alpha: sp.sqrt(_product / _small), epsilon: sp.sqrt(_product * _small)}
     terms = sp.Add.make_args(sp.expand(residual.subs(scales)))
     return sp.Add(*(term for term in terms if not term.has(_small)))

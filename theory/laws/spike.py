@@ -1,8 +1,8 @@
 """How a feature grows from one data set: along a direction v, a logistic of two averages over it.
 
-In the slow flow of ``slaved-flow``, Q = q v v^T grows by 4 q (lambda - kappa (q - s)): lambda is
-what the residuals of least squares say of v, kappa what v itself fits. The spike is the v of the
-largest lambda. Not in the papers.
+In the slow flow of ``slaved-flow``, Q = q v v^T grows by
+4 q (lambda_1 - kappa_1 (q - q_0)): lambda_1 is what the residuals of least squares say of v,
+kappa_1 what v itself fits. The spike is the v of the largest lambda_1. Not in the papers.
 """
 
 import sympy as sp
@@ -10,23 +10,21 @@ from sympy import DiagMatrix, MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.laws.slaved import Q, slaved_flow
-from lazyrich.theory.moment_dynamics import X, r
-from lazyrich.theory.population_scalars import n
-from lazyrich.theory.symbols import D, P, alpha, b, beta, epsilon, isotropic, x
+from lazyrich.theory.laws.symbols import p
+from lazyrich.theory.symbols import D, P, X, alpha, b, beta, betahat, epsilon, isotropic, r, x
 from lazyrich.theory.target import target
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, expectation, form
 
 v = MatrixSymbol("v", D, 1)  # a unit vector
-T = sp.Symbol("T", nonnegative=True)  # epsilon tau/alpha
-s = sp.Symbol("s", positive=True)  # alpha epsilon sigma^2
+t = sp.Symbol("t", nonnegative=True)  # epsilon tau/alpha
+q_0 = sp.Symbol("q_0", positive=True)  # alpha epsilon sigma^2, where q starts
 q = sp.Symbol("q", positive=True)  # alpha epsilon v^T M v
-lambda_ = sp.Symbol("lambda_1", positive=True)  # -(1/P) sum r (v.x)^2 at the start
-kappa = sp.Symbol("kappa", positive=True)  # (1/(2 P)) sum of the square of what (v.x)^2 leaves
-share = sp.Symbol("p", positive=True)  # of lambda/kappa, that is reached
+lambda_1 = sp.Symbol("lambda_1", positive=True)  # -(1/P) sum r (v.x)^2 at the start
+kappa_1 = sp.Symbol("kappa_1", positive=True)  # (1/(2 P)) sum of the square of what (v.x)^2 leaves
 
 
 def _pull() -> sp.Expr:
-    """v^T (dQ/dT) v at Q = q v v^T: what the residuals r do to a direction, linear in r."""
+    """v^T (dQ/dt) v at Q = q v v^T: what the residuals r do to a direction, linear in r."""
     slow = slaved_flow().expr
     along = canonical(form(v, slow.subs(Q, q * v * v.T).doit(), v))
     along = sp.factor(along.subs(canonical(dot(v, v)), 1))
@@ -37,50 +35,51 @@ def _pull() -> sp.Expr:
 
 
 def _grown() -> sp.Expr:
-    """q(T) from q = s, with dq/dT = 4 q (lambda - kappa (q - s)): checked by differentiation."""
-    end = s + lambda_ / kappa
-    grown = end / (1 + (end / s - 1) * sp.exp(-4 * kappa * end * T))
-    left = sp.diff(grown, T) - 4 * grown * (lambda_ - kappa * (grown - s))
-    if sp.simplify(left) != 0 or sp.simplify(grown.subs(T, 0) - s) != 0:
+    """q(t) from q = q_0, dq/dt = 4 q (lambda_1 - kappa_1 (q - q_0)); checked by differentiation."""
+    end = q_0 + lambda_1 / kappa_1
+    grown = end / (1 + (end / q_0 - 1) * sp.exp(-4 * kappa_1 * end * t))
+    left = sp.diff(grown, t) - 4 * grown * (lambda_1 - kappa_1 * (grown - q_0))
+    if sp.simplify(left) != 0 or sp.simplify(grown.subs(t, 0) - q_0) != 0:
         raise AssertionError(f"{grown} does not solve the flow of one direction")
     return grown
 
 
 def _population() -> tuple[sp.Expr, sp.Expr]:
-    """(lambda, kappa) along beta for infinitely many samples: least squares takes nothing away."""
-    unit = {beta: sp.sqrt(b) * n}
+    """(lambda_1, kappa_1) along beta, infinitely many samples: least squares takes nothing away."""
+    unit = {beta: sp.sqrt(b) * betahat}
     averages = (
-        target().subs(unit) * dot(n, x) ** 2,
-        dot(n, x) ** 4 / 2,
+        target().subs(unit) * dot(betahat, x) ** 2,
+        dot(betahat, x) ** 4 / 2,
     )
     found = (canonical(expectation(part, isotropic(x))) for part in averages)
-    first, second = (sp.factor(part.subs(canonical(dot(n, n)), 1)) for part in found)
+    first, second = (sp.factor(part.subs(canonical(dot(betahat, betahat)), 1)) for part in found)
     return first, second
 
 
 def spike_growth() -> ClosedForm:
-    """When a feature along v has fitted the share p of what it can: T, from data averages.
+    """When a feature along v has fitted the share p of what it can: t, from data averages.
 
-    ``expr``: T = epsilon tau/alpha. lambda = (1/P) sum rho (v.x)^2 with rho the residuals of least
-    squares of y on x, kappa = (1/(2 P)) |(1 - Pi)(v.x)^2|^2, s = alpha epsilon sigma^2. ``terms``:
-    ``feature``, alpha epsilon v^T M v over T; ``rate``, its rate while it is small, a unit of T;
-    ``small``, ``expr`` for s -> 0; ``rate_population``, the rate in tau along beta for infinitely
-    many samples. ``components``: ``population``, lambda and kappa there. b stands for |beta|^2.
+    ``expr``: t = epsilon tau/alpha. lambda_1 = (1/P) sum e (v.x)^2 with e the residuals of
+    least squares of y on x, kappa_1 = (1/(2 P)) |(1 - Pi)(v.x)^2|^2, q_0 = alpha epsilon sigma^2.
+    ``terms``:
+    ``feature``, alpha epsilon v^T M v over t; ``rate``, its rate while it is small, a unit of t;
+    ``small``, ``expr`` for q_0 -> 0; ``rate_population``, the rate in tau along beta for infinitely
+    many samples. ``components``: ``population``, lambda_1 and kappa_1 there. b stands for |beta|^2.
     """
     pull, grown = _pull(), _grown()
-    reached = s + share * lambda_ / kappa
-    end = s + lambda_ / kappa
-    time = sp.log((end / s - 1) * reached / (end - reached)) / (4 * kappa * end)
+    reached = q_0 + p * lambda_1 / kappa_1
+    end = q_0 + lambda_1 / kappa_1
+    time = sp.log((end / q_0 - 1) * reached / (end - reached)) / (4 * kappa_1 * end)
     time = sp.simplify(time)
-    if sp.simplify(sp.expand_log(grown.subs(T, time) - reached, force=True)) != 0:
+    if sp.simplify(sp.expand_log(grown.subs(t, time) - reached, force=True)) != 0:
         raise AssertionError(f"q is not {reached} at {time}")
-    small = sp.log(share / (1 - share) * lambda_ / (kappa * s)) / (4 * lambda_)
+    small = sp.log(p / (1 - p) * lambda_1 / (kappa_1 * q_0)) / (4 * lambda_1)
     many = _population()
-    rate = 4 * (lambda_ + kappa * s)
-    in_tau = sp.simplify((epsilon / alpha * 4 * lambda_).subs(lambda_, many[0]))
+    rate = 4 * (lambda_1 + kappa_1 * q_0)
+    in_tau = sp.simplify((epsilon / alpha * 4 * lambda_1).subs(lambda_1, many[0]))
     return ClosedForm(
         name="spike-growth",
-        title="T = epsilon tau/alpha at which a feature along v has fitted the share p of its own",
+        title="t = epsilon tau/alpha at which a feature along v has fitted the share p of its own",
         expr=time,
         terms={
             "feature": grown,
@@ -91,23 +90,23 @@ def spike_growth() -> ClosedForm:
         components={"population": many, "pull": pull},
         steps=[
             (
-                "dQ/dT along v at Q = q v v^T, from slaved-flow.",
+                "dQ/dt along v at Q = q v v^T, from slaved-flow.",
                 canonical_matrix(slaved_flow().expr),
             ),
             ("It is 4 q times the mean of -r (v.x)^2:", pull),
             (
-                "r = -rho + (1 - Pi)(v.x)^2 (q - s)/2, so dq/dT = 4 q (lambda - kappa (q - s)).",
-                4 * q * (lambda_ - kappa * (q - s)),
+                "r = -e + (1 - Pi)(v.x)^2 (q - q_0)/2, so dq/dt is",
+                4 * q * (lambda_1 - kappa_1 * (q - q_0)),
             ),
-            ("A logistic, from q = s.", grown),
-            ("It is s + p lambda/kappa at this T.", time),
-            ("For s -> 0: the growth rate is 4 lambda.", small),
-            ("Infinitely many samples, v along beta: lambda and kappa.", many),
+            ("A logistic, from q = q_0.", grown),
+            ("It is q_0 + p lambda_1/kappa_1 at this t.", time),
+            ("For q_0 -> 0: the growth rate is 4 lambda_1.", small),
+            ("Infinitely many samples, v along beta: lambda_1 and kappa_1.", many),
             ("So in tau features grow at this rate, while the trace of M does not count.", in_tau),
         ],
         assumptions=(
             "As slaved-flow; one direction alone, and kept: right at first for every eigenvector v "
-            "of (1/P) sum rho x x^T, later for none, as directions compete and turn "
+            "of (1/P) sum e x x^T, later for none, as directions compete and turn "
             "(simulate.predict.rich_flow). |v| = 1."
         ),
         source="derived here",

@@ -35,7 +35,7 @@ def invariant_power() -> sp.Expr:
     >>> invariant_power()
     2 - L
     """
-    p = sp.Symbol("p")
+    p = sp.Dummy("p")
     share = sp.powsimp(sp.expand(sp.diff(u**p, u) * flow()[u]).coeff(g))
     (power,) = sp.solve(sp.simplify(u * sp.diff(share, u) / share), p)
     return power

@@ -8,12 +8,11 @@ from sympy import MatrixSymbol
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.lyu.diagonal_net import SETTING
 from lazyrich.theory.lyu.mirror_map import DOMAIN, clock, slope, w_of_z
-from lazyrich.theory.lyu.symbols import f, n, y
+from lazyrich.theory.lyu.symbols import d, f, n, y
 
-d = sp.Symbol("d", integer=True, positive=True)  # dimension of the input
 X = MatrixSymbol("X", n, d)  # the training inputs, a row each
 curvature = MatrixSymbol("ell_ff", n, 1)  # second derivatives of the loss in f_i
-q = MatrixSymbol("q", d, 1)  # dw/dz in each coordinate
+w_z = MatrixSymbol("w_z", d, 1)  # dw/dz in each coordinate
 
 LOSSES = {
     "exponential": sp.exp(-y * f),
@@ -33,10 +32,10 @@ def diagonal_net_dual_flow() -> ClosedForm:
     """dnu_i/dt for exponential, logistic and square loss, with the n x n Jacobian.
 
     ``expr``: the three rates, f = f_i. ``terms``: each of them by its loss; ``<loss>_curvature``,
-    ell_ff; ``jacobian``, of the rates in nu, from the vectors ell_ff (n,) and q = dw/dz (d,).
+    ell_ff; ``jacobian``, of the rates in nu, from the vectors ell_ff (n,) and w_z = dw/dz (d,).
     """
     rates = {k: -clock() * slope / n for k, (slope, _) in _derivatives().items()}
-    jacobian = -clock() / n * sp.DiagMatrix(curvature) * X * sp.DiagMatrix(q) * X.T
+    jacobian = -clock() / n * sp.DiagMatrix(curvature) * X * sp.DiagMatrix(w_z) * X.T
     bends = {f"{k}_curvature": bend for k, (_, bend) in _derivatives().items()}
     return ClosedForm(
         name="diagonal-net-dual-flow",
@@ -50,7 +49,7 @@ def diagonal_net_dual_flow() -> ClosedForm:
             ("The losses exp(-y f), log(1 + exp(-y f)), (f - y)^2:", tuple(LOSSES.values())),
             ("their rates.", tuple(rates.values())),
             (
-                "f_i depends on nu_j through sum_k X_ik q_k X_jk, q = dw/dz, in u and v:",
+                "f_i depends on nu_j through sum_k X_ik (w_z)_k X_jk, w_z = dw/dz, in u and v:",
                 slope(),
             ),
             ("so that the Jacobian of the rates is", jacobian),

@@ -7,25 +7,25 @@ from lazyrich.theory.lyu.homogeneous import bend as feature
 from lazyrich.theory.lyu.homogeneous import h as weight
 from lazyrich.theory.lyu.homogeneous import homogeneous_flow
 from lazyrich.theory.lyu.homogeneous import slope as loss_slope
-from lazyrich.theory.lyu.symbols import L, a, alpha, lamda, n
+from lazyrich.theory.lyu.symbols import L, a, alpha, c, lamda, n, q
 
 gamma = sp.Symbol("gamma", positive=True)  # L2 margin of the NTK features, |h| = 1
-c = sp.Symbol("c", positive=True)  # T- = (1 - c) log(alpha)/lambda: there a = alpha^c
-q = sp.Symbol("q", positive=True)  # margin y f of the support vectors
-k = sp.Symbol("k", positive=True)  # sum of the support vectors' dual weights, at least 1 of them
+k_sv = sp.Symbol(
+    "k_sv", positive=True
+)  # sum of the support vectors' dual weights, at least 1 of them
 
 
 def early_margin() -> ClosedForm:
     """Z(alpha) = |h| at T-: the margin of the early predictor over gamma, to leading order.
 
     ``terms``: ``Z``; ``argument``, of the logarithm at any a; ``balance``, whose zero q the margin
-    follows to relative order 1/log^2: n samples, k of them support vectors of equal weight;
+    follows to relative order 1/log^2: n samples, k_sv of them support vectors of equal weight;
     ``printed_over_derived``, the ratio for lambda = alpha^-p of the printed log(alpha^c/lambda).
     """
     rate = homogeneous_flow().terms["h"]
     growth = sp.powsimp(-rate.coeff(loss_slope * feature))  # of h by one sample's -ell_f Df
     leak = -rate.coeff(weight)
-    push = k * growth * gamma**2 * sp.exp(-q) / n
+    push = k_sv * growth * gamma**2 * sp.exp(-q) / n
     drift = sp.simplify(a * sp.diff(sp.log(growth), a)) * -lamda
     balance = sp.simplify((leak * q + drift) / leak) - sp.simplify(push / leak)
     argument = sp.powsimp(growth / lamda)
@@ -51,7 +51,7 @@ def early_margin() -> ClosedForm:
         steps=[
             ("dh/dt, one sample's share; for exponential loss ell_f = -y exp(-y f).", rate),
             (
-                "Along h = (q/gamma) h*, k support vectors push the margin q up by",
+                "Along h = (q/gamma) h*, k_sv support vectors push the margin q up by",
                 push,
             ),
             ("while decay takes off", leak * q),

@@ -7,37 +7,36 @@ a and alpha leave the decay, and stand in one power in front of the gradient.
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.lyu.symbols import L, a, alpha, f, lamda, n, scale, t, y
+from lazyrich.theory.lyu.symbols import L, a, alpha, c, f, lamda, n, q, scale, t, y
 
-c = sp.Symbol("c", positive=True)  # a factor of the weights
+c_w = sp.Symbol("c_w", positive=True)  # a factor of all weights
+c_y = sp.Symbol("c_y", positive=True)  # a factor of all labels
 slope = sp.Symbol("ell_f", real=True)  # d loss/d f at one sample
 bend = sp.Symbol("Df", real=True)  # d f/d theta at thetabar + delta, along one weight
 direction = sp.Symbol("thetabar", real=True)  # one weight of thetabar
-delta = sp.Symbol("delta", real=True)  # the same weight of theta/a - thetabar
 h = sp.Symbol("h", real=True)  # a^L delta: the kernel predictor's weight
 kappa = sp.Symbol("kappa", positive=True)  # an eigenvalue of the NTK at thetabar
-q = sp.Symbol("q", positive=True)  # smallest margin min_i y_i f_i
-s = sp.Symbol("s", nonnegative=True)  # y_i f_i - q of one sample
+s_i = sp.Symbol("s_i", nonnegative=True)  # y_i f_i - q of one sample
 
 
 def homogeneous_scaling() -> ClosedForm:
-    """What multiplying all weights by c does to f, to its gradient and to the NTK.
+    """What multiplying all weights by c_w does to f, to its gradient and to the NTK.
 
     ``terms``: ``function``, ``gradient``, ``kernel``, and ``euler``, the number <grad f, theta>/f.
     """
-    r, phi = sp.symbols("r phi", positive=True)
+    r, phi = sp.Dummy("r", positive=True), sp.Dummy("phi", positive=True)
     F = sp.Function("F")(phi)
     ray = r**L * F
     radial, across = sp.diff(ray, r), sp.diff(ray, phi) / r
-    factors = {sp.powsimp(sp.simplify(part.subs(r, c * r) / part)) for part in (radial, across)}
+    factors = {sp.powsimp(sp.simplify(part.subs(r, c_w * r) / part)) for part in (radial, across)}
     if len(factors) != 1:
         raise AssertionError(f"the gradient scales in two ways: {factors}")
     (gradient,) = factors
-    function = sp.simplify(ray.subs(r, c * r) / ray)
+    function = sp.simplify(ray.subs(r, c_w * r) / ray)
     euler = sp.simplify(r * radial / ray)
     return ClosedForm(
         name="homogeneous-scaling",
-        title="(f, grad f)(c theta) over (f, grad f)(theta) of an L-homogeneous model",
+        title="(f, grad f)(c_w theta) over (f, grad f)(theta) of an L-homogeneous model",
         expr=sp.Tuple(function, gradient),
         terms={
             "function": function,
@@ -46,14 +45,14 @@ def homogeneous_scaling() -> ClosedForm:
             "euler": euler,
         },
         steps=[
-            ("On a plane through 0, in polar coordinates, f = r^L F(phi). At c r:", function),
+            ("On a plane through 0, in polar coordinates, f = r^L F(phi). At c_w r:", function),
             ("Both components of grad f, along r and across it, are multiplied by", gradient),
             ("so that the NTK, a product of two gradients, is multiplied by", gradient**2),
             ("Euler: <grad f, theta> = r df/dr, over f.", euler),
         ],
         assumptions=(
-            "f(c theta) = c^L f(theta) for c > 0, differentiable off 0. Any two directions span a "
-            "plane. If f is also C^2 at 0, its Hessian there exists, so that L = 1 or L >= 2; for "
+            "f(c_w theta) = c_w^L f(theta) for c_w > 0, differentiable off 0. Any two directions "
+            "span a plane. If f is also C^2 at 0, its Hessian there exists: L = 1 or L >= 2; for "
             "L = 2 f is then a quadratic form."
         ),
         source="Lyu et al. 2024, Sec. 3",
@@ -64,7 +63,7 @@ def _rates() -> tuple[sp.Expr, sp.Expr]:
     """d delta/dt and d h/dt by one sample."""
     time_a, time_delta = sp.Function("a")(t), sp.Function("delta")(t)
     theta = time_a * (direction + time_delta)
-    flow = -slope * homogeneous_scaling().terms["gradient"].subs(c, time_a) * bend - lamda * theta
+    flow = -slope * homogeneous_scaling().terms["gradient"].subs(c_w, time_a) * bend - lamda * theta
     decay = {sp.diff(time_a, t): -lamda * time_a}
     moved = sp.diff(theta, t).subs(decay) - flow
     (rate,) = sp.solve(moved, sp.diff(time_delta, t))
@@ -111,9 +110,10 @@ def kernel_predictor() -> ClosedForm:
     ``expr`` is rho of mean loss + rho |h|^2, which h minimises where it is in balance. ``terms``:
     ``ridge``, rho; ``regression``, f on an eigenvector of the NTK at thetabar, eigenvalue kappa.
     """
+    rho = sp.Dummy("rho")
     _, rate = _rates()
     (balance,) = sp.solve(rate, slope * bend)
-    (ridge,) = sp.solve(sp.diff(sp.Symbol("rho") * h**2, h) + balance, sp.Symbol("rho"))
+    (ridge,) = sp.solve(sp.diff(rho * h**2, h) + balance, rho)
     ridge = sp.powsimp(ridge)
     (fitted,) = sp.solve(2 * kappa * (f - y) / n + 2 * ridge * f, f)
     return ClosedForm(
@@ -144,13 +144,13 @@ def late_stationarity() -> ClosedForm:
     0 at a KKT point. ``terms``: ``bound``; ``multiplier``, mu_i; ``norm_square``, one sample's
     share of |theta|^2; ``square_loss``, the multiplier in regression.
     """
-    margin = q + s
+    margin = q + s_i
     mu = sp.exp(-margin) / (n * lamda)
     euler = homogeneous_scaling().terms["euler"]
     share = euler * mu * margin
-    gap = sp.simplify((mu * s) / (euler * mu * margin).subs(s, 0))
-    (worst,) = sp.solve(sp.diff(gap, s), s)
-    bound = (n - 1) * sp.simplify(gap.subs(s, worst))
+    gap = sp.simplify((mu * s_i) / (euler * mu * margin).subs(s_i, 0))
+    (worst,) = sp.solve(sp.diff(gap, s_i), s_i)
+    bound = (n - 1) * sp.simplify(gap.subs(s_i, worst))
     square = -2 * (f - y) / (n * lamda)
     return ClosedForm(
         name="late-stationarity",
@@ -158,23 +158,23 @@ def late_stationarity() -> ClosedForm:
         expr=bound,
         terms={
             "bound": bound,
-            "multiplier": mu.subs(s, f - q),
+            "multiplier": mu.subs(s_i, f - q),
             "norm_square": share,
             "square_loss": square,
         },
         steps=[
             (
                 "theta = sum_i mu_i y_i grad f_i at a stationary point of mean exp(-y f) + "
-                "(lambda/2)|theta|^2, with mu_i at margin y_i f_i = q + s:",
+                "(lambda/2)|theta|^2, with mu_i at margin y_i f_i = q + s_i:",
                 mu,
             ),
             ("Times theta, by Euler: |theta|^2 is the sum over the samples of", share),
             (
-                "The sum is at least the share of the sample with s = 0; another sample's share "
+                "The sum is at least the share of the sample with s_i = 0; another sample's share "
                 "of the gap is then, relative to |theta|^2, at most",
                 gap,
             ),
-            ("which is largest at this s.", worst),
+            ("which is largest at this s_i.", worst),
             (
                 "So the gap closes as 1/q, and q grows as log(1/lambda): slowly, but for any "
                 "model. theta/q^(1/L) tends to a KKT point of min |theta|^2, y_i f_i >= 1.",
@@ -190,29 +190,29 @@ def late_stationarity() -> ClosedForm:
 def transition_time() -> ClosedForm:
     """lambda t at which a reaches a given value: slope 1 in log alpha, for every L.
 
-    Symbols: a, the value at which the transition happens for labels of scale 1; c, the scale of
-    the labels (in classification: of the margins, of order log(1/lambda)). ``terms``: ``time``,
+    Symbols: a, the value at which the transition happens for labels of scale 1; c_y, the scale
+    of the labels (in classification: of the margins, of order log(1/lambda)). ``terms``: ``time``,
     lambda t*; ``before`` and ``after``, the scale left at T-+ = (1 -+ c) log(alpha)/lambda;
     ``drift``, what margins of log(1/lambda) add to the C of lambda t* = log(alpha) + C.
     """
     function = homogeneous_scaling().terms["function"]
-    stretch = sp.Symbol("r", positive=True)
-    (stretch_of_labels,) = sp.solve(function.subs(c, stretch) - c, stretch)
+    stretch = sp.Dummy("r", positive=True)
+    (stretch_of_labels,) = sp.solve(function.subs(c_w, stretch) - c_y, stretch)
     (reached,) = sp.solve(scale() - a * stretch_of_labels, t)
     time = sp.expand(sp.expand_log(lamda * reached))
     before, after = (
         sp.powsimp(sp.simplify(scale((1 + sign * c) * sp.log(alpha) / lamda))) for sign in (-1, 1)
     )
-    drift = time.coeff(sp.log(c)) * sp.log(sp.log(1 / lamda))
+    drift = time.coeff(sp.log(c_y)) * sp.log(sp.log(1 / lamda))
     return ClosedForm(
         name="transition-time",
-        title="lambda t* of the transition at labels of scale c, which at c = 1 comes at a",
+        title="lambda t* of the transition at labels of scale c_y, which at c_y = 1 comes at a",
         expr=time,
         terms={"time": time, "before": before, "after": after, "drift": drift},
         steps=[
             ("After the fit the state depends on (t, alpha) through this alone.", scale()),
             (
-                "f is multiplied by c where the weights, and so a, are multiplied by",
+                "f is multiplied by c_y where the weights, and so a, are multiplied by",
                 stretch_of_labels,
             ),
             ("Solved for t, times lambda: slope exactly 1 in log(alpha).", time),

@@ -23,7 +23,7 @@ DOMAIN = "z = X^T nu in every coordinate; |z| < L/(L - 2) for L > 2, any z for L
 @cache
 def _factor() -> sp.Expr:
     """k of u^(2-L), v^(2-L) = a^(2-L) (1 +- k z), chosen so that w = 2 a^L z + O(z^2)."""
-    k = sp.Symbol("k")
+    k = sp.Dummy("k")
     first, second = ((1 + sign * k * z) ** (L / invariant_power()) for sign in (1, -1))
     (factor,) = sp.solve(sp.diff(first - second, z).subs(z, 0) - 2, k)
     return sp.factor(factor)

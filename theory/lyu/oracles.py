@@ -11,6 +11,8 @@ from lazyrich.theory.lyu.mirror_map import clock, slope
 from lazyrich.theory.lyu.potential import norms, size
 from lazyrich.theory.lyu.symbols import L, a, g, lamda, u, v, w
 
+m = sp.Symbol("m")  # dw/dt over -g without decay
+
 
 def _balance(mobility: sp.Expr) -> sp.Expr:
     """The g at which w stands still: -L lambda w/mobility."""
@@ -56,7 +58,7 @@ def regularised_oracles() -> ClosedForm:
         },
         steps=[
             ("dw/dt is -L lambda w - g times", mobility),
-            ("so where w rests, g = dloss/dw is", _balance(sp.Symbol("m"))),
+            ("so where w rests, g = dloss/dw is", _balance(m)),
             ("with that m. At L = 2 m = 4 (u^2 + v^2):", 4 * sum_two),
             ("which is minus the derivative of R:", two),
             ("Early, u = v = a: R for every L.", early),

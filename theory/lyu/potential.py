@@ -49,7 +49,7 @@ def dual_factor() -> sp.Expr:
 @cache
 def _late() -> sp.Expr:
     """Phi at v << u for L > 2: z is known in u alone, and w = u^L."""
-    p = sp.Symbol("p")  # (u/a)^(2 - L)
+    p = sp.Dummy("p")  # (u/a)^(2 - L)
     (z_of_p,) = sp.solve((weights()[0] / a).as_base_exp()[0] - p, z)
     at_0, per_p = z_of_p.subs(p, 0), sp.diff(z_of_p, p)
     power = invariant_power() / L

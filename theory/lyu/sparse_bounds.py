@@ -3,12 +3,11 @@
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.lyu.symbols import d, n
 
-n = sp.Symbol("n", integer=True, positive=True)  # number of samples
-d = sp.Symbol("d", integer=True, positive=True)  # dimension
 k = sp.Symbol("k", integer=True, positive=True)  # nonzero entries, all +-1, of the true weights
 delta = sp.Symbol("delta", positive=True)  # probability that the bound fails
-_s = sp.Symbol("s", positive=True)
+_s = sp.Dummy("s", positive=True)
 
 
 def _largest_of_means() -> sp.Expr:
@@ -17,7 +16,7 @@ def _largest_of_means() -> sp.Expr:
     if min(even) < 0:  # (2 m)!/m! = 2^m (2 m - 1)!!, so that this shows it for every m
         raise AssertionError("cosh(s) is not below exp(s^2/2), term by term")
     moment = _s**2 / (2 * n)  # log E exp(s mean(sigma)) = n log cosh(s/n) is at most this
-    choices = sp.Symbol("m", positive=True)  # log of the number of means, with both signs
+    choices = sp.Dummy("m", positive=True)  # log of the number of means, with both signs
     bound = (choices + moment) / _s
     (best,) = sp.solve(sp.diff(bound, _s), _s)
     return sp.simplify(bound.subs(_s, best)).subs(choices, sp.log(2 * d))

@@ -12,9 +12,8 @@ import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.lyu.mirror_map import clock, weights_of_two_layers
-from lazyrich.theory.lyu.sparse_bounds import d
 from lazyrich.theory.lyu.start_scale import SHRUNK, s, unit_start
-from lazyrich.theory.lyu.symbols import L, a, alpha, lamda, n, z
+from lazyrich.theory.lyu.symbols import L, a, alpha, d, lamda, n, z
 
 SPARSITY = 3
 nu = sp.Symbol("nu", positive=True)  # y_i nu_i, the same for every sample
@@ -28,7 +27,7 @@ def _mean(of_signs) -> sp.Expr:
 
 def _gaussian_mean(of_z: sp.Expr, variance: sp.Expr) -> sp.Expr:
     """Mean over z ~ N(0, variance) of a sum of exponentials."""
-    c, g = sp.Symbol("c", real=True), sp.Symbol("g", real=True)
+    c, g = sp.Dummy("c", real=True), sp.Dummy("g", real=True)
     density = sp.exp(-(g**2) / 2) / sp.sqrt(2 * sp.pi)
     of_exponential = sp.simplify(sp.integrate(sp.exp(c * g) * density, (g, -sp.oo, sp.oo)))
     means = []

@@ -11,8 +11,7 @@ from lazyrich.theory.lyu.diagonal_net import SETTING
 from lazyrich.theory.lyu.homogeneous import transition_time
 from lazyrich.theory.lyu.mirror_map import w_of_z
 from lazyrich.theory.lyu.oracles import regularised_oracles
-from lazyrich.theory.lyu.sparse_bounds import d
-from lazyrich.theory.lyu.symbols import L, a, alpha, u, v, w, z
+from lazyrich.theory.lyu.symbols import L, a, alpha, d, u, v, w, z
 
 s = sp.Symbol("s", positive=True)  # a coordinate of thetabar
 # The net knows alpha s alone, so that every law at s = 1 holds with these in place of its own.

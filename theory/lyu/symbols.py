@@ -11,8 +11,11 @@ lamda = sp.Symbol("lamda", positive=True)  # weight decay, (lambda/2) |theta|^2 
 t = sp.Symbol("t", nonnegative=True)  # time of the gradient flow
 a = sp.Symbol("a", positive=True)  # alpha exp(-lambda t), what the decay leaves of alpha
 n = sp.Symbol("n", integer=True, positive=True)  # number of samples; the loss is their mean
+d = sp.Symbol("d", integer=True, positive=True)  # dimension of the input
 f = sp.Symbol("f", real=True)  # output at one sample
 y = sp.Symbol("y", real=True)  # its label
+q = sp.Symbol("q", positive=True)  # smallest margin, min_i y_i f_i
+c = sp.Symbol("c", positive=True)  # of the times T-+ = (1 -+ c) log(alpha)/lambda
 
 u = sp.Symbol("u", positive=True)  # weights of one coordinate of the diagonal net
 v = sp.Symbol("v", positive=True)

@@ -34,17 +34,17 @@ def _network(at: Coordinates):
 
 
 def _target(at: Coordinates):
-    return at.values["c"] + at.dot("b", "x") + at.form("x", "B", "x") / 2
+    return at.values["c_0"] + at.dot("c_1", "x") + at.form("x", "B", "x") / 2
 
 
 def _test_loss(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     """The mean square of the error, with noise +-sigma_noise at equal chances; and by terms."""
-    scalars = ["alpha", "epsilon", "c", "sigma_noise"]
-    at = _coordinates(D, ["B", "M"], ["b", "wbar"], scalars)
+    scalars = ["alpha", "epsilon", "c_0", "sigma_noise"]
+    at = _coordinates(D, ["B", "M"], ["c_1", "wbar"], scalars)
     error, noise = _target(at) - _network(at), at.values["sigma_noise"]
     loss = (_mean(at, (error + noise) ** 2) + _mean(at, (error - noise) ** 2)) / 2
     yield "loss", loss, at.interpret(cf.expr)
-    mirrored = {v: -at.values[v] for v in ("b", "wbar")}
+    mirrored = {v: -at.values[v] for v in ("c_1", "wbar")}
     even = (error + _with(at, mirrored)) / 2
     mean = _mean(at, even)
     yield "variance", mean**2, at.interpret(cf.terms["variance"])

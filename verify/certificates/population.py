@@ -142,14 +142,14 @@ def _population_flow(D: int, cf: ClosedForm) -> Iterator[Comparison]:
 
 def _population_flow_scalar(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     """Against population-flow, which has a certificate of its own, along the first axis."""
-    at = Coordinates(D, scalars=["alpha", "epsilon", "sigma", "u", "m_1", "m_perp", "root_b"])
+    at = Coordinates(D, scalars=["alpha", "epsilon", "sigma", "wbar_1", "m_1", "m_perp", "root_b"])
     first = at.matrix(np.eye(D, dtype=int)[:, :1])
     along = first @ first.T
     across = at.identity() - along
     values = at.values
     known = {
         "beta": first * values["root_b"],
-        "wbar": first * values["u"],
+        "wbar": first * values["wbar_1"],
         "M": along * values["m_1"] + across * values["m_perp"],
         "wbar0": first * at.ring.zero,
         "M0": at.identity() * values["sigma"] ** 2,
@@ -158,7 +158,7 @@ def _population_flow_scalar(D: int, cf: ClosedForm) -> Iterator[Comparison]:
     for suffix in ("", "_centred"):
         du, dm_1, dm_perp = (
             at.interpret(cf.terms[name + suffix], b=values["root_b"] ** 2)
-            for name in ("u", "m_1", "m_perp")
+            for name in ("wbar_1", "m_1", "m_perp")
         )
         d_wbar = at.interpret(flow.terms[f"wbar{suffix}"], **known)
         d_M = at.interpret(flow.terms[f"M{suffix}"], **known)

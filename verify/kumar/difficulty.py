@@ -59,10 +59,10 @@ def _changes():
 
 def _null_mode(power: int) -> Any:
     """The limit of a mode's movement for eigenvalue 0, or of it over the eigenvalue."""
-    from lazyrich.theory.difficulty import kappa
+    from lazyrich.theory.symbols import lambda_k
 
     mode = closed_form("lazy-movement").components["mode"]
-    return sp.limit(mode * kappa ** (power - 1), kappa, 0)
+    return sp.limit(mode * lambda_k ** (power - 1), lambda_k, 0)
 
 
 @evidence(
@@ -108,8 +108,8 @@ counterexample(
 )
 
 
-def _without_factor(kappa, r_k, tau, P, **_) -> float:
-    return r_k**2 / kappa * (1 - np.exp(-2 * kappa * tau / P)) ** 2
+def _without_factor(lambda_k, r_k, tau, P, **_) -> float:
+    return r_k**2 / lambda_k * (1 - np.exp(-2 * lambda_k * tau / P)) ** 2
 
 
 def _movement(alpha: Any) -> Any:
@@ -148,7 +148,7 @@ def _remainder(alpha: Any) -> Any:
     y = Rational(1)
     change = _one_neuron(y, alpha)[1]
     left_out = closed_form("linearisation-error").evaluate(
-        alpha=alpha, epsilon=1, D=1, x=[1], C=[[change]]
+        alpha=alpha, epsilon=1, D=1, x=[1], M_dw=[[change]]
     )
     return alpha * left_out / y
 

@@ -37,20 +37,22 @@ attach(
 @evidence(
     "law-logistic",
     "derived",
-    "dy/dT of y = q_1 - a at trace 0, in T = 2 epsilon |beta|^2 tau/(alpha D^2)",
+    "dp/dT of p = q_1 - a at trace 0, in T = 2 epsilon |beta|^2 tau/(alpha D^2)",
     control={"factor": 3},
 )
 def logistic_derived(factor: int = 2) -> str:
     from lazyrich.theory import closed_form
-    from lazyrich.theory.laws.population_time import a, chi, y
+    from lazyrich.theory.laws.population_time import chi
+    from lazyrich.theory.laws.symbols import p
+    from lazyrich.theory.symbols import T, a
 
     form = closed_form("population-time")
-    lag = sp.limit(form.components["lag"].subs(DIMENSION, 10**9), sp.Symbol("T"), sp.oo)
-    assert lag.subs(a, 1).subs(sp.Symbol("T", nonnegative=True), 1) < sp.Rational(1, 10**6)
+    lag = sp.limit(form.components["lag"].subs(DIMENSION, 10**9), T, sp.oo)
+    assert lag.subs(a, 1).subs(T, 1) < sp.Rational(1, 10**6)
     slope = form.steps[0][1].subs(chi, 0)
-    logistic = factor * (a + y) * (1 - y)
-    assert sp.simplify(slope - logistic) == 0, f"dy/dT is {sp.factor(slope)}, not {logistic}"
-    return f"chi -> 0 as D a -> infinity; dy/dT = {sp.factor(slope)}"
+    logistic = factor * (a + p) * (1 - p)
+    assert sp.simplify(slope - logistic) == 0, f"dp/dT is {sp.factor(slope)}, not {logistic}"
+    return f"chi -> 0 as D a -> infinity; dp/dT = {sp.factor(slope)}"
 
 
 def _error_of(law, D: int, a: float) -> float:

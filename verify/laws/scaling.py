@@ -127,7 +127,7 @@ def only_in_ratio(centred: bool = True) -> str:
     from lazyrich.theory.symbols import x
     from lazyrich.theory.wick import canonical, dot
 
-    ratio = sp.Symbol("rho", positive=True)
+    ratio = sp.Dummy("ratio", positive=True)
     weights = w_0 + delta / alpha
     start = activation(dot(w_0, x)) if centred else sp.S.Zero
     share = canonical(alpha * (activation(dot(weights, x)) - start))

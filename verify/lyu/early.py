@@ -142,7 +142,7 @@ def correction(expected: float = -2) -> str:
         excess, margins = [], []
         for alpha in (1e4, 1e8, 1e16):
             a, q = _margin(_smallest(depth, alpha, 1 / alpha), 0.5)
-            known = {"L": depth, "a": a, "gamma": depth * 2**0.5, "k": 1, "n": 1}
+            known = {"L": depth, "a": a, "gamma": depth * 2**0.5, "k_sv": 1, "n": 1}
             rest = formula("early-margin", "balance")(lamda=1 / alpha, q=q, **known)
             rest_of_push = q - 2 + 2 / depth
             excess.append(abs(rest) / rest_of_push)

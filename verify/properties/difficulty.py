@@ -49,20 +49,20 @@ def movement_is_the_derived(
     """Sec. 10: |w - w0|^2 of lazy training at any time, as a sum over the modes of K.
 
     The tolerance is that of the two solvers: eigenvalues and the exponential are backward stable to
-    n^2 roundings of the norm of the system, which the time multiplies. ``mode`` takes kappa, r_k,
-    tau, N, P, alpha.
+    n^2 roundings of the norm of the system, which the time multiplies. ``mode`` takes lambda_k,
+    r_k, tau, N, P, alpha.
     """
     P, scale = len(X), network.N / network.alpha**2
     K = autograd_ntk(network, X).numpy() * scale
     values, vectors = np.linalg.eigh(K)
     floor = P * np.finfo(float).eps * max(values.max(), 0.0)
     total = 0.0
-    for kappa, r_k in zip(values, vectors.T @ r, strict=True):
-        if kappa > floor:
-            known = {"kappa": kappa, "r_k": r_k, "tau": tau, "N": network.N, "P": P}
+    for lambda_k, r_k in zip(values, vectors.T @ r, strict=True):
+        if lambda_k > floor:
+            known = {"lambda_k": lambda_k, "r_k": r_k, "tau": tau, "N": network.N, "P": P}
             total += float((mode or _mode())(**known, alpha=network.alpha))
     integrated = movement_by_integration(jacobian(network, X).numpy(), r, tau, scale)
-    # |delta|^2 <= scale |r|^2 s z for s = 2 tau/P, z = s |K|; 1 - exp(-s kappa) loses 1/z of it.
+    # |delta|^2 <= scale |r|^2 s z for s = 2 tau/P, z = s |K|; 1 - exp(-s lambda_k) loses 1/z of it.
     s = 2 * tau / P
     bound = scale * s * float(r @ r) * (1 + s * np.linalg.norm(K)) ** 3
     return assert_close(
@@ -93,9 +93,9 @@ def linearisation_leaves_out_the_derived(
         return f(tensor(W + change)), start_and_slope[0], start_and_slope[1]
 
     moved, start, slope = remainder(network.W, change, network.epsilon, network.alpha, X)
-    C = tensor(change.T @ change / network.N)
+    M_dw = tensor(change.T @ change / network.N)
     formula = error or closed_form("linearisation-error").function("torch")
-    derived = formula(x=tensor(X), C=C, alpha=network.alpha, epsilon=network.epsilon)
+    derived = formula(x=tensor(X), M_dw=M_dw, alpha=network.alpha, epsilon=network.epsilon)
     big = absolute(network)
     bounds = remainder(big.W, np.abs(change), big.epsilon, big.alpha, np.abs(X))
     return assert_close(

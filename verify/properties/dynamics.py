@@ -43,25 +43,26 @@ def term_values(name: str, known: dict[str, Any]) -> Moments:
 def f_moves_at_the_speed_of_the_kernel(
     network: Network, seed: int, speed: Formula | None = None
 ) -> float:
-    """App. 8.1: by a sample x' with residual r, f(x) moves by -2 r K(x, x') a unit of tau.
+    """App. 8.1: by a sample x' with residual rho, f(x) moves by -2 rho K(x, x') a unit of tau.
 
     Against autograd on the neurons at eta = eta_0 N/alpha^2. ``speed`` takes x, x_prime, wbar, M,
-    r, epsilon (and N, alpha).
+    rho, epsilon (and N, alpha).
     """
     x, x_prime = tensor(np.random.default_rng(seed).integers(-32, 33, (2, network.D)) / 16)
-    r = 1.25
+    rho = 1.25
 
     def moved(W: torch.Tensor, alpha: float, epsilon: float, pair: torch.Tensor) -> torch.Tensor:
         W = W.clone().requires_grad_()
         outputs = forward(pair, W, alpha=alpha, epsilon=epsilon)
         slopes = [torch.autograd.grad(f, W, retain_graph=True)[0] for f in outputs]
-        return -(slopes[0] * slopes[1]).sum() * 2 * r * network.N / alpha**2
+        return -(slopes[0] * slopes[1]).sum() * 2 * rho * network.N / alpha**2
 
     pair = torch.stack([x, x_prime])
     found = moved(tensor(network.W), network.alpha, network.epsilon, pair)
     size = -moved(tensor(abs(network.W)), abs(network.alpha), abs(network.epsilon), abs(pair))
     wbar, M = map(tensor, network.moments())
-    known = {"x": x, "x_prime": x_prime, "wbar": wbar, "M": M, "r": r, "epsilon": network.epsilon}
+    known = {"x": x, "x_prime": x_prime, "wbar": wbar, "M": M, "rho": rho}
+    known["epsilon"] = network.epsilon
     if speed is None:
         derived = closed_form_function("early-dynamics")(**known)
     else:
