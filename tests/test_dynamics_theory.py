@@ -15,8 +15,8 @@ from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
 from lazyrich.theory.population_scalars import q_1, q_perp
 from lazyrich.theory.symbols import D as DIMENSION
-from lazyrich.theory.symbols import a as SCALE
 from lazyrich.theory.symbols import wbar
+from lazyrich.theory.training_symbols import a as SCALE
 from lazyrich.verify import strategies
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.certificates.population import CERTIFICATES

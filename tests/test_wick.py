@@ -231,6 +231,13 @@ def test_what_cancels_with_an_inverse_is_collected_again():
     assert not equal(three, D * D * Trace(A))
 
 
+def test_inverses_of_powers_and_transposes_are_read():
+    squares = form(x, A.T.I * A.I, x), form(x, sp.MatPow(A, -2), x), form(x, A.I * A.I, x)
+    assert len({canonical(square) for square in squares}) == 1
+    assert equal(Trace(K.T.I * A), Trace(A * K.I))
+    assert not equal(Trace(K.T.I * A * L), Trace(K.I * A * L))
+
+
 # The gradient
 
 

@@ -10,23 +10,9 @@ from sympy import MatrixSymbol, Trace
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.network import activation, neuron_average
-from lazyrich.theory.symbols import (
-    D,
-    K,
-    M,
-    N,
-    P,
-    SymmetricMatrixSymbol,
-    alpha,
-    isotropic,
-    lambda_k,
-    r,
-    sigma,
-    tau,
-    w,
-    x,
-)
+from lazyrich.theory.symbols import D, M, N, P, SymmetricMatrixSymbol, alpha, isotropic, sigma, w, x
 from lazyrich.theory.target import target_decomposition
+from lazyrich.theory.training_symbols import K, lambda_k, r, tau
 from lazyrich.theory.wick import canonical, dot, expectation, form, gradient
 
 dw = MatrixSymbol("dw", D, 1)  # w - w0 of one neuron

@@ -7,7 +7,8 @@ from lazyrich.theory.alignment import moments
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.network import ntk_at_init
-from lazyrich.theory.symbols import A, K, u, x, y
+from lazyrich.theory.symbols import A, u, x
+from lazyrich.theory.training_symbols import K, y
 from lazyrich.theory.wick import canonical, dot, form
 
 lambda_j = sp.Symbol("lambda_j", nonnegative=True)  # the j-th eigenvalue of K

@@ -13,7 +13,8 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 from lazyrich.theory import words
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.network import activation
-from lazyrich.theory.symbols import F, I, M, N, P, X, alpha, eta_0, g, r, rho, w, wbar, x
+from lazyrich.theory.symbols import I, M, N, P, alpha, eta_0, w, wbar, x
+from lazyrich.theory.training_symbols import F, X, g, r, rho
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, gradient
 from lazyrich.theory.words import Reader
 

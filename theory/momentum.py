@@ -10,7 +10,8 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.moment_dynamics import decay_step, kappa_d, moment_step_decay, neuron_step
-from lazyrich.theory.symbols import D, F, I, M, P, SymmetricMatrixSymbol, eta_0, g, lambda_k, wbar
+from lazyrich.theory.symbols import D, I, M, P, SymmetricMatrixSymbol, eta_0, wbar
+from lazyrich.theory.training_symbols import F, g, lambda_k
 from lazyrich.theory.wick import canonical_matrix
 
 mu = sp.Symbol("mu", nonnegative=True)  # momentum

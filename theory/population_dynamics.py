@@ -15,24 +15,10 @@ from lazyrich.theory.moment_dynamics import (
     sample_step,
 )
 from lazyrich.theory.network import network_function
-from lazyrich.theory.symbols import (
-    M0,
-    A,
-    D,
-    I,
-    M,
-    alpha,
-    eta_0,
-    isotropic,
-    rho,
-    u,
-    w,
-    wbar,
-    wbar0,
-    x,
-)
+from lazyrich.theory.symbols import M0, A, D, I, M, alpha, eta_0, isotropic, u, w, wbar, wbar0, x
 from lazyrich.theory.target import target
 from lazyrich.theory.test_loss import test_loss, test_loss_centred
+from lazyrich.theory.training_symbols import rho
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, expectation, form, gradient
 
 Map = tuple[MatrixExpr, MatrixExpr]  # (F, g) of w -> F w - g

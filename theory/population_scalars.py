@@ -13,23 +13,9 @@ from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import eigenspaces
 from lazyrich.theory.network import ntk_at_init
 from lazyrich.theory.population_dynamics import population_flow
-from lazyrich.theory.symbols import (
-    M0,
-    D,
-    I,
-    M,
-    T,
-    a,
-    alpha,
-    b,
-    beta,
-    betahat,
-    epsilon,
-    sigma,
-    wbar,
-    wbar0,
-)
+from lazyrich.theory.symbols import M0, D, I, M, alpha, b, beta, epsilon, sigma, wbar, wbar0
 from lazyrich.theory.symbols import u as probe
+from lazyrich.theory.training_symbols import T, a, betahat
 from lazyrich.theory.wick import canonical, dot, form
 
 wbar_1 = sp.Symbol("wbar_1", real=True)  # wbar along betahat

@@ -11,7 +11,8 @@ from sympy import MatrixSymbol
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.mercer import eigenspaces, multiplicity, projectors
 from lazyrich.theory.network import activation, neuron_average
-from lazyrich.theory.symbols import D, N, P, alpha, isotropic, rho, u, w, x, x_prime
+from lazyrich.theory.symbols import D, N, P, alpha, isotropic, u, w, x, x_prime
+from lazyrich.theory.training_symbols import rho
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, equal, expectation, gradient
 
 v = sp.Symbol("v", real=True)  # the readout weight of one neuron

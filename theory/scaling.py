@@ -10,7 +10,8 @@ from sympy import MatrixSymbol, Trace
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.moment_dynamics import sample_step
 from lazyrich.theory.network import activation, neuron_average, ntk
-from lazyrich.theory.symbols import D, N, alpha, epsilon, eta_0, rho, sigma, w, x, x_prime
+from lazyrich.theory.symbols import D, N, alpha, epsilon, eta_0, sigma, w, x, x_prime
+from lazyrich.theory.training_symbols import rho
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, equal, gradient
 
 c = sp.Symbol("c", positive=True)  # scale of the labels

@@ -41,17 +41,11 @@ epsilon = sp.Symbol("epsilon", real=True)  # curvature of the activation
 sigma = sp.Symbol("sigma", positive=True)  # standard deviation of the initial weights
 b = sp.Symbol("b", positive=True)  # |beta|^2
 eta_0 = sp.Symbol("eta_0", positive=True)  # learning rate in units of N/alpha^2
-tau = sp.Symbol("tau", positive=True)  # training time, eta_0 * step
-rho = sp.Symbol("rho", real=True)  # residual f(x) - y(x) at one sample
-lambda_k = sp.Symbol("lambda_k", positive=True)  # an eigenvalue of K
-a = sp.Symbol("a", positive=True)  # alpha epsilon sigma^2/|beta|^2
-T = sp.Symbol("T", nonnegative=True)  # 2 epsilon |beta|^2 tau/(alpha D^2)
 
 x = MatrixSymbol("x", D, 1)
 x_prime = MatrixSymbol("x'", D, 1)
 w = MatrixSymbol("w", D, 1)  # the weights of one neuron
 beta = MatrixSymbol("beta", D, 1)  # direction of the target
-betahat = MatrixSymbol("betahat", D, 1)  # beta/|beta|
 wbar = MatrixSymbol("wbar", D, 1)  # mean of the weights over the neurons
 wbar0 = MatrixSymbol("wbar0", D, 1)  # the same at initialisation
 M = SymmetricMatrixSymbol("M", D, D)  # second moment of the weights
@@ -60,13 +54,7 @@ A = SymmetricMatrixSymbol("A", D, D)  # a test matrix: the quadratic function x^
 B = SymmetricMatrixSymbol("B", D, D)  # another
 Sigma = SymmetricMatrixSymbol("Sigma", D, D)  # covariance of the inputs, where it is general
 u = MatrixSymbol("u", D, 1)  # a test vector: the linear function u.x
-F = MatrixSymbol("F", D, D)  # a general matrix: a gradient step maps a neuron w to F w - g
-g = MatrixSymbol("g", D, 1)
 
-X = MatrixSymbol("X", P, D)  # training inputs, one sample in each row
-y = MatrixSymbol("y", P, 1)  # training labels
-r = MatrixSymbol("r", P, 1)  # training residuals f(x_mu) - y_mu
-K = SymmetricMatrixSymbol("K", P, P)  # the normalised NTK on the training inputs, the paper's K
 I = sp.Identity(D)
 
 

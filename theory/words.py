@@ -208,10 +208,12 @@ class Reader:
         elif isinstance(matrix, sp.Transpose):
             for scalar, word in self.matrix_terms(matrix.arg):
                 yield scalar, reverse(word, self.symmetric)
-        elif isinstance(matrix, sp.MatPow) and matrix.exp.is_Integer and matrix.exp > 0:
-            yield from self.matrix_terms(
-                sp.MatMul(*[matrix.base] * int(matrix.exp), evaluate=False)
-            )
+        elif isinstance(matrix, sp.Inverse) and isinstance(matrix.arg, sp.Transpose):
+            yield from self.matrix_terms(sp.Transpose(sp.Inverse(matrix.arg.arg)))
+        elif _is_power(matrix):
+            base = matrix.base if matrix.exp > 0 else sp.Inverse(matrix.base)
+            factors = [base] * abs(int(matrix.exp))
+            yield from self.matrix_terms(sp.MatMul(*factors, evaluate=False))
         elif isinstance(matrix, sp.ZeroMatrix):
             return
         elif isinstance(matrix, sp.Identity):
@@ -262,6 +264,12 @@ class Reader:
             else:
                 inside.append(letter)
         return {monomial: sp.S.One}
+
+
+def _is_power(matrix: MatrixExpr) -> bool:
+    """Whether a matrix is a power with a whole exponent; an inverse is a letter instead."""
+    is_power = isinstance(matrix, sp.MatPow) and not isinstance(matrix, sp.Inverse)
+    return is_power and matrix.exp.is_Integer and matrix.exp != 0
 
 
 def _check_shapes(matrix: MatrixExpr, factors: list[MatrixExpr]) -> None:

@@ -9,20 +9,8 @@ from sympy import DiagMatrix, MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.scaling import lazy_coordinates, w_0
-from lazyrich.theory.symbols import (
-    D,
-    K,
-    P,
-    SymmetricMatrixSymbol,
-    X,
-    alpha,
-    epsilon,
-    isotropic,
-    sigma,
-    tau,
-    x,
-    y,
-)
+from lazyrich.theory.symbols import D, P, SymmetricMatrixSymbol, alpha, epsilon, isotropic, sigma, x
+from lazyrich.theory.training_symbols import K, X, tau, y
 from lazyrich.theory.wick import canonical, dot, expectation, form
 
 g = MatrixSymbol("g", D, 1)  # delta = g + G w0 for the linearised network

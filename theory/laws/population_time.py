@@ -9,8 +9,9 @@ import sympy as sp
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.laws.symbols import p
 from lazyrich.theory.population_scalars import population_flow_scalar, q_1, q_perp
-from lazyrich.theory.symbols import M0, D, I, M, T, a, alpha, b, beta, betahat, epsilon, wbar, wbar0
+from lazyrich.theory.symbols import M0, D, I, M, alpha, b, beta, epsilon, wbar, wbar0
 from lazyrich.theory.test_loss import test_loss_centred
+from lazyrich.theory.training_symbols import T, a, betahat
 from lazyrich.theory.wick import canonical, dot
 
 chi = sp.Symbol("chi", real=True)  # trace of the residual over its entry along beta: 1 at first

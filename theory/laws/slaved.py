@@ -19,7 +19,6 @@ from lazyrich.theory.symbols import (
     alpha,
     b,
     beta,
-    betahat,
     epsilon,
     sigma,
     wbar,
@@ -27,6 +26,7 @@ from lazyrich.theory.symbols import (
     x,
 )
 from lazyrich.theory.target import target
+from lazyrich.theory.training_symbols import betahat
 from lazyrich.theory.wick import canonical, canonical_matrix, dot
 
 C = SymmetricMatrixSymbol("C", D, D)  # covariance of the weights over the neurons, M - wbar wbar^T

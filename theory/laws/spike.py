@@ -11,8 +11,9 @@ from sympy import DiagMatrix, MatrixSymbol
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.laws.slaved import Q, slaved_flow
 from lazyrich.theory.laws.symbols import p
-from lazyrich.theory.symbols import D, P, X, alpha, b, beta, betahat, epsilon, isotropic, r, x
+from lazyrich.theory.symbols import D, P, alpha, b, beta, epsilon, isotropic, x
 from lazyrich.theory.target import target
+from lazyrich.theory.training_symbols import X, betahat, r
 from lazyrich.theory.wick import canonical, canonical_matrix, dot, expectation, form
 
 v = MatrixSymbol("v", D, 1)  # a unit vector

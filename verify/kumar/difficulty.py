@@ -59,7 +59,7 @@ def _changes():
 
 def _null_mode(power: int) -> Any:
     """The limit of a mode's movement for eigenvalue 0, or of it over the eigenvalue."""
-    from lazyrich.theory.symbols import lambda_k
+    from lazyrich.theory.training_symbols import lambda_k
 
     mode = closed_form("lazy-movement").components["mode"]
     return sp.limit(mode * lambda_k ** (power - 1), lambda_k, 0)

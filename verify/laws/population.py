@@ -44,7 +44,7 @@ def logistic_derived(factor: int = 2) -> str:
     from lazyrich.theory import closed_form
     from lazyrich.theory.laws.population_time import chi
     from lazyrich.theory.laws.symbols import p
-    from lazyrich.theory.symbols import T, a
+    from lazyrich.theory.training_symbols import T, a
 
     form = closed_form("population-time")
     lag = sp.limit(form.components["lag"].subs(DIMENSION, 10**9), T, sp.oo)
