@@ -13,6 +13,7 @@ from lazyrich.theory.closed_form import ClosedForm
 
 if TYPE_CHECKING:
     from lazyrich.theory.activation import Activation
+    from lazyrich.theory.calculator import expectation
     from lazyrich.theory.inputs import Inputs
     from lazyrich.theory.problem import Problem
     from lazyrich.theory.target_function import Target
@@ -24,6 +25,7 @@ __all__ = [
     "Problem",
     "Target",
     "closed_form",
+    "expectation",
     "groups",
     "names",
 ]
@@ -33,11 +35,12 @@ _NOUNS = {
     "Inputs": "inputs",
     "Problem": "problem",
     "Target": "target_function",
+    "expectation": "calculator",
 }
 
 
 def __getattr__(name: str):
-    """Load the nouns of a problem where they are asked for."""
+    """Load the nouns of a problem and the calculator where they are asked for."""
     if name in _NOUNS:
         return getattr(import_module(f"lazyrich.theory.{_NOUNS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

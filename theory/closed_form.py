@@ -1,7 +1,7 @@
 """A closed form: an expression with its named parts, its derivation and its ways of evaluation."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
@@ -14,6 +14,7 @@ from sympy.printing.pretty.stringpict import prettyForm
 from lazyrich.support.arguments import one_of
 from lazyrich.theory import generate
 from lazyrich.theory.evaluate import value
+from lazyrich.theory.partial import partial
 
 Step = tuple[str, Any]  # a sentence and the expression that it leads to
 Part = Any  # a SymPy expression, or a tuple of them
@@ -50,10 +51,25 @@ class ClosedForm:
         """The expression as two-dimensional text."""
         return pretty(self.expr)
 
+    def _repr_latex_(self) -> str:
+        """The expression as notebooks show it."""
+        return f"${self.latex()}$"
+
     def arguments(self) -> list[str]:
         """The keywords that ``evaluate`` and ``function`` take."""
         parts = sp.Tuple(*_flat([self.expr, *self.terms.values()]))
         return list(generate.arguments(parts))
+
+    def unknown(self, **values: Any) -> list[str]:
+        """The arguments that these values leave without one (arrays tell their dimensions).
+
+        >>> from lazyrich import theory
+        >>> theory.closed_form("target-decomposition").unknown(beta=[1, 2])
+        []
+        """
+        symbols = generate.arguments(sp.Tuple(*_flat([self.expr, *self.terms.values()])))
+        sizes = {str(n) for k in values if k in symbols for n in getattr(symbols[k], "shape", ())}
+        return [name for name in symbols if name not in values and name not in sizes]
 
     def evaluate(self, **values: Any) -> Any:
         """The value of ``expr``: exact for exact input, a float where a float comes in.
@@ -74,6 +90,34 @@ class ClosedForm:
         """The value of each named part, as ``evaluate`` does for the whole."""
         known = self._known(values, list(self.terms.values()))
         return {name: _finished(value(part, known)) for name, part in self.terms.items()}
+
+    def subs(self, **values: Any) -> "ClosedForm":
+        """The closed form at the values of some of its symbols; the others stay symbolic.
+
+        Values as in ``evaluate``. Raises ``ValueError`` where only some of the vectors and
+        matrices of a bilinear form or a trace have values.
+
+        >>> from lazyrich import theory
+        >>> theory.closed_form("target-decomposition").subs(D=3).terms["radial"]
+        5*Trace(beta.T*beta)**2/108
+        """
+        parts = [self.expr, *self.terms.values()]
+        everything = generate.arguments(sp.Tuple(*_flat(parts)))
+        for name in values:
+            one_of("argument", name, everything)
+        given = {k: _entries(k, v, everything[k]) for k, v in values.items()}
+        sizes = {str(n) for k in given for n in getattr(everything[k], "shape", ())}
+        known = generate.complete(
+            given, {k: s for k, s in everything.items() if k in given or k in sizes}
+        )
+        exact = {k: sp.ImmutableMatrix(v) if isinstance(v, list) else v for k, v in known.items()}
+        at = ", ".join(f"{name} = {value}" for name, value in values.items())
+        return replace(
+            self,
+            title=f"{self.title} at {at}" if at else self.title,
+            expr=partial(self.expr, exact),
+            terms={name: partial(term, exact) for name, term in self.terms.items()},
+        )
 
     def function(self, backend: str) -> Callable[..., Any]:
         """``expr`` as a function of keyword arrays on "numpy" or "torch" (see ``generate``)."""

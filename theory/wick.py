@@ -12,7 +12,7 @@ Trace(M)/D
 3*Trace(beta.T*beta)**2/D**2
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 
 import sympy as sp
@@ -23,6 +23,7 @@ from lazyrich.theory import words
 from lazyrich.theory.symbols import Gaussian
 from lazyrich.theory.words import ONE, Contraction, Polynomial, Reader, Word
 
+Report = Callable[[float, float], None]
 Vector = tuple[Word, MatrixSymbol]  # the vector (word) a, for a deterministic end a
 
 
@@ -65,7 +66,10 @@ def equal(a: sp.Expr, b: sp.Expr, symmetric: Collection[MatrixSymbol] = ()) -> b
 
 
 def expectation(
-    expr: sp.Expr, *laws: Gaussian, symmetric: Collection[MatrixSymbol] = ()
+    expr: sp.Expr,
+    *laws: Gaussian,
+    symmetric: Collection[MatrixSymbol] = (),
+    progress: Report | None = None,
 ) -> sp.Expr:
     """The mean of ``expr`` over independent Gaussian vectors.
 
@@ -73,6 +77,7 @@ def expectation(
     without a law stay as they are, so one argument of a kernel can be integrated out alone.
     Matrices are general unless declared: those of ``theory.symbols`` that are symmetric are
     ``SymmetricMatrixSymbol``; ``symmetric`` declares general symbols to be so too.
+    ``progress(done, total)`` is called along the way, for each law anew.
     Raises ``ValueError`` if ``expr`` is no such polynomial, or a covariance is not symmetric.
 
     >>> from lazyrich.theory.symbols import D, A, isotropic, x, x_prime
@@ -82,7 +87,7 @@ def expectation(
     reader = Reader(symmetric)
     polynomial = reader.polynomial(expr)
     for law in laws:
-        polynomial = words.tidy(_Pairings(law, reader).integrate(polynomial))
+        polynomial = words.tidy(_Pairings(law, reader, progress).integrate(polynomial))
     return _written(polynomial, reader)
 
 
@@ -155,8 +160,9 @@ def _partials(
 class _Pairings:
     """Integrates one Gaussian vector out of polynomials."""
 
-    def __init__(self, law: Gaussian, reader: Reader):
+    def __init__(self, law: Gaussian, reader: Reader, progress: Report | None = None):
         _check_law(law, reader)
+        self.progress = progress or (lambda done, total: None)  # noqa: ARG005
         self.x = law.vector
         self.symmetric = reader.symmetric
         self.covariance = list(reader.matrix_terms(law.covariance))
@@ -167,7 +173,7 @@ class _Pairings:
         """The expectation of a polynomial over x."""
         _check_not_hidden(self.x, polynomial)
         total: Polynomial = {}
-        for monomial, coefficient in polynomial.items():
+        for done, (monomial, coefficient) in enumerate(polynomial.items()):
             linear: list[Vector] = []
             quadratic: list[Word] = []
             rest = []
@@ -178,9 +184,18 @@ class _Pairings:
                     quadratic += [item.word] * exponent
                 else:
                     linear += [self._vector(item)] * exponent
-            moment = self.moment(_sorted_vectors(linear), _sorted_words(quadratic))
+            factors = _sorted_vectors(linear), _sorted_words(quadratic)
+            self.step = (done, len(polynomial), len(linear) + len(quadratic))
+            moment = self.moment(*factors)
             words.add_to(total, words.product({tuple(rest): coefficient}, moment))
         return total
+
+    def _report(self, done: int, linear: tuple, quadratic: tuple) -> None:
+        """Progress after each first contraction of a monomial: they take about as long each."""
+        monomial, monomials, factors = self.step
+        if len(linear) + len(quadratic) == factors:
+            most = len(self.covariance) * (len(set(linear)) + 2 * len(set(quadratic)))
+            self.progress(monomial + min(done / most, 1), monomials)
 
     def _vector(self, item: Contraction) -> Vector:
         """The v of the linear form x^T v."""
@@ -195,17 +210,20 @@ class _Pairings:
         if not linear and not quadratic:
             return {ONE: sp.S.One}
         total: Polynomial = {}
-        for scale, middle in self.covariance:
-            if linear:
-                parts = self._contract_linear(linear, quadratic, middle)
-            else:
-                parts = self._contract_quadratic(quadratic, middle)
-            for factor, count, moment in parts:
-                term = words.product(words.product(scale, factor), moment)
-                words.add_to(total, term, sp.Integer(count))
+        contract = self._contract_linear if linear else self._contract_quadratic
+        parts = (
+            (scale, *part)
+            for scale, middle in self.covariance
+            for part in contract(linear, quadratic, middle)
+        )
+        for done, (scale, factor, count, moment) in enumerate(parts):
+            term = words.product(words.product(scale, factor), moment)
+            words.add_to(total, term, sp.Integer(count))
+            self._report(done, linear, quadratic)
         return words.tidy(total)
 
     def _contract_linear(self, linear, quadratic, middle: Word):
+        """Pairs the first linear form with each other factor: (factor, count, remaining moment)."""
         (word, end), others = linear[0], linear[1:]
         for vector, count, rest in _distinct(others):
             other_word, other_end = vector
@@ -217,7 +235,8 @@ class _Pairings:
                 vectors = _sorted_vectors([(side + middle + word, end), *others])
                 yield {ONE: sp.S.One}, count * weight, self.moment(vectors, rest)
 
-    def _contract_quadratic(self, quadratic, middle: Word):
+    def _contract_quadratic(self, linear, quadratic, middle: Word):  # noqa: ARG002
+        """Closes the first quadratic form, or joins it to each other one."""
         first, others = quadratic[0], quadratic[1:]
         closed = middle + first
         if closed:

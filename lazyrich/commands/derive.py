@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.support.expectations import expectation_options, expected
+from lazyrich.support.progress import quiet_option
+
 if TYPE_CHECKING:
     from lazyrich.theory import ClosedForm
 
@@ -26,8 +29,30 @@ FORMATS = ("pretty", "latex", "python", "json")
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="pretty", show_default=True)
 @click.option("--steps", is_flag=True, help="Show the derivation as well.")
-def command(name: str | None, assignments: tuple[str, ...], form: str, steps: bool) -> None:
+@click.option(
+    "--expect",
+    "formula",
+    metavar="FORMULA",
+    help="Derive the mean of this polynomial over its Gaussian vectors, in place of NAME.",
+)
+@expectation_options
+@quiet_option
+def command(
+    name: str | None,
+    assignments: tuple[str, ...],
+    form: str,
+    steps: bool,
+    formula: str | None,
+    quiet: bool,
+    **declarations: tuple[str, ...],
+) -> None:
     """Print the closed form NAME, derived for symbolic dimension D. Without NAME, list them all.
+
+    Values of --at for only some of the symbols leave the others symbolic.
+
+    With --expect, derive the mean of any polynomial in forms of Gaussian vectors. x, x_prime and
+    x_1 are inputs, of covariance I/D; w and w_1 weights, of covariance sigma^2 I; --cov gives
+    another one. Matrices are capital letters, symmetric only with --symmetric.
 
     \b
     Examples:
@@ -35,16 +60,28 @@ def command(name: str | None, assignments: tuple[str, ...], form: str, steps: bo
       lazyrich derive ntk-eigenvalues --steps
       lazyrich derive test-loss --format latex
       lazyrich derive ntk-eigenvalues --at D=3 --at epsilon=1/4 --at sigma=1
+      lazyrich derive --expect "(x'Ax)^2 (b.x)^2" --symmetric A --at D=100
+      lazyrich derive --expect "(x'A x_prime)^2" --over x --cov x=Sigma --format latex
     """
     from lazyrich.theory import closed_form, groups, names
 
-    if name is None:
+    if formula is not None and name is not None:
+        raise ValueError(f"--expect {formula}: takes no NAME ({name}) as well")
+    if formula is None and (unused := [key for key, value in declarations.items() if value]):
+        raise ValueError(f"--{unused[0]}: needs --expect FORMULA")
+    if name is None and formula is None:
         if assignments or steps:
             raise ValueError(f"--at and --steps need a NAME: one of {', '.join(names())}")
         click.echo(json.dumps(groups(), indent=2) if form == "json" else _listing())
         return
+    point = _point(assignments)
+    if formula is not None:
+        found = expected(formula, declarations, quiet)
+    else:
+        assert name is not None
+        found = closed_form(name)
     write = {"pretty": _pretty, "latex": _latex, "python": _python, "json": _json}[form]
-    click.echo(write(closed_form(name), _point(assignments), steps))
+    click.echo(write(found, point, steps))
 
 
 def _listing() -> str:
@@ -94,6 +131,9 @@ def _parts(closed_form: "ClosedForm", point: dict[str, Any]) -> tuple[Any, dict[
     """The expression and its terms, or their values."""
     if not point:
         return closed_form.expr, dict(closed_form.terms)
+    if closed_form.unknown(**point):
+        at_point = closed_form.subs(**point)
+        return at_point.expr, dict(at_point.terms)
     return closed_form.evaluate(**point), closed_form.evaluate_terms(**point)
 
 

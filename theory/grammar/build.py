@@ -9,8 +9,8 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.grammar.errors import FormulaError
 from lazyrich.theory.grammar.functions import FUNCTIONS, MAX_HERMITE, hermite
-from lazyrich.theory.grammar.names import nearest, plain, split
-from lazyrich.theory.symbols import I
+from lazyrich.theory.grammar.names import CONSTANTS, nearest, plain, split
+from lazyrich.theory.natural import traced
 
 Value = Any  # a scalar (sp.Expr), or a MatrixExpr of shape (n, 1), (1, n) or (n, m)
 Lookup = Callable[[str], Value | None]
@@ -59,7 +59,7 @@ class Builder:
         if whole is not None:
             return [whole]
         try:
-            run = split(str(token), self.known)
+            run = split(str(token), {*self.known, *CONSTANTS})
         except ValueError as error:
             raise self.fail(token, str(error)) from None
         if run is None:
@@ -72,7 +72,7 @@ class Builder:
         for spelling in (name, name.replace("_", ""), name.replace("lambda", "lamda")):
             if (value := self.lookup(spelling)) is not None:
                 return value
-        return {"pi": sp.pi, "I": I}.get(name)
+        return CONSTANTS.get(name)
 
     def _unknown(self, token: Any) -> str:
         if plain(token) in FUNCTIONS:
@@ -343,22 +343,6 @@ class _Chain:
         elif right == "a row":
             hint = ": x' is the transpose of x (the kernel's second argument is x_prime)"
         return self.builder.fail(node, f"{left} {product.shape} times {right} {value.shape}{hint}")
-
-
-def traced(matrix: MatrixExpr) -> sp.Expr:
-    """The trace of a square matrix, the scalars taken out; a number for a unit matrix."""
-    matrix = matrix.doit(deep=False)
-    if isinstance(matrix, sp.MatAdd):
-        return sp.Add(*map(traced, matrix.args))
-    if isinstance(matrix, sp.ZeroMatrix):
-        return sp.S.Zero
-    if isinstance(matrix, sp.Identity):
-        return matrix.shape[0]
-    if isinstance(matrix, sp.MatMul):
-        scalar, factors = matrix.as_coeff_matrices()
-        inside = sp.MatMul(*factors).doit(deep=False)
-        return scalar * (traced(inside) if scalar != 1 else Trace(inside))
-    return Trace(matrix)
 
 
 def _shape(value: Value) -> tuple:

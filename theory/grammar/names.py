@@ -20,7 +20,8 @@ GREEK = {"ς": "sigma", "ϵ": "epsilon", "ϕ": "phi", "ϑ": "theta", "ϱ": "rho"
 for _capital, _small, _name in map(str.split, _GREEK.split("|")):
     GREEK |= {_capital: _name.capitalize(), _small: _name}
 _PLAIN = str.maketrans({**GREEK, **dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))})
-_GREEK_NAMES = frozenset(GREEK.values()) | {"lamda"}
+CONSTANTS = {"pi": sp.pi, "I": symbols.I}
+_GREEK_NAMES = frozenset(GREEK.values()) - {"pi"} | {"lamda"}
 _OF_THEORY = {
     name: symbol
     for name, symbol in vars(symbols).items()
@@ -127,6 +128,8 @@ def _by_habit(name: str) -> tuple[Symbol, ...]:
 
 def _is_letter(name: str) -> bool:
     """A letter or a Greek letter, or a name of the theory, perhaps with an index."""
+    if name in CONSTANTS:
+        return False
     base, _, index = name.partition("_")
     whole = base in _GREEK_NAMES or base in _OF_THEORY or re.fullmatch("[A-Za-z]", base)
     return bool(whole) and (re.fullmatch("[A-Za-z0-9]+", index) is not None or "_" not in name)

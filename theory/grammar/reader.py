@@ -68,11 +68,12 @@ def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple
         if naming.plain(word) in found:
             continue
         try:
-            run = naming.split(word, {*known, *found, *new.in_runs}) or ()
+            run = naming.split(word, {*known, *found, *new.in_runs, *naming.CONSTANTS}) or ()
         except ValueError:  # the builder will meet it, and mark the place
             continue
         pieces = map(naming.plain, run)
-        found |= {piece: new(piece) for piece in pieces if piece not in known}
+        ours = {*known, *naming.CONSTANTS}
+        found |= {piece: new(piece) for piece in pieces if piece not in ours}
     return found
 
 

@@ -1,0 +1,320 @@
+"""The Gaussian calculator: against cubature, on text and on SymPy, and what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lazyrich import theory
+from lazyrich.theory import wick
+from lazyrich.theory.symbols import D, Gaussian, Sigma, x, x_prime
+from tests.gaussian_formulas import GAUSSIANS, Formula, cubature_mean, formulas, numbers
+
+
+def _gaussians(text: str) -> list[str]:
+    words = re.findall(r"[A-Za-z_]+", text)
+    return [name for name in GAUSSIANS if name in words]
+
+
+def _points(degree: int, dimension: int, used: list[str]) -> int:
+    return (degree // 2 + 1) ** (dimension * len(used))
+
+
+def _agrees(formula, dimension, seed, covariance, symmetric=("S",), used=None):
+    """Whether the derived mean has cubature's value at random numbers."""
+    fixed = numbers(dimension, seed)
+    root = np.array(np.random.default_rng(seed + 1).integers(-4, 5, (dimension, dimension)) / 4)
+    laws = {
+        "I/D": np.eye(dimension) / dimension**0.5,
+        "C": root,
+        "sigma^2 I": 1.25 * np.eye(dimension),
+    }
+    used = used or _gaussians(formula.text)
+    given_laws = {name: covariance for name in used if name != "w"}
+    scales = {name: laws["sigma^2 I" if name == "w" else covariance] for name in used}
+    expected, size = cubature_mean(formula.value, max(formula.degree, 1), scales, fixed)
+    form = theory.expectation(formula.text, covariance=given_laws, symmetric=symmetric)
+    values = fixed | {"C": root @ root.T, "D": dimension}
+    found = form.evaluate(**{name: values[name] for name in form.arguments()})
+    return abs(float(found) - expected) <= 1e-11 * (1 + size)
+
+
+@given(formulas(8), st.integers(1, 3), st.integers(0, 99), st.sampled_from(["I/D", "C"]))
+def test_any_polynomial_has_the_mean_of_cubature(formula, dimension, seed, covariance):
+    """Random texts, up to degree 8, three independent vectors, D = 1 to 3, any covariance."""
+    used = _gaussians(formula.text)
+    assume(used)
+    assume(_points(formula.degree, dimension, used) <= 50_000)
+    assert _agrees(formula, dimension, seed, covariance), formula.text
+
+
+def test_a_mean_that_forgets_transposes_is_rejected():
+    """Control: with A taken to be symmetric the same comparison fails."""
+    form = Formula("(x'Ax)^2", lambda v: ((v["x"] @ v["A"].T) * v["x"]).sum(-1) ** 2, 4)
+    assert _agrees(form, 3, 5, "C")
+    assert not _agrees(form, 3, 5, "C", symmetric=("S", "A"))
+
+
+# What theorists write, with the value in numbers: every text is compared with cubature at
+# D = 1, 2, 3. q(v, "A", "x", "y") is x'Ay on arrays.
+def q(v, left, *chain):
+    *matrices, right = chain
+    vector = v[right]
+    for name in reversed(matrices):
+        vector = vector @ (v[name[:-1]] if name.endswith("'") else v[name].T)
+    return (v[left] * vector).sum(-1)
+
+
+_TEXTS = {
+    "(x'Ax)^2 (b.x)^2": (6, lambda v: q(v, "x", "A", "x") ** 2 * q(v, "b", "x") ** 2),
+    "(x'Ax)^6": (12, lambda v: q(v, "x", "A", "x") ** 6),
+    "(b.x)^12": (12, lambda v: q(v, "b", "x") ** 12),
+    "|x|^12/D": (12, lambda v: q(v, "x", "x") ** 6 / len(v["b"])),
+    "x'ABx": (2, lambda v: q(v, "x", "A", "B", "x")),
+    "x'A'Bx b'x": (3, lambda v: q(v, "x", "A'", "B", "x") * q(v, "b", "x")),
+    "x.ABx": (2, lambda v: q(v, "x", "A", "B", "x")),
+    "(Ax).(Bx)": (2, lambda v: q(v, "x", "A'", "B", "x")),
+    "|Ax|^2 |b|^2": (2, lambda v: q(v, "x", "A'", "A", "x") * q(v, "b", "b")),
+    "|Ax - Bx|^2": (
+        2,
+        lambda v: (
+            q(v, "x", "A'", "A", "x") + q(v, "x", "B'", "B", "x") - 2 * q(v, "x", "A'", "B", "x")
+        ),
+    ),
+    "|x - x_prime|^4": (
+        4,
+        lambda v: (q(v, "x", "x") - 2 * q(v, "x", "x_prime") + q(v, "x_prime", "x_prime")) ** 2,
+    ),
+    "(x.x_prime)^4": (8, lambda v: q(v, "x", "x_prime") ** 4),
+    "(x.x_prime)^2 (x.x_prime + b.x)^2": (
+        8,
+        lambda v: q(v, "x", "x_prime") ** 2 * (q(v, "x", "x_prime") + q(v, "b", "x")) ** 2,
+    ),
+    "tr(x x'A)": (2, lambda v: q(v, "x", "A", "x")),
+    "tr((x x')^2 A)": (4, lambda v: q(v, "x", "x") * q(v, "x", "A", "x")),
+    "tr(A x x' B x x')": (4, lambda v: q(v, "x", "A", "x") * q(v, "x", "B", "x")),
+    "tr((A x x')^3)": (6, lambda v: q(v, "x", "A", "x") ** 3),
+    "x'A x x'B x": (4, lambda v: q(v, "x", "A", "x") * q(v, "x", "B", "x")),
+    "((x'A)x)^2": (4, lambda v: q(v, "x", "A", "x") ** 2),
+    "(w.x + epsilon/2 (w.x)^2)^2": (
+        8,
+        lambda v: (q(v, "w", "x") + v["epsilon"] / 2 * q(v, "w", "x") ** 2) ** 2,
+    ),
+    "(1 + ε w.x)^2 x.x_prime w.x_prime": (
+        8,
+        lambda v: (
+            (1 + v["epsilon"] * q(v, "w", "x")) ** 2 * q(v, "x", "x_prime") * q(v, "w", "x_prime")
+        ),
+    ),
+    "(β·x)²/2 - x'Sx": (2, lambda v: q(v, "beta", "x") ** 2 / 2 - q(v, "x", "S", "x")),
+    "((β·x)² − |β|²/D)²": (
+        4,
+        lambda v: (q(v, "beta", "x") ** 2 - q(v, "beta", "beta") / len(v["b"])) ** 2,
+    ),
+    "He_3(beta.x)^2": (6, lambda v: (q(v, "beta", "x") ** 3 - 3 * q(v, "beta", "x")) ** 2),
+    "He_2(b.x) He_2(c.x)": (4, lambda v: (q(v, "b", "x") ** 2 - 1) * (q(v, "c", "x") ** 2 - 1)),
+    "xᵀAx": (2, lambda v: q(v, "x", "A", "x")),
+    "x^T A^T B x": (2, lambda v: q(v, "x", "A'", "B", "x")),
+    "x.T*A*x*b.T*x": (3, lambda v: q(v, "x", "A", "x") * q(v, "b", "x")),
+    "(x'*A*x)**3": (6, lambda v: q(v, "x", "A", "x") ** 3),
+    "[x'Ax - tr(A)/D]^2": (
+        4,
+        lambda v: (q(v, "x", "A", "x") - np.trace(v["A"]) / len(v["b"])) ** 2,
+    ),
+    "2(b.x)^2(c.x)^2": (4, lambda v: 2 * q(v, "b", "x") ** 2 * q(v, "c", "x") ** 2),
+    "-3 (b.x)^4/4": (4, lambda v: -0.75 * q(v, "b", "x") ** 4),
+    "(b.x)^2/|b|^2": (2, lambda v: q(v, "b", "x") ** 2 / q(v, "b", "b")),
+    "(b.x)^2/(1 + |b|^2)^(1/2)": (2, lambda v: q(v, "b", "x") ** 2 / (1 + q(v, "b", "b")) ** 0.5),
+    "exp(-tr(S)) x'x": (2, lambda v: np.exp(-np.trace(v["S"])) * q(v, "x", "x")),
+    "x'(A + A')x": (2, lambda v: 2 * q(v, "x", "A", "x")),
+    "x'(A - A')x": (2, lambda v: 0 * q(v, "x", "x")),
+    "x'(A + I/D)^2 x": (
+        2,
+        lambda v: (
+            q(v, "x", "A", "A", "x")
+            + 2 * q(v, "x", "A", "x") / len(v["b"])
+            + q(v, "x", "x") / len(v["b"]) ** 2
+        ),
+    ),
+    "b'x x'c": (2, lambda v: q(v, "b", "x") * q(v, "x", "c")),
+    "b'(x x')^3 c": (6, lambda v: q(v, "b", "x") * q(v, "x", "x") ** 2 * q(v, "x", "c")),
+    "w'A x x_prime'B w": (4, lambda v: q(v, "w", "A", "x") * q(v, "x_prime", "B", "w")),
+    "(w'A x)^2 (x_prime'B w)^2": (
+        8,
+        lambda v: q(v, "w", "A", "x") ** 2 * q(v, "x_prime", "B", "w") ** 2,
+    ),
+    "||x||^4 - |x|^4 + x.x": (4, lambda v: q(v, "x", "x")),
+    "(b + c).x (b - c).x": (2, lambda v: q(v, "b", "x") ** 2 - q(v, "c", "x") ** 2),
+    "(b + x).(c + x)": (
+        2,
+        lambda v: q(v, "b", "c") + q(v, "b", "x") + q(v, "c", "x") + q(v, "x", "x"),
+    ),
+    "(x + A x)'(x - B x)": (
+        2,
+        lambda v: (
+            q(v, "x", "x") + q(v, "x", "A", "x") - q(v, "x", "B", "x") - q(v, "x", "A'", "B", "x")
+        ),
+    ),
+    "(x.x)^0 + x.x": (2, lambda v: 1 + q(v, "x", "x")),
+    "1e1 x.x/2.5": (2, lambda v: 4 * q(v, "x", "x")),
+    "(x'Sx)^4 (b.x)^2": (10, lambda v: q(v, "x", "S", "x") ** 4 * q(v, "b", "x") ** 2),
+    "(x'Ax)^2 (x'Bx)^2 (b.x)^2 (c.x)^2": (
+        12,
+        lambda v: (
+            (q(v, "x", "A", "x") * q(v, "x", "B", "x") * q(v, "b", "x") * q(v, "c", "x")) ** 2
+        ),
+    ),
+    "tr(A B' x x') tr(x x' B)": (4, lambda v: q(v, "x", "A", "B'", "x") * q(v, "x", "B", "x")),
+    "D(D + 2) |x|^4": (4, lambda v: len(v["b"]) * (len(v["b"]) + 2) * q(v, "x", "x") ** 2),
+    "x.x_prime x_prime.w w.x": (
+        6,
+        lambda v: q(v, "x", "x_prime") * q(v, "x_prime", "w") * q(v, "w", "x"),
+    ),
+    "(x.x_prime x_prime.w w.x)^2": (
+        12,
+        lambda v: (q(v, "x", "x_prime") * q(v, "x_prime", "w") * q(v, "w", "x")) ** 2,
+    ),
+    "x'A^3x": (2, lambda v: q(v, "x", "A", "A", "A", "x")),
+    "tr(A)^2 x'x - tr(A^2) b.b x.x": (
+        2,
+        lambda v: (
+            (np.trace(v["A"]) ** 2 - np.trace(v["A"] @ v["A"]) * q(v, "b", "b")) * q(v, "x", "x")
+        ),
+    ),
+    "((x'x)^2 - 1)^2 (b.x)": (9, lambda v: (q(v, "x", "x") ** 2 - 1) ** 2 * q(v, "b", "x")),
+    "c'A'x x'Ac": (2, lambda v: q(v, "x", "A", "c") ** 2),
+    "x'diag(b)x": (2, lambda v: (v["x"] ** 2 * v["b"]).sum(-1)),
+}
+
+
+@pytest.mark.parametrize("text", _TEXTS)
+def test_what_theorists_write_has_the_mean_of_cubature(text):
+    degree, value = _TEXTS[text]  # type: ignore[misc]
+    plain_text = text.replace("x_prime", "y")
+    used = [
+        n
+        for n in GAUSSIANS
+        if re.search(rf"\b{n}\b|{n}(?=[ᵀ])|(?<=[AB3]){n}\b", plain_text if n == "x" else text)
+    ]
+    compared = 0
+    for dimension in (1, 2, 3):
+        if _points(degree, dimension, used) > 120_000:
+            continue
+        compared += 1
+        formula = Formula(text, value, degree)
+        assert _agrees(formula, dimension, 3 + dimension, "I/D", used=used)
+    assert compared
+
+
+def test_conditional_means_and_laws():
+    """A vector without a law stays; a covariance by name is symmetric."""
+    form = theory.expectation("(x.x_prime)^2 (b.x)^2", over=("x",), covariance={"x": "Sigma"})
+    both = wick.expectation(form.expr, Gaussian(x_prime, Sigma))
+    whole = theory.expectation(
+        "(x.x_prime)^2 (b.x)^2", covariance={"x": "Sigma", "x_prime": "Sigma"}
+    )
+    assert wick.equal(both, whole.expr)
+    assert "x_prime given" in form.assumptions
+    spiked = theory.expectation("(b.x)^4", covariance={"x": "sigma^2 I + beta beta'"}).expr
+    assert theory.grammar.write(spiked).count("(b.beta)^4") == 1
+
+
+def test_natural_sympy():
+    """Matrices of shape (1, 1), traces, and symbols and dimensions of the user's own."""
+    n = sp.Symbol("n", integer=True, positive=True)
+    y, b = sp.MatrixSymbol("x", n, 1), sp.MatrixSymbol("b", n, 1)
+    A = sp.MatrixSymbol("A", n, n)
+    natural = theory.expectation((y.T * A * y) ** 2 * (b.T * y) ** 2).expr
+    traced = theory.expectation(sp.Trace(y.T * A * y) ** 2 * sp.Trace(b.T * y) ** 2).expr
+    text = theory.expectation("(x'Ax)^2 (b.x)^2").expr
+    assert wick.equal(natural, traced)
+    assert wick.equal(natural.xreplace({n: D}), text)
+    declared = theory.expectation((y.T * A * y) ** 2, symmetric=("A",), covariance={"x": "Sigma"})
+    assert theory.grammar.write(declared.expr) == "tr(A Sigma)^2 + 2 tr(A Sigma A Sigma)"
+
+
+def test_some_values_leave_the_rest_symbolic():
+    form = theory.expectation("(x'Ax)^2 (b.x)^2 + c", symmetric=("A",))
+    assert form.subs(D=100).arguments() == ["A", "D", "b", "c"]  # D is the shape of A and b
+    whole = form.evaluate(D=2, A=[[1, 2], [2, 0]], b=[1, 3], c=5)
+    assert form.subs(D=2, A=[[1, 2], [2, 0]], b=[1, 3]).subs(c=5).expr == whole
+    for bad, message in [
+        ({"D": 0}, "D = 0"),
+        ({"D": 2.5}, "D = 2.5"),
+        ({"b": [1, 2]}, "b'A b has values of b but none of A"),
+        ({"b": [1, 2], "A": [[1]]}, "shape"),
+        ({"q": 1}, "argument = 'q'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            form.subs(**bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "keywords", "message"),
+    [
+        ("exp(b.x)", {}, r"exp\(b.x\): must be a polynomial in x; expand it"),
+        ("|x|^3", {}, "only even powers"),
+        ("(b.x)^2/x.x", {}, "quotient"),
+        ("erf(w.x)", {}, "must be a polynomial in w and x"),
+        ("b.c", {}, "no x, x_prime or w"),
+        ("(z.b)^2", {"over": ("z",)}, "z has no law"),
+        ("(z.b)^2", {"over": ("y",)}, "over = 'y'"),
+        ("x.x", {"covariance": {"w": "I"}}, "covariance = 'w'"),
+        ("x.x", {"covariance": {"x": "A B"}}, "must be symmetric"),
+        ("x.x", {"covariance": {"x": "2"}}, "must be a matrix, such as 2 I"),
+        ("x.x", {"covariance": {"x": "b"}}, "must be square"),
+        ("x.x", {"covariance": {"x": "(A"}}, "covariance of x = >>>[(]<<<A"),
+        ("x.w", {"covariance": {"x": "w w'"}}, "free of w"),
+        ("x'Ax", {"symmetric": "A"}, "names in a tuple"),
+        ("x'Ax", {"symmetric": ("A",), "vectors": ("A",)}, "declared as something else"),
+        ("(b.x)^50", {}, "degree 50"),
+        ("x'A", {}, "expected a scalar"),
+        ("x'Ax)", {}, "nothing is open"),
+        (None, {}, "must be a text"),
+        (sp.MatrixSymbol("A", D, D), {}, "must be a scalar"),
+        (x.T * x, {"over": ("b",)}, "over = 'b'"),
+    ],
+)
+def test_bad_input_is_one_line(text, keywords, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        theory.expectation(text, **keywords)
+    assert "\n" not in str(caught.value)
+
+
+def _command(*arguments: str) -> subprocess.CompletedProcess:
+    code = "import sys; from lazyrich.cli import main; main(sys.argv[1:])"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+
+def test_command():
+    run = _command(
+        "derive", "--expect", "(x'Ax)^2", "--symmetric", "A", "--at", "D=100", "--format", "json"
+    )
+    assert json.loads(run.stdout)["expr"] == "Trace(A**2)/5000 + Trace(A)**2/10000"
+    run = _command("derive", "--expect", "(x'Ax_prime)^2", "--over", "x", "--cov", "x=Sigma")
+    assert "x ~ N(0, Sigma)" in run.stdout
+    for arguments, message in [
+        (["--expect", "(x'Ax"], ">>>(<<<"),
+        (["--cov", "x=I"], "--cov: needs --expect"),
+        (["--expect", "x.x", "--cov", "x"], "must be NAME=MATRIX"),
+        (["test-loss", "--expect", "x.x"], "takes no NAME"),
+    ]:
+        run = _command("derive", *arguments)
+        assert run.returncode == 2
+        assert message in run.stderr
+        assert run.stderr.count("\n") == 1
+
+
+def test_no_torch():
+    code = (
+        'import sys; from lazyrich import theory; theory.expectation("(x\'Ax)^2"); '
+        "print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
