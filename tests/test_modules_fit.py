@@ -17,6 +17,7 @@ from torch import nn
 from lazyrich.simulate import Data, FitDivergenceError, Scaled, fit
 from lazyrich.simulate.arrays import generator, standard_normal
 from lazyrich.simulate.modules.mlp import mlp
+from lazyrich.simulate.modules.trainer import Trainer
 
 LOSS = nn.functional.mse_loss
 OPTIMISERS = {
@@ -134,7 +135,7 @@ def arguments(path, name="AdamW", **changes):
 
 @pytest.mark.parametrize("name", list(OPTIMISERS))
 @pytest.mark.parametrize("last", [0, 1, 13, 59])
-def test_a_resumed_run_ends_with_the_same_bits(name, last, tmp_path):
+def test_a_resumed_run_ends_with_the_same_bits(name, last, tmp_path, monkeypatch):
     model, data = problem()
     whole = fit(model, data, **arguments(tmp_path / "whole.pt", name))
     expected = flat(model)
@@ -149,14 +150,17 @@ def test_a_resumed_run_ends_with_the_same_bits(name, last, tmp_path):
     model, data = problem()
     with pytest.raises(Interrupted):
         fit(model, data, **{**options, "schedule": breaks})
-    calls = []
+    updates, step = [], Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda run: updates.append(run.done) or step(run))
     model, data = problem()
-    resumed = fit(model, data, **options | {"schedule": lambda s: calls.append(s) or steady(s)})
-    assert calls[0] == last  # nothing done twice
+    resumed = fit(model, data, **options)
+    assert updates == list(range(last, 60))  # nothing done twice
     assert resumed.identical(whole)
     assert torch.equal(flat(model), expected)
+    updates.clear()
     again, data = problem()
-    assert fit(again, data, **options | {"schedule": None}).identical(whole)  # nothing left to do
+    assert fit(again, data, **options).identical(whole)
+    assert updates == []  # nothing left to do
     assert torch.equal(flat(again), expected)
 
 
@@ -206,7 +210,11 @@ def changed(**parts):
     "other",
     [
         lambda path: (*problem(), arguments(path, "descent")),
-        lambda path: (*problem(), arguments(path, steps=61)),
+        lambda path: (*problem(), arguments(path, loss=nn.functional.l1_loss)),
+        lambda path: (*problem(), arguments(path, loss=lambda f, y: 2 * LOSS(f, y))),
+        lambda path: (*problem(), arguments(path, schedule=None)),
+        lambda path: (*problem(), arguments(path, schedule=lambda s: min((s + 1) / 30, 1.0))),
+        lambda path: (*problem(), arguments(path, metrics={"accuracy": LOSS})),
         lambda path: (*problem(), arguments(path, batch_size=5)),
         lambda path: (*problem(), arguments(path, seed=1)),
         lambda path: (*problem(), arguments(path, metrics={})),
@@ -224,6 +232,44 @@ def test_a_checkpoint_of_another_run_is_refused(other, tmp_path):
     with pytest.raises(ValueError, match="checkpoint of another run"):
         fit(model, data, **options)
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_can_be_prolonged(tmp_path):
+    """A run of 30 steps, prolonged to 60, is the run of 60 to the bit."""
+    model, data = problem()
+    whole = fit(model, data, **arguments(None, record=range(0, 61, 10)))
+    part, data = problem()
+    options = arguments(tmp_path / "run.pt", record=range(0, 31, 10), steps=30)
+    fit(part, data, **options)
+    part, data = problem()
+    longer = fit(part, data, **options | {"steps": 60, "record": range(0, 61, 10)})
+    assert longer.identical(whole)
+    assert torch.equal(flat(part), flat(model))
+    with pytest.raises(ValueError, match=r"record = 5: the checkpoint is at step 60"):
+        fit(*problem(), **options | {"steps": 70, "record": [5, 70]})
+    with pytest.raises(ValueError, match=r"steps = 30: the checkpoint is at step 60 already"):
+        fit(*problem(), **options)
+
+
+def test_the_folder_of_a_checkpoint_is_tried_before_training(tmp_path):
+    used = []
+    options = arguments(tmp_path / "none" / "run.pt", schedule=lambda s: used.append(s) or 1.0)
+    with pytest.raises(ValueError, match=r"checkpoint = .*none/run\.pt: the folder .* not exist"):
+        fit(*problem(), **options)
+    with pytest.raises(ValueError, match=r"is a folder; must be a file"):
+        fit(*problem(), **options | {"checkpoint": tmp_path})
+    assert used == []
+
+
+def test_the_history_is_kept_where_the_last_write_fails(tmp_path, monkeypatch):
+    def full(path, _):
+        raise OSError(f"{path}: can't be written: No space left on device")
+
+    monkeypatch.setattr("lazyrich.simulate.modules.checkpoint.write_whole", full)
+    options = arguments(tmp_path / "run.pt", checkpoint_seconds=1e9)
+    with pytest.warns(UserWarning, match=r"No space left on device; the run is not kept"):
+        found = fit(*problem(), **options)
+    assert found.identical(fit(*problem(), **options | {"checkpoint": None}))
 
 
 def test_a_spoilt_checkpoint_is_one_line(tmp_path):
@@ -297,6 +343,64 @@ def test_divergence_is_an_error_that_says_when(batch_size):
         )
     assert 0 < e.value.step <= 256
     assert 0 < e.value.stable_rate < 1e6
+
+
+def test_optimisers_as_class_instance_and_with_closures(tmp_path):
+    """LBFGS evaluates the loss several times a step: it is the loop of its documentation."""
+    model, data = problem()
+    optimiser = torch.optim.LBFGS(model.parameters(), lr=0.5)
+    for _ in range(4):
+
+        def closure():
+            optimiser.zero_grad()
+            loss = LOSS(model(data.X), data.y)
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+    options = {"loss": "mse", "steps": 4, "checkpoint": tmp_path / "c.pt"}
+    for _ in range(2):  # the second time from the file
+        again, data = problem()
+        fit(again, data, optimiser=lambda w: torch.optim.LBFGS(w, lr=0.5), **options)
+        assert torch.equal(flat(again), flat(model))
+    ends = []
+    for kind in (torch.optim.Adam, None):
+        model, data = problem()
+        given = kind or torch.optim.Adam(model.parameters())
+        ends.append((fit(model, data, loss="mse", steps=5, optimiser=given), flat(model)))
+    assert torch.equal(ends[0][1], ends[1][1])
+    with pytest.raises(ValueError, match="holds none of the model's parameters"):
+        fit(*problem(), loss="mse", steps=5, optimiser=torch.optim.Adam(model.parameters()))
+    with pytest.raises(ValueError, match="optimiser gives int: must give"):
+        fit(*problem(), loss="mse", steps=5, optimiser=len)
+
+
+def test_losses_by_name_are_those_of_torch():
+    model, data = problem()
+    options = {"optimiser": OPTIMISERS["momentum"], "steps": 6}
+    named, given = (fit(*problem(), loss=loss, **options) for loss in ("mse", LOSS))
+    assert named.identical(given)
+    X, labels = data.X, torch.tensor([0, 1, 2] * 4)[:11]
+    ends = []
+    for y in (labels, nn.functional.one_hot(labels, 3)):
+        model = mlp((3, 6, 3), nn.Tanh)
+        ends.append(fit(model, Data(X, y, X, y), loss="cross_entropy", **options).train_loss[-1])
+    plain = nn.functional.cross_entropy(model(X), labels)
+    assert float(ends[0]) == pytest.approx(float(plain), rel=1e-12)
+    assert float(ends[1]) == pytest.approx(float(plain), rel=1e-12)
+    with pytest.raises(ValueError, match="loss = 'mae': did you mean 'mse'"):
+        fit(*problem(), loss="mae", **options)
+
+
+def test_labels_that_would_be_paired_with_every_output_are_refused():
+    model, data = problem()
+    wrong = Data(data.X, data.y[:, 0], data.X_test, data.y_test[:, 0])
+    options = {"optimiser": OPTIMISERS["descent"], "steps": 2}
+    for loss in (lambda f, y: (f - y).square().mean(), "mse", nn.functional.l1_loss):
+        with pytest.raises(ValueError, match=r"y has shape \(11,\)"):
+            fit(*(problem()[0], wrong), loss=loss, **options)
+    model, _ = problem()
+    fit(model, wrong, loss=lambda f, y: (f[:, 0] - y).square().mean(), **options)  # it minds them
 
 
 def test_divergence_between_records_is_seen_at_the_end():

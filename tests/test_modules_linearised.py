@@ -121,5 +121,5 @@ def test_a_lazy_network_follows_its_twin_and_a_rich_one_leaves_it():
 
 
 def test_bad_input_is_one_line():
-    with pytest.raises(ValueError, match="model has a Dropout"):
+    with pytest.raises(ValueError, match="model has a Dropout in training mode, which is random"):
         linearise(nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.1)))

@@ -28,7 +28,7 @@ from lazyrich.simulate.modules.measures import (
 )
 from lazyrich.simulate.modules.ntk import as_matrix, ntk, ntk_product
 from lazyrich.simulate.modules.scaled import Scaled
-from lazyrich.simulate.modules.sharpness import sharpness, stable_rate
+from lazyrich.simulate.modules.sharpness import hessian_eigenvalues, sharpness, stable_rate
 
 __all__ = [
     "Data",
@@ -39,6 +39,7 @@ __all__ = [
     "effective_dimension",
     "fit",
     "fit_flow",
+    "hessian_eigenvalues",
     "kernel_alignments",
     "kernel_change",
     "linearise",

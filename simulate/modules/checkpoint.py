@@ -3,6 +3,7 @@
 import hashlib
 import io
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,41 +12,60 @@ import torch
 from torch import Tensor
 
 import lazyrich
-from lazyrich.support.files import write_whole
+from lazyrich.support.files import check_writable, write_whole
 
 
 class Checkpoint:
-    """A file that holds the state of one run, told from others by its ``identity``."""
+    """A file that holds the state of one run, told from others by its ``identity``.
 
-    def __init__(self, path: Path, identity: str) -> None:
-        self._path, self._identity = path, identity
+    Raises ``ValueError`` where no file can be written there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._identity = path, ""
         self._saved = time.monotonic()
+        if path.is_dir():
+            raise ValueError(f"checkpoint = {path}: is a folder; must be a file")
+        if not path.parent.is_dir():
+            raise ValueError(f"checkpoint = {path}: the folder {path.parent} does not exist")
+        try:
+            check_writable("folder", path.parent)
+        except OSError as error:
+            raise ValueError(f"checkpoint = {path}: {error}") from None
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
+    def load(self, identity: str, device: torch.device) -> dict[str, Any] | None:
         """Return the state kept in the file, None if there is none.
 
         Raises ``ValueError`` for the checkpoint of another run, or for a file that is none.
         """
-        if not self._path.exists():
+        self._identity = identity
+        if not self.path.exists():
             return None
         try:
-            state = torch.load(self._path, map_location=device, weights_only=True)
-            identity = state.pop("identity")
+            state = torch.load(self.path, map_location=device, weights_only=True)
+            found = state.pop("identity")
         except Exception as error:  # as many kinds as there are ways to spoil a zip file
-            raise ValueError(f"{self._path}: truncated or not a checkpoint") from error
-        if identity != self._identity:
-            raise ValueError(f"{self._path}: checkpoint of another run, or of another version")
+            raise ValueError(f"{self.path}: truncated or not a checkpoint") from error
+        if found != identity:
+            raise ValueError(f"{self.path}: checkpoint of another run, or of another version")
         return state
+
+    def refuse(self, reason: str) -> None:
+        """Raise ``ValueError``: what is in the file belongs to another run."""
+        raise ValueError(f"{self.path}: checkpoint of another run: {reason}")
 
     def is_older_than(self, seconds: float) -> bool:
         """Return whether the last save, or the start, is longer ago than that."""
         return time.monotonic() - self._saved > seconds
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all. Warns where that fails: the run goes on."""
         buffer = io.BytesIO()
         torch.save({"identity": self._identity, **state}, buffer)
-        write_whole(self._path, lambda part: part.write_bytes(buffer.getvalue()))
+        try:
+            write_whole(self.path, lambda part: part.write_bytes(buffer.getvalue()))
+        except OSError as error:
+            warnings.warn(f"{error}; the run is not kept in its checkpoint", stacklevel=3)
         self._saved = time.monotonic()
 
 
@@ -60,5 +80,6 @@ def identity(call: object, tensors: Iterable[Tensor]) -> str:
     digest.update(f"lazyrich {lazyrich.__version__}, torch {torch.__version__}".encode())
     for tensor in tensors:
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(bits.numpy().tobytes())
     return digest.hexdigest()

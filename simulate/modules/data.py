@@ -4,33 +4,67 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from lazyrich.simulate.modules.trees import Tree, mapped, rows, taken, tensors
 
 
 @dataclass(frozen=True)
 class Data:
-    """Training and test samples, one a row: inputs X, X_test and labels y, y_test."""
+    """Training and test samples, one a row: inputs X, X_test and labels y, y_test.
 
-    X: Tensor
-    y: Tensor
-    X_test: Tensor
-    y_test: Tensor
+    Each is a tensor, a NumPy array, or a tuple or dict of these: a tuple of inputs is passed to the
+    module in order, a dict by name. Without a test set, test losses are NaN.
+
+    >>> data = Data({"left": torch.zeros(3, 2), "right": torch.zeros(3, 2)}, torch.zeros(3))
+    >>> len(data.y), len(data.y_test)
+    (3, 0)
+    """
+
+    X: Tree
+    y: Tree
+    X_test: Tree = None
+    y_test: Tree = None
 
     def __post_init__(self) -> None:
+        if (self.X_test is None) != (self.y_test is None):
+            missing = "X_test" if self.X_test is None else "y_test"
+            raise ValueError(f"{missing} is missing: give both X_test and y_test, or neither")
+        if self.X_test is None:
+            rows("X", self.X)
+            rows("y", self.y)
+            object.__setattr__(self, "X_test", taken(self.X, slice(0, 0)))
+            object.__setattr__(self, "y_test", taken(self.y, slice(0, 0)))
         for x, y in (("X", "y"), ("X_test", "y_test")):
-            rows = len(getattr(self, x)), len(getattr(self, y))
-            if rows[0] != rows[1]:
-                raise ValueError(f"{y} has {rows[1]} rows: must be {rows[0]}, as {x} has")
-        if not len(self.X):
+            counts = rows(x, getattr(self, x)), rows(y, getattr(self, y))
+            if counts[0] != counts[1]:
+                raise ValueError(f"{y} has {counts[1]} rows: must be {counts[0]}, as {x} has")
+        if not rows("X", self.X):
             raise ValueError("X has 0 rows: must have at least 1")
 
     def to(self, *args: Any) -> "Data":
         """Return the data on a device; float arrays in a dtype. As ``Tensor.to``."""
-        sides = (self.X, self.y, self.X_test, self.y_test)
-        return Data(*(_moved(side, args) for side in sides))
+        return Data(*(mapped(lambda x: _moved(x, args), side) for side in self.sides()))
+
+    def sides(self) -> tuple[Tree, Tree, Tree, Tree]:
+        """Return X, y, X_test and y_test."""
+        return self.X, self.y, self.X_test, self.y_test
+
+    def fitted(self, model: nn.Module) -> "Data":
+        """Return the data with NumPy arrays as tensors of the model's dtype and device."""
+        like = next(p for p in model.parameters() if p.requires_grad)
+        return Data(*(tensors(side, like) for side in self.sides()))
 
 
-def _moved(side: Tensor, args: tuple) -> Tensor:
+def checked_data(data: object) -> Data:
+    """Return ``data`` if it is ``Data``. Raises ``ValueError`` otherwise."""
+    if not isinstance(data, Data):
+        raise ValueError(f"data is {type(data).__name__}: must be simulate.Data")
+    return data
+
+
+def _moved(side: Any, args: tuple) -> Tensor:
+    side = torch.as_tensor(side)
     if not side.is_floating_point():  # class labels and tokens keep their type
         args = tuple(a for a in args if not isinstance(a, torch.dtype))
     return side.to(*args) if args else side

@@ -1,31 +1,26 @@
 """``fit``: the one training loop for any torch module."""
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray
-from torch import Tensor, nn
+from torch import nn
 
 from lazyrich.simulate.arrays import natural
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
-from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.frozen import checked_model
-from lazyrich.simulate.modules.measures import trained_weights
-from lazyrich.simulate.modules.recorder import Loss, Recorder
-from lazyrich.simulate.modules.sharpness import stable_rate
+from lazyrich.simulate.modules.data import Data, checked_data
+from lazyrich.simulate.modules.losses import Loss, loss_function
+from lazyrich.simulate.modules.recorder import Recorder
+from lazyrich.simulate.modules.trainer import Optimiser, Trainer
+from lazyrich.simulate.modules.trees import leaves
 from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
+from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError
 from lazyrich.support.arguments import positive_integer
-
-Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
-
 
 FitDivergenceError = DivergenceError  # its name before every trainer raised the same
 
@@ -35,7 +30,7 @@ def fit(
     model: nn.Module,
     data: Data,
     *,
-    loss: Loss,
+    loss: Loss | str,
     optimiser: Optimiser,
     steps: int,
     record: Iterable[int] | None = None,
@@ -50,8 +45,11 @@ def fit(
 ) -> xarray.Dataset:
     """Train the module in place and return its history over ``step``, an ``xarray.Dataset``.
 
-    - ``loss(f, y)`` is the mean loss of outputs and labels, ``optimiser(parameters)`` returns the
-      ``torch.optim.Optimizer`` of the parameters that require a gradient.
+    - ``loss``: "mse" (mean over samples and outputs), "cross_entropy" (labels as class numbers or
+      one-hot), or a function ``loss(f, y)`` of outputs and labels that returns their mean loss.
+    - ``optimiser``: a ``torch.optim.Optimizer`` of the model's parameters, its class, or a function
+      of the list of the parameters that require a gradient. Optimisers that evaluate the loss
+      several times a step (LBFGS) work.
     - ``batch_size``: None for the full batch; else mini-batches, every sample once an epoch in an
       order that ``seed`` gives, the last of an epoch smaller if need be. A step is one update.
     - ``schedule(step)`` multiplies the learning rate of the update after ``step`` others.
@@ -62,9 +60,9 @@ def fit(
       ``measures``, a function of the model, ``NAME``.
     - ``checkpoint``: a file in which the run is kept, written about every ``checkpoint_seconds``
       and at the end, whole or not at all. If it is there, training goes on from it, and ends with
-      the same bits as if it had not been interrupted. The call must be the same: a checkpoint of
-      other data, initial weights, optimiser or steps raises ``ValueError``. (What ``loss``,
-      ``metrics``, ``measures`` and ``schedule`` compute can't be compared, only their names.)
+      the same bits as if it had not been interrupted. More ``steps`` than in the file prolong the
+      run. A checkpoint of other data, initial weights, optimiser, loss, metrics or schedule raises
+      ``ValueError`` (of ``measures``, only the names are compared; of a schedule, the steps made).
     - ``progress`` is called now and then with (steps done, steps).
 
     The same call gives the same bits on the same machine, with the same number of threads; on a
@@ -73,32 +71,25 @@ def fit(
     Raises ``ValueError`` for bad input, and ``DivergenceError`` when the loss grows without
     bound or is no number.
 
-    >>> torch.manual_seed(0)                                           # doctest: +ELLIPSIS
-    <torch._C.Generator object at ...>
-    >>> X = torch.randn(20, 3)
-    >>> data = Data(X, X.sum(1, keepdim=True), X, X.sum(1, keepdim=True))
-    >>> history = fit(nn.Linear(3, 1), data, loss=nn.functional.mse_loss, steps=100,
-    ...               optimiser=lambda weights: torch.optim.SGD(weights, lr=0.1))
+    >>> import torch
+    >>> X = torch.linspace(-1, 1, 20)[:, None]
+    >>> history = fit(nn.Linear(1, 1), Data(X, 3 * X, X, 3 * X), loss="mse", steps=200,
+    ...               optimiser=lambda weights: torch.optim.SGD(weights, lr=0.5))
     >>> bool(history.test_loss[-1] < 1e-4 * history.test_loss[0])
     True
     """
-    if not isinstance(data, Data):
-        raise ValueError(f"data is {type(data).__name__}: must be simulate.Data")
+    checked_data(data)
     steps = positive_integer("steps", steps)
     grid = checked_grid(record, steps)
-    batches = Batches(len(data.X), batch_size, natural("seed", seed))
+    kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    batches = Batches(len(leaves(data.X)[0]), batch_size, natural("seed", seed))
     metrics, measures = dict(metrics or {}), dict(measures or {})
-    trainer = Trainer(checked_model(model), data, loss, optimiser, batches, schedule)
-    recorder = Recorder("step", trainer.model, data, loss, metrics, measures, trainer.start)
-    kept = None
-    if checkpoint is not None:
-        names = (*metrics, "|", *measures)
-        call = [steps, grid, names, batches.key, trainer.settings]
-        kept = Checkpoint(Path(checkpoint), identity(call, trainer.tensors()))
-        state = kept.load(data.X.device)
-        if state is not None:
-            recorder.rows = state.pop("rows")
-            trainer.restore(state)
+    trainer = Trainer(model, data, loss_function(loss), optimiser, batches, schedule)
+    recorder = Recorder(
+        "step", trainer.model, trainer.data, trainer.loss, metrics, measures, trainer.start
+    )
+    run = _Kept(kept, trainer, recorder, metrics, checkpoint_seconds)
+    run.resume([(*metrics, "|", *measures), batches.key, trainer.settings], steps, grid, record)
     marks = sorted({*grid, steps})
     for mark in marks:
         if mark < trainer.done:
@@ -107,105 +98,71 @@ def fit(
             trainer.step()
             if trainer.done % CHECK_EVERY == 0 and progress is not None:
                 progress(trainer.done, steps)
-            if kept is not None and trainer.done < mark and kept.is_older_than(checkpoint_seconds):
-                kept.save({**trainer.state(), "rows": recorder.rows})
+            if trainer.done < mark:
+                run.save_now_and_then()
         if mark not in grid:  # the end, not recorded: it may have diverged all the same
             trainer.check(trainer.train_loss())
         elif not recorder.has(mark):
             trainer.check(recorder.add(mark))
-    if kept is not None:
-        kept.save({**trainer.state(), "rows": recorder.rows})
+    run.save()
     if progress is not None:
         progress(steps, steps)
     history = recorder.history(np.int64, units="gradient steps")
     return history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
 
 
-class Trainer:
-    """The state of a run, one update a ``step``. Raises ``DivergenceError``."""
+class _Kept:
+    """A run and its checkpoint, if it has one."""
 
     def __init__(
         self,
-        model: nn.Module,
-        data: Data,
-        loss: Loss,
-        optimiser: Optimiser,
-        batches: Batches,
-        schedule: Callable[[int], float] | None,
+        file: Checkpoint | None,
+        trainer: Trainer,
+        recorder: Recorder,
+        metrics: Mapping[str, Loss],
+        seconds: float,
     ) -> None:
-        self.model, self.data, self.loss = model, data, loss
-        self.weights = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = optimiser(self.weights)
-        self._batches, self._schedule = batches, schedule
-        self._rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.settings = [str(model), " ".join(str(self.optimiser).split())]
-        self.start = trained_weights(model)
-        self.done = 0
-        self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
-        if not math.isfinite(self.scale):
-            raise ValueError(f"the loss is {self.scale} at the initial weights: must be finite")
+        self._file, self._trainer, self._recorder = file, trainer, recorder
+        self._seconds = seconds
+        self._probes = {} if file is None else trainer.probes(metrics)
 
-    def step(self) -> None:
-        """Make one update."""
-        indices = self._batches.at(self.done)
-        X, y = self.data.X, self.data.y
-        if indices is not None:
-            indices = indices.to(X.device)
-            X, y = X[indices], y[indices]
-        if self._schedule is not None:
-            factor = self._schedule(self.done)
-            for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
-                group["lr"] = rate * factor
-        self.optimiser.zero_grad(set_to_none=True)
-        loss = self.loss(self.model(X), y)
-        loss.backward()
-        self.optimiser.step()
-        self.done += 1
-        if self.done % CHECK_EVERY == 0:
-            self.check(loss.item())
+    def resume(
+        self, call: list, steps: int, grid: tuple[int, ...], record: Iterable[int] | None
+    ) -> None:
+        """Go on from the file, if it is there. Raises ``ValueError`` if it is another run's."""
+        if self._file is None:
+            return
+        trainer, device = self._trainer, leaves(self._trainer.data.X)[0].device
+        state = self._file.load(identity(call, trainer.tensors()), device)
+        if state is None:
+            return
+        for name, values in state["probes"].items():
+            if not np.allclose(values, self._probes[name], rtol=1e-6, atol=0, equal_nan=True):
+                self._file.refuse(f"{name} gives other values")
+        for step, factor in state["factors"].items():
+            if trainer.factor(step) != factor:
+                self._file.refuse(f"schedule({step}) is {trainer.factor(step):g}, not {factor:g}")
+        if state["step"] > steps:
+            raise ValueError(f"steps = {steps}: the checkpoint is at step {state['step']} already")
+        rows = state["rows"]
+        if record is not None:
+            rows = [row for row in rows if row["step"] in grid]
+            missing = {s for s in grid if s <= state["step"]} - {row["step"] for row in rows}
+            if missing:
+                raise ValueError(
+                    f"record = {min(missing)}: the checkpoint is at step {state['step']} and has "
+                    "not recorded that step"
+                )
+        self._recorder.rows = rows
+        trainer.restore(state)
 
-    def tensors(self) -> list[Tensor]:
-        """Return everything that the run begins from: the module's state and the data."""
-        states = [v for v in self.model.state_dict().values() if isinstance(v, Tensor)]
-        return [*states, self.data.X, self.data.y, self.data.X_test, self.data.y_test]
+    def save_now_and_then(self) -> None:
+        """Write the file if the last time is long ago."""
+        if self._file is not None and self._file.is_older_than(self._seconds):
+            self.save()
 
-    def state(self) -> dict[str, Any]:
-        """Return what ``restore`` needs to go on from here."""
-        return {
-            "step": self.done,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from this state."""
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.done = state["step"]
-
-    def train_loss(self) -> float:
-        """Return the loss over the whole training set."""
-        with torch.no_grad():
-            return float(self.loss(self.model(self.data.X), self.data.y))
-
-    def check(self, loss: float) -> None:
-        """Raise ``DivergenceError`` where a training loss says that the run has diverged."""
-        if has_diverged(loss, self.scale):
-            raise DivergenceError(self.done, self._rate(), self._stable_rate())
-
-    def _rate(self) -> float | None:
-        """Return the learning rate before any schedule, where all parameters have the same."""
-        return float(self._rates[0]) if len(set(self._rates)) == 1 else None
-
-    def _stable_rate(self) -> float | None:
-        if not isinstance(self.optimiser, torch.optim.SGD):
-            return None
-        options = self.optimiser.param_groups[0]
-        return stable_rate(
-            self.model,
-            self.data,
-            self.loss,
-            weights=self.start,
-            momentum=options["momentum"],
-            weight_decay=options["weight_decay"],
-        )
+    def save(self) -> None:
+        """Write the file."""
+        if self._file is not None:
+            rows, probes = self._recorder.rows, self._probes
+            self._file.save({**self._trainer.state(), "rows": rows, "probes": probes})

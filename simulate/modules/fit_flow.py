@@ -18,10 +18,13 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
-from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.frozen import checked_model
+from lazyrich.simulate.modules.data import Data, checked_data
+from lazyrich.simulate.modules.frozen import checked_function, checked_model
+from lazyrich.simulate.modules.losses import Loss, check_shapes, loss_function
 from lazyrich.simulate.modules.measures import trained_weights
-from lazyrich.simulate.modules.recorder import Loss, Recorder
+from lazyrich.simulate.modules.recorder import Recorder
+from lazyrich.simulate.modules.trees import call, leaves
+from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite
@@ -35,7 +38,7 @@ def fit_flow(
     model: nn.Module,
     data: Data,
     *,
-    loss: Loss,
+    loss: Loss | str,
     time: int | float,
     weight_decay: int | float = 0.0,
     record: Iterable[float] | None = None,
@@ -72,24 +75,26 @@ def fit_flow(
     >>> bool(abs(model.weight - math.exp(-6)) < 1e-3 * math.exp(-6))
     True
     """
-    if not isinstance(data, Data):
-        raise ValueError(f"data is {type(data).__name__}: must be simulate.Data")
+    checked_data(data)
+    loss = loss_function(loss)
     time, rtol = finite("time", time, positive=True), finite("rtol", rtol, positive=True)
     decay = finite("weight_decay", weight_decay)
     if decay < 0:
         raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
-    flow = _Flow(checked_model(model), data, loss, decay, rtol)
+    kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    data = data.fitted(checked_model(model))
+    checked_function(model, data.X)
+    flow = _Flow(model, data, loss, decay, rtol)
     given = None if record is None else list(record)
     metrics, measures = dict(metrics or {}), dict(measures or {})
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
     recorder = Recorder("time", model, data, loss, metrics, counted, trained_weights(model))
-    kept, state = None, None
-    if checkpoint is not None:
-        call = [time, decay, rtol, given, (*metrics, "|", *measures), str(model)]
+    state = None
+    if kept is not None:
+        call_ = [time, decay, rtol, given, (*metrics, "|", *measures), str(model), flow.scale]
         tensors = [v for v in model.state_dict().values() if isinstance(v, Tensor)]
-        samples = [data.X, data.y, data.X_test, data.y_test]
-        kept = Checkpoint(Path(checkpoint), identity(call, [*tensors, *samples]))
-        state = kept.load(data.X.device)
+        samples = [leaf for side in data.sides() for leaf in leaves(side)]
+        state = kept.load(identity(call_, [*tensors, *samples]), samples[0].device)
     if state is not None:
         recorder.rows = state.pop("rows")
         flow.restore(state)
@@ -126,7 +131,10 @@ class _Flow:
         self.weights = parameters_to_vector(self._parameters).detach().clone()
         self.time, self.evaluations = 0.0, 0
         self._radius, self._control = rkc.SpectralRadius(self.slope), rkc.StepControl()
+        with torch.no_grad(), untouched(model):
+            check_shapes(loss, call(model, data.X), data.y)
         slope = self.slope(self.weights)
+        self.scale = self._last_loss
         if not math.isfinite(self._last_loss):
             raise ValueError(
                 f"the loss is {self._last_loss} at the initial weights: must be finite"
@@ -142,7 +150,7 @@ class _Flow:
         """Return dw/dt, and keep the loss and its gradient for the error of the step."""
         self.evaluations += 1
         vector_to_parameters(weights, self._parameters)
-        loss = self._loss(self._model(self._data.X), self._data.y)
+        loss = self._loss(call(self._model, self._data.X), self._data.y)
         parts = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
         self._last_gradient = torch.cat([part.flatten() for part in parts])
         self._last_loss = float(loss.detach())

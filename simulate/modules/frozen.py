@@ -1,34 +1,170 @@
-"""A module's weights as they are now, kept: what centring and linearising refer to."""
+"""What a module must be, and a copy of it with its weights as they are now."""
 
 import copy
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore
 
-# Their output is random, or hangs on the other samples: they have no f(x; w) to expand or subtract.
-_UNDEFINED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+from lazyrich.simulate.modules.trees import (
+    Tree,
+    call,
+    flat,
+    innermost,
+    joined,
+    leaves,
+    mapped,
+    rows,
+    taken,
+)
+from lazyrich.simulate.modules.untouched import untouched
+
+
+class NotSamplesError(ValueError):
+    """The module can't be called on these inputs as on samples, one a row."""
+
+
+# Samples on which outputs are compared.
+_SAMPLES = 32
+# Differences between outputs that are rounding, in units of the dtype's eps and of the largest.
+_ROUNDING, _AT_MOST = 1000, 0.05
+_RANDOM = (nn.modules.dropout._DropoutNd,)
+_COUPLED = (nn.modules.batchnorm._BatchNorm,)
+_HINT = "call model.eval() if that is meant"
 
 
 def checked_model(model: object) -> nn.Module:
-    """Return ``model`` if it is a module with weights to train and f(x; w) is one function of x.
+    """Return ``model`` if it is a module with weights to train.
 
-    Raises ``ValueError`` for anything else, for dropout above 0 and for batch normalisation.
+    Raises ``ValueError`` for anything else, and for dropout and batch normalisation in training
+    mode: they define no function f(x; w) of one sample. In ``.eval()`` they do.
 
     >>> checked_model(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)))
     Traceback (most recent call last):
     ...
-    ValueError: model has a Dropout: must be the same function of each sample at every call
+    ValueError: model has a Dropout in training mode, which is random: call model.eval() first
+    >>> _ = checked_model(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)).eval())
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"model is {type(model).__name__}: must be a torch.nn.Module")
     for part in model.modules():
-        if isinstance(part, _UNDEFINED) and getattr(part, "p", 1) > 0:
-            raise ValueError(
-                f"model has a {type(part).__name__}: must be the same function of each sample at "
-                "every call"
-            )
+        kind = f"model has a {type(part).__name__} in training mode, which"
+        if isinstance(part, _RANDOM) and part.training and part.p > 0:
+            raise ValueError(f"{kind} is random: call model.eval() first")
+        if isinstance(part, _COUPLED) and (part.training or part.running_mean is None):
+            raise ValueError(f"{kind} mixes samples: call model.eval() first")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameters that require a gradient: must have some to train")
     return model
+
+
+def checked_function(model: nn.Module, X: Tree) -> None:
+    """Raise ``ValueError`` unless the module is one function of each sample, seen on its outputs.
+
+    A few samples go through it again, and in two parts: outputs that change are random, or depend
+    on the other samples.
+
+    >>> class Less(nn.Module):
+    ...     def forward(self, x):
+    ...         return x - x.mean(0)
+    >>> X = torch.tensor([[1.0], [2.0]])
+    >>> checked_function(Less(), X)                                    # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: the model's output for a sample changes with the other samples of the batch: ...
+    """
+    model = innermost(model)
+    n = rows("X", X)
+    if n < 1:
+        raise NotSamplesError("X has 0 rows: must be (n, ...) with n of at least 1")
+    few = taken(X, slice(0, _SAMPLES))
+    count = min(n, _SAMPLES)
+    with torch.no_grad(), untouched(model):
+        first = _outputs(model, few)
+        if first.dim() < 1 or len(first) != count:
+            raise NotSamplesError(
+                f"the model returns shape {tuple(first.shape)} for {count} samples: must return "
+                "one row for each (samples are along the first axis of X)"
+            )
+        if any(_differ(first, _outputs(model, few), 100) for _ in range(_SAMPLES // count)):
+            raise ValueError(
+                "the model gives other outputs at every call, so it is random: must be one "
+                f"function f(x; w); {_HINT}"
+            )
+        parts = _in_parts(model, few, count, first)
+    if parts is None:
+        raise NotSamplesError(
+            f"the model can be called on {count} samples, but not on some of them: must be one "
+            f"function f(x; w) of each sample; {_HINT}"
+        )
+    if _differ(*parts, _ROUNDING):
+        raise ValueError(
+            "the model's output for a sample changes with the other samples of the batch: must be "
+            f"one function f(x; w) of each sample; {_HINT}"
+        )
+
+
+def _outputs(model: nn.Module, X: Tree) -> Tensor:
+    try:
+        return flat(call(model, X))
+    except (RuntimeError, TypeError, IndexError, ValueError, AttributeError) as error:
+        line = " ".join(str(error).split())[:300]
+        raise NotSamplesError(
+            f"the model can't be called on X: {type(error).__name__}: {line}"
+        ) from error
+
+
+def _in_parts(model: nn.Module, X: Tree, count: int, first: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return outputs of samples together and apart; None where they can't be taken apart."""
+    try:
+        if count == 1:  # beside another sample
+            other = mapped(lambda x: x + 1 if x.is_floating_point() else x, X)
+            return first, flat(call(model, joined([X, other])))[:1]
+        half = (count + 1) // 2
+        parts = [taken(X, slice(0, half)), taken(X, slice(half, count))]
+        return first, torch.cat([flat(call(model, part)) for part in parts])
+    except Exception:  # whatever a module raises that needs its other samples
+        return None
+
+
+def _differ(one: Tensor, other: Tensor, rounding: int) -> bool:
+    if one.shape != other.shape:
+        return True
+    if not one.is_floating_point():
+        return not torch.equal(one, other)
+    scale = torch.nan_to_num(torch.maximum(one.abs(), other.abs()).double(), posinf=0).max()
+    allowed = min(rounding * torch.finfo(one.dtype).eps, _AT_MOST) * float(scale)
+    return not torch.allclose(one, other, rtol=0, atol=allowed, equal_nan=True)
+
+
+class CheckedOnce:
+    """Compares a module's outputs at the first call that has several real samples."""
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def __call__(self, model: nn.Module, X: Tree) -> None:
+        """Raise ``ValueError`` where outputs are seen to be random or coupled."""
+        if self.done or any(map(_in_a_transform, leaves(X))):
+            return
+        try:
+            checked_function(model, X)
+        except NotSamplesError:
+            return
+        self.done = True
+
+
+def _in_a_transform(x: Any) -> bool:
+    """Return whether vmap or a derivative of torch.func is at work: there are no values then."""
+    return not isinstance(x, Tensor) or is_functorch_wrapped_tensor(x)
+
+
+def given(places: tuple, names: dict[str, Any]) -> Tree:
+    """Return the arguments of a ``forward`` as inputs that ``call`` takes."""
+    if not names:
+        return places[0] if len(places) == 1 else places
+    return names if not places else None
 
 
 def frozen(model: nn.Module) -> nn.Module:
@@ -37,7 +173,6 @@ def frozen(model: nn.Module) -> nn.Module:
     It appears in the ``state_dict`` of what holds it, moves with it to a device or dtype, and adds
     nothing to its parameters.
 
-    >>> import torch
     >>> model = nn.Linear(3, 2)
     >>> kept = frozen(model)
     >>> _ = nn.init.zeros_(model.weight)

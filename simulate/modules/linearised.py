@@ -3,14 +3,18 @@
 import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp
+from torch.autograd.graph import disable_saved_tensors_hooks
+from torch.func import functional_call
 
-from lazyrich.simulate.modules.frozen import checked_model, frozen
+from lazyrich.simulate.modules.frozen import CheckedOnce, checked_model, frozen, given
+from lazyrich.simulate.modules.jacobian import moved
+from lazyrich.simulate.modules.trees import Around, combined
 from lazyrich.simulate.shapes import checks_its_arguments
 
 
-class Linearised(nn.Module):
+class Linearised(Around):
     """f(x; w0) + grad f(x; w0).(w - w0), trained in w; made by ``linearise``.
 
     ``model`` holds the weights w, under the names that they have in the network; ``start`` holds w0
@@ -20,19 +24,27 @@ class Linearised(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model, self.start = copy.deepcopy(model), frozen(model)
+        self._check = CheckedOnce()
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """Return the expansion at these inputs, by one Jacobian-vector product."""
+        self._check(self.start, given(inputs, named))
         kept = dict(self.start.named_buffers(remove_duplicate=False))
         weights = dict(self.model.named_parameters())
         start = {name: kept[name] for name in weights}
         change = {name: weight - start[name] for name, weight in weights.items()}
 
-        def network(values: dict[str, Tensor]) -> Tensor:
-            return functional_call(self.model, values, (x,))
+        def network(values: dict[str, Tensor]) -> Any:
+            buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+            return functional_call(self.model, {**buffers, **values}, inputs, named)
 
-        expansion = jvp(network, (start,), (change,))
-        return expansion[0] + expansion[1]
+        with disable_saved_tensors_hooks("switch activation checkpointing off"):
+            return combined(torch.add, *moved(self.model, network, start, change))
+
+    def train(self, mode: bool = True) -> "Linearised":
+        """Set training or evaluation mode; the next call looks again whether outputs are random."""
+        self._check.done = False
+        return super().train(mode)
 
 
 @checks_its_arguments
@@ -44,8 +56,9 @@ def linearise(model: nn.Module) -> Linearised:
     ``linearise(Scaled(f, alpha))`` the expansion of alpha [f(x; w) - f(x; w0)], to be trained at
     the same learning rate, its own f(x; w0) left out where that of the network is.
 
-    The model is left as it is. Raises ``ValueError`` for what ``checked_model`` refuses; every
-    operation in the model must have a forward-mode derivative in torch.
+    The model is left as it is. Raises ``ValueError`` for what ``checked_model`` refuses, and at the
+    first call for a model that is random, mixes samples, or has an operation without forward-mode
+    and second derivatives in torch.
 
     >>> import torch
     >>> network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))

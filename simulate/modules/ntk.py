@@ -3,31 +3,36 @@
 Theta(x, x')_ab = grad_w f_a(x).grad_w f_b(x') over all parameters that require a gradient, of the
 predictor as it stands: that of ``Scaled`` has the factor alpha^2. A gradient of one output at one
 sample is a *row* of the Jacobian, as long as the network has weights.
+
+(nngeometry has the same kernel with layer-wise shortcuts, for linear, convolutional and a few other
+layers only; here any module works.)
 """
 
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp, vjp, vmap
 
-from lazyrich.simulate.modules.frozen import checked_model
+from lazyrich.simulate.modules.jacobian import MISSING, Network
+from lazyrich.simulate.modules.trees import Around, Tree, flat, rows, taken
+from lazyrich.simulate.modules.untouched import differentiable
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.support.arguments import one_of, positive_integer
 
 OUTPUTS = ("full", "trace", "sum")
 # Bytes that Jacobians may take together, and samples that go through the network at a time.
 MEMORY, BATCH = 2**28, 128
-
-Weights = dict[str, Tensor]
+# A kernel of more bytes gives a warning.
+LARGE = 2**31
 
 
 @checks_its_arguments
 def ntk(
     model: nn.Module,
-    X: Tensor,
-    X2: Tensor | None = None,
+    X: Tree,
+    X2: Tree | None = None,
     *,
     outputs: str = "full",
     memory: int = MEMORY,
@@ -39,12 +44,17 @@ def ntk(
     ``(n, *out, m, *out)`` with ``outputs="full"``, and (n, m) with "trace", the sum over a of
     Theta_aa, or with "sum", the kernel of the sum of the outputs (one gradient a sample).
 
+    Inputs may be tensors, NumPy arrays, or tuples and dicts of these. Outputs that are tuples or
+    dicts count side by side, ``out`` = (C,). The kernel of a network in half precision is float32.
+    The module is left as it was.
+
     Where the Jacobians fit in ``memory`` bytes they are made once and multiplied. Where they don't,
     as many rows of X's as fit are made at a time, and each is multiplied by the Jacobian of X2 as a
     Jacobian-vector product, ``batch`` samples a pass: all the memory then needed is for that, the
     activations of ``batch`` samples and the kernel itself.
 
-    Raises ``ValueError`` for bad input.
+    Raises ``ValueError`` for bad input, and for a model that is random or mixes samples. Warns
+    before a kernel of more than 2 GiB.
 
     >>> model = nn.Linear(2, 1, bias=False).double()                   # f = w.x: K = x.x'
     >>> X = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
@@ -53,29 +63,130 @@ def ntk(
     """
     one_of("outputs", outputs, OUTPUTS)
     memory, batch = positive_integer("memory", memory), positive_integer("batch", batch)
-    network, weights, out = _network(model, X)
-    if outputs == "sum":
-        network, out = _summed(network), ()
-    X2 = X if X2 is None else X2
-    C, count = math.prod(out), sum(value.numel() for value in weights.values())
-    samples = X.shape[0] + (0 if X2 is X else X2.shape[0])
-    row = count * next(iter(weights.values())).element_size()
-    if outputs == "trace" and samples * row <= memory:
-        parts = [_gram(network, weights, X, X2, [a], batch) for a in range(C)]
-        return torch.stack(parts).sum(0)
-    if samples * C * row <= memory:
-        K = _gram(network, weights, X, X2, range(C), batch)
-    else:
-        K = _by_products(network, weights, X, X2, C, max(1, memory // row), batch)
-    K = K.reshape(X.shape[0], C, X2.shape[0], C)
-    if outputs == "trace":
-        return K.diagonal(dim1=1, dim2=3).sum(-1)
-    return K.reshape(X.shape[0], *out, X2.shape[0], *out)
+    if rows("X", X) < 1:
+        shape = f" has shape {tuple(X.shape)}" if hasattr(X, "shape") else " has 0 rows"
+        raise ValueError(f"X{shape}: must be (n, ...) with n of at least 1")
+    m = rows("X2", X if X2 is None else X2)
+    with differentiable(model):
+        network = Network(model if outputs != "sum" else _Summed(model), X)
+        X = network.X
+        X2 = X if X2 is None else network.inputs(X2)
+        return _Kernel(network, X, X2, rows("X", X), m, memory, batch).made(outputs)
+
+
+class _Summed(Around):
+    """The sum of a module's outputs, one number a sample."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs, **named):
+        f = flat(self.model(*inputs, **named))
+        return f.reshape(len(f), -1).sum(1)
+
+
+class _Kernel:
+    """The making of one kernel."""
+
+    def __init__(
+        self,
+        network: Network,
+        X: Tree,
+        X2: Tree,
+        n: int,
+        m: int,
+        memory: int,
+        batch: int,
+    ) -> None:
+        self.network, self.X, self.X2, self.n, self.m = network, X, X2, n, m
+        self.memory, self.batch = memory, batch
+        self.row = network.count * torch.finfo(network.dtype).bits // 8
+        self.samples = n if X2 is X else n + m
+        # Rows made at a time: a small part of the memory, next to what holds them all.
+        self.most = max(1, min(batch * network.C, memory // (8 * self.row)))
+
+    def made(self, outputs: str) -> Tensor:
+        """Return the kernel in the shape that ``ntk`` promises."""
+        n, m, C, out = self.n, self.m, self.network.C, self.network.out
+        traced = outputs == "trace"
+        size = n * m * (1 if traced else C * C) * self.row // max(1, self.network.count)
+        if size > LARGE:
+            warnings.warn(
+                f"this kernel takes {size / 2**30:.1f} GiB: outputs='trace' takes {C**2} times "
+                "less, and ntk_product needs no kernel",
+                stacklevel=4,
+            )
+        if self._fits(C):
+            J, J2 = self._both(range(C))
+            if traced:
+                return J.reshape(n, -1) @ J2.reshape(m, -1).T
+            return (J @ J2.T).reshape(n, *out, m, *out)
+        if traced and self._fits(1):
+            K = torch.zeros(n, m, dtype=self.network.dtype, device=self.network.like.device)
+            for a in range(C):
+                J, J2 = self._both([a])
+                K += J @ J2.T
+                del J, J2
+            return K
+        K = self._by_products(traced)
+        return K if traced else K.reshape(n, *out, m, *out)
+
+    def _fits(self, outputs: int) -> bool:
+        return (self.samples * outputs + self.most) * self.row <= self.memory
+
+    def _both(self, outputs: Sequence[int]) -> tuple[Tensor, Tensor]:
+        J = self._jacobian(self.X, self.n, outputs)
+        return J, J if self.X2 is self.X else self._jacobian(self.X2, self.m, outputs)
+
+    def _jacobian(self, X: Tree, n: int, outputs: Sequence[int]) -> Tensor:
+        """Return the rows of all samples and these outputs, sample by sample."""
+        shape = (n * len(outputs), self.network.count)
+        J = torch.empty(shape, dtype=self.network.dtype, device=self.network.like.device)
+        done = 0
+        for part in self.network.parts(X, outputs, self.most):
+            count, column = len(next(iter(part.values()))), 0
+            for value in part.values():
+                width = value[0].numel()
+                J[done : done + count, column : column + width] = value.flatten(1)
+                column += width
+            done += count
+        return J
+
+    def _by_products(self, traced: bool) -> Tensor:
+        """Return the kernel row by row: over pairs (sample, output), or traced over the outputs."""
+        n, m, C = self.n, self.m, self.network.C
+        shape = (n, m) if traced else (n * C, m * C)
+        K = torch.zeros(shape, dtype=self.network.dtype, device=self.network.like.device)
+        most = max(1, min(self.batch * C, self.memory // (2 * self.row)))
+        number = 0
+        for part in self.network.parts(self.X, range(C), most):
+            values = {name: value.split(1) for name, value in part.items()}
+            for i in range(len(next(iter(values.values())))):
+                row = {name: value[i][0] for name, value in values.items()}
+                products = self._products(row)  # (m, C)
+                if traced:
+                    K[number // C] += products[:, number % C]
+                else:
+                    K[number] = products.flatten()
+                number += 1
+        return K
+
+    def _products(self, row: dict[str, Tensor]) -> Tensor:
+        chunks = [taken(self.X2, slice(i, i + self.batch)) for i in range(0, self.m, self.batch)]
+        try:
+            found = [self.network.moved(row, chunk).reshape(-1, self.network.C) for chunk in chunks]
+            return torch.cat(found).to(self.network.dtype)
+        except (ValueError, *MISSING):  # no forward mode: by rows of X2, which are made again
+            flat_row = torch.cat([value.flatten().to(self.network.dtype) for value in row.values()])
+            most = max(1, self.memory // (4 * self.row))
+            parts = self.network.rows(self.X2, range(self.network.C), most)
+            return torch.cat([part @ flat_row for part in parts]).reshape(self.m, self.network.C)
 
 
 @checks_its_arguments
 def ntk_product(
-    model: nn.Module, X: Tensor, v: Tensor, X2: Tensor | None = None
+    model: nn.Module, X: Tree, v: Tensor, X2: Tree | None = None
 ) -> Float[Tensor, "..."]:
     """Return sum_mu Theta(x, x_mu) v_mu at each x of X2, without the kernel: in O(weights) memory.
 
@@ -88,14 +199,15 @@ def ntk_product(
     >>> torch.allclose(ntk_product(model, X, v), K @ v)
     True
     """
-    network, weights, _ = _network(model, X)
-    pulled = vjp(lambda values: network(values, X), weights)
-    if v.shape != pulled[0].shape:
-        wanted = tuple(pulled[0].shape)
-        raise ValueError(f"v has shape {tuple(v.shape)}: must be {wanted}, as f(X) has")
-    direction = pulled[1](v)[0]
-    target = X if X2 is None else X2
-    return jvp(lambda values: network(values, target), (weights,), (direction,))[1]
+    n = rows("X", X)
+    with differentiable(model):
+        network = Network(model, X)
+        v = torch.as_tensor(v, device=network.like.device)
+        wanted = (n, *network.out)
+        if tuple(v.shape) != wanted:
+            raise ValueError(f"v has shape {tuple(v.shape)}: must be {wanted}, as f(X) has")
+        direction = network.pulled(network.X, v.to(network.output_dtype))
+        return network.moved(direction, network.X if X2 is None else network.inputs(X2))
 
 
 def as_matrix(K: Float[Tensor, "..."]) -> Float[Tensor, "rows columns"]:
@@ -106,90 +218,5 @@ def as_matrix(K: Float[Tensor, "..."]) -> Float[Tensor, "rows columns"]:
     >>> as_matrix(torch.zeros(4, 2, 5, 2)).shape, as_matrix(torch.zeros(4, 5)).shape
     (torch.Size([8, 10]), torch.Size([4, 5]))
     """
-    return K.flatten(0, K.dim() // 2 - 1).flatten(1)
-
-
-Network = Callable[[Weights, Tensor], Tensor]
-
-
-def _network(model: nn.Module, X: Tensor) -> tuple[Network, Weights, tuple[int, ...]]:
-    """Return the network as a function of weights and inputs, the weights, an output's shape."""
-    checked_model(model)
-    if X.dim() < 1 or X.shape[0] < 1:
-        raise ValueError(f"X has shape {tuple(X.shape)}: must be (n, ...) with n of at least 1")
-    weights = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
-
-    def network(values: Weights, x: Tensor) -> Tensor:
-        return functional_call(model, values, (x,))
-
-    with torch.no_grad():
-        out = tuple(network(weights, X[:1]).shape[1:])
-    return network, weights, out
-
-
-def _summed(network: Network) -> Network:
-    return lambda weights, x: network(weights, x).reshape(len(x), -1).sum(1)
-
-
-def _rows(network: Network, weights: Weights, X: Tensor, outputs: Tensor) -> Tensor:
-    """Return grad_w f_a(x), flattened, for each pair of x in X and a in ``outputs``."""
-
-    def chosen(values: Weights, x: Tensor, a: Tensor) -> Tensor:
-        # vmap can't index by a: a sum over the outputs, with 1 at a.
-        f = network(values, x[None]).flatten()
-        return torch.where(torch.arange(len(f), device=f.device) == a, f, 0).sum()
-
-    found = vmap(grad(chosen), in_dims=(None, 0, 0))(weights, X, outputs)
-    return torch.cat([value.flatten(1) for value in found.values()], 1)
-
-
-def _jacobian(
-    network: Network, weights: Weights, X: Tensor, outputs: list[int] | range, batch: int
-) -> Tensor:
-    """Return the rows of all samples and these outputs, sample by sample: (n outputs, weights)."""
-    wanted = torch.tensor(list(outputs), device=X.device)
-    sample = torch.arange(X.shape[0], device=X.device).repeat_interleave(len(wanted))
-    output = wanted.repeat(X.shape[0])
-    chunks = zip(sample.split(batch), output.split(batch), strict=True)
-    return torch.cat([_rows(network, weights, X[i], a) for i, a in chunks])
-
-
-def _gram(
-    network: Network,
-    weights: Weights,
-    X: Tensor,
-    X2: Tensor,
-    outputs: list[int] | range,
-    batch: int,
-) -> Tensor:
-    J = _jacobian(network, weights, X, outputs, batch)
-    J2 = J if X2 is X else _jacobian(network, weights, X2, outputs, batch)
-    return J @ J2.T
-
-
-def _by_products(
-    network: Network, weights: Weights, X: Tensor, X2: Tensor, C: int, rows: int, batch: int
-) -> Tensor:
-    """Return the kernel as a matrix over pairs (sample, output), row by row."""
-    found = []
-    for row in _one_by_one(network, weights, X, C, min(rows, batch)):
-        parts = [_moved(network, weights, row, chunk) for chunk in X2.split(batch)]
-        found.append(torch.cat(parts).flatten())
-    return torch.stack(found)
-
-
-def _one_by_one(
-    network: Network, weights: Weights, X: Tensor, C: int, rows: int
-) -> Iterator[Weights]:
-    """Yield grad_w f_a(x) for each pair (x, a), having made ``rows`` at a time."""
-    pairs = torch.arange(X.shape[0] * C, device=X.device)
-    shapes = {name: value.shape for name, value in weights.items()}
-    sizes = [value.numel() for value in weights.values()]
-    for chunk in pairs.split(rows):
-        for row in _rows(network, weights, X[chunk // C], chunk % C):
-            parts = zip(shapes.items(), row.split(sizes), strict=True)
-            yield {name: part.reshape(shape) for (name, shape), part in parts}
-
-
-def _moved(network: Network, weights: Weights, direction: Weights, X: Tensor) -> Tensor:
-    return jvp(lambda values: network(values, X), (weights,), (direction,))[1]
+    half = K.dim() // 2
+    return K.reshape(math.prod(K.shape[:half]), math.prod(K.shape[half:]))

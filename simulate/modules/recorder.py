@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 import lazyrich
 from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.losses import Loss
 from lazyrich.simulate.modules.measures import parameter_change, weight_norm
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from lazyrich.simulate.modules.trees import call, rows
+from lazyrich.simulate.modules.untouched import untouched
 
 _DESCRIPTIONS = {
     "train_loss": "loss over the training set, of the predictor trained",
@@ -60,9 +61,9 @@ class Recorder:
         data = self._data
         row: dict[str, int | float] = {self._coordinate: at}
         sides = {"train": (data.X, data.y), "test": (data.X_test, data.y_test)}
-        with torch.no_grad():
+        with torch.no_grad(), untouched(self._model):
             for side, (X, y) in sides.items():
-                f = self._model(X) if len(X) else None
+                f = call(self._model, X) if rows("X", X) else None
                 for name, function in self._metrics.items():
                     value = math.nan if f is None else float(function(f, y))
                     row[f"{side}_{name}"] = value

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from lazyrich.simulate.modules.frozen import checked_model, frozen
+from lazyrich.simulate.modules.frozen import CheckedOnce, checked_model, frozen, given
+from lazyrich.simulate.modules.trees import Around, combined, mapped
+from lazyrich.simulate.modules.untouched import without_fast_path
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite
 
 
-class Scaled(nn.Module):
+class Scaled(Around):
     """The predictor alpha [f(x; w) - f(x; w0)] around any module, w0 being its weights now.
 
     ``centred=False`` leaves f(x; w0) in: alpha f(x; w). The output may have any shape. Large alpha
@@ -19,8 +21,9 @@ class Scaled(nn.Module):
     ``initial`` in the ``state_dict``, so that a run resumed from it keeps its w0, whatever weights
     the module was made with. Loading the state of another alpha or centring raises ``ValueError``.
 
-    Raises ``ValueError`` for an alpha that is 0 or not finite, and for what ``checked_model``
-    refuses.
+    The model's inputs and outputs may be tuples or dicts. Raises ``ValueError`` for an alpha that
+    is 0 or not finite, for what ``checked_model`` refuses, and at the first call for a model that
+    is random or mixes samples.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
@@ -42,12 +45,21 @@ class Scaled(nn.Module):
             raise ValueError(f"centred = {centred!r}: must be True or False")
         self.centred = centred
         self.initial = frozen(model) if centred else None
+        self._check = CheckedOnce()
 
-    def forward(self, x: Any) -> Tensor:
-        """Return the predictor at these inputs, in the shape of the model's output."""
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """Return the predictor at these inputs, in the form of the model's output."""
+        self._check(self.model, given(inputs, named))
         if self.initial is None:
-            return self.alpha * self.model(x)
-        return self.alpha * (self.model(x) - self.initial(x))
+            return mapped(lambda f: self.alpha * f, self.model(*inputs, **named))
+        with without_fast_path():
+            found, start = self.model(*inputs, **named), self.initial(*inputs, **named)
+        return combined(lambda f, f0: self.alpha * (f - f0), found, start)
+
+    def train(self, mode: bool = True) -> "Scaled":
+        """Set training or evaluation mode; the next call looks again whether outputs are random."""
+        self._check.done = False
+        return super().train(mode)
 
     @checks_its_arguments
     def learning_rate(self, eta0: float, *, adaptive: bool = False) -> float:

@@ -1,0 +1,139 @@
+"""Products of the Hessian of a training loss with vectors, for any module.
+
+By reverse mode twice. Where an operation has no second derivative (activation checkpointing,
+custom functions), by differences of gradients in float64. (curvlinops has the first way only, and
+neither chooses the kernels of attention that have second derivatives nor takes tuples and dicts.)
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import grad, vjp
+
+from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.frozen import checked_model
+from lazyrich.simulate.modules.jacobian import MISSING, at
+from lazyrich.simulate.modules.losses import Loss
+from lazyrich.simulate.modules.trees import Tree, call, mapped, rows, taken
+from lazyrich.simulate.modules.untouched import differentiable
+
+
+class Hessian:
+    """The Hessian of the loss over the training set, in the trained weights.
+
+    ``batch`` samples at a time; the loss must then be a mean over the samples.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Data,
+        loss: Loss,
+        weights: Mapping[str, Tensor] | None = None,
+        batch: int | None = None,
+    ) -> None:
+        checked_model(model)
+        given = weights or dict(model.named_parameters())
+        here = {n: given[n].detach() for n, p in model.named_parameters() if p.requires_grad}
+        if not all(bool(value.isfinite().all()) for value in here.values()):
+            raise ValueError("the weights are not finite: must be finite")
+        data = data.fitted(model)
+        if any(v.dtype in (torch.float16, torch.bfloat16) for v in here.values()):
+            model, here, data = _in(torch.float32, model, here, data)
+        self._model, self._at, self._data, self._loss = model, here, data, loss
+        self._n = rows("X", data.X)
+        self._batch = self._n if batch is None else min(batch, self._n)
+        self._sizes = [v.numel() for v in here.values()]
+        self.size = sum(self._sizes)
+        self._pull, self._exact = None, True
+
+    def __matmul__(self, vector: np.ndarray) -> np.ndarray:
+        """Return the product with a vector, in float64."""
+        example = next(iter(self._at.values()))
+        v = torch.as_tensor(vector.ravel(), dtype=example.dtype, device=example.device)
+        if self._exact:
+            try:
+                return self._twice(v)
+            except MISSING:
+                self._exact = False
+                moved = _in(torch.float64, self._model, self._at, self._data)
+                self._model, self._at, self._data = moved
+                example = next(iter(self._at.values()))
+        return self._differences(torch.as_tensor(vector.ravel()).to(example))
+
+    def _parts(self) -> Iterator[tuple[float, Tree, Tree]]:
+        for start in range(0, self._n, self._batch):
+            index = slice(start, start + self._batch)
+            X, y = taken(self._data.X, index), taken(self._data.y, index)
+            yield (1.0 if self._batch == self._n else len(range(self._n)[index]) / self._n), X, y
+
+    def _twice(self, v: Tensor) -> np.ndarray:
+        names, total = list(self._at), None
+        shapes = [value.shape for value in self._at.values()]
+        parts = zip(names, v.split(self._sizes), shapes, strict=True)
+        tangent = {name: part.reshape(shape) for name, part, shape in parts}
+        with differentiable(self._model):
+            for share, X, y in self._parts():
+                pull = self._pull or self._pulling(X, y)
+                if self._batch == self._n:  # the one graph serves all products
+                    self._pull = pull
+                moved = pull(tangent)[0]
+                found = torch.cat([moved[name].flatten() for name in names]).double()
+                total = share * found if total is None else total + share * found
+        assert total is not None
+        return total.cpu().numpy()
+
+    def _pulling(self, X: Tree, y: Tree):
+        def value(weights: dict[str, Tensor]) -> Tensor:
+            return self._loss(at(self._model, weights, X), y)
+
+        return vjp(grad(value), self._at)[1]
+
+    def _differences(self, v: Tensor) -> np.ndarray:
+        start = torch.cat([value.flatten() for value in self._at.values()])
+        length = float(v.norm())
+        if length == 0:
+            return np.zeros(self.size)
+        step = torch.finfo(v.dtype).eps ** (1 / 3) * max(1.0, float(start.norm())) / length
+        ends = [self._gradient(start + sign * step * v) for sign in (1, -1)]
+        return ((ends[0] - ends[1]) / (2 * step)).cpu().numpy()
+
+    def _gradient(self, flat: Tensor) -> Tensor:
+        """Return the gradient at these weights; the model is a copy that is ours."""
+        named = dict(self._model.named_parameters())
+        with torch.no_grad():
+            for name, part in zip(self._at, flat.split(self._sizes), strict=True):
+                named[name].copy_(part.reshape(named[name].shape))
+        total = torch.zeros(self.size, dtype=torch.float64, device=flat.device)
+        with torch.enable_grad():
+            for share, X, y in self._parts():
+                self._model.zero_grad(set_to_none=True)
+                self._loss(call(self._model, X), y).backward()
+                grads = [named[n].grad for n in self._at]
+                parts = [
+                    torch.zeros(size, dtype=flat.dtype, device=flat.device)
+                    if g is None
+                    else g.flatten()
+                    for g, size in zip(grads, self._sizes, strict=True)
+                ]
+                total += share * torch.cat(parts).double()
+        return total
+
+
+def _in(
+    dtype: torch.dtype, model: nn.Module, weights: Mapping[str, Tensor], data: Data
+) -> tuple[nn.Module, dict[str, Tensor], Data]:
+    """Return copies in another floating type."""
+
+    def moved(x: Tensor) -> Tensor:
+        return x.to(dtype) if x.is_floating_point() else x
+
+    sides = (mapped(moved, side) for side in data.sides())
+    return (
+        copy.deepcopy(model).to(dtype),
+        {n: v.to(dtype) for n, v in weights.items()},
+        Data(*sides),
+    )

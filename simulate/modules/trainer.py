@@ -1,0 +1,190 @@
+"""The state of a run of ``fit``, one update a step."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lazyrich.simulate.modules.batches import Batches
+from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.frozen import checked_function, checked_model
+from lazyrich.simulate.modules.losses import Loss, check_shapes
+from lazyrich.simulate.modules.measures import trained_weights
+from lazyrich.simulate.modules.sharpness import stable_rate
+from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
+from lazyrich.simulate.modules.untouched import untouched
+from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
+
+Optimiser = (
+    Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+    | type[torch.optim.Optimizer]
+    | torch.optim.Optimizer
+)
+
+
+class Trainer:
+    """The state of a run, one update a ``step``. Raises ``DivergenceError``."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Data,
+        loss: Loss,
+        optimiser: Optimiser,
+        batches: Batches,
+        schedule: Callable[[int], float] | None,
+    ) -> None:
+        self.model, self.loss = checked_model(model), loss
+        self.data = data.fitted(model)
+        checked_function(model, self.data.X)
+        self.weights = [p for p in model.parameters() if p.requires_grad]
+        self.optimiser = made(optimiser, self.weights)
+        self._asks_again = _asks_again(self.optimiser)
+        self._batches, self._schedule = batches, schedule
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.settings = [str(model), " ".join(str(self.optimiser).split())]
+        self.start = trained_weights(model)
+        self.done, self.factors = 0, {}
+        with torch.no_grad(), untouched(model):
+            check_shapes(loss, call(model, self.data.X), self.data.y)
+        self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
+        if not math.isfinite(self.scale):
+            raise ValueError(f"the loss is {self.scale} at the initial weights: must be finite")
+
+    def factor(self, step: int) -> float:
+        """Return what multiplies the learning rate of the update after ``step`` others."""
+        return 1.0 if self._schedule is None else float(self._schedule(step))
+
+    def step(self) -> None:
+        """Make one update."""
+        indices = self._batches.at(self.done)
+        X, y = self.data.X, self.data.y
+        if indices is not None:
+            indices = indices.to(leaves(X)[0].device)
+            X, y = taken(X, indices), taken(y, indices)
+        if self._schedule is not None:
+            factor = self._schedule(self.done)
+            if self.done > 1.1 * max(self.factors, default=-1):
+                self.factors[self.done] = float(factor)
+            for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+                group["lr"] = rate * factor
+        try:
+            loss = self._update(X, y)
+        except RuntimeError:
+            if self._finite():
+                raise
+            self.check(math.nan)  # some losses refuse outputs that are no numbers
+        self.done += 1
+        if self.done % CHECK_EVERY == 0:
+            self.check(float(loss))
+
+    def _update(self, X: Any, y: Any) -> Any:
+        def evaluated() -> Tensor:
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = self.loss(call(self.model, X), y)
+            loss.backward()
+            return loss
+
+        if self._asks_again:
+            return self.optimiser.step(evaluated)  # pyright: ignore
+        loss = evaluated()
+        self.optimiser.step()
+        return loss.detach()
+
+    def _finite(self) -> bool:
+        return all(bool(w.isfinite().all()) for w in self.weights)
+
+    def tensors(self) -> list[Tensor]:
+        """Return everything that the run begins from: the module's state and the data."""
+        states = [v for v in self.model.state_dict().values() if isinstance(v, Tensor)]
+        return [*states, *(leaf for side in self.data.sides() for leaf in leaves(side))]
+
+    def probes(self, metrics: Mapping[str, Loss]) -> dict[str, list[float]]:
+        """Return values of loss and metrics at two outputs, which tell other functions apart."""
+        with torch.no_grad(), untouched(self.model):
+            f = call(self.model, self.data.X)
+            moved = mapped(_shifted, f)
+            return {
+                name: [float(function(at, self.data.y)) for at in (f, moved)]
+                for name, function in {"loss": self.loss, **metrics}.items()
+            }
+
+    def state(self) -> dict[str, Any]:
+        """Return what ``restore`` needs to go on from here."""
+        return {
+            "step": self.done,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "factors": self.factors,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from this state."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.done, self.factors = state["step"], state["factors"]
+
+    def train_loss(self) -> float:
+        """Return the loss over the whole training set."""
+        with torch.no_grad(), untouched(self.model):
+            return float(self.loss(call(self.model, self.data.X), self.data.y))
+
+    def check(self, loss: float) -> None:
+        """Raise ``DivergenceError`` where a training loss says that the run has diverged."""
+        if has_diverged(loss, self.scale):
+            raise DivergenceError(self.done, self._rate(), self._stable_rate())
+
+    def _rate(self) -> float | None:
+        """Return the learning rate before any schedule, where all parameters have the same."""
+        return float(self._rates[0]) if len(set(self._rates)) == 1 else None
+
+    def _stable_rate(self) -> float | None:
+        if not isinstance(self.optimiser, torch.optim.SGD):
+            return None
+        options = self.optimiser.param_groups[0]
+        try:
+            return stable_rate(
+                self.model,
+                self.data,
+                self.loss,
+                weights=self.start,
+                momentum=options["momentum"],
+                weight_decay=options["weight_decay"],
+            )
+        except (ValueError, RuntimeError):  # the divergence is what is to be said
+            return None
+
+
+def made(optimiser: Optimiser, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return the optimiser of these weights. Raises ``ValueError`` for one of other weights."""
+    if not isinstance(optimiser, torch.optim.Optimizer):
+        if not callable(optimiser):
+            raise ValueError(
+                f"optimiser = {optimiser!r}: must be a torch optimiser, its class, or a function "
+                "of the parameters"
+            )
+        optimiser = optimiser(weights)  # pyright: ignore
+        if not isinstance(optimiser, torch.optim.Optimizer):
+            raise ValueError(
+                f"optimiser gives {type(optimiser).__name__}: must give a torch.optim.Optimizer"
+            )
+    held = {id(p) for group in optimiser.param_groups for p in group["params"]}
+    if not held & {id(p) for p in weights}:
+        raise ValueError("optimiser holds none of the model's parameters: must be made of these")
+    return optimiser
+
+
+def _asks_again(optimiser: torch.optim.Optimizer) -> bool:
+    """Return whether a step needs a function that evaluates the loss anew, as LBFGS's does."""
+    closure = inspect.signature(optimiser.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _shifted(f: Tensor) -> Tensor:
+    """Return outputs moved by fixed amounts of order 1, different for each."""
+    if not f.is_floating_point():
+        return f
+    return f + torch.arange(f.numel(), device=f.device).sin().reshape(f.shape).to(f.dtype)
