@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lazyrich.support.expectations import expectation_options, expected
+from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import quiet_option
 
 if TYPE_CHECKING:
-    from lazyrich.theory import ClosedForm
+    from lazyrich.theory import ClosedForm, Problem
 
 FORMATS = ("pretty", "latex", "python", "json")
 
@@ -36,6 +37,7 @@ FORMATS = ("pretty", "latex", "python", "json")
     help="Derive the mean of this polynomial over its Gaussian vectors, in place of NAME.",
 )
 @expectation_options
+@problem_options
 @quiet_option
 def command(
     name: str | None,
@@ -43,10 +45,13 @@ def command(
     form: str,
     steps: bool,
     formula: str | None,
+    described: dict[str, str],
     quiet: bool,
     **declarations: tuple[str, ...],
 ) -> None:
     """Print the closed form NAME, derived for symbolic dimension D. Without NAME, list them all.
+
+    With --activation, --target or --readouts the closed forms are those of your own network.
 
     Values of --at for only some of the symbols leave the others symbolic.
 
@@ -62,17 +67,23 @@ def command(
       lazyrich derive ntk-eigenvalues --at D=3 --at epsilon=1/4 --at sigma=1
       lazyrich derive --expect "(x'Ax)^2 (b.x)^2" --symmetric A --at D=100
       lazyrich derive --expect "(x'A x_prime)^2" --over x --cov x=Sigma --format latex
+      lazyrich derive --activation "h + c*h^3"
+      lazyrich derive ntk-eigenvalues --activation "h + c*h^3" --readouts trained
     """
-    from lazyrich.theory import closed_form, groups, names
+    from lazyrich import theory
 
-    if formula is not None and name is not None:
-        raise ValueError(f"--expect {formula}: takes no NAME ({name}) as well")
+    problem = theory.Problem(**described) if described else None
+    names, closed_form = (problem or theory).names, (problem or theory).closed_form
+    if formula is not None and (name is not None or described):
+        other = name or f"--{next(iter(described))}"
+        raise ValueError(f"--expect {formula}: takes no {other} as well")
     if formula is None and (unused := [key for key, value in declarations.items() if value]):
         raise ValueError(f"--{unused[0]}: needs --expect FORMULA")
     if name is None and formula is None:
         if assignments or steps:
             raise ValueError(f"--at and --steps need a NAME: one of {', '.join(names())}")
-        click.echo(json.dumps(groups(), indent=2) if form == "json" else _listing())
+        listing = _own_groups(problem) if problem else theory.groups()
+        click.echo(json.dumps(listing, indent=2) if form == "json" else _listing(listing))
         return
     point = _point(assignments)
     if formula is not None:
@@ -84,12 +95,17 @@ def command(
     click.echo(write(found, point, steps))
 
 
-def _listing() -> str:
-    from lazyrich.theory import groups, names
+def _own_groups(problem: "Problem") -> dict[str, dict[str, str]]:
+    """What is derived for the user's problem, and what is not and why."""
+    listing = {"Derived for this problem": problem.names()}
+    missing = problem.not_available()
+    return listing | {"Not available, and why": missing} if missing else listing
 
-    width = max(map(len, names()))
+
+def _listing(groups: dict[str, dict[str, str]]) -> str:
+    width = max(len(name) for entries in groups.values() for name in entries)
     lines = []
-    for group, entries in groups().items():
+    for group, entries in groups.items():
         lines += [group, *(f"  {name:{width}}  {line}" for name, line in entries.items()), ""]
     return "\n".join(lines[:-1])
 

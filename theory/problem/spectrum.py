@@ -36,6 +36,8 @@ def ntk_eigenvalues(problem: "Problem") -> ClosedForm:
         functions = ", ".join("Y" if j == 0 else f"|x|^{2 * j} Y" for j in found)
         sentence = f"T on {functions}, Y harmonic of degree {l}; the dimension of the Y."
         steps.append((sentence, terms[name]))
+        if len(found) == 2:
+            steps.append(("The two eigenvalues of this block.", components[name]))
     steps.append(_trace_step(whole, terms))
     return ClosedForm(
         name="ntk-eigenvalues",

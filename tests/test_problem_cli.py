@@ -1,0 +1,59 @@
+"""``lazyrich derive`` for the user's own network."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from lazyrich.commands.derive import command
+
+CUBIC = ["--activation", "h + c*h^3"]
+
+
+def run(*arguments):
+    result = CliRunner().invoke(command, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def test_without_a_name_it_lists_what_is_derived_and_what_is_not_and_why():
+    listing = json.loads(run(*CUBIC, "--format", "json"))
+    assert "ntk-eigenvalues" in listing["Derived for this problem"]
+    assert "degree 3" in listing["Not available, and why"]["test-loss"]
+    assert "test-loss" in run("--activation", "h + h^2")
+
+
+def test_values_of_a_users_problem():
+    at = ["--at", "D=3", "--at", "c=1/2", "--at", "sigma=1", "--format", "json"]
+    terms = json.loads(run("ntk-eigenvalues", *CUBIC, *at))["terms"]
+    assert terms["harmonics_3"] == [1, 7]
+    trained = json.loads(run("ntk-at-init", *CUBIC, "--readouts", "trained", "--format", "json"))
+    assert "sigma_v" in trained["expr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--activation", "tanh(h)"], "activation = tanh"),
+        (["--activation", "h + c h^^3"], ">>>"),
+        (["--target", "exp(beta.x)"], "target = "),
+        (["ntk-rank", "--activation", "relu(h)"], "not available for this problem: relu"),
+        (["ntk-rnk", *CUBIC], "did you mean 'ntk-rank'"),
+        (["--activation", "__import__('os')"], ">>>"),
+    ],
+)
+def test_bad_input_is_one_clear_line(arguments, message):
+    with pytest.raises(ValueError, match=message.replace("(", "[(]")) as error:
+        run(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_no_torch_for_symbolic_questions():
+    code = (
+        "import sys; from lazyrich.theory import Problem; p = Problem('h + c h^3'); "
+        "[p.closed_form(n) for n in p.names()]; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
