@@ -9,6 +9,10 @@ package loads neither SymPy nor torch: each part is loaded when it is first aske
 import os
 import sys
 
+TYPE_CHECKING = False  # typing itself takes long to load
+if TYPE_CHECKING:
+    from typing import Any
+
 _PARTS = ("paper_figures", "simulate", "theory", "verify")
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_HERE)
@@ -49,7 +53,7 @@ def _version() -> str:
     return version("lazyrich")
 
 
-def __getattr__(name: str):  # a module, or the version
+def __getattr__(name: str) -> "Any":  # a module, or the version
     if name == "__version__":
         return _version()
     if name not in _PARTS:

@@ -63,11 +63,12 @@ def natural(name: str, value: Any) -> int:
 
 
 def _integer(name: str, value: Any, least: int, allowed: str) -> int:
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or int(value) < least:
         raise ValueError(f"{name} = {shown(value)}: must be {allowed}")
-    if value > LARGEST:
-        raise ValueError(f"{name} = {shown(value)}: must be {allowed} below 2^63")
-    return int(value)
+    number = int(value)
+    if number > LARGEST:
+        raise ValueError(f"{name} = {shown(number)}: must be {allowed} below 2^63")
+    return number
 
 
 def finite(name: str, value: Any, *, nonzero: bool = False, positive: bool = False) -> float:
