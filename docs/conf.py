@@ -1,6 +1,7 @@
 """Sphinx configuration. Pages that list what the code holds are filled in from the code."""
 
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -30,10 +31,15 @@ def _fill(_app, docname, source):
 
 
 def _escape(_app, _what, _name, _object, _options, lines):
-    # In docstrings |w|^2 is a norm; reStructuredText takes it for a substitution.
+    # In docstrings |w|^2 is a norm, and neither a*b nor *args is emphasis. Code stays as it is: an
+    # example lasts until the next blank line.
+    example = False
     for i, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...")):
-            lines[i] = line.replace("|", r"\|")
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        if not example:
+            parts = line.split("``")
+            parts[::2] = [re.sub(r"[|*]", r"\\\g<0>", part) for part in parts[::2]]
+            lines[i] = "``".join(parts)
 
 
 def setup(app):

@@ -1,0 +1,127 @@
+"""What a page of the documentation names exists: functions, commands, options, closed forms."""
+
+import ast
+import importlib
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from lazyrich import cli, paper_figures, simulate, theory, verify
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    page
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    if page.name not in {"CHANGELOG.md", "benchmarks.md"}
+]
+TEXTS = {page.name: page.read_text() for page in PAGES}
+ROOMS = {"simulate": simulate, "theory": theory, "verify": verify, "paper_figures": paper_figures}
+
+
+def blocks(text, *languages):
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [body for language, body in found if language in languages]
+
+
+def resolve(path):
+    """The object of a dotted path below lazyrich, whose rooms and modules load on demand."""
+    found = importlib.import_module("lazyrich")
+    name = "lazyrich"
+    for part in path.split("."):
+        name += f".{part}"
+        if not hasattr(found, part):
+            importlib.import_module(name)
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_each_python_name_of_a_page_can_be_imported(page):
+    rooms = "|".join(ROOMS)
+    names = set(re.findall(rf"\b(?:lazyrich\.)?((?:{rooms})(?:\.[A-Za-z_]\w*)+)", TEXTS[page]))
+    files = {name for name in names if name.rsplit(".", 1)[-1] in {"py", "md"}}
+    missing = []
+    for name in sorted(names - files):
+        try:
+            resolve(name)
+        except (ImportError, AttributeError):
+            missing.append(name)
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_each_python_block_of_a_page_is_python(page):
+    for block in blocks(TEXTS[page], "python"):
+        ast.parse(block)
+
+
+def commands(text):
+    """Every call of lazyrich in the console blocks and in inline code of a page."""
+    for block in blocks(text, "console"):
+        yield from re.findall(r"^\$ lazyrich (.+?)(?:\s+#.*)?$", block, re.MULTILINE)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    yield from (" ".join(call.split()) for call in re.findall(r"`lazyrich\s([^`]+)`", prose))
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_each_command_of_a_page_exists_with_its_options(page):
+    for call in commands(TEXTS[page]):
+        name, *arguments = shlex.split(call.replace("...", ""))
+        if name == "COMMAND":
+            continue
+        assert name in cli.COMMANDS, call
+        command = cli.command.get_command(None, name)
+        known = {option for p in command.params for option in [*p.opts, *p.secondary_opts]}
+        options = {part for part in arguments if part.startswith("--")} - {"--help"}
+        assert options <= known, call
+
+
+def test_each_closed_form_claim_and_figure_that_a_page_names_exists():
+    """Names in inline code that look like one, after the command or "closed form" before them."""
+    claims, forms, figures = verify.claims(), theory.names(), paper_figures.groups()
+    for text in TEXTS.values():
+        for name in re.findall(r"closed\s+forms?\s+`([a-z-]+)`", text):
+            assert name in forms, name
+        for name in re.findall(r"`(law-[a-z0-9-]+)`", text):
+            assert name in claims, name
+        for name in re.findall(r"`lazyrich\s+figures\s+([a-z0-9-]+)`", text):
+            assert name in figures or name in paper_figures.names(), name
+
+
+def test_each_public_name_of_each_room_is_in_the_interface():
+    """And has a docstring. The pages are filled from the code: none of them is left out."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        generated = importlib.import_module("generated")
+    finally:
+        sys.path.pop(0)
+    written = "".join(generated.interface(page) for page in generated.INTERFACE)
+    for room, module in ROOMS.items():
+        values = [getattr(module, name) for name in module.__all__]
+        for name, value in zip(module.__all__, values, strict=True):
+            alias = values.index(value) < module.__all__.index(name)
+            assert alias or f":: lazyrich.{room}.{name}\n" in written, name
+            assert value.__doc__, name
+    for page in generated.PAGES:
+        assert generated.MARK in (ROOT / "docs" / f"{page}.md").read_text()
+
+
+def test_each_page_begins_with_what_the_reader_gets():
+    """A title, then a paragraph of two sentences before anything else."""
+    for name in {page.name for page in (ROOT / "docs").glob("*.md")} - {"benchmarks.md"}:
+        title, paragraph = TEXTS[name].split("\n\n")[:2]
+        assert title.startswith("# "), name
+        assert re.search(r"[.:;!?]\s", paragraph), name
+        assert not paragraph.startswith(("#", "|", "-", "`", "!")), name
+
+
+def test_each_option_of_the_command_line_has_a_help_text():
+    for name in cli.COMMANDS:
+        command = cli.command.get_command(None, name)
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help or isinstance(option.type, click.Choice), (name, option.name)
