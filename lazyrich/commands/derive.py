@@ -75,7 +75,7 @@ def command(
     problem = theory.Problem(**described) if described else None
     names, closed_form = (problem or theory).names, (problem or theory).closed_form
     if formula is not None and (name is not None or described):
-        other = name or f"--{next(iter(described))}"
+        other = f"NAME ({name})" if name else f"--{next(iter(described))}"
         raise ValueError(f"--expect {formula}: takes no {other} as well")
     if formula is None and (unused := [key for key, value in declarations.items() if value]):
         raise ValueError(f"--{unused[0]}: needs --expect FORMULA")
