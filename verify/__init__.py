@@ -11,9 +11,20 @@ from pathlib import Path
 from lazyrich.support.arguments import one_of, positive_integer
 from lazyrich.verify import errata, record
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, check_all
+from lazyrich.verify.own_problem import problem
 from lazyrich.verify.report import Report
 
-__all__ = ["Budget", "Claim", "Evidence", "Report", "Verdict", "claims", "run", "write_errata"]
+__all__ = [
+    "Budget",
+    "Claim",
+    "Evidence",
+    "Report",
+    "Verdict",
+    "claims",
+    "problem",
+    "run",
+    "write_errata",
+]
 
 
 def claims() -> dict[str, Claim]:

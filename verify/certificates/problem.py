@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from lazyrich.theory import ClosedForm
 from lazyrich.verify.certificates import Certificate, Comparison
 from lazyrich.verify.coordinates import Coordinates
 
@@ -21,11 +20,12 @@ def kernel(problem: "Problem") -> Certificate:
     """For ``ntk-at-init``: the mean over w (and v) of the products of derivatives."""
     scalars = _scalars(problem)
 
-    def compare(D: int, cf: ClosedForm) -> Iterator[Comparison]:
+    def compare(D: int, claimed: Any) -> Iterator[Comparison]:
+        expr = claimed["kernel"] if isinstance(claimed, Mapping) else claimed.expr
         at = Coordinates(D, vectors=["w", "x", "x_prime"], scalars=scalars)
         at.values["x"][1:] = at.ring.zero
         at.values["x_prime"][2:] = at.ring.zero
-        yield "kernel", _mean_kernel(at, problem), at.interpret(cf.expr)
+        yield "kernel", _mean_kernel(at, problem), at.interpret(expr)
 
     # No closed loops: every pair of w joins two of the vectors x, x'.
     return Certificate(contractions=2, pairs=0, compare=compare)

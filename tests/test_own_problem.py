@@ -1,0 +1,117 @@
+"""``verify.problem``: right theory passes, wrong theory fails, bad files are one clear line."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lazyrich import verify
+from lazyrich.theory import Problem
+from lazyrich.verify.own_attacks import Setting
+from lazyrich.verify.own_problem import ProblemReport, problem
+
+PROBLEMS = [
+    {"activation": "h + c h^3", "c": 0.3},
+    {"activation": "h + c h^3", "c": -0.2, "readouts": "trained", "target": "(beta.x)^3 + b.x"},
+    {"activation": "erf(h/sqrt(2))", "target": "beta.x + (beta.x)^3", "sigma": 0.8},
+    {"activation": "relu(h)", "readouts": "trained", "D": 3},
+    {"activation": "h", "target": "x'Bx", "D": 1},
+    {"activation": "1 + h^2", "target": "1 + |x|^2", "readouts": "trained"},
+]
+
+
+@pytest.mark.parametrize("entries", PROBLEMS, ids=lambda e: f"{e['activation']} {e.get('target')}")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_right_theory_passes_at_every_seed(entries, seed):
+    report = problem(entries, seed=seed)
+    assert report.passed, str(report)
+    assert {"ntk", "ntk-at-init", "population-loss", "laziness"} <= {c.name for c in report.checks}
+
+
+def failed(report):
+    return {check.name for check in report.failed}
+
+
+def test_a_wrong_kernel_fails(monkeypatch):
+    monkeypatch.setattr(Problem, "slope_pair", property(lambda self: self.value_pair))
+    names = failed(problem({"activation": "h + c h^3", "c": 0.3}))
+    assert {"ntk-at-init", "ntk-at-init: every D", "ntk-eigenvalues: every D"} <= names
+
+
+def test_a_wrong_spectrum_fails(monkeypatch):
+    right = Problem.spectrum
+
+    def short(self, **values):
+        found = right(self, **values)
+        return type(found)(found.D, found.spaces[:-1], found.tail, found.null, found.error)
+
+    monkeypatch.setattr(Problem, "spectrum", short)
+    assert "ntk-eigenvalues" in failed(problem({"activation": "h + h^2"}))
+
+
+def test_a_wrong_loss_fails(monkeypatch):
+    right = Problem.population_loss
+    monkeypatch.setattr(
+        Problem, "population_loss", lambda self, **values: right(self, **values) + 0.01
+    )
+    assert failed(problem({"activation": "h + h^2"})) == {"population-loss"}
+
+
+def test_a_wrong_activation_in_the_simulation_fails(monkeypatch):
+    """The attacks evaluate phi themselves: what they compare does not share that."""
+    right = Setting.phi
+    monkeypatch.setattr(Setting, "phi", lambda self, h: right(self, h) + 0.01 * h**2)
+    names = failed(problem({"activation": "h + c h^3", "c": 0.3}))
+    assert {"ntk", "ntk-at-init", "population-loss"} <= names
+
+
+def test_the_report_as_text_json_and_html(tmp_path):
+    report = verify.problem({"activation": "h + c h^3", "c": 0.3, "D": 2})
+    assert "9 of 9 checks passed" in str(report)
+    assert "degree 3" in str(report)
+    for suffix in (".txt", ".json", ".html"):
+        report.write(tmp_path / f"report{suffix}")
+        assert "ntk-at-init" in (tmp_path / f"report{suffix}").read_text()
+    assert json.loads(report.to_json())["passed"] is True
+    with pytest.raises(ValueError, match="suffix"):
+        report.write(tmp_path / "report.doc")
+
+
+def test_a_toml_file(tmp_path):
+    path = tmp_path / "cubic.toml"
+    path.write_text(
+        'activation = "h + c h^3"\ntarget = "(beta.x)^2/2"\nc = 0.1\nD = 2\nbeta = [1.0, 2.0]\n'
+    )
+    report = problem(path)
+    assert isinstance(report, ProblemReport)
+    assert report.passed
+    assert report.settings["c"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"activation": "h + c h^3"}, "missing c"),
+        ({"activation": "h", "activatoin": "h"}, "did you mean 'activation'"),
+        ({"activation": "h", "D": 0}, "D = 0: must be a positive integer"),
+        ({"activation": "h", "D": 2, "beta": [1.0]}, r"beta has shape \(1,\)"),
+        ({"activation": "h", "beta": "x"}, "beta = 'x'"),
+        ({"activation": "tanh(h)"}, "activation = tanh"),
+        ({"activation": "h", "readouts": "free"}, "readouts = 'free'"),
+        ({"activation": "h", "sigma": -1.0}, "sigma = -1.0"),
+        ({"activation": "3"}, "a constant learns nothing"),
+    ],
+)
+def test_bad_entries_are_one_clear_line(entries, message):
+    with pytest.raises(ValueError, match=message) as error:
+        problem(entries)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_files_are_one_clear_line(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        problem(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("activation = h + c")
+    with pytest.raises(ValueError, match="not a TOML file"):
+        problem(tmp_path / "bad.toml")
+    np.testing.assert_equal(len(list(tmp_path.iterdir())), 1)

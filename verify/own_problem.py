@@ -1,0 +1,280 @@
+"""``verify.problem``: a user's own network and target, attacked as the papers' model is.
+
+The theory of the problem is compared with autograd, quadrature, exact cubatures and descent; each
+comparison has a control that it must reject.
+"""
+
+import json
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lazyrich.support.arguments import one_of, positive_integer
+
+if TYPE_CHECKING:
+    from lazyrich.verify.own_attacks import Finding, Setting
+
+_NOUNS = ("activation", "target", "readouts")
+_SIZES = {"D": 5, "P": 20, "N": 40}
+SUFFIXES = (".html", ".json", ".txt")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement of the theory about the problem, and what an attack on it found."""
+
+    name: str
+    statement: str
+    passed: bool
+    found: str
+    control: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ProblemReport:
+    """The checks of one problem."""
+
+    problem: str
+    settings: dict[str, Any]
+    checks: tuple[Check, ...]
+    not_available: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed: the statement, or the rejection of its control."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all checks passed."""
+        return not self.failed
+
+    def __str__(self) -> str:
+        width = max(len(check.name) for check in self.checks)
+        lines = [self.problem, ", ".join(f"{k} = {v}" for k, v in self.settings.items()), ""]
+        for check in self.checks:
+            verdict = "passed" if check.passed else "FAILED"
+            lines.append(f"{check.name:{width}}  {verdict}  {check.statement}")
+            lines.append(f"{'':{width}}          {check.found}; control: {check.control}")
+        for name, why in self.not_available.items():
+            lines.append(f"{name:{width}}  -       {why}")
+        lines += ["", f"{len(self.checks) - len(self.failed)} of {len(self.checks)} checks passed"]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps({**asdict(self), "passed": self.passed}, indent=2, default=str)
+
+    def to_html(self) -> str:
+        """Return the report as one HTML page that needs nothing else."""
+        from lazyrich.support.pages import page, table, table_row
+
+        rows = "\n".join(
+            table_row(
+                escape(check.name),
+                escape(check.statement),
+                '<span class="confirmed">passed</span>'
+                if check.passed
+                else '<span class="failed">FAILED</span>',
+                escape(check.found),
+                escape(check.control),
+                f"{check.seconds:.2f} s",
+            )
+            for check in self.checks
+        )
+        settings = ", ".join(f"{k} = {v}" for k, v in self.settings.items())
+        head = ("check", "statement", "verdict", "found", "control", "time")
+        why = "".join(f"<li>{escape(k)}: {escape(v)}</li>" for k, v in self.not_available.items())
+        missing = f"<h2>Not available, and why</h2><ul>{why}</ul>" if why else ""
+        body = f"<p>{escape(self.problem)}</p><p>{escape(settings)}</p>{table(head, rows)}{missing}"
+        return page("Your problem, verified", body)
+
+    def write(self, path: str | Path) -> None:
+        """Write the report: .html, .json or .txt."""
+        suffix = one_of("suffix", Path(path).suffix, SUFFIXES)
+        text = {".html": self.to_html, ".json": self.to_json, ".txt": self.__str__}[suffix]()
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def problem(
+    source: str | Path | Mapping[str, Any],
+    seed: int = 0,
+    progress: Callable[[float, float], object] | None = None,
+) -> ProblemReport:
+    """Check the theory of a user's problem; ``source`` is a TOML file or its entries.
+
+    Entries: ``activation``, ``target``, ``readouts``; the sizes ``D``, ``P``, ``N``; and a value
+    for each symbol of activation and target (vectors and matrices are drawn where they are left
+    out, and ``sigma``, or ``sigma_w`` and ``sigma_v``, are 1). Raises ``ValueError`` for an entry
+    that is none of these, or a missing one.
+
+    >>> report = problem({"activation": "h + c h^3", "target": "beta.x", "c": 0.5, "D": 3})
+    >>> report.passed, len(report.checks) > 5
+    (True, True)
+    """
+    from lazyrich.simulate.arrays import natural
+
+    setting = _setting(_entries(source), natural("seed", seed))
+    attacks = dict(_attacks(setting))
+    checks = []
+    for number, (name, (statement, attack)) in enumerate(attacks.items(), start=1):
+        checks.append(_checked(name, statement, attack, setting))
+        if progress:
+            progress(number, len(attacks))
+    shown = {"D": setting.D, "P": setting.P, "N": setting.N, "seed": seed}
+    shown |= {k: v for k, v in setting.values.items() if not hasattr(v, "shape")}
+    described = setting.problem
+    return ProblemReport(repr(described), shown, tuple(checks), described.not_available())
+
+
+def _entries(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(source, Mapping):
+        return dict(source)
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"problem = {path}: no such file")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"problem = {path}: not a TOML file: {error}") from None
+
+
+def _setting(entries: dict[str, Any], seed: int) -> "Setting":
+    import numpy as np
+
+    from lazyrich.theory import Problem
+    from lazyrich.verify.own_attacks import Setting
+
+    described = Problem(**{key: entries.pop(key) for key in _NOUNS if key in entries})
+    if described.activation.degree == 0:
+        raise ValueError(f"activation = {described.activation.text}: a constant learns nothing")
+    sizes = {k: positive_integer(k, entries.pop(k, size)) for k, size in _SIZES.items()}
+    deviations = ("sigma",) if described.readouts == "fixed" else ("sigma_w", "sigma_v")
+    known = [*described.symbols, *deviations]
+    for name in entries:
+        one_of("entry", name, [*_NOUNS, *_SIZES, *known])
+    random = np.random.default_rng([seed, 0])
+    values: dict[str, Any] = {}
+    for name, symbol in described.symbols.items():
+        shape = getattr(symbol, "shape", ())
+        if shape:
+            size = (sizes["D"],) if shape[1] == 1 else (sizes["D"], sizes["D"])
+            values[name] = _array(name, entries, size, random)
+        elif name in entries:
+            values[name] = _number(name, entries[name])
+        else:
+            raise ValueError(f"missing {name}: a value for each of {', '.join(known)}")
+    for name in deviations:
+        values[name] = _number(name, entries.get(name, 1.0), positive=True)
+    return Setting(described, **sizes, seed=seed, values=values)
+
+
+def _number(name: str, value: Any, positive: bool = False) -> float:
+    from lazyrich.support.arguments import finite
+
+    return finite(name, value, positive=positive)
+
+
+def _array(name: str, entries: Mapping[str, Any], shape: tuple, random: Any) -> Any:
+    import numpy as np
+
+    if name not in entries:
+        return random.normal(size=shape)
+    try:
+        value = np.array(entries[name], dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} = {entries[name]!r}: must be numbers in equal rows") from None
+    if value.shape != shape or not np.isfinite(value).all():
+        raise ValueError(f"{name} has shape {value.shape}: must be {shape}")
+    return value
+
+
+def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
+    """The checks that apply: name, statement, attack."""
+    from lazyrich.verify import own_attacks as attacks
+
+    described = setting.problem
+    degree = described.activation.degree
+    yield (
+        "ntk",
+        ("the kernel of given neurons is that of autograd", attacks.kernel_at_weights),
+    )
+    yield (
+        "ntk-at-init",
+        ("the kernel at initialisation is the mean over the weights", attacks.kernel_at_init),
+    )
+    if degree is not None and degree <= 4:
+        yield "ntk-at-init: every D", ("the same in exact arithmetic, as a proof", _prove_kernel)
+        yield "ntk-eigenvalues: every D", ("the spectrum likewise", _prove_spectrum)
+    if degree is not None:
+        yield (
+            "ntk-eigenvalues",
+            ("the kernel on an exact cubature has this spectrum", attacks.spectrum),
+        )
+    if described.target.expr != 0:
+        yield (
+            "target on the spectrum",
+            ("<y K y> and <y K^2 y> are sums over eigenspaces", attacks.power_on_spectrum),
+        )
+    yield (
+        "target-power",
+        ("the target's powers by degree are those on a cubature", attacks.target_powers),
+    )
+    yield (
+        "population-loss",
+        ("the loss of given neurons is the mean over the inputs", attacks.population_loss),
+    )
+    yield "laziness", ("descent is kernel regression up to order 1/alpha", attacks.laziness)
+
+
+def _checked(name: str, statement: str, attack: Callable, setting: "Setting") -> Check:
+    start = time.perf_counter()
+    finding: Finding = attack(setting)
+    return Check(
+        name=name,
+        statement=statement,
+        passed=finding.holds and finding.control_rejected,
+        found=f"error {finding.error:.1e} (allowed {finding.allowed:.0e}), {finding.detail}",
+        control=f"{finding.control:.1e}, "
+        + ("rejected" if finding.control_rejected else "NOT REJECTED"),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _prove_kernel(setting: "Setting") -> "Finding":
+    from lazyrich.theory.symbols import x, x_prime
+    from lazyrich.theory.wick import dot
+    from lazyrich.verify.certificates import problem as certificates
+
+    form = setting.problem.closed_form("ntk-at-init")
+    certificate = certificates.kernel(setting.problem)
+    return _proved(certificate, {"kernel": form.expr}, {"kernel": form.expr + dot(x, x_prime)})
+
+
+def _prove_spectrum(setting: "Setting") -> "Finding":
+    from lazyrich.verify.certificates import problem as certificates
+
+    terms = dict(setting.problem.closed_form("ntk-eigenvalues").terms)
+    name = list(terms)[-1]
+    value, count = terms[name]
+    wrong = terms | {name: (value, count + 1)}
+    return _proved(certificates.spectrum(setting.problem), terms, wrong)
+
+
+def _proved(certificate: Any, claimed: Mapping[str, Any], wrong: Mapping[str, Any]) -> "Finding":
+    from lazyrich.verify.certificates import prove
+    from lazyrich.verify.own_attacks import Finding
+
+    def attempt(what: Mapping[str, Any]) -> tuple[float, str]:
+        try:
+            return 0.0, prove(certificate, what)
+        except AssertionError as error:
+            return 1.0, str(error)
+
+    (error, sentence), (control, _) = attempt(claimed), attempt(wrong)
+    return Finding(error, 0.5, control, sentence)
