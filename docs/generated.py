@@ -53,7 +53,7 @@ def verdicts() -> str:
     report = verify.run(examples=5)
     if report.failed:
         raise AssertionError(f"claims failed: {[row.claim.name for row in report.failed]}")
-    return to_markdown(report, times=False).split("\n", 1)[1]  # without its title
+    return to_markdown(report).split("\n", 1)[1]  # without its title
 
 
 # Page -> the modules whose public names it lists, each name once.

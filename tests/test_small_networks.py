@@ -45,3 +45,34 @@ def test_students_with_one_seed_do_not_depend_on_who_trains_beside_them():
     beside = student_and_teacher(((4.0, 1.0), (1.0, 2.0)), width=4, steps=20, seeds=2)
     assert alone.test[0, 0] == pytest.approx(beside.test[1, 0], rel=1e-12)
     assert alone.train[0, 0, 0] == pytest.approx(1, rel=1e-14)  # centred: f = 0 at first
+
+
+def test_students_are_trained_as_torch_trains_them():
+    settings = {"width": 4, "samples": 7, "learning_rate": 0.01, "weight_decay": 0.3}
+    found = student_and_teacher(
+        ((2.0, 1.5),), steps=12, seeds=1, every=4, centred=False, **settings
+    )
+    streams = np.random.default_rng(0).spawn(4)
+    sizes = ((5, 4), (4, 4), (4, 5))
+
+    def weights(stream):
+        return [torch.from_numpy(stream.uniform(-1, 1, (a + 1, b)) / a**0.5) for a, b in sizes]
+
+    def network(layers, X):
+        for layer in layers[:-1]:
+            X = torch.tanh(X @ layer[:-1] + layer[-1])
+        return X @ layers[-1][:-1] + layers[-1][-1]
+
+    teacher = weights(streams[0])
+    student = [(1.5 * layer).requires_grad_() for layer in weights(streams[1])]
+    X = torch.from_numpy(streams[2].normal(size=(7, 5)))
+    y = network(teacher, X)
+    optimiser = torch.optim.AdamW(student, lr=0.01, weight_decay=0.3)
+    losses = []
+    for _ in range(13):
+        loss = (2 * network(student, X) - y).square().mean()
+        losses.append(float(loss.detach() / y.square().mean()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert found.train[0, 0] == pytest.approx(losses[::4], rel=1e-9)

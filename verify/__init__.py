@@ -8,9 +8,9 @@ public: ``lazyrich.verify.strategies``, ``lazyrich.verify.properties``.
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lazyrich.support.arguments import one_of, positive_integer
+from lazyrich.support.arguments import natural, one_of, positive_integer
 from lazyrich.verify import errata, record
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, check_all
+from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.own_problem import problem
 from lazyrich.verify.report import Report
 
@@ -41,36 +41,36 @@ def run(
     examples: int | None = None,
     seed: int | None = 0,
     progress: Callable[[float, float], object] | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check the claims ``names`` (all if None) and return the report.
 
+    A name may also be the beginning of names (``law-``) or a source (``kumar``, ``lyu``, ``laws``).
     ``examples`` is the number of random inputs for each attack (25 if None), ``seed`` their seed
-    (0 if None); ``progress(done, total)`` is called after each claim. Raises ``ValueError`` for an
-    unknown claim, with the nearest known one, before any check starts.
+    (0 if None); ``progress(done, total)`` is called as claims are done. ``jobs`` processes of one
+    thread each share the work. Raises ``ValueError`` for an unknown claim, with the nearest three,
+    before any check starts.
     """
     table = record.read()
-    chosen = list(table) if names is None else [one_of("claim", name, table) for name in names]
-    from lazyrich.simulate.arrays import natural
-    from lazyrich.verify.attack import nothing_left_behind
-
+    chosen = list(table.values()) if names is None else record.select(names)
+    positive_integer("jobs", jobs)
     budget = Budget(
         examples=Budget.examples if examples is None else positive_integer("examples", examples),
         seed=Budget.seed if seed is None else natural("seed", seed),
     )
-    with nothing_left_behind():
-        rows = check_all([table[name] for name in dict.fromkeys(chosen)], budget, progress)
-    return Report(rows, budget)
+    from lazyrich.verify.runner import check_all
+
+    return Report(check_all(chosen, budget, progress, jobs), budget)
 
 
 def write_errata(path: str | Path, report: Report | None = None) -> None:
     """Write the errata to the papers as a self-contained note: .tex, or .md for pandoc.
 
-    For each misprint and refuted claim: what is printed, what it should be, a derivation and the
-    smallest counter-example; then the claims that need an unstated assumption. Takes what was found
-    from ``report``, or checks all claims. Raises ``ValueError`` for another suffix, before any
-    check, and where a claim of the note fails its check.
+    Paper by paper: what is wrong, with the right form, a derivation and the smallest
+    counter-example; what was not reproduced; assumptions to be stated; editorial notes. Nothing in
+    it rests on a run of another size than the paper's. Takes what was found from ``report``, or
+    checks all claims. Raises ``ValueError`` for another suffix, before any check, and where a
+    claim of the note fails its check.
     """
     one_of("suffix", Path(path).suffix, errata.SUFFIXES)
-    checked = run() if report is None else report
-    rows = tuple(row for row in checked.rows if row.claim.source in ("", "kumar"))
-    errata.write(path, Report(rows, checked.budget))
+    errata.write(path, run() if report is None else report)

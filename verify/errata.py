@@ -1,20 +1,29 @@
-"""The errata as a short note that stands alone, in LaTeX or Markdown."""
+"""The errata as a short note that stands alone, in LaTeX or Markdown.
+
+It prints only what rests on a proof, a counter-example or a run in the paper's own setting.
+"""
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from lazyrich.support.arguments import one_of
 from lazyrich.support.files import write_whole
 from lazyrich.verify import formulas
-from lazyrich.verify.ledger import EXACT, Row, Verdict
-from lazyrich.verify.report import CORRECTED, Report
+from lazyrich.verify.ledger import AGAINST, EXACT, Row, Verdict
+from lazyrich.verify.record import SOURCES
+from lazyrich.verify.report import Report, counted, listed_notes
 
 SUFFIXES = (".tex", ".md")
-TITLE = "Errata to: Grokking as the transition from lazy to rich training dynamics"
-PAPER = (
-    "Kumar, Bordelon, Gershman and Pehlevan (2024). Notation and numbering are the paper's. Each "
-    "correction rests on a check that can be run again, and each counter-example is computed; "
-    "lazyrich derive NAME --steps derives the closed forms that are named."
+PAPERS = {
+    "kumar": "Kumar, Bordelon, Gershman and Pehlevan (2024), Grokking as the transition from lazy "
+    "to rich training dynamics",
+    "lyu": "Lyu, Jin, Li, Du, Lee and Hu (2024), Dichotomy of early and late phase implicit biases "
+    "can provably induce grokking",
+}
+ABOUT = (
+    "Notation and numbering are the papers'. Each entry rests on a check that can be run again "
+    "(lazyrich verify NAME), and each counter-example is computed."
 )
 _TEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -26,6 +35,14 @@ _TEX_SPECIAL = {
 } | {char: f"\\{char}" for char in "&%#_{}$"}
 
 
+class Part(NamedTuple):
+    """A part of the note: its letter numbers the entries."""
+
+    title: str
+    letter: str
+    rows: list[Row]
+
+
 def write(path: str | Path, report: Report) -> None:
     """Write the errata in ``report`` to a .tex or .md file, whole or not at all.
 
@@ -34,80 +51,123 @@ def write(path: str | Path, report: Report) -> None:
     """
     file = Path(path)
     suffix = one_of("suffix", file.suffix, SUFFIXES)
-    rows = [row for row in report.rows if row.claim.verdict in (*CORRECTED, Verdict.ASSUMING)]
-    failed = [row.claim.name for row in rows if not row.passed]
+    failed = [row.claim.name for row in report.rows if _is_told(row) and not row.passed]
     if failed:
         raise ValueError(f"claim {failed[0]!r} failed its check: no errata without evidence")
-    content = latex(rows) if suffix == ".tex" else markdown(rows)
+    content = latex(report) if suffix == ".tex" else markdown(report)
     write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))
 
 
-def latex(rows: list[Row]) -> str:
+def _is_told(row: Row) -> bool:
+    """Whether the note has the claim: what it says must not rest on a smaller run alone."""
+    told = (*AGAINST, Verdict.NOT_REPRODUCED, Verdict.ASSUMING)
+    pieces = [result.evidence for result in row.results]
+    solid = any(piece.level in (*EXACT, "attacked") or piece.own_setting for piece in pieces)
+    return row.claim.source != "laws" and row.claim.verdict in told and solid
+
+
+def papers(report: Report) -> dict[str, list[Part]]:
+    """The parts of the note on each paper: corrections, what was not reproduced, assumptions."""
+    found = {}
+    for source in ("", *SOURCES):
+        rows = [row for row in report.rows if row.claim.source == source and _is_told(row)]
+        kinds = (
+            Part("Corrections", "C", [r for r in rows if r.claim.verdict in AGAINST]),
+            Part("Not reproduced", "N", [r for r in rows if r.claim.verdict == "not reproduced"]),
+            Part("Assumptions to be stated", "A", [r for r in rows if _is_assuming(r)]),
+        )
+        if rows:
+            found[source] = [part for part in kinds if part.rows]
+    return found
+
+
+def _is_assuming(row: Row) -> bool:
+    return row.claim.verdict is Verdict.ASSUMING
+
+
+def latex(report: Report) -> str:
     """The note as a LaTeX document that needs amsmath only."""
     lines = [r"\documentclass[10pt]{article}", r"\usepackage{amsmath,amssymb}"]
     lines += [r"\usepackage[margin=2.2cm]{geometry}", r"\emergencystretch=2em"]
-    lines += [
-        r"\begin{document}",
-        r"\noindent{\Large\bfseries\raggedright " + TITLE + r"\par}\medskip",
-    ]
-    lines += [r"\noindent " + tex(_introduction(rows))]
-    cited = _labels(rows)
-    for title, letter, chosen in _parts(rows):
-        lines += [
-            "",
-            rf"\section*{{{title}}}",
-            r"\begin{list}{}{\leftmargin=2.6em \labelwidth=2.2em",
-        ]
-        lines += [r"  \itemsep=3pt \parsep=0pt \topsep=0pt}"]
-        for number, row in enumerate(chosen, start=1):
-            head = f"{tex(row.claim.place)}.}} {tex(_cited(row.claim.statement, cited))}"
-            lines.append(rf"\item[{letter}{number}.] \textbf{{{head}")
-            for entries in _entries(row):
-                texts = [rf"\emph{{{k}:}} {_ended(tex(_cited(v, cited)))}" for k, v in entries]
-                lines.append(r"\newline " + " ".join(texts))
-        lines.append(r"\end{list}")
+    lines += [r"\begin{document}", r"\noindent{\Large\bfseries Errata\par}\medskip"]
+    lines += [r"\noindent " + tex(ABOUT)]
+    for source, parts in papers(report).items():
+        lines += ["", rf"\section*{{{tex(PAPERS.get(source, 'Statements'))}}}", tex(_counts(parts))]
+        cited = _labels(parts)
+        for part in parts:
+            lines += ["", rf"\subsection*{{{part.title}}}"]
+            lines += [r"\begin{list}{}{\leftmargin=2.6em \labelwidth=2.2em"]
+            lines += [r"  \itemsep=3pt \parsep=0pt \topsep=0pt}"]
+            for number, row in enumerate(part.rows, start=1):
+                head = f"{tex(row.claim.place)}.}} {tex(_cited(row.claim.statement, cited))}"
+                lines.append(rf"\item[{part.letter}{number}.] \textbf{{{head}")
+                for entries in _entries(row):
+                    texts = [rf"\emph{{{k}:}} {_ended(tex(_cited(v, cited)))}" for k, v in entries]
+                    lines.append(r"\newline " + " ".join(texts))
+            lines.append(r"\end{list}")
+        notes = _editorial(source)
+        if notes:
+            lines += ["", r"\subsection*{Editorial notes}", r"\begin{itemize}"]
+            lines += [rf"\item {tex(note)}" for note in notes] + [r"\end{itemize}"]
     return "\n".join([*lines, r"\end{document}", ""])
 
 
-def markdown(rows: list[Row]) -> str:
+def markdown(report: Report) -> str:
     """The note as Markdown with formulas between dollar signs, as pandoc reads it."""
-    lines = [f"# {TITLE}", "", formulas.to_markdown(_introduction(rows))]
-    cited = _labels(rows)
-    for title, letter, chosen in _parts(rows):
-        lines += ["", f"## {title}", ""]
-        for number, row in enumerate(chosen, start=1):
-            statement = formulas.to_markdown(_cited(row.claim.statement, cited))
+    lines = ["# Errata", "", formulas.to_markdown(ABOUT)]
+    for source, parts in papers(report).items():
+        lines += ["", f"## {PAPERS.get(source, 'Statements')}", "", _counts(parts)]
+        cited = _labels(parts)
+        for part in parts:
+            lines += ["", f"### {part.title}", ""]
+            for number, row in enumerate(part.rows, start=1):
+                statement = formulas.to_markdown(_cited(row.claim.statement, cited))
+                place = formulas.to_markdown(row.claim.place)
+                lines += [f"- **{part.letter}{number}. {place}.** {statement}", ""]
+                for label, text in (pair for entries in _entries(row) for pair in entries):
+                    lines.append(f"    - *{label}:* {formulas.to_markdown(_cited(text, cited))}")
+                lines.append("")
+        notes = _editorial(source)
+        if notes:
             lines += [
-                f"- **{letter}{number}. {formulas.to_markdown(row.claim.place)}.** {statement}",
                 "",
+                "### Editorial notes",
+                "",
+                *(f"- {formulas.to_markdown(n)}" for n in notes),
             ]
-            for label, text in (pair for entries in _entries(row) for pair in entries):
-                lines.append(f"    - *{label}:* {formulas.to_markdown(_cited(text, cited))}")
-            lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _introduction(rows: list[Row]) -> str:
-    counts = {letter: len(chosen) for _, letter, chosen in _parts(rows)}
-    return (
-        f"{PAPER} {counts.get('C', 0)} statements need a correction (C), {counts.get('A', 0)} hold "
-        "under an assumption that the paper doesn't state (A)."
-    )
+def _counts(parts: list[Part]) -> str:
+    """How many entries of each kind, in a sentence."""
+    kinds = {"C": "correction", "N": "statement not reproduced", "A": "assumption to be stated"}
+    return ", ".join(counted(len(part.rows), kinds[part.letter]) for part in parts) + "."
 
 
-def _parts(rows: list[Row]) -> list[tuple[str, str, list[Row]]]:
-    corrected = [row for row in rows if row.claim.verdict in CORRECTED]
-    assuming = [row for row in rows if row.claim.verdict is Verdict.ASSUMING]
-    parts = [("Corrections", "C", corrected), ("Assumptions to be stated", "A", assuming)]
-    return [part for part in parts if part[2]]
+def _editorial(source: str) -> list[str]:
+    """Spelling and pointers, a line each; what other papers are cited for is left out."""
+    return [
+        f"{note.place}: "
+        + "; ".join(
+            part
+            for part in (
+                note.note,
+                note.printed and f"printed: {note.printed}",
+                note.meant and f"meant: {note.meant}",
+            )
+            if part
+        )
+        for note in listed_notes(source)
+        if note.kind != "cited"
+    ]
 
 
-def _labels(rows: list[Row]) -> dict[str, str]:
+def _labels(parts: list[Part]) -> dict[str, str]:
     """The claims of the note by name: where they stand in it, such as C3."""
     return {
-        row.claim.name: f"{letter}{number}"
-        for _, letter, chosen in _parts(rows)
-        for number, row in enumerate(chosen, start=1)
+        row.claim.name: f"{part.letter}{number}"
+        for part in parts
+        for number, row in enumerate(part.rows, start=1)
     }
 
 
@@ -123,7 +183,9 @@ def _ended(text: str) -> str:
 def _entries(row: Row) -> list[list[tuple[str, str]]]:
     """What is said of a claim, in lines of one or two entries each."""
     claim = row.claim
-    if claim.verdict is Verdict.ASSUMING:
+    if claim.verdict is Verdict.NOT_REPRODUCED:
+        lines = [[("Sizes that were run", claim.sizes)], [("Found", row.results[0].found)]]
+    elif claim.verdict is Verdict.ASSUMING:
         lines = [[("It holds if", claim.assumption), ("Otherwise", row.counterexample)]]
     else:
         lines = [

@@ -173,20 +173,6 @@ def by_name(claims: Iterable[Claim]) -> dict[str, Claim]:
     return table
 
 
-def check_all(
-    claims: Sequence[Claim],
-    budget: Budget,
-    progress: Callable[[float, float], object] | None = None,
-) -> tuple[Row, ...]:
-    """Check the claims in turn; ``progress(done, total)`` is called after each."""
-    rows = []
-    for done, claim in enumerate(claims, start=1):
-        rows.append(check(claim, budget))
-        if progress is not None:
-            progress(done, len(claims))
-    return tuple(rows)
-
-
 def check(
     claim: Claim,
     budget: Budget,

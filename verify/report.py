@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import lazyrich
 from lazyrich.support.arguments import one_of
 from lazyrich.support.files import write_whole
 from lazyrich.verify.formulas import to_markdown as marked
-from lazyrich.verify.ledger import Budget, Result, Row, Verdict
+from lazyrich.verify.ledger import AGAINST, LEVELS, MEANING, Budget, Claim, Result, Row, Verdict
+from lazyrich.verify.record import SOURCES, Note, notes
 
-CORRECTED = (Verdict.MISPRINT, Verdict.REFUTED)
 SUFFIXES = (".html", ".md", ".json")
 
 
@@ -37,56 +38,90 @@ class Report:
         Raises ``ValueError`` for another suffix and ``OSError`` where it can't be written.
         """
         file = Path(path)
-        from lazyrich.verify.report_html import to_html
+        suffix = one_of("suffix", file.suffix, SUFFIXES)
+        if suffix == ".html":
+            from lazyrich.verify.report_html import to_html
 
-        writer = {".html": to_html, ".md": to_markdown, ".json": to_json}
-        content = writer[one_of("suffix", file.suffix, SUFFIXES)](self)
+            content = to_html(self)
+        else:
+            content = to_markdown(self) if suffix == ".md" else to_json(self)
         write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))
 
 
 def summary(report: Report) -> str:
-    """The counts by verdict in one line."""
-    counts = Counter(row.claim.verdict.value for row in report.rows)
-    parts = [f"{count} {verdict}" for verdict, count in counts.most_common()]
-    failed = f"; {len(report.failed)} FAILED" if report.failed else ""
-    seconds = sum(row.seconds for row in report.rows)
-    claims = "claim" if len(report.rows) == 1 else "claims"
-    return f"{len(report.rows)} {claims}: {', '.join(parts)}{failed} ({seconds:.1f} s)"
+    """The counts by source and verdict, a line each."""
+    lines = []
+    for source, title in (*SOURCES.items(), ("", "others")):
+        rows = [row for row in report.rows if row.claim.source == source]
+        if rows:
+            counts = Counter(verdict(row) for row in rows)
+            parts = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+            lines.append(f"{title}: {counted(len(rows), 'claim')}: {parts}")
+    return "\n".join(lines)
+
+
+def counted(count: int, what: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "claim"), counted(2, "claim")
+    ('1 claim', '2 claims')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def listed_notes(source: str = "kumar") -> tuple[Note, ...]:
+    """The notes on a source: spelling, pointers and the like, which are no claims."""
+    return notes() if source == "kumar" else ()
 
 
 def levels(row: Row) -> str:
     """The levels of a claim's evidence, each once."""
-    return ", ".join(dict.fromkeys(result.evidence.level for result in row.results))
+    kinds = [result.evidence.level for result in row.results]
+    return ", ".join(dict.fromkeys([*kinds, *(["seen"] if row.claim.figures else [])]))
+
+
+def columns(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A plain table with its head underlined.
+
+    >>> print(columns(("a", "b"), [("1", "22"), ("333", "4")]))
+    a    b
+    ---  --
+    1    22
+    333  4
+    """
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
+        for line in [head, tuple("-" * w for w in widths), *body]
+    )
 
 
 def text(report: Report) -> str:
-    """A plain table, and below it what failed in full."""
-    head = ("claim", "place", "verdict", "evidence", "time")
+    """A plain table, what failed in full, the counts, and what the words of the table mean."""
     body = [
-        (
-            row.claim.name,
-            row.claim.place,
-            row.claim.verdict.value if row.passed else "FAILED",
-            levels(row),
-            f"{row.seconds:.2f} s",
-        )
+        (row.claim.name, row.claim.place, verdict(row), levels(row), f"{row.seconds:.2f} s")
         for row in report.rows
     ]
-    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
-        for line in [head, tuple("-" * w for w in widths), *body]
-    ]
+    lines = [columns(("claim", "place", "verdict", "evidence", "time"), body)]
     for row in report.failed:
         lines += ["", f"FAILED {row.claim.name}: {row.claim.statement}"]
         lines += [
-            f"  {r.evidence.level}: {r.evidence.sentence}: {_outcome(r)}"
+            f"  {r.evidence.where} {r.evidence.level}: {r.evidence.sentence}: {_outcome(r)}"
             for r in row.results
             if not r.passed
         ]
         if row.counterexample.startswith("none found"):
             lines.append(f"  counter-example: {row.counterexample}")
-    return "\n".join([*lines, "", summary(report)])
+    return "\n".join([*lines, "", summary(report), "", *legend(report)])
+
+
+def legend(report: Report) -> list[str]:
+    """What the verdicts and levels of this report mean, a line each."""
+    verdicts = {row.claim.verdict for row in report.rows}
+    shown = {level for row in report.rows for level in levels(row).split(", ")}
+    return [f"{kind.value}: {MEANING[kind]}" for kind in Verdict if kind in verdicts] + [
+        f"{level}: {meaning}" for level, meaning in LEVELS.items() if level in shown
+    ]
 
 
 def _outcome(result: Result) -> str:
@@ -94,82 +129,115 @@ def _outcome(result: Result) -> str:
 
 
 def details(row: Row) -> dict[str, str]:
-    """What there is to say of a claim beside its evidence, by its name in the report."""
+    """What there is to say of a claim, apart from its evidence, by its name in the report."""
     claim = row.claim
     pairs = {
+        **{f"part {key}": part for key, part in claim.parts.items()},
         "printed": claim.printed,
         "right": claim.right,
         "assumption": claim.assumption,
+        "sizes that were run": claim.sizes,
         "counter-example": row.counterexample,
+        "derivation": claim.derivation,
     }
     return {key: value for key, value in pairs.items() if value}
 
 
-def told(row: Row) -> dict[str, str]:
-    """The same in words for readers: what is derived is what a misprint should be."""
-    is_corrected = row.claim.verdict in CORRECTED
-    renamed = {"right": "should be"} if is_corrected else {}
-    return {renamed.get(key, key): value for key, value in details(row).items()}
+def found(row: Row) -> list[str]:
+    """What each piece of evidence found, and where its code is; a line each."""
+    lines = []
+    for result in row.results:
+        piece = result.evidence
+        part = f" [{piece.part}]" if piece.part else ""
+        lines.append(f"{piece.level}{part}: {piece.sentence}: {result.found} ({piece.where})")
+    return lines + [seen(check.figure, check.expected, check.where) for check in row.claim.figures]
+
+
+def seen(figure: str, expected: bool | None, where: str) -> str:
+    """A line on a figure's check; the figure runs it.
+
+    >>> seen("kumar/figure3", False, "paper_figures/kumar/figure3.py:9")
+    'seen: kumar/figure3 records that it does not hold (paper_figures/kumar/figure3.py:9)'
+    """
+    says = {
+        True: "records that it holds",
+        False: "records that it does not hold",
+        None: "checks it",
+    }
+    return f"seen: {figure} {says[expected]} ({where})"
 
 
 def to_json(report: Report) -> str:
     """The report as JSON, for scripts."""
-    claims = [
-        {
-            "name": row.claim.name,
-            "place": row.claim.place,
-            "statement": row.claim.statement,
-            "verdict": row.claim.verdict.value,
-            "passed": row.passed,
-            "seconds": round(row.seconds, 3),
-            **details(row),
-            "evidence": [
-                {
-                    "level": r.evidence.level,
-                    "sentence": r.evidence.sentence,
-                    "found": r.found,
-                    "passed": r.passed,
-                    "seconds": round(r.seconds, 3),
-                    "control": r.control,
-                }
-                for r in row.results
-            ],
-        }
-        for row in report.rows
-    ]
     whole = {
         "lazyrich": lazyrich.__version__,
         "examples": report.budget.examples,
         "seed": report.budget.seed,
         "failed": [row.claim.name for row in report.failed],
-        "claims": claims,
+        "claims": [_json(row) for row in report.rows],
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
-def to_markdown(report: Report, *, times: bool = True) -> str:
-    """The report as Markdown: one table, then each claim; without run times on demand."""
-    lines = ["# Ledger of claims", "", _markdown_summary(report, times), ""]
-    lines += ["| claim | place | verdict | evidence |", "|---|---|---|---|"]
+def _json(row: Row) -> dict:
+    claim = row.claim
+    return {
+        "name": claim.name,
+        "source": claim.source,
+        "place": claim.place,
+        "statement": claim.statement,
+        "verdict": claim.verdict.value,
+        "passed": row.passed,
+        "seconds": round(row.seconds, 3),
+        **details(row),
+        "evidence": [
+            {
+                "level": r.evidence.level,
+                "part": r.evidence.part,
+                "sentence": r.evidence.sentence,
+                "where": r.evidence.where,
+                "own_setting": r.evidence.own_setting,
+                "found": r.found,
+                "passed": r.passed,
+                "seconds": round(r.seconds, 3),
+                "control": r.control,
+            }
+            for r in row.results
+        ],
+        "figures": [
+            {"figure": check.figure, "expected": check.expected, "where": check.where}
+            for check in claim.figures
+        ],
+    }
+
+
+def to_markdown(report: Report) -> str:
+    """The report as Markdown: the counts, one table, then each claim."""
+    lines = ["# Verdicts", "", *summary(report).splitlines(), ""]
+    lines += [f"- {line}" for line in legend(report)]
+    lines += ["", "| claim | place | verdict | evidence |", "|---|---|---|---|"]
     for row in report.rows:
         cells = (row.claim.name, row.claim.place, verdict(row), levels(row))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for row in report.rows:
-        claim = row.claim
-        lines += ["", f"## {claim.name}", "", f"{claim.place}. {marked(claim.statement)}", ""]
-        lines.append(f"**{verdict(row)}**")
-        lines += [""] + [f"- {key}: {marked(value)}" for key, value in told(row).items()]
-        for r in row.results:
-            shown = f"{marked(r.evidence.sentence)}: {marked(r.found)}"
-            lines.append(f"- {r.evidence.level}: {shown}")
+        lines += ["", *section(row)]
     return "\n".join(lines) + "\n"
 
 
-def _markdown_summary(report: Report, times: bool) -> str:
-    line = summary(report)
-    return line if times else line.rsplit(" (", 1)[0]
+def section(row: Row) -> list[str]:
+    """A claim as a section of Markdown."""
+    claim = row.claim
+    lines = [f"## {claim.name}", "", f"{claim.place}. {marked(claim.statement)}", ""]
+    lines += [f"**{verdict(row)}**", ""]
+    lines += [f"- {key}: {marked(value)}" for key, value in details(row).items()]
+    return lines + [f"- {marked(line)}" for line in found(row)]
 
 
 def verdict(row: Row) -> str:
     """The verdict, or that it doesn't stand."""
     return row.claim.verdict.value if row.passed else "FAILED"
+
+
+def is_against(claim: Claim) -> bool:
+    """Whether the verdict says that the paper is wrong."""
+    return claim.verdict in AGAINST

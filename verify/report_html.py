@@ -1,69 +1,167 @@
 """A checked ledger as one HTML file that needs nothing else: formulas are drawn, details fold out.
 
-What differs from the papers comes first, as printed form, right form and counter-example.
+A search box and menus of source, section, verdict and level choose what is shown.
 """
 
+import re
 from html import escape
 
 import lazyrich
-from lazyrich.support.pages import page, table, table_row
+from lazyrich.support.pages import page
 from lazyrich.verify.formulas import to_html as marked
-from lazyrich.verify.ledger import LEVELS, Result, Row
-from lazyrich.verify.report import CORRECTED, Report, levels, summary, told, verdict
+from lazyrich.verify.ledger import LEVELS, MEANING, Result, Row, Verdict
+from lazyrich.verify.record import SOURCES
+from lazyrich.verify.report import (
+    Report,
+    counted,
+    details,
+    is_against,
+    levels,
+    listed_notes,
+    seen,
+    summary,
+    verdict,
+)
+
+_STYLE = """<style>
+body { max-width: 1100px; }
+.choose { position: sticky; top: 0; background: #fff; padding: .6em 0; display: flex;
+          flex-wrap: wrap; gap: .6em; border-bottom: 1px solid #ddd; }
+.choose input { flex: 1 1 14em; } .choose input, .choose select { font: inherit; padding: .2em; }
+article { border-top: 1px solid #ddd; padding: .5em 0; }
+article h3 { font-size: 1em; margin: 0; display: flex; flex-wrap: wrap; gap: 0 1em; }
+article h3 span { font-weight: normal; color: #555; }
+article p { margin: .2em 0; } article ul { margin: .2em 0; padding-left: 1.2em; }
+article, li { overflow-wrap: anywhere; }
+code { font-size: .85em; color: #555; }
+</style>"""
+_SCRIPT = """<script>
+const rows = [...document.querySelectorAll("article")];
+const search = document.getElementById("search");
+const menus = [...document.querySelectorAll("select")];
+function show() {
+  const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  let shown = 0;
+  for (const row of rows) {
+    const text = row.dataset.text;
+    const kept = words.every(word => text.includes(word)) && menus.every(menu =>
+      !menu.value || (" " + row.dataset[menu.id] + " ").includes(" " + menu.value + " "));
+    row.hidden = !kept;
+    shown += kept;
+  }
+  document.getElementById("count").textContent = shown + " of " + rows.length + " claims";
+}
+search.addEventListener("input", show);
+menus.forEach(menu => menu.addEventListener("change", show));
+show();
+</script>"""
 
 
 def to_html(report: Report) -> str:
-    """The report as a page: a table of what the papers should say otherwise, then all claims."""
-    kinds = "; ".join(f"<strong>{level}</strong>: {meaning}" for level, meaning in LEVELS.items())
-    claims = "\n".join(_claim(row) for row in report.rows)
-    return page(
-        "Ledger of claims",
-        f"<p>{escape(summary(report))}; {report.budget.examples} "
-        f"examples a property, seed {report.budget.seed}, lazyrich {lazyrich.__version__}</p>\n"
-        f"{_corrections(report)}<h2>All claims</h2>\n"
-        f"<p>A statement folds out what is known of it. Evidence is {kinds}.</p>\n"
-        + table(("claim", "place", "verdict", "evidence", "time"), claims),
+    """The report as a page: the counts, what to choose from, and all claims."""
+    counts = "<br>".join(escape(line) for line in summary(report).splitlines())
+    body = (
+        f"{_STYLE}<p>{counts}</p>\n<p>{report.budget.examples} examples a property, seed "
+        f"{report.budget.seed}, lazyrich {lazyrich.__version__}. Places of evidence are files and "
+        f"lines of its source.</p>\n<details><summary>What the words mean</summary>{_meanings()}"
+        f"</details>\n{_choices(report)}\n{''.join(map(_claim, report.rows))}\n{_notes(report)}"
+        f"{_SCRIPT}"
+    )
+    return page("What the papers say, and what was found", body)
+
+
+def _meanings() -> str:
+    pairs = [(kind.value, MEANING[kind]) for kind in Verdict] + list(LEVELS.items())
+    return f"<ul>{''.join(f'<li><strong>{a}</strong>: {escape(b)}</li>' for a, b in pairs)}</ul>"
+
+
+def _choices(report: Report) -> str:
+    sources = {row.claim.source for row in report.rows}
+    sections = sorted({_section(row) for row in report.rows}, key=_in_order)
+    used = {level for row in report.rows for level in levels(row).split(", ")}
+    menus = (
+        ("source", [(key, title) for key, title in SOURCES.items() if key in sources]),
+        ("section", [(name, name) for name in sections if name]),
+        ("verdict", [(_key(kind), kind.value) for kind in Verdict]),
+        ("level", [(level, level) for level in LEVELS if level in used]),
+    )
+    boxes = "".join(
+        f'<select id="{name}" aria-label="{name}"><option value="">every {name}</option>'
+        + "".join(f'<option value="{escape(k)}">{escape(v)}</option>' for k, v in options)
+        + "</select>"
+        for name, options in menus
+    )
+    return (
+        '<div class="choose"><input id="search" type="search" placeholder="search" '
+        f'aria-label="search">{boxes}<span id="count"></span></div>'
     )
 
 
-def _corrections(report: Report) -> str:
-    """Misprints and refuted claims at a glance; nothing if there are none."""
-    rows = [row for row in report.rows if row.claim.verdict in CORRECTED and row.passed]
-    if not rows:
-        return ""
-    lines = "\n".join(
-        table_row(
-            escape(row.claim.place),
-            *map(marked, (row.claim.printed, row.claim.right, row.counterexample)),
-        )
-        for row in rows
-    )
-    head = ("where", "printed", "should be", "counter-example")
-    return f"<h2>What should read otherwise</h2>\n{table(head, lines)}"
+def _key(kind: Verdict) -> str:
+    return kind.name.lower().replace("_", "-")
+
+
+def _section(row: Row) -> str:
+    """The section of the paper that a claim's place begins with: "5.1"; or ""."""
+    found = re.search(r"(?:Sec|App)[a-z]*\.?\s*(\d+(?:\.\d+)*)", row.claim.place)
+    return found[1] if found else ""
+
+
+def _in_order(section: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in section.split(".") if number)
 
 
 def _claim(row: Row) -> str:
-    """Two rows: the verdict; below it the statement, which folds out details and evidence."""
+    claim, kinds = row.claim, levels(row)
+    facts = [
+        f"<strong>{escape(key)}</strong>: {marked(value)}" for key, value in details(row).items()
+    ]
+    facts += [_evidence(result) for result in row.results]
+    facts += [
+        f"{escape(seen(c.figure, c.expected, c.where))}; <code>lazyrich figures {escape(c.figure)}"
+        "</code>"
+        for c in claim.figures
+    ]
+    words = " ".join((claim.name, claim.place, claim.statement, claim.right, claim.printed))
     style = verdict(row).split()[0].lower()
-    cells = (
-        f'<span id="{escape(row.claim.name)}">{escape(row.claim.name)}</span>',
-        escape(row.claim.place),
-        f'<span class="{style}">{escape(verdict(row))}</span>',
-        escape(levels(row)),
-        f"{row.seconds:.2f} s",
-    )
-    facts = [f"<strong>{escape(key)}</strong>: {marked(v)}" for key, v in told(row).items()]
-    items = "".join(f"<li>{item}</li>" for item in [*facts, *map(_evidence, row.results)])
+    mark = " class='against'" if is_against(claim) else ""
+    items = "".join(f"<li>{fact}</li>" for fact in facts)
     return (
-        f'{table_row(*cells)}<tr><td colspan="{len(cells)}"><details>'
-        f"<summary>{marked(row.claim.statement)}</summary><ul>{items}</ul></details></td></tr>"
+        f'<article id="{escape(claim.name)}" data-source="{claim.source}" '
+        f'data-section="{_section(row)}" data-verdict="{_key(claim.verdict)}" '
+        f'data-level="{escape(kinds.replace(",", ""))}" data-text="{escape(words.lower())}"{mark}>'
+        f"<h3>{escape(claim.name)} <span>{escape(claim.place)}</span>"
+        f'<span class="{style}">{escape(verdict(row))}</span><span>{escape(kinds)}</span></h3>'
+        f"<p>{marked(claim.statement)}</p><details><summary>"
+        f"{counted(len(facts), 'detail')}</summary><ul>{items}</ul></details></article>\n"
     )
 
 
 def _evidence(result: Result) -> str:
-    evidence = result.evidence
-    line = f"<strong>{escape(evidence.level)}</strong>: {marked(evidence.sentence)}."
+    piece = result.evidence
+    part = f" [{escape(piece.part)}]" if piece.part else ""
+    line = f"<strong>{escape(piece.level)}</strong>{part}: {marked(piece.sentence)}."
     line += f"<br>Found: {marked(result.found)}"
-    if not result.control:
-        return line
-    return f"{line}<br>A planted error, which must be rejected: {marked(result.control)}"
+    if result.control:
+        line += f"<br>A planted error, which must be rejected: {marked(result.control)}"
+    return f"{line}<br><code>{escape(piece.where)}</code>"
+
+
+def _notes(report: Report) -> str:
+    """Spelling, pointers and settings, where the report is on their paper."""
+    found = [
+        note for key in {row.claim.source for row in report.rows} for note in listed_notes(key)
+    ]
+    if not found:
+        return ""
+    lines = [
+        f"<li>{escape(n.place)} ({n.kind}): {escape(n.note)}"
+        + (f" printed: {escape(n.printed)};" if n.printed else "")
+        + (f" meant: {escape(n.meant)}" if n.meant else "")
+        + "</li>"
+        for n in found
+    ]
+    return (
+        f"<details><summary>{counted(len(found), 'note')} on spelling, pointers and settings, "
+        f"not counted as claims</summary><ul>{''.join(lines)}</ul></details>"
+    )

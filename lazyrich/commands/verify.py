@@ -1,4 +1,4 @@
-"""``lazyrich verify``: hold theory, simulation and papers against each other."""
+"""``lazyrich verify``: check the statements of the papers, and the laws of lazyrich."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -8,69 +8,118 @@ import click
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
-    from lazyrich.verify.ledger import Row
+    from lazyrich.verify.ledger import Claim, Row
 
 REPORTS, NOTES = (".html", ".md", ".json"), (".tex", ".md")
 
 
-@click.command("verify", short_help="Check the ledger of claims.")
+@click.command("verify", short_help="Check the statements of the papers.")
 @click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
+@click.option("--list", "listed", is_flag=True, help="List the claims and check none.")
 @click.option("--examples", type=int, help="Random examples for each property.")
 @click.option("--seed", type=int, help="Seed of the random examples.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes to use.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="What to print.",
+)
 @click.option("--report", metavar="FILE", help="Write a report as well: .html, .md or .json.")
 @click.option("--errata", metavar="FILE", help="Write the errata as a note: .tex or .md.")
 @quiet_option
 def command(
     claims: tuple[str, ...],
+    listed: bool,
     examples: int | None,
     seed: int | None,
+    jobs: int,
+    form: str,
     report: str | None,
     errata: str | None,
     quiet: bool,
 ) -> None:
-    """Check each CLAIM of the ledger (default: all) and print its verdict and evidence.
+    """Check what the papers say, and the laws of lazyrich, with evidence that runs.
 
-    For claims that are named: also what is printed, what is right, and the counter-example.
+    CLAIM is a claim's name, the beginning of names (sec-16, law-), or a source (kumar, lyu, laws);
+    default: all. For each claim: its verdict and the kinds of evidence; for claims that are named
+    also the statement, what is printed, what is right, a counter-example, and what was found.
 
-    Exits 1 if anything that should hold fails, and then writes no errata. A misprint in a paper
-    is a verdict, no failure.
+    Exits 1 if evidence fails, and then writes no errata. A misprint in a paper is a verdict, not a
+    failure.
 
     \b
     Examples:
-      lazyrich verify
+      lazyrich verify --list sec-5
       lazyrich verify eq-6 eq-16 --examples 20 --seed 1
+      lazyrich verify lyu --jobs 2
       lazyrich verify --report verdicts.html --errata errata.tex
     """
     from lazyrich.support.output import output_file
+    from lazyrich.verify import record
 
+    chosen = record.select(claims) if claims else list(record.read().values())
+    if listed:
+        click.echo(_list(chosen, form))
+        return
     report_file = output_file("--report", report, REPORTS)
     errata_file = output_file("--errata", errata, NOTES)
     from lazyrich.verify import run, write_errata
+    from lazyrich.verify.report import to_json
 
     with progress_bar("verifying", quiet) as progress:
-        ledger = run(list(claims) or None, examples=examples, seed=seed, progress=progress)
+        names = [claim.name for claim in chosen] if claims else None
+        ledger = run(names, examples=examples, seed=seed, progress=progress, jobs=jobs)
     if report_file:
         ledger.write(report_file)
-    click.echo(str(ledger))
-    if claims:
-        click.echo("".join(f"\n{_details(row)}\n" for row in ledger.rows), nl=False)
+    if form == "json":
+        click.echo(to_json(ledger), nl=False)
+    else:
+        click.echo(str(ledger))
+        if claims:
+            click.echo("".join(f"\n{_details(row)}\n" for row in ledger.rows), nl=False)
     if ledger.failed:
         sys.exit(1)
     if errata_file:
         write_errata(errata_file, ledger)
 
 
+def _list(chosen: "list[Claim]", form: str) -> str:
+    """The claims, one a line; or as JSON."""
+    import json
+
+    from lazyrich.verify.report import columns
+
+    if form == "json":
+        entries = [
+            {"name": c.name, "source": c.source, "place": c.place, "verdict": c.verdict.value}
+            for c in chosen
+        ]
+        return json.dumps(entries, indent=2, ensure_ascii=False)
+    rows = [(c.name, c.place, c.verdict.value) for c in chosen]
+    return columns(("claim", "place", "verdict"), rows)
+
+
 def _details(row: "Row") -> str:
-    """What the ledger has on one claim."""
+    """What the ledger has on one claim, wrapped for a terminal."""
+    import shutil
+    import textwrap
+
+    from lazyrich.verify.report import details, found
+    from lazyrich.verify.terminal import to_text
+
     claim = row.claim
-    lines = [f"{claim.name}: {claim.statement}"]
-    for label, text in (
-        ("printed", claim.printed),
-        ("right", claim.right),
-        ("assuming", claim.assumption),
-        ("counter-example", row.counterexample),
-    ):
-        lines += [f"  {label}: {text}"] if text else []
-    for result in row.results:
-        lines.append(f"  {result.evidence.level}: {result.evidence.sentence}: {result.found}")
+    width = max(60, min(100, shutil.get_terminal_size().columns))
+
+    def wrapped(text: str, indent: str = "  ") -> str:
+        after = indent + "  "
+        return textwrap.fill(
+            text, width, initial_indent=indent, subsequent_indent=after, break_on_hyphens=False
+        )
+
+    lines = [wrapped(f"{claim.name} ({claim.place}): {to_text(claim.statement)}", "")]
+    lines += [wrapped(f"{label}: {to_text(text)}") for label, text in details(row).items()]
+    lines += [wrapped(to_text(line)) for line in found(row)]
     return "\n".join(lines)

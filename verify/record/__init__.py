@@ -7,7 +7,9 @@ spelling and pointers are in ``notes.toml``: they are listed, never counted as c
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -40,6 +42,38 @@ class Note:
 def read() -> dict[str, Claim]:
     """Every claim by name: one source after the other, each in the paper's order."""
     return by_name(claim for source in SOURCES for claim in sorted(_of(source), key=_place))
+
+
+def select(names: Iterable[str]) -> list[Claim]:
+    """The claims of these names, of names that begin so (``sec-16``, ``law-``), or of a source.
+
+    Raises ``ValueError`` for a name that fits none, with the nearest three.
+
+    >>> [claim.name for claim in select(["eq-6", "eq-6"])], len(select(["lyu"])) > 10
+    (['eq-6'], True)
+    >>> select(["eq-66"])
+    Traceback (most recent call last):
+    ...
+    ValueError: claim = 'eq-66': did you mean 'eq-6', 'eq-16' or 'eq-9'? lazyrich verify --list
+    """
+    table = read()
+    chosen: dict[str, Claim] = {}
+    for name in names:
+        found = [table[name]] if name in table else [c for c in table.values() if _is_in(c, name)]
+        if not found:
+            *others, last = (repr(n) for n in get_close_matches(name, table, n=3, cutoff=0))
+            near = f"{', '.join(others)} or {last}"
+            raise ValueError(f"claim = {name!r}: did you mean {near}? lazyrich verify --list")
+        chosen |= {claim.name: claim for claim in found}
+    return list(chosen.values())
+
+
+def _is_in(claim: Claim, group: str) -> bool:
+    """Whether the group is the claim's source or the beginning of its name, up to a mark."""
+    rest = claim.name.removeprefix(group)
+    return group == claim.source or (
+        rest != claim.name and (group.endswith("-") or rest[0] in "-.")
+    )
 
 
 @cache
