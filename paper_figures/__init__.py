@@ -123,7 +123,8 @@ def seconds(name: str, preset: str = "quick", jobs: int = 1) -> float:
     one_of("preset", preset, PRESETS)
     from lazyrich.paper_figures import runs
 
-    return runs.seconds(figure.sweeps(figure.PRESETS[preset]), positive_integer("jobs", jobs))
+    wanted = figure.sweeps(figure.PRESETS[preset]).values()
+    return runs.seconds(wanted, positive_integer("jobs", jobs))
 
 
 def make(
@@ -165,8 +166,9 @@ def make(
     check_writable("out", folder)
     from lazyrich.paper_figures.gallery import write_gallery
     from lazyrich.paper_figures.report import Result, write
-    from lazyrich.paper_figures.runs import one_thread, run_all
     from lazyrich.plotting import house_style, rendered
+    from lazyrich.simulate.runs import run_all
+    from lazyrich.simulate.workers import one_thread
 
     began = time.perf_counter()
     parameters = figure.PRESETS[preset]

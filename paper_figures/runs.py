@@ -1,147 +1,65 @@
-"""The runs behind a figure: grids of training runs, repeated over seeds, kept in a folder."""
+"""The experiments behind figures, and what figures ask of runs: their time, device and accuracy."""
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import product
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import ModuleType
+from typing import Any
 
 import torch
 import xarray
 
-from lazyrich.simulate import cells, sweep
-from lazyrich.simulate.sweep import listed
-from lazyrich.simulate.workers import Progress
+from lazyrich.paper_figures.experiments import lyu
+from lazyrich.simulate.runs import Function, Runs
+from lazyrich.simulate.workers import one_thread
+
+# An update of a small network takes as long as this many multiplications, whatever its size.
+OVERHEAD = 1_000_000
 
 
-class Runs(Protocol):
-    """What stands behind a figure: a ``Sweep``, ``Networks``, or whatever has their methods."""
+def of_fit(module: ModuleType) -> Function:
+    """Return the experiment of a module that trains a network by ``fit`` or ``fit_flow``.
 
-    def cost(self) -> float:
-        """Return the work of all its runs, in the units of ``simulate.sweep``'s progress."""
-        ...
-
-    def run(
-        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
-    ) -> xarray.Dataset:
-        """Return the histories; finished runs are found in ``folder``."""
-        ...
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A grid of runs, each repeated for ``seeds`` seeds 0, 1, ..., of data and initial weights.
-
-    ``grid`` and ``fixed`` are those of ``simulate.sweep``; the grid may be empty.
+    The module has ``train(*, seed, checkpoint, **settings)``, which returns the history, and
+    ``cost(**settings)``: the multiplications of an update, roughly, and the number of updates.
     """
-
-    grid: Mapping[str, Sequence]
-    fixed: Mapping[str, Any]
-    seeds: int = 1
-
-    def cost(self) -> float:
-        """Return the work of all its runs, in the units of ``simulate.sweep``'s progress."""
-        points = (dict(zip(self.grid, v, strict=True)) for v in product(*self.grid.values()))
-        one = sum(cells.cost(cells.complete({**self.fixed, **point})) for point in points)
-        return self.seeds * one
-
-    def run(
-        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
-    ) -> xarray.Dataset:
-        """Return the histories over (seed, *grid, step); finished runs are found in ``folder``.
-
-        Raises ``RuntimeError`` where a run diverged: the parameters of a figure must not.
-
-        >>> import tempfile
-        >>> small = dict(D=5, P=20, n_test=10, epsilon=0.5, width=8, steps=10)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     found = Sweep({"alpha": [1.0, 2.0]}, small, seeds=3).run(folder)
-        >>> found.train_loss.dims, found.train_loss.shape
-        (('seed', 'alpha', 'step'), (3, 2, 11))
-        """
-        histories = []
-        for seed in range(self.seeds):
-            # One number for data and weights: they have streams of their own.
-            fixed = {**self.fixed, "task_seed": seed}
-            found = sweep(
-                {"seed": [seed], **self.grid},
-                folder=folder,
-                jobs=jobs,
-                progress=_part(progress, seed, self.seeds),
-                **fixed,
-            )
-            if not bool((found.status == "finished").all()):
-                raise RuntimeError(f"a run of {dict(self.grid)}, {fixed} diverged")
-            histories.append(found)
-        joined = xarray.concat(histories, "seed", combine_attrs="drop_conflicts")
-        assert isinstance(joined, xarray.Dataset)
-        return joined
+    return Function(module.train, partial(_work, module.cost), resumes=True)
 
 
-@dataclass(frozen=True)
-class Networks:
-    """Runs that are no grid: ``cells`` are mappings of the keys of ``simulate.sweep``."""
-
-    cells: Sequence[Mapping[str, Any]]
-
-    def cost(self) -> float:
-        """Return the work of all its runs, in the units of ``simulate.sweep``'s progress."""
-        return sum(cells.cost(cells.complete(cell)) for cell in self.cells)
-
-    def run(
-        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
-    ) -> xarray.Dataset:
-        """Return the histories over (cell, step); finished runs are found in ``folder``.
-
-        Raises ``RuntimeError`` where a run diverged: the parameters of a figure must not.
-        """
-        found = listed(self.cells, folder=folder, jobs=jobs, progress=progress)
-        if not bool((found.status == "finished").all()):
-            raise RuntimeError("a run diverged")
-        return found
+def _work(cost: Callable[..., tuple[float, int]], **settings: Any) -> float:
+    update, updates = cost(**{name: v for name, v in settings.items() if name != "seed"})
+    return (update + OVERHEAD) * updates
 
 
-def _part(progress: Progress | None, index: int, count: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(index + done / total, count)
+def of_flow(name: str) -> Function:
+    """Return the experiment of one of the flows of Lyu et al. in ``experiments.lyu``.
+
+    >>> import tempfile
+    >>> fixed = dict(d=30, n=8, k=1, weight_decay=1e-2, depth=2, end=2.0)
+    >>> runs = Runs(of_flow("regression"), {"alpha": [2.0, 5.0]}, fixed, seeds=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = runs.run(folder)
+    >>> found.l1_norm.dims, found.time.dims
+    (('seed', 'alpha', 'step'), ('seed', 'alpha', 'step'))
+    """
+    return Function(getattr(lyu, name), partial(lyu.cost, name))
 
 
-def run_all(
-    sweeps: Mapping[str, Runs],
-    folder: str | os.PathLike,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> dict[str, xarray.Dataset]:
-    """Run every sweep and return its histories under its name, with one progress for all."""
-    costs = {name: each.cost() for name, each in sweeps.items()}
-    total, before, found = sum(costs.values()), 0.0, {}
-    for name, each in sweeps.items():
-
-        def report(done: float, count: float, before=before, cost=costs[name]) -> None:
-            if progress is not None:
-                progress(before + cost * done / count, total)
-
-        found[name] = each.run(folder, jobs, report)
-        before += costs[name]
-    return found
-
-
-# Of the rate of a matrix product alone, what training gets: 0.6 in the runs of Figure 1.
+# Training gets this share of the rate of a bare matrix product: 0.6 in the runs of Figure 1.
 PACE = 0.6
 
 
-def seconds(sweeps: Mapping[str, Runs], jobs: int = 1) -> float:
-    """Return about how long the sweeps take on this machine, none of their runs being finished.
+def seconds(wanted: Iterable[Runs], jobs: int = 1) -> float:
+    """Return about how long the runs take on this machine if none is finished.
 
-    Their cost over the rate of a matrix product measured now; right within a factor of 3 on
-    a machine that does nothing else.
+    The estimate is their cost over the rate of a matrix product, which is measured now. It is right
+    within a factor of 3 on a machine that does nothing else.
 
-    >>> small = Sweep({}, dict(D=5, P=20, n_test=10, alpha=1, epsilon=1, width=8, steps=10))
-    >>> large = Sweep({}, {**small.fixed, "steps": 10_000_000})
-    >>> seconds({"a": small}) < seconds({"a": large}) < 3600
+    >>> from lazyrich.simulate.cells import NETWORK
+    >>> settings = dict(D=5, P=20, n_test=10, alpha=1, epsilon=1, width=8, steps=10)
+    >>> small = Runs(NETWORK, fixed=settings)
+    >>> large = Runs(NETWORK, fixed=settings | {"steps": 10_000_000})
+    >>> seconds([small]) < seconds([large]) < 3600
     True
     """
     matrix = torch.ones(256, 256, dtype=torch.float64)
@@ -151,7 +69,7 @@ def seconds(sweeps: Mapping[str, Runs], jobs: int = 1) -> float:
         for _ in range(5):
             torch.matmul(matrix, matrix)
         rate = 5 * 256**3 / (time.perf_counter() - began)
-    return sum(each.cost() for each in sweeps.values()) / (PACE * rate * jobs)
+    return sum(each.cost() for each in wanted) / (PACE * rate * jobs)
 
 
 def gap_in_words(runs: xarray.Dataset, of: str = "population_loss") -> str:
@@ -175,12 +93,12 @@ def gap_in_words(runs: xarray.Dataset, of: str = "population_loss") -> str:
     )
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread, as it does in the worker processes: the same bits in both."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def device(wanted: str) -> str:
+    """Return the device to run on: a GPU if there is one, where ``wanted`` is "auto".
+
+    >>> device("cpu")
+    'cpu'
+    """
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"

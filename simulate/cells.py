@@ -1,36 +1,41 @@
-"""One cell of a sweep: its full configuration, the address of its result, and its run.
+"""One cell of a sweep: its full configuration, what it costs, and its run.
 
 A cell is a flat dictionary of the arguments of ``PolynomialTask`` and ``train``, defaults filled
-in. Its address is the hash of that dictionary and of the code that computes it.
+in. ``NETWORK`` is the experiment of these cells.
 """
 
-import hashlib
 import inspect
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import lazyrich
 from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.run import Run
+from lazyrich.simulate.runs import (
+    Experiment,
+    Outcome,
+    Settings,
+    code_of,
+    diverged,
+    overflowed,
+    plain,
+)
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.task import PolynomialTask
-from lazyrich.simulate.train import Plan, plan, run_plan, train
+from lazyrich.simulate.train import ENGINES, Plan, plan, run_plan, train
 from lazyrich.support.arguments import finite, one_of
 
-Cell = dict[str, Any]
-Outcome = Run | DivergenceError
+Cell = Settings
 
 # ``task_seed`` draws the data, ``seed`` the weights; ``label_scale`` multiplies the labels.
 TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale", "indices", "target_degree")
 # What no file can hold, or what does not change the result.
 _LEFT_OUT = ("task", "init", "optimiser", "progress")
+_SEEDS = ("seed", "task_seed")
 # Multiplications in the time that the calls of an evaluation take, and those of a record.
 CALLS = {"neurons": 3e6, "flow": 1.5e6, "moments": 1.5e5, "linearised": 0.0}
 CALLS_OF_RECORD = 1e7
@@ -67,24 +72,7 @@ def complete(values: Mapping[str, Any]) -> Cell:
     for name, value in cell.items():
         if value is inspect.Parameter.empty:
             raise ValueError(f"{name} is missing: must be in the grid or among the fixed values")
-    return cell
-
-
-@cache
-def code_version() -> str:
-    """Return what identifies the code behind a result: versions, and a digest of the sources."""
-    digest = hashlib.sha256()
-    for package in ("lazyrich.theory", "lazyrich.simulate"):
-        folder = Path(str(files(package)))
-        for file in sorted(folder.rglob("*.py")):
-            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
-    return f"lazyrich {lazyrich.__version__} {digest.hexdigest()}, torch {torch.__version__}"
-
-
-def address(cell: Cell) -> str:
-    """Return the name under which the result of the cell is kept: 32 hexadecimal digits."""
-    text = json.dumps({"cell": cell, "code": code_version()}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return {name: plain(name, value) for name, value in cell.items()}
 
 
 def cost(cell: Cell) -> float:
@@ -131,38 +119,58 @@ def _plan(cell: Cell) -> Plan:
     return plan(_task(*(cell[name] for name in TASK_NAMES)), **arguments, **unused)
 
 
-def check(cell: Cell) -> None:
-    """Let the task and ``train`` check the cell, without training. Raises ``ValueError``."""
-    _plan(cell)
+def check(wanted: Sequence[Cell]) -> None:
+    """Let the task and ``train`` check the cells, without training. Raises ``ValueError``.
+
+    Every value of each key once, and every combination of the keys once: of numbers, combinations
+    ask only whether they are 0, and of seeds nothing.
+    """
+    seen: set[tuple] = set()
+    for cell in wanted:
+        values = {(name, repr(value)) for name, value in cell.items() if name not in _SEEDS}
+        kinds = tuple(_kind(name, value) for name, value in cell.items())
+        if values <= seen and kinds in seen:
+            continue
+        seen |= {*values, kinds}
+        # A number beyond those of a computer is found by the cell itself, and is its result.
+        with suppress(ArithmeticError):
+            _plan(cell)
 
 
-def batches(wanted: Sequence[Cell]) -> list[list[Cell]]:
-    """Return the cells in the batches in which they run: those that may share one, as many as fit.
+def _kind(name: str, value: Any) -> Any:
+    """Return what combinations of keys ask of a value."""
+    if name in _SEEDS:
+        return None
+    return (value > 0, value < 0) if isinstance(value, float) else repr(value)
 
-    It hangs on the list alone, so that a sweep gives the same bits wherever and in however many
-    attempts it runs.
+
+def batches(wanted: Sequence[Cell]) -> list[list[int]]:
+    """Return the places of the cells in the batches in which they run: as many as fit in one.
+
+    The batches depend on the list alone, so that a sweep gives the same bits on any machine and
+    after any number of restarts.
 
     >>> some = {"D": 5, "P": 9, "alpha": 1.0, "steps": 10, "width": 4}
     >>> wanted = [complete(some | {"epsilon": x, "engine": e})
     ...           for e in ("moments", "linearised") for x in (0.1, 0.2)]
-    >>> [len(batch) for batch in batches(wanted)]
-    [2, 1, 1]
+    >>> batches(wanted)
+    [[0, 1], [2], [3]]
     """
-    alike: dict[tuple, list[Cell]] = {}
-    for number, cell in enumerate(wanted):
+    alike: dict[tuple, list[int]] = {}
+    for place, cell in enumerate(wanted):
         shared = tuple(repr(cell[name]) for name in _BATCH_SHARES)
-        alone = () if cell["engine"] == "moments" else (number,)
-        alike.setdefault(shared + alone, []).append(cell)
+        alone = () if cell["engine"] == "moments" else (place,)
+        alike.setdefault(shared + alone, []).append(place)
     found = []
     for group in alike.values():
         sizes = ("P", "D", "width", "n_test")
-        size = min(batch_size(*(cell[name] for name in sizes)) for cell in group)
+        size = min(batch_size(*(wanted[place][name] for name in sizes)) for place in group)
         found += [group[i : i + size] for i in range(0, len(group), size)]
     return found
 
 
 def run(batch: Sequence[Cell]) -> list[Outcome]:
-    """Return, for each cell of a batch, its run or the ``DivergenceError`` that ended it.
+    """Return, for each cell of a batch, its run or how it failed.
 
     Raises ``ValueError`` for bad input.
 
@@ -170,10 +178,115 @@ def run(batch: Sequence[Cell]) -> list[Outcome]:
     >>> [outcome.history.sizes["step"] for outcome in run([cell, cell | {"seed": 1}])]
     [4, 4]
     """
-    plans = [_plan(cell) for cell in batch]
-    if len(plans) > 1:
-        return train_batch(plans)
+    found: dict[int, Outcome] = {}
+    plans: dict[int, Plan] = {}
+    for place, cell in enumerate(batch):
+        try:
+            plans[place] = _plan(cell)
+        except ArithmeticError as error:
+            found[place] = overflowed(error)
     try:
-        return [run_plan(plans[0])]
-    except DivergenceError as divergence:
-        return [divergence]
+        found |= zip(plans, _trained(list(plans.values())), strict=True)
+    except ArithmeticError as error:
+        if len(plans) == 1:
+            return [overflowed(error)]
+        for place in plans:  # one by one: which of them was it?
+            found[place] = run([batch[place]])[0]
+    return [found[place] for place in range(len(batch))]
+
+
+def _trained(plans: Sequence[Plan]) -> list[Outcome]:
+    if len(plans) > 1:
+        ends = train_batch(plans)
+        return [end if isinstance(end, Run) else diverged(end) for end in ends]
+    try:
+        return [run_plan(each) for each in plans]
+    except DivergenceError as error:
+        return [diverged(error)]
+
+
+def code(engine: str, root: str = __name__) -> str:
+    """Return the fingerprint of the code that a run of this engine goes through, from ``root``.
+
+    The files of the other engines are no part of it, nor is what stores runs and shares them out.
+    """
+    mine = _module(engine)
+    others = {(train.__module__, module) for module in map(_module, ENGINES) if module != mine}
+    others.add((__name__, Experiment.__module__))
+    if engine != "moments":
+        others.add((__name__, train_batch.__module__))
+    return code_of((root, train.__module__, mine), frozenset(others))
+
+
+def _module(engine: str) -> str:
+    return ENGINES[engine].__module__
+
+
+class Networks(Experiment):
+    """The experiment of ``simulate.sweep``: its settings are those of a cell."""
+
+    seeds = _SEEDS
+
+    def complete(self, settings: Mapping[str, Any]) -> Settings:
+        """Return the full configuration; see ``complete``."""
+        return complete(settings)
+
+    def check(self, wanted: Sequence[Settings]) -> None:
+        """Let the task and ``train`` check the cells; see ``check``."""
+        check(wanted)
+
+    def cost(self, settings: Settings) -> float:
+        """Return the multiplications of a cell, roughly; see ``cost``."""
+        return cost(settings)
+
+    def batches(self, wanted: Sequence[Settings]) -> list[list[int]]:
+        """Return the batches in which the cells run; see ``batches``."""
+        return batches(wanted)
+
+    def code(self, settings: Settings) -> str:
+        """Return the fingerprint of the code behind a run."""
+        return code(settings["engine"])
+
+    def outcomes(self, batch: Sequence[Settings], checkpoint: Path) -> list[Outcome]:
+        """Run a batch; see ``run``."""
+        del checkpoint
+        return run(batch)
+
+
+NETWORK = Networks()
+
+
+@dataclass(frozen=True)
+class OwnTask(Experiment):
+    """Runs of ``train`` on labels, or from weights, that no cell describes.
+
+    ``arguments`` is called with the settings by name and returns the arguments of ``train``, the
+    task and the initial weights among them. The cost is told by those settings that are keys of a
+    cell: D, P, width and steps must be among them, and engine, n_test and alignment where they
+    aren't the defaults.
+
+    >>> sizes = {"D": 3, "P": 9, "width": 4, "steps": 5, "share": 0.5, "seed": 0}
+    >>> OwnTask(dict).cost(sizes) < OwnTask(dict).cost(sizes | {"steps": 500})
+    True
+    """
+
+    arguments: Callable[..., dict[str, Any]]
+
+    def cost(self, settings: Settings) -> float:
+        """Return the multiplications of a run, roughly."""
+        known = {name: value for name, value in settings.items() if name in defaults()}
+        return cost(complete({"alpha": 1.0, "epsilon": 1.0, **known}))
+
+    def code(self, settings: Settings) -> str:
+        """Return the fingerprint of the code behind a run."""
+        engine = settings.get("engine", defaults()["engine"])
+        return code(engine, self.arguments.__module__)
+
+    def outcomes(self, batch: Sequence[Settings], checkpoint: Path) -> list[Outcome]:
+        """Run one run and return what it comes to."""
+        del checkpoint
+        (settings,) = batch
+        try:
+            return [train(**self.arguments(**settings))]
+        except DivergenceError as error:
+            return [diverged(error)]

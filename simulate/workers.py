@@ -1,28 +1,45 @@
-"""Workers for many tasks: processes of this machine, or those of a Dask cluster."""
+"""Workers for many tasks: this process, processes of this machine, or those of a Dask cluster.
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+Each task runs with one thread, wherever it runs, so that a result has the same bits everywhere. A
+process lives as long as the pipe on which it is given tasks: it ends by itself when the driver is
+gone, however that ended.
+"""
 
-import joblib
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, Any
 
 from lazyrich.support.arguments import positive_integer
 
 # Called with (work done, work to do).
 Progress = Callable[[float, float], Any]
-# Of joblib.Parallel; its annotations would have every result be None.
-Workers = AbstractContextManager[Any]
+# The name of a task, and the arguments of its call.
+Call = tuple[Any, tuple]
+Function = Callable[..., Any]
+# The names and results of calls, in the order in which they finish.
+Results = Generator[tuple[Any, Any], None, None]
+
+# Seconds that a cluster may be without workers: those that died may be starting again.
+PATIENCE = 15.0
+_THREADS = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR")
 
 
-def workers(jobs: int = -1, scheduler: str | None = None) -> Workers:
+def workers(jobs: int = -1, scheduler: str | None = None) -> "Workers":
     """Return ``jobs`` processes (-1: one a core), or the workers of the Dask cluster at an address.
 
-    Each computes with one thread. Raises ``ValueError`` for bad input; inside, for workers that
-    were killed or a cluster that can't be reached, ``OSError`` of one line.
+    Raises ``ValueError`` for bad input. Workers that were killed, or a cluster that can't be
+    reached, raise an ``OSError`` of one line as they are used.
     """
     if scheduler is None:
-        return _processes(jobs if jobs == -1 else positive_integer("jobs", jobs))
+        return Processes(_cores() if jobs == -1 else positive_integer("jobs", jobs))
     try:
         from distributed.comm.addressing import get_address_host_port
     except ImportError:
@@ -34,21 +51,21 @@ def workers(jobs: int = -1, scheduler: str | None = None) -> Workers:
         raise ValueError(
             f"scheduler = {scheduler!r}: must be like tcp://HOST:8786: {error}"
         ) from None
-    return _cluster(scheduler)
+    return Cluster(scheduler)
 
 
 def run(
-    pool: Workers,
-    function: Callable[..., Any],
+    pool: "Workers",
+    function: Function,
     tasks: Mapping[Any, tuple],
     costs: Mapping[Any, float],
     progress: Progress | None = None,
     keep: Callable[[Any], Any] | None = None,
 ) -> None:
-    """Let the workers call ``function`` with the arguments of each task, the dearest first.
+    """Run ``function`` on the arguments of each task, the most expensive first.
 
-    So it does not end on one worker busy with a long task. ``keep`` is given every result, here,
-    as soon as it is there. ``progress`` counts in the units of ``costs``.
+    So the end does not wait for one long task. ``keep`` is called in this process with every
+    result, as soon as it is there. ``progress`` counts in the units of ``costs``.
 
     >>> found = []
     >>> run(workers(1), pow, {"a": (2, 3), "b": (2, 4)}, {"a": 1.0, "b": 5.0}, keep=found.append)
@@ -57,47 +74,251 @@ def run(
     """
     order = sorted(tasks, key=lambda name: -costs[name])
     total, done = sum(costs[name] for name in order), 0.0
-    calls = (joblib.delayed(_named)(name, function, tasks[name]) for name in order)
-    with pool as parallel:
-        for name, result in parallel(calls):
+    results = pool.results(function, [(name, tasks[name]) for name in order])
+    try:
+        for name, result in results:
             if keep is not None:
                 keep(result)
             done += costs[name]
             if progress is not None:
                 progress(done, total)
-
-
-def _named(name: Any, function: Callable[..., Any], arguments: tuple) -> tuple[Any, Any]:
-    return name, function(*arguments)
-
-
-@contextmanager
-def _processes(jobs: int) -> Iterator[joblib.Parallel]:
-    try:
-        with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
-            yield joblib.Parallel(return_as="generator_unordered")
-    except BrokenExecutor:
-        # Not tried again: what was too much for the memory once is so the next time.
-        raise ChildProcessError(
-            f"jobs = {jobs}: one of the processes was killed, as the system does where memory runs "
-            "out; what had finished is kept: call again to resume, with fewer jobs to take less"
-        ) from None
+    finally:
+        results.close()
 
 
 @contextmanager
-def _cluster(scheduler: str) -> Iterator[joblib.Parallel]:
-    from dask.distributed import Client, KilledWorker
+def one_thread() -> Iterator[None]:
+    """Let torch, BLAS and LAPACK use one thread: the same bits in every process."""
+    import torch
+    from threadpoolctl import threadpool_limits
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        # Not the default client: xarray would lock the driver's own files by the cluster.
-        client = Client(scheduler, timeout="10s", set_as_default=False)
-    except OSError as error:
-        raise type(error)(f"scheduler = {scheduler!r}: can't be reached: {error}") from None
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Up to ``jobs`` processes of this machine: as many as there are tasks; this one, if one."""
+
+    jobs: int
+
+    def results(self, function: Function, calls: Sequence[Call]) -> Results:
+        """Yield results. Raises ``ChildProcessError`` in one line where a process was killed."""
+        count = min(self.jobs, len(calls))
+        if count > 1:
+            yield from self._in_processes(count, function, calls)
+            return
+        with one_thread():
+            for name, arguments in calls:
+                yield name, function(*arguments)
+
+    def _in_processes(self, count: int, function: Function, calls: Sequence[Call]) -> Results:
+        waiting: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        for call in calls:
+            waiting.put(call)
+        answers: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
+        processes: list[subprocess.Popen] = []
+        try:
+            for _ in range(count):
+                processes.append(_start())
+                employed = (processes[-1], function, waiting, answers)
+                threading.Thread(target=_employ, args=employed, daemon=True).start()
+            for _ in calls:
+                kind, name, value = answers.get()
+                if kind == "died":
+                    raise ChildProcessError(
+                        f"jobs = {self.jobs}: one of the processes was killed, as the system does "
+                        "where memory runs out; what had finished is kept: call again to resume, "
+                        "with fewer jobs to take less"
+                    )
+                if kind == "error":
+                    raise value
+                yield name, value
+        finally:
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    with suppress(OSError):
+                        pipe.close()  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _start() -> subprocess.Popen:
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        "from lazyrich.simulate.workers import serve; serve()"
+    )
+    single = {f"{name}_NUM_THREADS": "1" for name in _THREADS}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **single},
+        start_new_session=True,  # Ctrl-C goes to the driver alone, which ends its processes
+    )
+
+
+def _employ(
+    process: subprocess.Popen,
+    function: Function,
+    waiting: queue.SimpleQueue,
+    answers: queue.SimpleQueue,
+) -> None:
+    """Give a process one task after another, and pass on what it answers."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    while True:
+        try:
+            name, arguments = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            _send(process.stdin, (function, arguments))
+            kind, value = pickle.loads(_receive(process.stdout))
+        except (EOFError, OSError, ValueError):
+            answers.put(("died", name, None))
+            return
+        except Exception as error:  # what can't be pickled, or not be read here
+            kind, value = "error", error
+        answers.put((kind, name, value))
+
+
+def serve() -> None:
+    """Be a process that runs the tasks that come in on stdin, until it is closed."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get among the answers
+    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
+    while True:
+        try:
+            function, arguments = pickle.loads(calls.get())
+            answer = ("result", function(*arguments))
+        except Exception as error:
+            answer = ("error", _sendable(error))
+        _send(output, answer)
+
+
+def _listen(pipe: IO[bytes], calls: queue.SimpleQueue) -> None:
+    while True:
+        try:
+            calls.put(_receive(pipe))
+        except EOFError:
+            os._exit(0)  # the driver is gone, or has no more to do
+
+
+def _sendable(error: Exception) -> Exception:
     try:
-        with client, joblib.parallel_config(backend="dask", client=client):
-            yield joblib.Parallel(return_as="generator_unordered")
-    except KilledWorker as error:
-        raise ChildProcessError(
-            f"scheduler = {scheduler!r}: {error.allowed_failures + 1} workers died on the same "
-            "task; what had finished is kept: call again to resume, with more memory a worker"
-        ) from None
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _send(pipe: IO[bytes], value: Any) -> None:
+    content = pickle.dumps(value)
+    pipe.write(len(content).to_bytes(8, "big") + content)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> bytes:
+    size = int.from_bytes(_exactly(pipe, 8), "big")
+    return _exactly(pipe, size)
+
+
+def _exactly(pipe: IO[bytes], count: int) -> bytes:
+    content = pipe.read(count)
+    if len(content) < count:
+        raise EOFError
+    return content
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers of the Dask cluster at an address."""
+
+    scheduler: str
+
+    def results(self, function: Function, calls: Sequence[Call]) -> Results:
+        """Yield results. Raises ``OSError`` in one line where the cluster fails."""
+        from dask.distributed import Client, as_completed
+
+        try:
+            # Not the default client: xarray would lock the driver's own files by the cluster.
+            client = Client(self.scheduler, timeout="10s", set_as_default=False)
+        except OSError as error:
+            text = f"scheduler = {self.scheduler!r}: can't be reached: {error}"
+            raise type(error)(text) from None
+        try:
+            futures = {
+                client.submit(_with_one_thread, function, arguments, pure=False): name
+                for name, arguments in calls
+            }
+            finished = as_completed(list(futures), loop=client.loop)
+            alive = time.monotonic()
+            while futures:
+                batch = list(finished.next_batch(block=False)) if not finished.is_empty() else []
+                for future in batch:
+                    yield futures.pop(future), self._result(future)
+                if not batch:
+                    alive = self._look(client, alive)
+                    time.sleep(0.05)
+        finally:
+            with suppress(Exception):
+                client.close(timeout=2)
+
+    def _result(self, future: Any) -> Any:
+        from dask.distributed import CancelledError, KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise self._failed(
+                f"{error.allowed_failures + 1} workers died on the same task",
+                "with more memory a worker",
+            ) from None
+        except CancelledError:
+            raise self._failed("the scheduler is gone", "once it is back") from None
+
+    def _look(self, client: Any, alive: float) -> float:
+        """Return when the cluster was last seen with a worker; raise where that is too long ago."""
+        now = time.monotonic()
+        if now - alive < 1:
+            return alive
+        try:
+            if client.nthreads():
+                return now
+        except (OSError, ValueError, TimeoutError):
+            raise self._failed("the scheduler is gone", "once it is back") from None
+        if now - alive > PATIENCE:
+            raise self._failed(f"has had no worker for {PATIENCE:g} s", "once it has workers")
+        return alive
+
+    def _failed(self, what: str, then: str) -> ChildProcessError:
+        return ChildProcessError(
+            f"scheduler = {self.scheduler!r}: {what}; what had finished is kept: call again to "
+            f"resume, {then}"
+        )
+
+
+def _with_one_thread(function: Function, arguments: tuple) -> Any:
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    # For good: the tasks of a worker with several threads would undo each other's limits.
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    return function(*arguments)
+
+
+Workers = Processes | Cluster

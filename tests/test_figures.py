@@ -54,7 +54,7 @@ def test_progress_rises_to_the_whole(tmp_path):
         ({"name": "0"}, "figure = '0': "),
         ({"name": "1", "preset": "papper"}, "preset = 'papper': did you mean 'paper'?"),
         ({"name": "1", "jobs": 0}, "jobs = 0: must be a positive integer"),
-        ({"name": "6", "mnist": "/nowhere"}, "mnist = '/nowhere': must be a folder"),
+        ({"name": "6", "mnist": "/no/such/folder"}, "mnist = '/no/such/folder': must be a folder"),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(arguments, message, tmp_path):

@@ -9,10 +9,11 @@ import torch
 import xarray
 
 from lazyrich.paper_figures.experiments import modular_perceptron, student_and_teacher
-from lazyrich.paper_figures.fits import Fits
 from lazyrich.paper_figures.kumar import figure2, figure8
-from lazyrich.paper_figures.runs import one_thread
+from lazyrich.paper_figures.runs import of_fit
+from lazyrich.simulate import runs
 from lazyrich.simulate.modules.checkpoint import Checkpoint
+from lazyrich.simulate.runs import Runs
 
 FIXED = {
     "p": 5,
@@ -22,13 +23,12 @@ FIXED = {
     "steps": 300,
     "device": "cpu",
 }
-FITS = Fits(modular_perceptron, {"alpha": [0.5, 1.0]}, FIXED, seeds=2)
+FITS = Runs(of_fit(modular_perceptron), {"alpha": [0.5, 1.0]}, FIXED, seeds=2)
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    with one_thread():
-        return FITS.run(tmp_path_factory.mktemp("reference"))
+    return FITS.run(tmp_path_factory.mktemp("reference"))
 
 
 def test_every_cell_of_the_grid_is_its_own_run(reference):
@@ -50,8 +50,7 @@ def test_processes_and_folders_change_no_bit(reference, tmp_path):
 
 
 def test_a_finished_run_is_found_again_and_another_is_not(tmp_path, monkeypatch):
-    with one_thread():
-        first = FITS.run(tmp_path)
+    first = FITS.run(tmp_path)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nc")}
     assert len(files) == 4
     assert not list(tmp_path.rglob("*.pt"))  # a checkpoint goes when its run is done
@@ -60,13 +59,11 @@ def test_a_finished_run_is_found_again_and_another_is_not(tmp_path, monkeypatch)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nc")} == files
     assert reports == []
     more = dataclasses.replace(FITS, grid={"alpha": [1.0, 2.0]})
-    with one_thread():
-        more.run(tmp_path, progress=lambda *r: reports.append(r))
+    more.run(tmp_path, progress=lambda *r: reports.append(r))
     assert len(list(tmp_path.rglob("*.nc"))) == 6  # alpha = 1 was there
     assert [done / total for done, total in reports] == [0.5, 1.0]
-    monkeypatch.setattr("lazyrich.paper_figures.kept.code_version", lambda: "other code")
-    with one_thread():
-        FITS.run(tmp_path)
+    monkeypatch.setattr(runs, "code_of", lambda _: "other code")
+    FITS.run(tmp_path)
     assert len(list(tmp_path.rglob("*.nc"))) == 10
 
 
@@ -88,13 +85,12 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(reference, tmp_path, mon
 
     monkeypatch.setattr(trainer, "step", counted)
     monkeypatch.setattr(Checkpoint, "is_older_than", lambda *_: True)
-    with one_thread(), pytest.raises(Interrupted):
+    with pytest.raises(Interrupted):
         FITS.run(tmp_path)
     assert len(list(tmp_path.rglob("*.nc"))) == 2
     assert len(list(tmp_path.rglob("*.pt"))) == 1
     updates.clear()
-    with one_thread():
-        resumed = FITS.run(tmp_path)
+    resumed = FITS.run(tmp_path)
     assert resumed.identical(reference)
     assert updates[0] >= 198  # where it was
     assert len(updates) <= 102 + 300
@@ -120,7 +116,9 @@ def test_figures_that_share_runs_share_their_files(tmp_path):
 def test_the_twin_is_trained_in_the_place_of_the_student(tmp_path):
     fixed = {**figure8.settings(figure8.PRESETS["tiny"]), "steps": 3, "alpha": 1.0}
     fixed |= {"learning_rate": 1e-3, "weight_decay": 0.05}
-    both = Fits(student_and_teacher, {"linearised": [False, True]}, fixed).run(tmp_path)
+    both = Runs(of_fit(student_and_teacher), {"linearised": [False, True]}, fixed, seeds=1).run(
+        tmp_path
+    )
     network, twin = both.train_loss.values[0]
     assert network[0] == pytest.approx(twin[0], rel=1e-5)
     assert network[-1] != twin[-1]

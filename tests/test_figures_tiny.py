@@ -15,7 +15,8 @@ from matplotlib.testing.compare import compare_images
 
 from lazyrich import paper_figures
 from lazyrich.paper_figures import PRESETS, make, names
-from lazyrich.paper_figures.runs import one_thread, run_all
+from lazyrich.simulate.runs import run_all
+from lazyrich.simulate.workers import one_thread
 
 PICTURES = Path(__file__).with_name("pictures")
 
@@ -210,7 +211,7 @@ def test_the_checks_pass_that_can_at_this_size(number, folder):
 
 def _backwards(runs):
     """The same in the opposite order of its steps, or, where it has none, of its points."""
-    along = "step" if "step" in runs.dims else "point"
+    along = "step" if "step" in runs.dims else "cell"
     return runs.isel({along: slice(None, None, -1)}).assign_coords({along: runs[along]})
 
 

@@ -15,7 +15,7 @@ import torch
 import xarray
 from torch import Tensor, nn
 
-from lazyrich.paper_figures.kept import by_record
+from lazyrich.paper_figures.experiments.records import by_record
 from lazyrich.simulate import fit_flow
 from lazyrich.simulate.arrays import generator
 from lazyrich.simulate.modules.mlp import Square

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray
 
-from lazyrich.paper_figures.kept import by_record
+from lazyrich.paper_figures.experiments.records import by_record
 from lazyrich.simulate import lyu, oracles
 
 # Of each run: so many records evenly in the logarithm of time, so many evenly in time.

@@ -21,10 +21,12 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear
-from lazyrich.paper_figures.runs import Sweep, gap_in_words
+from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
 from lazyrich.plotting import GREY, LOOKS, WIDTH, band, letter, look, steps_axis
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
+from lazyrich.simulate.runs import Runs
 
 SMALL = Setting(D=20, P=110, width=100, alpha=1.0, epsilon=0.25)
 
@@ -57,13 +59,15 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: the network and its linearised twin."""
     names = ("D", "P", "width", "alpha", "epsilon", "learning_rate", "steps", "centred")
     names += ("n_test",)
     fixed = {name: getattr(p, name) for name in names}
     engines = {"network": "flow", "twin": "linearised"}
-    return {name: Sweep({}, fixed | {"engine": each}, p.seeds) for name, each in engines.items()}
+    return {
+        name: Runs(NETWORK, {}, fixed | {"engine": each}, p.seeds) for name, each in engines.items()
+    }
 
 
 def small_paths(p: Parameters) -> Paths:

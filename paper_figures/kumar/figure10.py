@@ -19,11 +19,12 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, median_seed, ordered, spread
 from lazyrich.paper_figures.experiments.solution_weights import WAYS, arguments
 from lazyrich.paper_figures.loss_claims import initial_rise
-from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
+from lazyrich.simulate.cells import OwnTask
 from lazyrich.simulate.outcome import THRESHOLD
+from lazyrich.simulate.runs import Runs
 
 # Two neurons with a little of W* added are too large at first (see the claim sec-8.3.3-initial-loss
 # of the ledger); (1 - q) W0 shrinks f before q W* makes up for it.
@@ -64,12 +65,12 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, OwnRuns]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: both ways, both widths, all shares."""
     names = ("D", "P", "alpha", "epsilon", "learning_rate", "steps", "n_test")
     fixed = {name: getattr(p, name) for name in names} | {"engine": "flow", "centred": False}
     grid = {"way": list(WAYS), "width": list(p.widths), "share": list(p.shares)}
-    return {"runs": OwnRuns(grid, fixed, arguments, p.seeds)}
+    return {"runs": Runs(OwnTask(arguments), grid, fixed, p.seeds)}
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

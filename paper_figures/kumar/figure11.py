@@ -16,9 +16,10 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wide_falls
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
-from lazyrich.paper_figures.runs import Sweep
 from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
+from lazyrich.simulate.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: both widths."""
     names = ("D", "P", "alpha", "epsilon", "learning_rate", "steps", "centred")
     fixed = {name: getattr(p, name) for name in names}
     fixed |= {"engine": "neurons", "readouts": "gaussian", "alignment": None}
-    return {"runs": Sweep({"width": list(p.widths)}, fixed, p.seeds)}
+    return {"runs": Runs(NETWORK, {"width": list(p.widths)}, fixed, p.seeds)}
 
 
 def shown_seed(p: Parameters, data: dict[str, Dataset]) -> int:

@@ -14,9 +14,10 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.experiments import modular_transformer
-from lazyrich.paper_figures.fits import Fits, device
+from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.plotting import WIDTH, band, letter, look, steps_axis
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 LATER, TOGETHER = 3.0, 1.6  # times: what counts as grokking, and as none
 
@@ -47,7 +48,7 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs of each panel; the last are over ``lazier``."""
     names = ("p", "fraction", "d_model", "learning_rate", "steps")
     fixed = {name: getattr(p, name) for name in names} | {"device": device(p.device)}
@@ -57,8 +58,11 @@ def sweeps(p: Parameters) -> dict[str, Fits]:
         "lazier": (list(p.lazier), p.much),
     }
     return {
-        name: Fits(
-            modular_transformer, {"alpha": alphas}, {**fixed, "weight_decay": decay}, p.seeds
+        name: Runs(
+            of_fit(modular_transformer),
+            {"alpha": alphas},
+            {**fixed, "weight_decay": decay},
+            p.seeds,
         )
         for name, (alphas, decay) in panels.items()
     }

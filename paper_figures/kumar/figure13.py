@@ -17,11 +17,12 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.experiments import modular_transformer, student_and_teacher
-from lazyrich.paper_figures.fits import Fits, device
-from lazyrich.paper_figures.runs import Sweep
+from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.plotting import LOOKS, WIDTH, letter, look, steps_axis
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 from lazyrich.simulate.record import default_grid
+from lazyrich.simulate.runs import Runs
 
 APART = 0.1  # two losses differ where they do by this part
 
@@ -88,7 +89,7 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep | Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs, those of (b) and (c) over whether the network is ``linearised``."""
     names = ("D", "P", "width", "epsilon", "learning_rate")
     toy = {name: getattr(p, name) for name in names} | {"alpha": 1.0, "centred": True}
@@ -115,10 +116,10 @@ def sweeps(p: Parameters) -> dict[str, Sweep | Fits]:
     }
     both = {"linearised": [False, True]}
     return {
-        "momentum": Sweep({}, toy | momentum, p.seeds),
-        "plain": Sweep({}, toy | plain, p.seeds),
-        "student": Fits(student_and_teacher, both, student, p.seeds),
-        "transformer": Fits(modular_transformer, both, transformer, p.seeds),
+        "momentum": Runs(NETWORK, {}, toy | momentum, p.seeds),
+        "plain": Runs(NETWORK, {}, toy | plain, p.seeds),
+        "student": Runs(of_fit(student_and_teacher), both, student, p.seeds),
+        "transformer": Runs(of_fit(modular_transformer), both, transformer, p.seeds),
     }
 
 

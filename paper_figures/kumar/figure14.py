@@ -18,10 +18,12 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear
 from lazyrich.paper_figures.panels import TERMS, learning_curves, loss_terms
-from lazyrich.paper_figures.runs import Sweep, gap_in_words
+from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import WIDTH, letter, steps_axis
 from lazyrich.simulate import PolynomialTask
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
+from lazyrich.simulate.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,12 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: all numbers of directions."""
     names = ("D", "P", "width", "alpha", "epsilon", "learning_rate", "steps")
     fixed = {name: getattr(p, name) for name in names}
     fixed |= {"engine": "flow", "centred": True, "alignment": None}
-    return {"runs": Sweep({"indices": list(p.directions)}, fixed, p.seeds)}
+    return {"runs": Runs(NETWORK, {"indices": list(p.directions)}, fixed, p.seeds)}
 
 
 def relative(runs: Dataset) -> Dataset:

@@ -19,9 +19,10 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.panels import learning_curves
-from lazyrich.paper_figures.runs import Sweep
 from lazyrich.plotting import LOOKS, SKY, WIDTH, letter, look, steps_axis
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import time_to_grok
+from lazyrich.simulate.runs import Runs
 
 HALF = 0.5
 
@@ -62,13 +63,14 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs of each degree, by its name."""
     names = ("D", "width", "epsilon", "learning_rate", "steps")
     fixed = {name: getattr(p, name) for name in names}
     fixed |= {"engine": "neurons", "centred": True, "alignment": None}
     return {
-        str(case.degree): Sweep(
+        str(case.degree): Runs(
+            NETWORK,
             {},
             fixed
             | {"P": case.P, "alpha": case.alpha}

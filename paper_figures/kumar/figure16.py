@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.fits import Fits
 from lazyrich.paper_figures.kumar import figure2
 from lazyrich.paper_figures.kumar.figure2 import (
     Parameters,
@@ -16,12 +15,13 @@ from lazyrich.paper_figures.kumar.figure2 import (
 )
 from lazyrich.plotting import WIDTH, letter, look, steps_axis
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 PRESETS = figure2.PRESETS
 SEED = 0  # drawn
 
 
-def sweeps(p: Parameters) -> dict[str, Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: those of Figure 2, found again if they are there."""
     return figure2.sweeps(p)
 

@@ -6,15 +6,15 @@ from matplotlib.lines import Line2D
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
-from lazyrich.paper_figures.fits import Fits
 from lazyrich.paper_figures.kumar import figure8
 from lazyrich.paper_figures.kumar.figure8 import LAZINESS, LEVEL, Parameters, lateness, reached
 from lazyrich.plotting import WIDTH, band, letter, shades, steps_axis
+from lazyrich.simulate.runs import Runs
 
 PRESETS = figure8.PRESETS
 
 
-def sweeps(p: Parameters) -> dict[str, Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: some of Figure 8, found again if they are there."""
     return {"runs": figure8.published(p, (LAZINESS,))}
 

@@ -13,10 +13,11 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ordered, spread
 from lazyrich.paper_figures.experiments.eigenvector_labels import arguments, relative
-from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.simulate.cells import OwnTask
+from lazyrich.simulate.runs import Runs
 
 HALF = 0.5
 
@@ -53,7 +54,7 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, OwnRuns]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: both kinds of labels over the grid, and j = P at the sizes that have it."""
     names = ("D", "alpha", "epsilon", "learning_rate", "steps", "n_test")
     fixed = {name: getattr(p, name) for name in names} | {"width": p.width}
@@ -61,10 +62,10 @@ def sweeps(p: Parameters) -> dict[str, OwnRuns]:
     grid = {"P": list(p.sizes), "j": list(p.eigenvectors)}
     middle = p.sizes[1]
     return {
-        "joint": OwnRuns(grid, fixed | {"way": "joint"}, arguments, p.seeds),
-        "fresh": OwnRuns(grid, fixed | {"way": "fresh"}, arguments, p.seeds),
-        "diagonal": OwnRuns(
-            {"P": [middle], "j": [middle]}, fixed | {"way": "joint"}, arguments, p.seeds
+        "joint": Runs(OwnTask(arguments), grid, fixed | {"way": "joint"}, p.seeds),
+        "fresh": Runs(OwnTask(arguments), grid, fixed | {"way": "fresh"}, p.seeds),
+        "diagonal": Runs(
+            OwnTask(arguments), {"P": [middle], "j": [middle]}, fixed | {"way": "joint"}, p.seeds
         ),
     }
 

@@ -15,9 +15,10 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import modular_perceptron
-from lazyrich.paper_figures.fits import Fits, device
+from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.plotting import LOOKS, WIDTH, band, letter, look, shades, steps_axis
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 # Classified: this part of the samples. Learnt: half the loss of predicting nothing, 1/p.
 CLASSIFIED, LEARNT = 0.95, 0.5
@@ -45,11 +46,11 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs."""
     names = ("p", "width", "fraction", "learning_rate", "steps")
     fixed = {name: getattr(p, name) for name in names} | {"device": device(p.device)}
-    return {"runs": Fits(modular_perceptron, {"alpha": list(p.alphas)}, fixed, p.seeds)}
+    return {"runs": Runs(of_fit(modular_perceptron), {"alpha": list(p.alphas)}, fixed, p.seeds)}
 
 
 def base(data: dict[str, Dataset]) -> Dataset:

@@ -32,10 +32,12 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.panels import dashes, swept_curves
-from lazyrich.paper_figures.runs import Sweep, gap_in_words
+from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import MEMORISES, THRESHOLD, median_delay, time_to_grok
+from lazyrich.simulate.runs import Runs
 
 # Of the authors' convention B: alpha in lazyrich's is half of theirs.
 HALF = 0.5
@@ -99,7 +101,7 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs of (a), (b) and (e), of the lazy limit, and of descent against the flow."""
     common = {"D": p.D, "width": p.width, "alignment": None, "engine": "flow"}
     curves = {**common, "learning_rate": p.learning_rate, "steps": p.steps}
@@ -111,13 +113,15 @@ def sweeps(p: Parameters) -> dict[str, Sweep]:
     corner = {"alpha": p.grid_alphas[0], "epsilon": p.grid_epsilons[-1]}
     exact = {**fast, **corner, "engine": "moments", "steps": p.descent_steps}
     return {
-        "alpha": Sweep({"alpha": list(p.alphas)}, alpha, p.seeds),
-        "epsilon": Sweep(both, epsilon, p.seeds),
+        "alpha": Runs(NETWORK, {"alpha": list(p.alphas)}, alpha, p.seeds),
+        "epsilon": Runs(NETWORK, both, epsilon, p.seeds),
         # At this tolerance times to grok are good to a few per mille.
-        "grid": Sweep(grid, {**fast, "steps": p.grid_steps, "rtol": 1e-3}, p.grid_seeds),
-        "lazy": Sweep({"alpha": list(p.lazy_alphas)}, {**alpha, "rtol": 1e-5}, p.grid_seeds),
-        "twin": Sweep({}, {**alpha, "engine": "linearised", "alpha": 1.0}, p.grid_seeds),
-        "descent": Sweep({}, exact, p.grid_seeds),
+        "grid": Runs(NETWORK, grid, {**fast, "steps": p.grid_steps, "rtol": 1e-3}, p.grid_seeds),
+        "lazy": Runs(
+            NETWORK, {"alpha": list(p.lazy_alphas)}, {**alpha, "rtol": 1e-5}, p.grid_seeds
+        ),
+        "twin": Runs(NETWORK, {}, {**alpha, "engine": "linearised", "alpha": 1.0}, p.grid_seeds),
+        "descent": Runs(NETWORK, {}, exact, p.grid_seeds),
     }
 
 

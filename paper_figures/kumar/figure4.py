@@ -16,9 +16,11 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wide_falls
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
-from lazyrich.paper_figures.runs import Sweep, gap_in_words
+from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import THRESHOLD, settled, time_to_grok
+from lazyrich.simulate.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,11 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: both widths."""
     fixed = {name: getattr(p, name) for name in ("D", "P", "alpha", "epsilon", "learning_rate")}
     fixed |= {"steps": p.steps, "centred": p.centred, "engine": "flow", "alignment": None}
-    return {"runs": Sweep({"width": list(p.widths)}, fixed, p.seeds)}
+    return {"runs": Runs(NETWORK, {"width": list(p.widths)}, fixed, p.seeds)}
 
 
 def _narrow(p: Parameters, data: dict[str, Dataset]) -> Dataset:

@@ -18,11 +18,12 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, median_seed, ordered, spread
 from lazyrich.paper_figures.experiments.eigenvector_labels import arguments, relative
-from lazyrich.paper_figures.own_runs import OwnRuns
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.simulate.cells import OwnTask
 from lazyrich.simulate.outcome import time_to_grok
+from lazyrich.simulate.runs import Runs
 
 # Losses are in units of that of predicting nothing: a task is learnt, or not, to a half of it.
 HALF = 0.5
@@ -62,7 +63,7 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, OwnRuns]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs on labels of norm 1, on labels of mean square 1, and beyond j = P."""
     names = ("D", "P", "alpha", "epsilon", "learning_rate", "steps", "n_test")
     fixed = {name: getattr(p, name) for name in names}
@@ -72,9 +73,9 @@ def sweeps(p: Parameters) -> dict[str, OwnRuns]:
     grid = {"way": ways, "width": list(p.widths), "j": j}
     beyond = {"way": ["joint", "fresh"], "j": [p.beyond]}
     return {
-        "runs": OwnRuns(grid, fixed, arguments, p.seeds),
-        "beyond": OwnRuns(beyond, narrow, arguments, p.seeds),
-        "rich": OwnRuns({"way": ways, "j": j}, narrow | {"power": "one"}, arguments, p.seeds),
+        "runs": Runs(OwnTask(arguments), grid, fixed, p.seeds),
+        "beyond": Runs(OwnTask(arguments), beyond, narrow, p.seeds),
+        "rich": Runs(OwnTask(arguments), {"way": ways, "j": j}, narrow | {"power": "one"}, p.seeds),
     }
 
 

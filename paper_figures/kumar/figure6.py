@@ -24,9 +24,10 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import mnist_perceptron, modular_transformer
 from lazyrich.paper_figures.experiments.modular_transformer import REFERENCE
-from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.paper_figures.kumar.figure2 import accuracy_times
+from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
+from lazyrich.simulate.runs import Runs
 
 SWEEPS = {
     "published": "learning rate ∝ 1/α²",
@@ -100,7 +101,7 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: digits over alpha, and the transformer in each of the two sweeps."""
     names = ("P", "n_test", "pool", "width", "scale", "learning_rate", "batch_size", "steps")
     digits = {name: getattr(p, name) for name in names}
@@ -110,9 +111,9 @@ def sweeps(p: Parameters) -> dict[str, Fits]:
     tokens |= {"weight_decay": p.transformer_decay, "steps": p.transformer_steps}
     tokens |= {"device": device(p.device)}
     alphas = {"alpha": list(p.transformer_alphas)}
-    found = {"digits": Fits(mnist_perceptron, {"alpha": list(p.alphas)}, digits, p.seeds)}
+    found = {"digits": Runs(of_fit(mnist_perceptron), {"alpha": list(p.alphas)}, digits, p.seeds)}
     for rule in SWEEPS:
-        found[rule] = Fits(modular_transformer, alphas, {**tokens, "rule": rule}, p.seeds)
+        found[rule] = Runs(of_fit(modular_transformer), alphas, {**tokens, "rule": rule}, p.seeds)
     return found
 
 

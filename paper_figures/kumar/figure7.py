@@ -21,8 +21,10 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ordered, spread
 from lazyrich.paper_figures.panels import dashes, swept_curves
-from lazyrich.paper_figures.runs import Sweep, gap_in_words
+from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import BLUE, GREEN, ORANGE, PURPLE, WIDTH, letter, steps_axis
+from lazyrich.simulate.cells import NETWORK
+from lazyrich.simulate.runs import Runs
 
 HALF = 0.5
 # Colour, marker and its size: hollow, one around the other where they coincide.
@@ -68,22 +70,24 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs; sigma changes the learning rate with it, so each has a sweep of its own."""
     fixed = {name: getattr(p, name) for name in ("D", "P", "width", "steps")}
     fixed |= {"engine": "flow", "centred": True, "alignment": None}
     usual = fixed | {"learning_rate": p.learning_rate, "epsilon": p.epsilon}
     found = {
-        "alpha": Sweep({"alpha": list(p.alphas)}, usual, p.seeds),
-        "labels": Sweep({"label_scale": list(p.labels)}, usual | {"alpha": p.alpha}, p.seeds),
+        "alpha": Runs(NETWORK, {"alpha": list(p.alphas)}, usual, p.seeds),
+        "labels": Runs(
+            NETWORK, {"label_scale": list(p.labels)}, usual | {"alpha": p.alpha}, p.seeds
+        ),
     }
     for s in p.sigmas:
         slow = {"learning_rate": p.learning_rate / s**2}
         scaled = usual | slow | {"sigma": s}
         same = fixed | slow | {"alpha": p.alpha * s, "epsilon": p.epsilon * s}
-        found[f"sigma {s:g}"] = Sweep({}, scaled | {"alpha": p.alpha}, p.seeds)
-        found[f"joint {s:g}"] = Sweep({}, scaled | {"alpha": p.alpha / s**2}, p.seeds)
-        found[f"same {s:g}"] = Sweep({}, same, 1)
+        found[f"sigma {s:g}"] = Runs(NETWORK, {}, scaled | {"alpha": p.alpha}, p.seeds)
+        found[f"joint {s:g}"] = Runs(NETWORK, {}, scaled | {"alpha": p.alpha / s**2}, p.seeds)
+        found[f"same {s:g}"] = Runs(NETWORK, {}, same, 1)
     return found
 
 

@@ -17,9 +17,10 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import student_and_teacher
-from lazyrich.paper_figures.fits import Fits, device
+from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 LEVEL = 0.5  # an accuracy is reached where this part of the outputs is within the threshold
 LAZINESS = 1.0  # of the run of Liu et al.
@@ -61,13 +62,13 @@ def settings(p: Parameters) -> dict[str, Any]:
     return fixed | {"thresholds": list(p.thresholds), "device": device(p.device)}
 
 
-def published(p: Parameters, alphas: tuple[float, ...]) -> Fits:
+def published(p: Parameters, alphas: tuple[float, ...]) -> Runs:
     """Return the runs at one rate and decay for all alphas."""
     fixed = {"learning_rate": p.learning_rate, "weight_decay": p.weight_decay}
-    return Fits(student_and_teacher, {"alpha": list(alphas)}, settings(p) | fixed, p.seeds)
+    return Runs(of_fit(student_and_teacher), {"alpha": list(alphas)}, settings(p) | fixed, p.seeds)
 
 
-def sweeps(p: Parameters) -> dict[str, Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return both sweeps; at alpha = 1 they have their runs in common."""
     found = {"published": published(p, p.alphas)}
     for alpha in p.alphas:
@@ -76,8 +77,8 @@ def sweeps(p: Parameters) -> dict[str, Fits]:
             "weight_decay": p.weight_decay * alpha,
         }
         grid = {"alpha": [alpha]}
-        found[f"controlled {alpha:g}"] = Fits(
-            student_and_teacher, grid, settings(p) | rates, p.seeds
+        found[f"controlled {alpha:g}"] = Runs(
+            of_fit(student_and_teacher), grid, settings(p) | rates, p.seeds
         )
     return found
 

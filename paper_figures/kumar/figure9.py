@@ -15,10 +15,12 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, ordered, spread
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
-from lazyrich.paper_figures.runs import Sweep, gap_in_words
+from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import WIDTH, letter, steps_axis
 from lazyrich.simulate import PolynomialTask
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
+from lazyrich.simulate.runs import Runs
 
 # The mean of y^2 is 3/4.
 HALF_OF_NOTHING = 0.375
@@ -49,11 +51,13 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Sweep]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: all sizes."""
     names = ("D", "width", "alpha", "learning_rate", "steps", "centred")
     fixed = {name: getattr(p, name) for name in names} | {"engine": "flow", "alignment": None}
-    return {"runs": Sweep({"epsilon": list(p.epsilons), "P": list(p.sizes)}, fixed, p.seeds)}
+    return {
+        "runs": Runs(NETWORK, {"epsilon": list(p.epsilons), "P": list(p.sizes)}, fixed, p.seeds)
+    }
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

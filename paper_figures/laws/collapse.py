@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.runs import Networks
 from lazyrich.plotting import BLACK, WIDTH, letter, shades
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import RichCurve, rich_curve
 from lazyrich.simulate.outcome import THRESHOLD, settled
+from lazyrich.simulate.runs import Runs
 from lazyrich.simulate.task import PolynomialTask
 
 STEPS = 10_000
@@ -70,9 +71,9 @@ def _points(p: Parameters) -> list[tuple[float, float]]:
     return [(a, ratio) for a in p.values for ratio in p.ratios]
 
 
-def sweeps(p: Parameters) -> dict[str, Networks]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: every a and epsilon/alpha."""
-    return {"runs": Networks([_cell(p, *point) for point in _points(p)])}
+    return {"runs": Runs(NETWORK, listed=[_cell(p, *point) for point in _points(p)])}
 
 
 @lru_cache(maxsize=16)

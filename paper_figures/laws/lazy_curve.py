@@ -4,24 +4,19 @@ Dots are means of kernel regression with the initial kernel at infinite width ov
 with one standard error; lines are ``lazy-learning-curve``, which knows no data.
 """
 
-import inspect
-import os
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.kept import Settings, joined, keep, run_missing
+from lazyrich.paper_figures.experiments import lazy_draws
 from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
-from lazyrich.simulate.kernel_regression import population_losses
 from lazyrich.simulate.laws import lazy
-from lazyrich.simulate.workers import Progress
+from lazyrich.simulate.runs import Function, Runs
 from lazyrich.theory import closed_form
 
 NULL = 0.75  # <y^2> at |beta|^2 = D
@@ -52,60 +47,6 @@ PRESETS = {
 }
 
 
-BLOCK = 20  # data sets at first
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Kernel regression on fresh data sets at each (D, P, epsilon), a file in ``folder`` each."""
-
-    points: tuple[tuple[int, int, float], ...]
-    error: float
-    most: int
-
-    def cost(self) -> float:
-        """Return the multiplications of a block of data sets at each point."""
-        return sum(map(_cost, self.points))
-
-    def run(
-        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
-    ) -> Dataset:
-        """Return ``mean`` test loss, its standard ``error`` and ``count`` over ``point``."""
-        found = run_missing(
-            _keep_mean,
-            [
-                {"D": D, "P": P, "epsilon": epsilon, "error": self.error, "most": self.most}
-                for D, P, epsilon in self.points
-            ],
-            list(map(_cost, self.points)),
-            folder=folder,
-            key=(inspect.getsource(_keep_mean),),
-            jobs=jobs,
-            progress=progress,
-        )
-        return joined({"point": range(len(self.points))}, found)
-
-
-def _cost(point: tuple[int, int, float]) -> float:
-    D, P, _ = point
-    return BLOCK * (P**3 / 3 + 3 * P**2 * D)
-
-
-def _keep_mean(settings: Settings, path: Path) -> None:
-    """Draw data sets until the mean loss is known to ``error`` of it, or ``most``; keep it."""
-    D, P, epsilon, error, most = settings.values()
-    losses, seed = np.array([]), 0
-    while len(losses) < most:
-        count = max(BLOCK, len(losses))  # doubled each time
-        parts = population_losses(D, P, epsilon, count=count, seed=seed)
-        losses = np.concatenate([losses, torch.stack(list(parts.values())).sum(0).numpy()])
-        seed += 1
-        found = float(losses.std(ddof=1)) / len(losses) ** 0.5
-        if len(losses) > BLOCK and found < error * losses.mean():
-            break
-    keep(Dataset({"mean": losses.mean(), "error": found, "count": len(losses)}), path)
-
-
 def _curves(p: Parameters) -> tuple[tuple[int, int, float], ...]:
     return tuple((p.D, P, e) for e in p.epsilons for P in p.samples)
 
@@ -114,12 +55,19 @@ def _scaled(p: Parameters) -> tuple[tuple[int, int, float], ...]:
     return tuple((D, max(1, round(g * D)), p.epsilon) for D in p.dimensions for g in p.gammas)
 
 
-def sweeps(p: Parameters) -> dict[str, Draws]:
+def _draws(p: Parameters, points: tuple[tuple[int, int, float], ...]) -> Runs:
+    return Runs(
+        Function(lazy_draws.mean_loss, lazy_draws.cost),
+        listed=[
+            {"D": D, "P": P, "epsilon": epsilon, "error": p.error, "most": p.most}
+            for D, P, epsilon in points
+        ],
+    )
+
+
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the draws: curves over epsilon, and over D at fixed P/D."""
-    return {
-        "epsilons": Draws(_curves(p), p.error, p.most),
-        "dimensions": Draws(_scaled(p), p.error, p.most),
-    }
+    return {"epsilons": _draws(p, _curves(p)), "dimensions": _draws(p, _scaled(p))}
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
@@ -160,7 +108,7 @@ def _over_epsilon(ax: Axes, p: Parameters, data: Dataset) -> None:
     rows = len(p.samples)
     for i, (epsilon, color) in enumerate(zip(p.epsilons, shades(len(p.epsilons)), strict=True)):
         ax.plot(sizes, [lazy.lazy_loss(p.D, P, epsilon).total for P in sizes], color=color)
-        part = data.isel(point=slice(i * rows, (i + 1) * rows))
+        part = data.isel(cell=slice(i * rows, (i + 1) * rows))
         _dots(ax, np.array(p.samples), part, color, f"ε = {epsilon:g}", MARKERS[i])
     ax.axvline(last, color=BLACK, linewidth=0.6, linestyle=(0, (4, 2)))
     ax.legend(loc="lower left")
@@ -172,7 +120,7 @@ def _over_dimension(ax: Axes, p: Parameters, data: Dataset) -> None:
         sizes = np.geomspace(p.gammas[0] * D * 0.8, p.gammas[-1] * D * 1.2, 100)
         losses = [lazy.lazy_loss(D, P, p.epsilon).total for P in sizes]
         ax.plot(sizes / D, losses, color=color, linewidth=0.8)
-        part = data.isel(point=slice(i * rows, (i + 1) * rows))
+        part = data.isel(cell=slice(i * rows, (i + 1) * rows))
         x = np.array([P / D for _, P, _ in _scaled(p)[i * rows : (i + 1) * rows]])
         _dots(ax, x, part, color, f"D = {D}", MARKERS[i])
     gammas, limit = _limit(p.epsilon)

@@ -14,10 +14,11 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.laws.network import Network, falls, foretold
-from lazyrich.paper_figures.runs import Networks
 from lazyrich.plotting import BLACK, BLUE, ORANGE, WIDTH
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import HORIZON
 from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, phase_of
+from lazyrich.simulate.runs import Runs
 
 PHASES: dict[str, dict[str, Any]] = {
     MEMORISES: {"color": BLACK, "marker": "x"},
@@ -61,9 +62,9 @@ def networks(p: Parameters) -> list[Network]:
     return [_network(p, seed, ratio, f) for seed, (f, ratio) in enumerate(points)]
 
 
-def sweeps(p: Parameters) -> dict[str, Networks]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: all networks."""
-    return {"runs": Networks([network.cell() for network in networks(p)])}
+    return {"runs": Runs(NETWORK, listed=[network.cell() for network in networks(p)])}
 
 
 def measured(data: dict[str, Dataset]) -> list[str]:

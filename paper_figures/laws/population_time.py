@@ -3,18 +3,17 @@
 No networks: by symmetry two numbers are left of them, integrated to nine digits.
 """
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
-import xarray
 from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
+from lazyrich.paper_figures.experiments import population_flow
 from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
 from lazyrich.simulate.laws import population
-from lazyrich.simulate.workers import Progress
+from lazyrich.simulate.runs import Function, Runs
 
 SHARE = 0.5  # of the target along beta that is learned
 AIM = 0.05
@@ -36,38 +35,15 @@ PRESETS = {
 }
 
 
-@dataclass(frozen=True)
-class Integrations:
-    """The time to learn half the target, integrated for each (D, a): nothing is kept."""
-
-    points: tuple[tuple[int, float], ...]
-
-    def cost(self) -> float:
-        """Return about the multiplications of all integrations: a thousand steps each."""
-        return 1e6 * len(self.points)
-
-    def run(
-        self, folder: str | os.PathLike, jobs: int = 1, progress: Progress | None = None
-    ) -> Dataset:
-        """Return ``T`` over ``point``."""
-        del folder, jobs
-        times = []
-        for done, (D, a) in enumerate(self.points, start=1):
-            near = population.time_to_learn(D, a, SHARE) * np.linspace(0.5, 2.0, 2001)
-            learned = population.competition(D, a, np.concatenate([[0.0], near]))[0][1:] - a
-            times.append(float(np.interp(SHARE, learned, near)))
-            if progress is not None:
-                progress(done, len(self.points))
-        return xarray.Dataset({"T": ("point", np.array(times))})
-
-
 def _a(p: Parameters) -> np.ndarray:
     return np.geomspace(*p.ends, p.count)
 
 
-def sweeps(p: Parameters) -> dict[str, Integrations]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the integrations over D and a."""
-    return {"times": Integrations(tuple((D, float(a)) for D in p.dimensions for a in _a(p)))}
+    points = [{"D": D, "a": float(a), "share": SHARE} for D in p.dimensions for a in _a(p)]
+    experiment = Function(population_flow.time_to_learn, population_flow.cost)
+    return {"times": Runs(experiment, listed=points)}
 
 
 def _exact(p: Parameters, data: dict[str, Dataset]) -> np.ndarray:

@@ -15,9 +15,10 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.laws.network import STEPS, Network, falls, foretold
-from lazyrich.paper_figures.runs import Networks
 from lazyrich.plotting import BLUE, VERMILLION, WIDTH, letter
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import rich_curve
+from lazyrich.simulate.runs import Runs
 
 # Runs end at this T, in units of D^2/|beta|^2.
 END = 30.0
@@ -57,9 +58,9 @@ def networks(p: Parameters) -> list[Network]:
     return found
 
 
-def sweeps(p: Parameters) -> dict[str, Networks]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: all networks."""
-    return {"runs": Networks([network.cell() for network in networks(p)])}
+    return {"runs": Runs(NETWORK, listed=[network.cell() for network in networks(p)])}
 
 
 @lru_cache(maxsize=256)

@@ -15,12 +15,13 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.laws.network import Network, falls
-from lazyrich.paper_figures.runs import Networks
 from lazyrich.plotting import BLACK, BLUE, VERMILLION, WIDTH, letter, shades
+from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.least_trace import least_trace
 from lazyrich.simulate.laws.rich_flow import HORIZON
 from lazyrich.simulate.laws.spike import share_standing_out, spike_of
 from lazyrich.simulate.outcome import SHARE
+from lazyrich.simulate.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ def networks(p: Parameters) -> list[Network]:
     ]
 
 
-def sweeps(p: Parameters) -> dict[str, Networks]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: all networks."""
-    return {"runs": Networks([network.cell() for network in networks(p)])}
+    return {"runs": Runs(NETWORK, listed=[network.cell() for network in networks(p)])}
 
 
 def _shaped(p: Parameters, values: list) -> np.ndarray:

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.paths import Paths
+from lazyrich.paper_figures.runs import of_flow
 from lazyrich.plotting import LOOKS, WIDTH, band, letter, look
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 from lazyrich.verify.lyu.start import predicted_transition
 
 TITLES = {"sparse": "sparse labels: grokking", "margin": "large margin: misgrokking"}
@@ -47,12 +48,12 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Paths]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: both data sets."""
     fixed = {name: getattr(p, name) for name in ("d", "n_test", "alpha", "weight_decay", "end")}
     sizes = {"sparse": p.n_sparse, "margin": p.n_margin}
     return {
-        data: Paths("classification", {}, {**fixed, "data": data, "n": n}, p.seeds)
+        data: Runs(of_flow("classification"), {}, {**fixed, "data": data, "n": n}, p.seeds)
         for data, n in sizes.items()
     }
 

@@ -16,10 +16,11 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.experiments import homogeneous_perceptron
-from lazyrich.paper_figures.fits import Fits, device
 from lazyrich.paper_figures.lyu.transition_time import alpha_axis, slopes
+from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, letter, look, shades
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 # Activation -> its colour and symbol where both are shown, and how it is named.
 KINDS = {"relu": (VERMILLION, "o", "ReLU"), "square": (BLUE, "s", "h²")}
@@ -62,7 +63,7 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Fits]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: the paper's network, and both sweeps of both activations."""
     fixed = {name: getattr(p, name) for name in ("p", "fraction", "width", "bias", "after")}
     fixed |= {"device": device(p.device)}
@@ -72,9 +73,11 @@ def sweeps(p: Parameters) -> dict[str, Fits]:
     run = homogeneous_perceptron
     plain = fixed | default | alpha | {"zero_last": False, "activation": "relu"}
     return {
-        "plain": Fits(run, {}, plain, p.seeds),
-        "alphas": Fits(run, kinds | {"alpha": list(p.alphas)}, zero | default, p.seeds),
-        "decays": Fits(run, kinds | {"weight_decay": list(p.decays)}, zero | alpha, p.seeds),
+        "plain": Runs(of_fit(run), {}, plain, p.seeds),
+        "alphas": Runs(of_fit(run), kinds | {"alpha": list(p.alphas)}, zero | default, p.seeds),
+        "decays": Runs(
+            of_fit(run), kinds | {"weight_decay": list(p.decays)}, zero | alpha, p.seeds
+        ),
     }
 
 

@@ -13,9 +13,10 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.figure1 import at
-from lazyrich.paper_figures.lyu.paths import Paths
+from lazyrich.paper_figures.runs import of_flow
 from lazyrich.plotting import LOOKS, WIDTH, letter, look
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 # The learning rate of the paper, by which its steps become times.
 LEARNING_RATE = 0.1
@@ -40,10 +41,12 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Paths]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs."""
     names = ("d", "observed", "alpha", "weight_decay", "end")
-    return {"runs": Paths("completion", {}, {name: getattr(p, name) for name in names}, p.seeds)}
+    return {
+        "runs": Runs(of_flow("completion"), {}, {name: getattr(p, name) for name in names}, p.seeds)
+    }
 
 
 def transition(p: Parameters) -> float:

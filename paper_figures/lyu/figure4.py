@@ -15,9 +15,10 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.lyu.figure1 import share
-from lazyrich.paper_figures.lyu.paths import Paths
+from lazyrich.paper_figures.runs import of_flow
 from lazyrich.plotting import LOOKS, WIDTH, letter, look
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 # The transition is taken to last from one of these test accuracies to the other.
 LOW, HIGH = 0.6, 0.9
@@ -44,14 +45,16 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Paths]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs with and without weight decay."""
     fixed = {name: getattr(p, name) for name in ("d", "n", "n_test", "alpha", "end")}
     fixed |= {"data": "sparse"}
     without = {**fixed, "weight_decay": 0.0, "duration": p.duration}
     return {
-        "decay": Paths("classification", {}, {**fixed, "weight_decay": p.weight_decay}, p.seeds),
-        "none": Paths("classification", {}, without, p.seeds),
+        "decay": Runs(
+            of_flow("classification"), {}, {**fixed, "weight_decay": p.weight_decay}, p.seeds
+        ),
+        "none": Runs(of_flow("classification"), {}, without, p.seeds),
     }
 
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.paths import Paths
+from lazyrich.paper_figures.runs import of_flow
 from lazyrich.plotting import BLACK, GREEN, ORANGE, WIDTH, letter, shades
+from lazyrich.simulate.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ PRESETS = {
 FITTED = 0.5
 
 
-def sweeps(p: Parameters) -> dict[str, Paths]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs."""
     fixed = {name: getattr(p, name) for name in ("d", "n", "k", "alpha", "end")}
-    return {"runs": Paths("predicted_path", {"weight_decay": list(p.decays)}, fixed, p.seeds)}
+    return {
+        "runs": Runs(of_flow("predicted_path"), {"weight_decay": list(p.decays)}, fixed, p.seeds)
+    }
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.paths import Paths
+from lazyrich.paper_figures.runs import of_flow
 from lazyrich.plotting import WIDTH, letter, shades
 from lazyrich.simulate.outcome import settled
+from lazyrich.simulate.runs import Runs
 
 MARKERS = ("o", "s", "^")
 
@@ -54,16 +55,16 @@ PRESETS = {
 }
 
 
-def sweeps(p: Parameters) -> dict[str, Paths]:
+def sweeps(p: Parameters) -> dict[str, Runs]:
     """Return the runs: regression of all depths, and classification."""
     fixed = {name: getattr(p, name) for name in ("d", "n", "k", "end")}
     grid = {"depth": list(p.depths), "weight_decay": list(p.decays), "alpha": list(p.alphas)}
     classified = {"data": "sparse", "d": p.classified_d, "n": p.classified_n, "n_test": 500}
     classified |= {"end": p.end}
     return {
-        "regression": Paths("regression", grid, fixed, p.seeds),
-        "classification": Paths(
-            "classification",
+        "regression": Runs(of_flow("regression"), grid, fixed, p.seeds),
+        "classification": Runs(
+            of_flow("classification"),
             {name: grid[name] for name in ("weight_decay", "alpha")},
             classified,
             p.seeds,
