@@ -9,8 +9,10 @@ def by_record(history: xarray.Dataset) -> xarray.Dataset:
 
     The time becomes a variable: runs that are recorded at other times can then be joined.
 
-    >>> by_record(xarray.Dataset(coords={"time": [0.5, 2.0]})).time.values.tolist()
-    [0.5, 2.0]
+    >>> curve = xarray.Dataset({"loss": ("time", [2.0, 1.0])}, {"time": [0.5, 4.0]})
+    >>> found = by_record(curve)
+    >>> found.loss.dims, found.step.values.tolist(), found.time.values.tolist()
+    (('step',), [1, 2], [0.5, 4.0])
     """
     found = history.drop_vars("time").rename_dims(time="step")
     found["time"] = ("step", history.time.values, history.time.attrs)
