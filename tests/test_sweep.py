@@ -128,7 +128,8 @@ def kill_the_processes() -> int:
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(status.read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"lazyrich.simulate.workers" in (status.parent / "cmdline").read_bytes():
+            works = b"lazyrich.simulate.workers" in (status.parent / "cmdline").read_bytes()
+            if parent == os.getpid() and works:
                 os.kill(int(status.parent.name), signal.SIGKILL)
                 found += 1
         except (FileNotFoundError, ProcessLookupError):
