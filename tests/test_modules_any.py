@@ -254,8 +254,8 @@ def test_coupling_and_randomness_are_seen_on_the_outputs(kind, message):
         lambda: Scaled(model, 2.0)(X),
         lambda: linearise(model)(X),
         lambda: linearise(Scaled(model, 2.0))(X),
-        lambda: fit(model, data, loss="mse", optimiser=sgd, steps=3),
-        lambda: fit_flow(model, data, loss="mse", time=1.0),
+        lambda: fit(model, data, loss="mse", optimiser=sgd, steps=3).history,
+        lambda: fit_flow(model, data, loss="mse", time=1.0).history,
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -318,7 +318,7 @@ def test_several_inputs_and_outputs(names):
 
     for X in ((a, b), {"a": a, "b": b}):
         options = {"optimiser": lambda w: torch.optim.SGD(w, lr=0.1), "batch_size": 2}
-        run = fit(copy.deepcopy(model), Data(X, y, X, y), loss=loss, steps=40, **options)
+        run = fit(copy.deepcopy(model), Data(X, y, X, y), loss=loss, steps=40, **options).history
         assert float(run.train_loss[-1]) < float(run.train_loss[0])
         assert sharpness(model, Data(X, y), loss, batch=2) == pytest.approx(
             sharpness(model, Data(X, y), loss), rel=1e-3
@@ -336,7 +336,9 @@ def test_numpy_arrays():
     for dtype in (torch.float32, torch.float64):
         model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(dtype)
         assert ntk(model, X).dtype == dtype
-        run = fit(model, Data(X, y), loss="cross_entropy", optimiser=torch.optim.Adam, steps=5)
+        run = fit(
+            model, Data(X, y), loss="cross_entropy", optimiser=torch.optim.Adam, steps=5
+        ).history
         assert np.isfinite(run.train_loss).all()
     K, labels = np.diag([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 2.0])
     expected = kernel_alignments(torch.as_tensor(K), torch.as_tensor(labels))
@@ -368,7 +370,7 @@ def test_half_precision(dtype, tmp_path):
         optimiser=lambda w: torch.optim.SGD(w, lr=rate / 4),
         steps=20,
         checkpoint=tmp_path / "c.pt",
-    )
+    ).history
     assert float(run.train_loss[-1]) < float(run.train_loss[0])
 
 

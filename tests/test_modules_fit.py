@@ -137,7 +137,7 @@ def arguments(path, name="AdamW", **changes):
 @pytest.mark.parametrize("last", [0, 1, 13, 59])
 def test_a_resumed_run_ends_with_the_same_bits(name, last, tmp_path, monkeypatch):
     model, data = problem()
-    whole = fit(model, data, **arguments(tmp_path / "whole.pt", name))
+    whole = fit(model, data, **arguments(tmp_path / "whole.pt", name)).history
     expected = flat(model)
     options = arguments(tmp_path / "part.pt", name)
     steady = options["schedule"]
@@ -153,13 +153,13 @@ def test_a_resumed_run_ends_with_the_same_bits(name, last, tmp_path, monkeypatch
     updates, step = [], Trainer.step
     monkeypatch.setattr(Trainer, "step", lambda run: updates.append(run.done) or step(run))
     model, data = problem()
-    resumed = fit(model, data, **options)
+    resumed = fit(model, data, **options).history
     assert updates == list(range(last, 60))  # nothing done twice
     assert resumed.identical(whole)
     assert torch.equal(flat(model), expected)
     updates.clear()
     again, data = problem()
-    assert fit(again, data, **options).identical(whole)
+    assert fit(again, data, **options).history.identical(whole)
     assert updates == []  # nothing left to do
     assert torch.equal(flat(again), expected)
 
@@ -178,7 +178,7 @@ def run(path):
     data, model = Data(X, X, X, X), Scaled(mlp((3, 6, 3), nn.Tanh), 2.0)
     history = fit(model, data, loss=nn.functional.mse_loss, steps=1500, batch_size=4,
         optimiser=lambda w: torch.optim.AdamW(w, lr=1e-3), checkpoint=path,
-        checkpoint_seconds=0.02)
+        checkpoint_seconds=0.02).history
     return history.to_dict(), [p.tolist() for p in model.parameters()]
 
 interrupted = run(sys.argv[1])
@@ -237,12 +237,12 @@ def test_a_checkpoint_of_another_run_is_refused(other, tmp_path):
 def test_a_checkpoint_can_be_prolonged(tmp_path):
     """A run of 30 steps, prolonged to 60, is the run of 60 to the bit."""
     model, data = problem()
-    whole = fit(model, data, **arguments(None, record=range(0, 61, 10)))
+    whole = fit(model, data, **arguments(None, record=range(0, 61, 10))).history
     part, data = problem()
     options = arguments(tmp_path / "run.pt", record=range(0, 31, 10), steps=30)
     fit(part, data, **options)
     part, data = problem()
-    longer = fit(part, data, **options | {"steps": 60, "record": range(0, 61, 10)})
+    longer = fit(part, data, **options | {"steps": 60, "record": range(0, 61, 10)}).history
     assert longer.identical(whole)
     assert torch.equal(flat(part), flat(model))
     with pytest.raises(ValueError, match=r"record = 5: the checkpoint is at step 60"):
@@ -268,8 +268,8 @@ def test_the_history_is_kept_where_the_last_write_fails(tmp_path, monkeypatch):
     monkeypatch.setattr("lazyrich.simulate.modules.checkpoint.write_whole", full)
     options = arguments(tmp_path / "run.pt", checkpoint_seconds=1e9)
     with pytest.warns(UserWarning, match=r"No space left on device; the run is not kept"):
-        found = fit(*problem(), **options)
-    assert found.identical(fit(*problem(), **options | {"checkpoint": None}))
+        found = fit(*problem(), **options).history
+    assert found.identical(fit(*problem(), **options | {"checkpoint": None}).history)
 
 
 def test_a_spoilt_checkpoint_is_one_line(tmp_path):
@@ -286,7 +286,7 @@ def test_a_schedule_multiplies_the_rate():
     """At rates 0, 0, then the rate itself, two steps do nothing."""
     model, data = problem()
     options = {"loss": LOSS, "optimiser": OPTIMISERS["AdamW"], "record": range(5)}
-    late = fit(model, data, steps=4, schedule=lambda step: float(step >= 2), **options)
+    late = fit(model, data, steps=4, schedule=lambda step: float(step >= 2), **options).history
     assert late.parameter_change.values[:3].tolist() == [0, 0, 0]
     assert late.parameter_change.values[3] > 0
 
@@ -303,7 +303,7 @@ def test_what_is_recorded_is_what_it_says():
         record=[0, 9],
         metrics={"worst": lambda f, y: (f - y).abs().max()},
         measures={"norm1": lambda m: flat(m).abs().sum().item()},
-    )
+    ).history
     assert history.step.values.tolist() == [0, 9]
     f, f_test = model(data.X).detach(), model(data.X_test).detach()
     end = history.isel(step=-1)
@@ -323,7 +323,9 @@ def test_no_test_set_is_nan_and_no_start_is_no_error():
         for parameter in model.parameters():
             parameter.zero_()
     empty = Data(data.X, data.y, data.X[:0], data.y[:0])
-    history = fit(Scaled(model, 1.0), empty, loss=LOSS, optimiser=OPTIMISERS["descent"], steps=3)
+    history = fit(
+        Scaled(model, 1.0), empty, loss=LOSS, optimiser=OPTIMISERS["descent"], steps=3
+    ).history
     assert np.isnan(history.test_loss).all()
     assert np.isnan(history.parameter_change).all()
     assert np.isfinite(history.train_loss).all()
@@ -367,7 +369,7 @@ def test_optimisers_as_class_instance_and_with_closures(tmp_path):
     for kind in (torch.optim.Adam, None):
         model, data = problem()
         given = kind or torch.optim.Adam(model.parameters())
-        ends.append((fit(model, data, loss="mse", steps=5, optimiser=given), flat(model)))
+        ends.append((fit(model, data, loss="mse", steps=5, optimiser=given).history, flat(model)))
     assert torch.equal(ends[0][1], ends[1][1])
     with pytest.raises(ValueError, match="holds none of the model's parameters"):
         fit(*problem(), loss="mse", steps=5, optimiser=torch.optim.Adam(model.parameters()))
@@ -378,13 +380,15 @@ def test_optimisers_as_class_instance_and_with_closures(tmp_path):
 def test_losses_by_name_are_those_of_torch():
     model, data = problem()
     options = {"optimiser": OPTIMISERS["momentum"], "steps": 6}
-    named, given = (fit(*problem(), loss=loss, **options) for loss in ("mse", LOSS))
+    named, given = (fit(*problem(), loss=loss, **options).history for loss in ("mse", LOSS))
     assert named.identical(given)
     X, labels = data.X, torch.tensor([0, 1, 2] * 4)[:11]
     ends = []
     for y in (labels, nn.functional.one_hot(labels, 3)):
         model = mlp((3, 6, 3), nn.Tanh)
-        ends.append(fit(model, Data(X, y, X, y), loss="cross_entropy", **options).train_loss[-1])
+        ends.append(
+            fit(model, Data(X, y, X, y), loss="cross_entropy", **options).history.train_loss[-1]
+        )
     plain = nn.functional.cross_entropy(model(X), labels)
     assert float(ends[0]) == pytest.approx(float(plain), rel=1e-12)
     assert float(ends[1]) == pytest.approx(float(plain), rel=1e-12)

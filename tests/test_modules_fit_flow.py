@@ -27,7 +27,7 @@ def network(activation=Square, seed=0, scale=2.0):
 
 def flow(model, **options):
     options = {"loss": cross_entropy, "time": 20.0, "weight_decay": 1e-2} | options
-    return fit_flow(model, MODULAR, **options)
+    return fit_flow(model, MODULAR, **options).history
 
 
 @pytest.mark.parametrize("activation", [Square, nn.Tanh])
@@ -42,7 +42,7 @@ def test_descent_is_first_order_in_its_rate_away(activation):
             steps=round(5 / rate),
             record=[round(t / rate) for t in record],
             optimiser=lambda w, rate=rate: torch.optim.SGD(w, lr=rate, weight_decay=1e-2),
-        )
+        ).history
         gaps.append(found.train_loss.values / reference.train_loss.values - 1)
     assert np.allclose(gaps[0] / gaps[1], 2, atol=0.1)
 
@@ -74,7 +74,7 @@ def test_it_is_the_dual_flow_of_a_diagonal_net():
         weight_decay=1e-2,
         record=record,
         rtol=1e-6,
-    )
+    ).history
     assert np.allclose(found.train_loss, dual.history.train_loss, rtol=1e-4)
     assert np.allclose(found.weight_norm, dual.history.parameter_norm, rtol=1e-4)
 

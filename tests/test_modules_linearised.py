@@ -87,7 +87,7 @@ def test_its_descent_is_the_closed_form(D, P, N, seed, alpha, epsilon, centred, 
         optimiser=lambda weights: torch.optim.SGD(weights, lr=rate),
         steps=12,
         record=closed.step.values,
-    )
+    ).history
     # Losses that fall to rounding keep that of the first predictions.
     held = float(closed.train_loss[0]) + float(task.y.square().max()) + 1
     for name in ("train_loss", "test_loss"):
@@ -112,7 +112,7 @@ def test_a_lazy_network_follows_its_twin_and_a_rich_one_leaves_it():
                 loss=nn.functional.mse_loss,
                 optimiser=lambda weights, r=rate: torch.optim.SGD(weights, lr=r),
                 steps=80,
-            ).test_loss
+            ).history.test_loss
             for model in pair
         ]
         gaps[alpha] = float(abs(ends[0] / ends[1] - 1).max())

@@ -136,7 +136,7 @@ def test_descent_of_the_paper_s_network_is_that_of_train(D, P, N, seed, alpha, e
         optimiser=lambda weights: torch.optim.SGD(weights, lr=rate),
         steps=8,
         record=slow.history.step.values,
-    )
+    ).history
     for name in ("train_loss", "test_loss"):
         assert history[name].values == pytest.approx(slow.history[name].values, rel=1e-9, abs=1e-20)
     change = slow.history.parameter_change.values

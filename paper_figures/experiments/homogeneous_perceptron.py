@@ -61,7 +61,7 @@ def train(
         rtol=1e-2,
         metrics={"accuracy": classified, "margin": _margin},
         checkpoint=checkpoint,
-    )
+    ).history
     found = by_record(history.drop_vars("test_margin"))
     order = ACTIVATIONS[activation][1]
     return found.assign(margin=found.train_margin / found.weight_norm**order)

@@ -53,7 +53,7 @@ def train(
         seed=seed,
         metrics={"accuracy": classified},
         checkpoint=checkpoint,
-    )
+    ).history
 
 
 def cost(*, pool: int, width: int, batch_size: int, steps: int, **_: Any) -> tuple[float, int]:

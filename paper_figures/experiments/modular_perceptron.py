@@ -52,7 +52,7 @@ def train(
         steps=steps,
         metrics={"accuracy": classified},
         checkpoint=checkpoint,
-    )
+    ).history
 
 
 def cost(*, p: int, width: int, fraction: float, steps: int, **_: Any) -> tuple[float, int]:

@@ -64,7 +64,7 @@ def train(
         steps=steps,
         metrics={"accuracy": classified},
         checkpoint=checkpoint,
-    )
+    ).history
 
 
 def _warm_up(step: int) -> float:

@@ -48,7 +48,7 @@ def train(
         steps=steps,
         metrics={f"within_{threshold:g}": partial(within, threshold) for threshold in thresholds},
         checkpoint=checkpoint,
-    )
+    ).history
     for side in ("train", "test"):
         names = [f"{side}_within_{threshold:g}" for threshold in thresholds]
         joined = xarray.concat([history[name] for name in names], "threshold")

@@ -9,7 +9,7 @@
 ...     fit(model, data, loss=torch.nn.functional.mse_loss, steps=50,
 ...         optimiser=lambda weights: torch.optim.SGD(weights, lr=rate))
 ...     for model in (network, twin))
->>> bool(abs(lazy.train_loss / linear.train_loss - 1).max() < 0.02)
+>>> bool(abs(lazy.history.train_loss / linear.history.train_loss - 1).max() < 0.02)
 True
 """
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray
 from torch import nn
 
 from lazyrich.simulate.arrays import natural
@@ -18,6 +17,7 @@ from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trainer import Optimiser, Trainer
 from lazyrich.simulate.modules.trees import leaves
 from lazyrich.simulate.record import checked_grid
+from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError
 from lazyrich.support.arguments import positive_integer
@@ -42,8 +42,8 @@ def fit(
     checkpoint: str | os.PathLike | None = None,
     checkpoint_seconds: float = 30.0,
     progress: Callable[[int, int], Any] | None = None,
-) -> xarray.Dataset:
-    """Train the module in place and return its history over ``step``, an ``xarray.Dataset``.
+) -> Run:
+    """Train the module in place and return the ``Run``: history over ``step``, final weights.
 
     - ``loss``: "mse" (mean over samples and outputs), "cross_entropy" (labels as class numbers or
       one-hot), or a function ``loss(f, y)`` of outputs and labels that returns their mean loss.
@@ -73,10 +73,10 @@ def fit(
 
     >>> import torch
     >>> X = torch.linspace(-1, 1, 20)[:, None]
-    >>> history = fit(nn.Linear(1, 1), Data(X, 3 * X, X, 3 * X), loss="mse", steps=200,
-    ...               optimiser=lambda weights: torch.optim.SGD(weights, lr=0.5))
-    >>> bool(history.test_loss[-1] < 1e-4 * history.test_loss[0])
-    True
+    >>> run = fit(nn.Linear(1, 1), Data(X, 3 * X, X, 3 * X), loss="mse", steps=200,
+    ...           optimiser=lambda weights: torch.optim.SGD(weights, lr=0.5))
+    >>> run.outcome().phase
+    'generalises at once'
     """
     checked_data(data)
     steps = positive_integer("steps", steps)
@@ -89,7 +89,9 @@ def fit(
         "step", trainer.model, trainer.data, trainer.loss, metrics, measures, trainer.start
     )
     run = _Kept(kept, trainer, recorder, metrics, checkpoint_seconds)
-    run.resume([(*metrics, "|", *measures), batches.key, trainer.settings], steps, grid, record)
+    run.resume(
+        [(*metrics, "|", *measures), batches.key, trainer.settings], steps, grid, record is None
+    )
     marks = sorted({*grid, steps})
     for mark in marks:
         if mark < trainer.done:
@@ -108,7 +110,10 @@ def fit(
     if progress is not None:
         progress(steps, steps)
     history = recorder.history(np.int64, units="gradient steps")
-    return history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
+    history = history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
+    config = {"trainer": "fit", "optimiser": trainer.settings[-1], "steps": steps}
+    config |= {"learning_rate": trainer.rate(), "batch_size": batches.key[0], "seed": seed}
+    return recorder.run(history, config)
 
 
 class _Kept:
@@ -126,9 +131,7 @@ class _Kept:
         self._seconds = seconds
         self._probes = {} if file is None else trainer.probes(metrics)
 
-    def resume(
-        self, call: list, steps: int, grid: tuple[int, ...], record: Iterable[int] | None
-    ) -> None:
+    def resume(self, call: list, steps: int, grid: tuple[int, ...], default: bool) -> None:
         """Go on from the file, if it is there. Raises ``ValueError`` if it is another run's."""
         if self._file is None:
             return
@@ -145,7 +148,7 @@ class _Kept:
         if state["step"] > steps:
             raise ValueError(f"steps = {steps}: the checkpoint is at step {state['step']} already")
         rows = state["rows"]
-        if record is not None:
+        if not default:
             rows = [row for row in rows if row["step"] in grid]
             missing = {s for s in grid if s <= state["step"]} - {row["step"] for row in rows}
             if missing:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import xarray
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -25,6 +24,7 @@ from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trees import call, leaves
 from lazyrich.simulate.modules.untouched import untouched
+from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite
@@ -48,8 +48,8 @@ def fit_flow(
     checkpoint: str | os.PathLike | None = None,
     checkpoint_seconds: float = 30.0,
     progress: Callable[[float, float], Any] | None = None,
-) -> xarray.Dataset:
-    """Train the module in place by gradient flow, and return its history over ``time``.
+) -> Run:
+    """Train the module in place by gradient flow, and return the ``Run``, over ``time``.
 
     The time is learning rate times steps: full-batch descent at a small rate, with
     ``torch.optim.SGD``'s ``weight_decay`` (that of (weight_decay/2) |w|^2), is first order in its
@@ -71,7 +71,7 @@ def fit_flow(
     >>> model = nn.Linear(1, 1, bias=False).double()
     >>> _ = nn.init.ones_(model.weight)                                # L = 5 w^2/2
     >>> data = Data(X, 0 * X, X, 0 * X)
-    >>> history = fit_flow(model, data, loss=nn.functional.mse_loss, time=1.0, weight_decay=1.0)
+    >>> run = fit_flow(model, data, loss=nn.functional.mse_loss, time=1.0, weight_decay=1.0)
     >>> bool(abs(model.weight - math.exp(-6)) < 1e-3 * math.exp(-6))
     True
     """
@@ -116,7 +116,9 @@ def fit_flow(
     if kept is not None:
         kept.save({**flow.state(), "rows": recorder.rows})
     history = recorder.history(float, units="learning rate x steps")
-    return history.assign_attrs(weight_decay=decay, rtol=rtol)
+    history = history.assign_attrs(weight_decay=decay, rtol=rtol)
+    config = {"trainer": "fit_flow", "time": time, "weight_decay": decay, "rtol": rtol}
+    return recorder.run(history, config)
 
 
 class _Flow:

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +13,18 @@ from torch import Tensor, nn
 import lazyrich
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.losses import Loss
-from lazyrich.simulate.modules.measures import parameter_change, weight_norm
-from lazyrich.simulate.modules.trees import call, rows
+from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
+from lazyrich.simulate.modules.trees import call, innermost, mapped, rows
 from lazyrich.simulate.modules.untouched import untouched
+from lazyrich.simulate.run import Run
 
 _DESCRIPTIONS = {
     "train_loss": "loss over the training set, of the predictor trained",
     "test_loss": "loss over the test set, of the predictor trained; NaN without a test set",
     "weight_norm": "|w|, all trained parameters together",
     "parameter_change": "|w - w0|/|w0|; NaN where w0 = 0",
+    "zero_train_loss": "loss of predicting nothing, f = 0, on the training set",
+    "zero_test_loss": "loss of predicting nothing, f = 0, on the test set",
 }
 
 
@@ -84,5 +89,36 @@ class Recorder:
                 values = np.array([row[name] for row in self.rows])
                 note = {"long_name": _DESCRIPTIONS.get(name, name)}
                 history[name] = (self._coordinate, values, note)
+        for name, value in self._zero().items():
+            history[name] = ((), value, {"long_name": _DESCRIPTIONS[name]})
         history.attrs = {"lazyrich": lazyrich.__version__}
         return history
+
+    def _zero(self) -> dict[str, float]:
+        """Return the losses of predicting nothing; NaN where the loss takes no such outputs."""
+        found, data, loss = {}, self._data, self._metrics["loss"]
+        sides = {"train": (data.X, data.y), "test": (data.X_test, data.y_test)}
+        with torch.no_grad(), untouched(self._model):
+            for side, (X, y) in sides.items():
+                value = math.nan
+                if rows("X", X):
+                    f = mapped(torch.zeros_like, call(self._model, X))
+                    with suppress(RuntimeError, ValueError):
+                        value = float(loss(f, y))
+                found[f"zero_{side}_loss"] = value
+        return found
+
+    def run(self, history: xarray.Dataset, config: dict[str, Any]) -> Run:
+        """Return the run of the module as it is now, with what describes any of them added."""
+        model, sizes = self._model, (rows("X", self._data.X), rows("X", self._data.X_test))
+        given = {"P": sizes[0], "n_test": sizes[1], "model": type(innermost(model)).__name__}
+        if isinstance(alpha := getattr(model, "alpha", None), float):
+            given["alpha"] = alpha
+        weights = sum(value.numel() for value in self._start.values())
+        given |= {"weights": weights, "loss": _named(self._metrics["loss"]), **config}
+        given |= {"lazyrich": lazyrich.__version__, "torch": str(torch.__version__)}
+        return Run(history, trained_weights(model), given)
+
+
+def _named(loss: Loss) -> str:
+    return getattr(loss, "__name__", type(loss).__name__)

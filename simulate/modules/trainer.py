@@ -135,9 +135,9 @@ class Trainer:
     def check(self, loss: float) -> None:
         """Raise ``DivergenceError`` where a training loss says that the run has diverged."""
         if has_diverged(loss, self.scale):
-            raise DivergenceError(self.done, self._rate(), self._stable_rate())
+            raise DivergenceError(self.done, self.rate(), self._stable_rate())
 
-    def _rate(self) -> float | None:
+    def rate(self) -> float | None:
         """Return the learning rate before any schedule, where all parameters have the same."""
         return float(self._rates[0]) if len(set(self._rates)) == 1 else None
 
