@@ -151,10 +151,12 @@ def _in_one_line(error: Exception) -> tuple[str, int]:
             _no_stdout()
             return f"standard output: can't be written: {os.strerror(error.errno)}", 2
         return str(error), 2
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # of torch
+        return f"not enough memory: {error or 'the numbers given are too large'}", 2
+    if isinstance(error, OverflowError | ZeroDivisionError) or "LinAlgError" in str(type(error)):
+        return f"a number left the range of floating point: take less extreme ones ({error})", 2
     if isinstance(error, ValueError | ArithmeticError):
         return str(error), 2
-    if isinstance(error, MemoryError):
-        return f"not enough memory: {error or 'the numbers given are too large'}", 2
     if os.environ.get("LAZYRICH_TRACEBACK"):
         raise error
     what = f"{type(error).__name__}: {error}"

@@ -11,7 +11,7 @@ from torch import Tensor
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
 from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
-from lazyrich.support.arguments import positive_integer
+from lazyrich.support.arguments import fits_memory, positive_integer
 
 
 class PolynomialTask:
@@ -63,6 +63,10 @@ class PolynomialTask:
         indices = positive_integer("indices", indices)
         self.mixing = None if covariance is None else _mixing(covariance, D)
         self.target_degree, self.seed = _degree(target_degree), seed
+        fits_memory(
+            f"D = {D}, P = {P}, n_test = {n_test}, indices = {indices}: the inputs and directions",
+            8.0 * D * (P + n_test + indices),
+        )
         beta = standard_normal(seed, "beta", (indices, D))
         beta = torch.stack([row * (D**0.5 / row.norm()) for row in beta])
         self.beta = beta[0] if indices == 1 else beta

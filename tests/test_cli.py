@@ -63,13 +63,18 @@ BAD_USAGE = {
     "derive test-loss --at alpha=1/0": ("--at alpha=1/0", "1/4"),
     "derive test-loss --at alpha=nan": ("--at alpha=nan", "number"),
     "derive test-loss --at beta=[1,": ("--at beta=[1,", "vector"),
+    f"derive test-loss --at D={'9' * 5000}": ("--at D=999", "1/4"),
+    f"derive test-loss --at beta={'[' * 100_000}": ("--at beta=[[", "vector"),
     "derive test-loss --at alpah=1": ("alpah", "'alpha'"),
     "derive test-loss --at alpha=1 --at alpha=2": ("alpha=2", "twice"),
-    "derive test-loss --at alpha=1": ("missing", "beta"),
     "simulate --D 0": ("D = 0", "positive integer"),
     "simulate --P -3": ("P = -3", "positive integer"),
     "simulate --P 1.5": ("--P", "1.5", "integer"),
     "simulate --width 0": ("width = 0", "positive integer"),
+    "simulate --P 1000000000000": ("P = 1000000000000", "GiB of memory: there are"),
+    f"simulate --steps 1{'0' * 30}": ("steps = 1000", "below 2^63"),
+    f"simulate --seed 1{'0' * 30}": ("seed = 1000", "below 2^63"),
+    "simulate --alpha 1e400": ("alpha = inf", "finite"),
     "simulate --width wide": ("--width wide", "positive integer or inf"),
     "simulate --steps 0": ("steps = 0", "positive integer"),
     "simulate --alpha 0": ("alpha = 0", "other than 0"),
@@ -96,7 +101,7 @@ BAD_USAGE = {
 }
 
 
-@pytest.mark.parametrize("arguments", BAD_USAGE)
+@pytest.mark.parametrize("arguments", BAD_USAGE, ids=lambda arguments: arguments[:60])
 def test_bad_usage_is_one_line_and_exit_code_2(run, arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(arguments)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lazyrich.theory import ClosedForm, Problem
 
 FORMATS = ("pretty", "latex", "python", "json")
+LONGEST = 1000  # characters of a number
 
 
 @click.command("derive", short_help="Print a closed form, its derivation or its value.")
@@ -112,6 +113,8 @@ def _listing(groups: dict[str, dict[str, str]]) -> str:
 
 def _point(assignments: tuple[str, ...]) -> dict[str, Any]:
     """The values of ``--at`` by key."""
+    from lazyrich.support.arguments import shown
+
     point: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -123,10 +126,10 @@ def _point(assignments: tuple[str, ...]) -> dict[str, Any]:
             # Quoting every entry makes JSON of lists of rationals.
             nested = json.loads(re.sub(r"[^\[\],\s]+", lambda entry: json.dumps(entry[0]), text))
             point[key] = _numbers(nested)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(
-                f"--at {assignment}: the value must be a number such as 2, 1/4 or 0.25, a vector "
-                "[1,0] or a matrix [[1,0],[0,1/2]]"
+                f"--at {shown(assignment)[1:-1]}: the value must be a number such as 2, 1/4 or "
+                "0.25, a vector [1,0] or a matrix [[1,0],[0,1/2]]"
             ) from None
     return point
 
@@ -134,6 +137,8 @@ def _point(assignments: tuple[str, ...]) -> dict[str, Any]:
 def _numbers(nested: Any) -> Any:
     if isinstance(nested, list):
         return [_numbers(item) for item in nested]
+    if len(nested) > LONGEST:
+        raise ValueError
     if re.fullmatch(r"[+-]?\d+(/0*[1-9]\d*)?", nested):
         import sympy
 
