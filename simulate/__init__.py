@@ -20,6 +20,7 @@ from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train
 
 if TYPE_CHECKING:
+    from lazyrich.simulate.diagnosis import lazy_curve
     from lazyrich.simulate.lyu import (
         CompletionTask,
         DiagonalNet,
@@ -72,6 +73,7 @@ __all__ = [
     "kernel_alignments",
     "kernel_change",
     "large_margin_classification",
+    "lazy_curve",
     "linearise",
     "load",
     "matrix_completion",
@@ -92,7 +94,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load on first use what is there for any torch module, and the models of Lyu et al."""
     if name in __all__:
-        for part in ("modules", "lyu"):  # the second loads SciPy
+        for part in ("modules", "diagnosis", "lyu"):  # the last loads SciPy
             module = importlib.import_module(f"lazyrich.simulate.{part}")
             if name in module.__all__:
                 return getattr(module, name)

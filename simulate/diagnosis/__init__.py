@@ -1,0 +1,9 @@
+"""Whether your own network trains lazily, whether it will grok, when, and why.
+
+``lazy_curve`` gives the training curves of the linearised network without training; ``diagnose``
+puts them next to the kernel, the labels, and a forecast.
+"""
+
+from lazyrich.simulate.diagnosis.curve import lazy_curve
+
+__all__ = ["lazy_curve"]

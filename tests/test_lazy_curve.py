@@ -1,0 +1,144 @@
+"""The lazy curve is the training of the linearised network, without training."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lazyrich import simulate
+from lazyrich.simulate import Data, Scaled, fit, fit_flow, lazy_curve, linearise
+from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.modules.mlp import mlp
+
+STEPS = [0, 1, 2, 7, 40, 200]
+
+
+def problem(outputs=2, n=6):
+    X, X_test = standard_normal(0, "train inputs", (n, 3)), standard_normal(1, "beta", (5, 3))
+    y = [
+        x[:, :outputs].prod(1, keepdim=True).expand(-1, outputs) + x[:, :outputs]
+        for x in (X, X_test)
+    ]
+    return mlp((3, 12, outputs), nn.Tanh, scale=1.5), Data(X, y[0], X_test, y[1])
+
+
+def close(one, other, names=("train_loss", "test_loss"), rtol=1e-8):
+    for name in names:
+        assert np.allclose(one.history[name], other.history[name], rtol=rtol, atol=1e-13), name
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_it_is_descent_of_the_twin_step_by_step(momentum, decay, scaled):
+    model, data = problem()
+    network = Scaled(model, 3.0) if scaled else model
+    rate = 0.1 * simulate.stable_rate(network, data, "mse", momentum=momentum)
+    options = {"weight_decay": decay, "momentum": momentum}
+    trained = fit(
+        linearise(network),
+        data,
+        loss="mse",
+        optimiser=lambda w: torch.optim.SGD(w, lr=rate, **options),
+        steps=STEPS[-1],
+        record=STEPS,
+    )
+    found = lazy_curve(network, data, times=STEPS, learning_rate=rate, **options)
+    close(found, trained, ("train_loss", "test_loss", "parameter_change"), rtol=1e-6)
+    assert found.history.zero_test_loss == pytest.approx(float(trained.history.zero_test_loss))
+    other = lazy_curve(network, data, times=STEPS, learning_rate=rate, momentum=0.5)
+    with pytest.raises(AssertionError):  # the negative control: another rule
+        close(other, trained, rtol=1e-2)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+def test_it_is_gradient_flow_of_the_twin(decay):
+    model, data = problem()
+    times = np.geomspace(0.1, 60, 8)
+    options = {"weight_decay": decay, "time": 60.0, "record": times, "loss": "mse"}
+    trained = fit_flow(linearise(model), data, rtol=1e-7, **options)
+    found = lazy_curve(model, data, times=times, weight_decay=decay)
+    close(found, trained, rtol=1e-4)
+    wrong = fit_flow(model, data, rtol=1e-4, **options)  # the network itself is not lazy
+    with pytest.raises(AssertionError):
+        close(found, wrong, rtol=1e-2)
+
+
+def test_it_is_gradient_flow_of_the_twin_with_cross_entropy():
+    model, data = problem(outputs=3)
+    labelled = Data(data.X, data.y.argmax(1), data.X_test, data.y_test.argmax(1))
+    times = np.geomspace(0.1, 20, 6)
+    for decay in (0.0, 0.02):
+        options = {"loss": "cross_entropy", "weight_decay": decay}
+        trained = fit_flow(linearise(model), labelled, time=20, record=times, rtol=1e-7, **options)
+        found = lazy_curve(model, labelled, times=times, rtol=1e-8, **options)
+        close(found, trained, rtol=1e-4)
+    free = lazy_curve(model, labelled, loss="cross_entropy")
+    assert free.outcome().train_fall < math.inf
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+def test_lanczos_needs_no_kernel_and_gives_the_same(decay):
+    model, data = problem(n=20)
+    exact, found = (
+        lazy_curve(model, data, times=np.geomspace(0.1, 1e3, 9), weight_decay=decay, method=method)
+        for method in ("eigen", "lanczos")
+    )
+    close(exact, found, rtol=1e-3)
+    assert found.config["method"] == "lanczos"
+    small = lazy_curve(model, data, memory=1)
+    assert small.config["method"] == "lanczos"
+
+
+def test_the_floor_is_kernel_regression():
+    model, data = problem(n=5)
+    run = lazy_curve(model, data)
+    K, K_test = (simulate.as_matrix(simulate.ntk(model, X, data.X)) for X in (data.X, data.X_test))
+    residual = (data.y - model(data.X)).flatten().detach()
+    f = model(data.X_test).detach() + (K_test @ torch.linalg.solve(K, residual)).reshape(5, 2)
+    expected = float(nn.functional.mse_loss(f, data.y_test))
+    assert float(run.history.floor_test_loss) == pytest.approx(expected, rel=1e-6)
+    assert float(run.history.floor_train_loss) < 1e-12
+    assert run.outcome().train_fall < math.inf
+    way = float(run.history.parameter_change[-1]) ** 2 * simulate.weight_norm(model) ** 2
+    assert way == pytest.approx(simulate.difficulty(K, residual), rel=0.05)
+
+
+def test_the_state_gives_the_weights():
+    model, data = problem()
+    run = lazy_curve(model, data, times=[5.0], weight_decay=0.1)
+    trained = fit_flow(linearise(model), data, loss="mse", time=5.0, weight_decay=0.1, rtol=1e-7)
+    from lazyrich.simulate.diagnosis.expansion import Expansion
+
+    weights = Expansion(model, data).moved(run.state["a"], float(run.state["b"]))
+    for name, value in weights.items():
+        assert torch.allclose(value, trained.state[f"model.{name}"], atol=1e-4)
+
+
+def test_metrics_and_momentum_of_a_flow():
+    model, data = problem()
+    metrics = {"worst": lambda f, y: (f - y).abs().max()}
+    one = lazy_curve(model, data, times=[1.0, 2.0], metrics=metrics)
+    fast = lazy_curve(model, data, times=[0.1, 0.2], momentum=0.9)
+    close(one, fast)
+    assert one.history.test_worst.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"times": [2.0, 1.0]}, "times must increase"),
+        ({"times": [0.5], "learning_rate": 0.1}, "times must be whole numbers of steps"),
+        ({"weight_decay": -1.0}, "weight_decay = -1: must be at least 0"),
+        ({"momentum": 1.0}, "momentum = 1: must be in"),
+        ({"method": "eigne"}, "method = 'eigne': did you mean 'eigen'"),
+        ({"loss": "cross_entropy", "method": "lanczos"}, "method = 'lanczos': must be left out"),
+        ({"data": Data(torch.zeros(2, 3).double(), torch.zeros(2, 1))}, "y has shape"),
+    ],
+)
+def test_bad_input_is_one_line(changes, message):
+    model, data = problem()
+    with pytest.raises(ValueError, match=message):
+        lazy_curve(model, **{"data": data, **changes})
