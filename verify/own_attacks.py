@@ -85,7 +85,7 @@ class Setting:
     def tangent(self, W: torch.Tensor, v: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
         """Return the derivatives of the function in all trained weights, (P, parameters)."""
         trained = (0, 1) if self.trained else (0,)
-        slopes = torch.func.jacrev(lambda *wv: self.function(*wv, X), trained)(W, v)
+        slopes = torch.func.jacrev(lambda W, v: self.function(W, v, X), trained)(W, v)
         return torch.cat([slope.reshape(X.shape[0], -1) for slope in slopes], dim=1)
 
 
@@ -147,7 +147,8 @@ def _plane(setting: Setting, a: Array, b: Array) -> tuple[Array, Array, Array]:
     across = np.sqrt(max(b @ b - along**2, 0.0))
     # The angles at which w.x or w.x' changes sign are where relu has its kinks.
     turn = np.arctan2(-along, across) if across else np.pi / 2
-    edges = np.unique(np.mod([np.pi / 2, -np.pi / 2, turn, turn + np.pi, 0.0], 2 * np.pi))
+    edges = np.array([np.pi / 2, -np.pi / 2, turn, turn + np.pi, 0.0])
+    edges = np.unique(np.mod(edges, 2 * np.pi))
     edges = np.append(edges, 2 * np.pi)
     nodes, masses = np.polynomial.legendre.leggauss(48)
     radii, weights = 7 * (nodes + 1), 7 * masses
@@ -196,7 +197,7 @@ def spectrum(setting: Setting) -> Finding:
     degree = setting.problem.activation.degree
     assert degree is not None
     worst, control, sizes = 0.0, np.inf, []
-    values = setting.of(setting.problem.activation.symbols) | setting.deviations
+    values: dict[str, Any] = setting.of(setting.problem.activation.symbols) | setting.deviations
     for D in (1, 2, 3):
         points, weights = gauss_hermite(D, 2 * degree)
         root = np.sqrt(weights)
@@ -228,7 +229,7 @@ def power_on_spectrum(setting: Setting) -> Finding:
     weights = np.repeat(masses / 64, 64)
     y = plane.labels(points)
     table = kernel_matrix(plane, points)
-    values = plane.of(plane.problem.symbols) | plane.deviations
+    values: dict[str, Any] = plane.of(plane.problem.symbols) | plane.deviations
     found = plane.problem.spectrum(D=2, highest=20, **values)
     # The scale is that of the largest eigenvalue on all of y; the control moves 10% of y there.
     largest, square = found.spaces[0].value, weights @ y**2

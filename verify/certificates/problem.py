@@ -93,7 +93,7 @@ def _radial_functions(at: Coordinates, whole: Any, l: int, degree: int) -> list[
     second = at.places.get("x_prime_1")
     found = set()
     for k in range((degree - l) // 2 + 1):
-        image = at.mean(whole * at.dot("x", "x") ** k * harmonic(at, l, "x"), "x")
+        image: Any = at.mean(whole * at.dot("x", "x") ** k * harmonic(at, l, "x"), "x")
         for exponents, _ in image.terms():
             if second is None or exponents[second] == 0:
                 found.add((exponents[first] - l) // 2)
