@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from lazyrich import verify
+from lazyrich.commands.verify import command as verify_command
 from lazyrich.theory import Problem
 from lazyrich.verify.own_attacks import Setting
 from lazyrich.verify.own_problem import ProblemReport, problem
@@ -115,3 +117,25 @@ def test_bad_files_are_one_clear_line(tmp_path):
     with pytest.raises(ValueError, match="not a TOML file"):
         problem(tmp_path / "bad.toml")
     np.testing.assert_equal(len(list(tmp_path.iterdir())), 1)
+
+
+def command(*arguments):
+    return CliRunner().invoke(verify_command, [*map(str, arguments), "--quiet"])
+
+
+def test_the_command(tmp_path, monkeypatch):
+    file = tmp_path / "linear.toml"
+    file.write_text('activation = "h"\ntarget = "beta.x"\nD = 2\n')
+    result = command("--problem", file, "--format", "json", "--report", tmp_path / "report.html")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["passed"] is True
+    assert "laziness" in (tmp_path / "report.html").read_text()
+    with pytest.raises(ValueError, match="takes no CLAIM"):
+        raise command("eq-6", "--problem", file).exception
+    right = Problem.population_loss
+    monkeypatch.setattr(
+        Problem, "population_loss", lambda self, **values: right(self, **values) + 0.01
+    )
+    result = command("--problem", file)
+    assert result.exit_code == 1
+    assert "FAILED" in result.output

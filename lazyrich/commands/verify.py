@@ -1,7 +1,7 @@
 """``lazyrich verify``: check the statements of the papers, and the laws of lazyrich."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,12 +10,14 @@ from lazyrich.support.progress import progress_bar, quiet_option
 if TYPE_CHECKING:
     from lazyrich.verify.ledger import Claim, Row
 
+OWN_REPORTS = (".html", ".json", ".txt")
 REPORTS, NOTES = (".html", ".md", ".json"), (".tex", ".md")
 
 
 @click.command("verify", short_help="Check the statements of the papers.")
 @click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
 @click.option("--list", "listed", is_flag=True, help="List the claims and check none.")
+@click.option("--problem", metavar="FILE", help="Check your own network instead: a TOML file.")
 @click.option("--examples", type=int, help="Random examples for each property.")
 @click.option("--seed", type=int, help="Seed of the random examples.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes to use.")
@@ -33,6 +35,7 @@ REPORTS, NOTES = (".html", ".md", ".json"), (".tex", ".md")
 def command(
     claims: tuple[str, ...],
     listed: bool,
+    problem: str | None,
     examples: int | None,
     seed: int | None,
     jobs: int,
@@ -50,13 +53,21 @@ def command(
     Exits 1 if evidence fails, and then writes no errata. A misprint in a paper is a verdict, not a
     failure.
 
+    With --problem, check the theory of your own network against autograd, quadrature and descent.
+    FILE has activation, target, readouts, D, P, N, and a value for each symbol.
+
     \b
     Examples:
       lazyrich verify --list sec-5
       lazyrich verify eq-6 eq-16 --examples 20 --seed 1
       lazyrich verify lyu --jobs 2
       lazyrich verify --report verdicts.html --errata errata.tex
+      lazyrich verify --problem cubic.toml --report cubic.html
     """
+    if problem is not None:
+        others = {"CLAIM": claims, "--list": listed, "--errata": errata, "--examples": examples}
+        _verify_problem(problem, seed, form, report, quiet, others)
+        return
     from lazyrich.support.output import output_file
     from lazyrich.verify import record
 
@@ -84,6 +95,26 @@ def command(
         sys.exit(1)
     if errata_file:
         write_errata(errata_file, ledger)
+
+
+def _verify_problem(
+    file: str, seed: int | None, form: str, report: str | None, quiet: bool, others: dict[str, Any]
+) -> None:
+    """Check a user's own problem; exit code 1 if anything fails."""
+    from lazyrich.support.output import output_file
+
+    if unused := [name for name, value in others.items() if value]:
+        raise ValueError(f"--problem {file}: takes no {unused[0]} as well")
+    report_file = output_file("--report", report, OWN_REPORTS)
+    from lazyrich.verify.own_problem import problem
+
+    with progress_bar("verifying", quiet) as progress:
+        found = problem(file, seed=seed or 0, progress=progress)
+    if report_file:
+        found.write(report_file)
+    click.echo(found.to_json() if form == "json" else str(found))
+    if not found.passed:
+        sys.exit(1)
 
 
 def _list(chosen: "list[Claim]", form: str) -> str:
