@@ -1,14 +1,9 @@
 """The figures, drawn from scratch, with what they are said to show checked.
 
 Those of Kumar et al. (2024) are in ``kumar``, those of Lyu et al. (2024) in ``lyu``, and those of
-the laws beyond both in ``laws``. A figure is a file with
-
-- ``PRESETS``: preset -> its parameters, a frozen dataclass;
-- ``sweeps(parameters)``: name -> the runs behind it, a ``runs.Sweep`` or whatever has its ``cost``
-  and ``run``;
-- ``picture(parameters, data)``: a matplotlib figure, from name -> what the runs returned;
-- ``claims(parameters, data)``: a list of ``Check``;
-- ``caption(parameters, data)``: what is shown, at which parameters, and what was chosen.
+the laws beyond both in ``laws``. ``interface.FigureModule`` says what a file of a figure has. What
+figures share is in ``experiments`` (functions that make one run) and ``studies`` (runs that several
+figures draw).
 
 >>> from lazyrich.paper_figures import names
 >>> names()["4"]
@@ -21,13 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lazyrich.support.arguments import one_of, positive_integer
 from lazyrich.support.files import check_writable, make_folder
 
 if TYPE_CHECKING:
+    from lazyrich.paper_figures.interface import FigureModule
     from lazyrich.paper_figures.report import Result
 
 # Source -> {name on the command line: (module, title)}.
@@ -103,15 +98,24 @@ def names() -> dict[str, str]:
     return {name: title for figures in groups().values() for name, title in figures.items()}
 
 
-def module(name: str) -> ModuleType:
+def module(name: str) -> "FigureModule":
     """Return the module of a figure. Raises ``ValueError`` for an unknown name.
 
-    >>> module("4").__name__
+    >>> sorted(module("4").PRESETS)
+    ['paper', 'quick', 'tiny']
+    """
+    return cast("FigureModule", importlib.import_module(module_name(name)))
+
+
+def module_name(name: str) -> str:
+    """Return the full name of the module of a figure. Raises ``ValueError`` for an unknown name.
+
+    >>> module_name("4")
     'lazyrich.paper_figures.kumar.figure4'
     """
     one_of("figure", name, names())
     source, file = next((s, fs[name][0]) for s, fs in _CATALOGUE.items() if name in fs)
-    return importlib.import_module(f"{__name__}.{source}.{file}")
+    return f"{__name__}.{source}.{file}"
 
 
 def seconds(name: str, preset: str = "quick", jobs: int = 1) -> float:

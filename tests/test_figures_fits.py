@@ -11,6 +11,7 @@ import xarray
 from lazyrich.paper_figures.experiments import modular_perceptron, student_and_teacher
 from lazyrich.paper_figures.kumar import figure2, figure8
 from lazyrich.paper_figures.runs import of_fit
+from lazyrich.paper_figures.studies import modular, student
 from lazyrich.simulate import runs
 from lazyrich.simulate.modules.checkpoint import Checkpoint
 from lazyrich.simulate.runs import Runs
@@ -114,7 +115,7 @@ def test_figures_that_share_runs_share_their_files(tmp_path):
 
 
 def test_the_twin_is_trained_in_the_place_of_the_student(tmp_path):
-    fixed = {**figure8.settings(figure8.PRESETS["tiny"]), "steps": 3, "alpha": 1.0}
+    fixed = {**student.settings(student.PRESETS["tiny"]), "steps": 3, "alpha": 1.0}
     fixed |= {"learning_rate": 1e-3, "weight_decay": 0.05}
     both = Runs(of_fit(student_and_teacher), {"linearised": [False, True]}, fixed, seeds=1).run(
         tmp_path
@@ -141,12 +142,12 @@ def test_times_are_those_of_a_run_made_up():
     rises = {"train": (20, 20), "test": (60, 1000)}
     for side, ats in rises.items():
         runs[f"{side}_accuracy"] = (("seed", "step"), [(steps >= at) * 1.0 for at in ats])
-    train, test = (figure2.accuracy_times(runs, side) for side in ("train", "test"))
+    train, test = (modular.accuracy_times(runs, side) for side in ("train", "test"))
     assert ((train > 10) & (train <= 20)).all()
-    delay = figure2.delays(train, test).values
+    delay = modular.delays(train, test).values
     assert 39 < delay[0] < 51
     assert delay[1] == np.inf
-    late = figure8.lateness(runs).values
+    late = student.lateness(runs).values
     assert late[0] == pytest.approx(float(test[0] / train[0]), rel=0.3)
     assert late[1] == np.inf
 

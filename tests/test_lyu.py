@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 import torch
 
+from lazyrich.simulate.laws.sparse_transition import predicted_transition
 from lazyrich.simulate.lyu import DiagonalNet, LinearTask
 from lazyrich.theory import closed_form
 from lazyrich.theory.lyu.symbols import alpha
@@ -17,7 +18,6 @@ from lazyrich.verify.diagonal_flow import (
     largest_l2_margin,
     smallest_l1,
 )
-from lazyrich.verify.lyu.start import predicted_transition
 
 
 @pytest.mark.parametrize("loss", LOSS_SLOPES)

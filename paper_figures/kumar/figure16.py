@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.kumar import figure2
-from lazyrich.paper_figures.kumar.figure2 import (
+from lazyrich.paper_figures.studies import modular
+from lazyrich.paper_figures.studies.modular import (
     Parameters,
     accuracy_times,
     base,
@@ -15,15 +15,10 @@ from lazyrich.paper_figures.kumar.figure2 import (
 )
 from lazyrich.plotting import WIDTH, letter, look, steps_axis
 from lazyrich.simulate.outcome import settled
-from lazyrich.simulate.runs import Runs
 
-PRESETS = figure2.PRESETS
+PRESETS, sweeps = modular.PRESETS, modular.sweeps
+
 SEED = 0  # drawn
-
-
-def sweeps(p: Parameters) -> dict[str, Runs]:
-    """Return the runs: those of Figure 2, found again if they are there."""
-    return figure2.sweeps(p)
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
@@ -222,7 +217,7 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     fitted, loss = (f(base(data)).sel(seed=SEED) for f in (_perfect, _loss_when_perfect))
     return (
         f"(a) Accuracy and (b) loss of one run of Figure 2 (a + b mod {p.p}, α = "
-        f"{figure2.LAZINESS:g}, seed {SEED}). Dotted: the step from which every training sample is "
+        f"{modular.LAZINESS:g}, seed {SEED}). Dotted: the step from which every training sample is "
         f"classified, {float(fitted):.0f}; thin line in (b): the train loss then, "
         f"{float(loss):.3g}, the mean of squared errors over samples and outputs. The paper's 0.06 "
         f"can be no such mean at this p, since predicting nothing has 1/p = {1 / p.p:.3g}; it does "

@@ -6,22 +6,18 @@ from matplotlib.lines import Line2D
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
-from lazyrich.paper_figures.kumar import figure8
-from lazyrich.paper_figures.kumar.figure8 import LAZINESS, LEVEL, Parameters, lateness, reached
+from lazyrich.paper_figures.studies import student as study
+from lazyrich.paper_figures.studies.student import (
+    LAZINESS,
+    LEVEL,
+    Parameters,
+    lateness,
+    reached,
+    student,
+)
 from lazyrich.plotting import WIDTH, band, letter, shades, steps_axis
-from lazyrich.simulate.runs import Runs
 
-PRESETS = figure8.PRESETS
-
-
-def sweeps(p: Parameters) -> dict[str, Runs]:
-    """Return the runs: some of Figure 8, found again if they are there."""
-    return {"runs": figure8.published(p, (LAZINESS,))}
-
-
-def student(data: dict[str, Dataset]) -> Dataset:
-    """Return the runs of the student at alpha = 1, over seeds."""
-    return data["runs"].sel(alpha=LAZINESS)
+PRESETS, sweeps = study.PRESETS, study.at_one
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

@@ -5,20 +5,18 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.kumar import figure8, figure17
-from lazyrich.paper_figures.kumar.figure8 import LAZINESS, Parameters
-from lazyrich.paper_figures.kumar.figure17 import student
+from lazyrich.paper_figures.studies import student as study
+from lazyrich.paper_figures.studies.student import (
+    LAZINESS,
+    Parameters,
+    student,
+)
 from lazyrich.plotting import WIDTH, band, letter, look, steps_axis
 from lazyrich.simulate.outcome import settled
-from lazyrich.simulate.runs import Runs
 
-PRESETS = figure8.PRESETS
+PRESETS, sweeps = study.PRESETS, study.at_one
+
 PART = 0.1  # a loss is learnt below this part of its start
-
-
-def sweeps(p: Parameters) -> dict[str, Runs]:
-    """Return the runs: those of Figure 17."""
-    return figure17.sweeps(p)
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

@@ -24,8 +24,8 @@ from xarray import DataArray, Dataset
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import mnist_perceptron, modular_transformer
 from lazyrich.paper_figures.experiments.modular_transformer import REFERENCE
-from lazyrich.paper_figures.kumar.figure2 import accuracy_times
 from lazyrich.paper_figures.runs import device, of_fit
+from lazyrich.paper_figures.studies.modular import accuracy_times
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
 from lazyrich.simulate.runs import Runs
 

@@ -7,65 +7,27 @@ eta0/alpha and the decay alpha lambda, with the same initial speed of the
 predictor and the same decay a step at every alpha.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 import xarray
 from matplotlib.figure import Figure
-from xarray import DataArray, Dataset
+from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import student_and_teacher
-from lazyrich.paper_figures.runs import device, of_fit
+from lazyrich.paper_figures.runs import of_fit
+from lazyrich.paper_figures.studies import student as study
+from lazyrich.paper_figures.studies.student import (
+    LAZINESS,
+    LEVEL,
+    Parameters,
+    lateness,
+    published,
+    reached,
+    settings,
+)
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
-from lazyrich.simulate.outcome import settled
 from lazyrich.simulate.runs import Runs
 
-LEVEL = 0.5  # an accuracy is reached where this part of the outputs is within the threshold
-LAZINESS = 1.0  # of the run of Liu et al.
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """A student at each alpha, and ``seeds`` new teachers, students and inputs."""
-
-    P: int = 100
-    n_test: int = 100
-    alphas: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 1.0, 3.0)
-    threshold: float = 1e-3
-    thresholds: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 3e-2, 0.1)
-    learning_rate: float = 3e-4
-    weight_decay: float = 0.05
-    steps: int = 100_000
-    seeds: int = 5
-    device: str = "auto"
-
-
-_SHORT: dict[str, Any] = {
-    "threshold": 1e-2,
-    "thresholds": (3e-3, 1e-2, 3e-2, 0.1),
-    "learning_rate": 1e-3,
-    "device": "cpu",
-}
-PRESETS = {
-    "tiny": Parameters(alphas=(0.1, 1.0), steps=600, seeds=2, **_SHORT),
-    "quick": Parameters(alphas=(0.1, 0.5, 1.0, 3.0), steps=10_000, seeds=3, **_SHORT),
-    "paper": Parameters(),
-}
-
-
-def settings(p: Parameters) -> dict[str, Any]:
-    """Return what all runs have in common."""
-    names = ("P", "n_test", "steps")
-    fixed: dict[str, Any] = {name: getattr(p, name) for name in names}
-    return fixed | {"thresholds": list(p.thresholds), "device": device(p.device)}
-
-
-def published(p: Parameters, alphas: tuple[float, ...]) -> Runs:
-    """Return the runs at one rate and decay for all alphas."""
-    fixed = {"learning_rate": p.learning_rate, "weight_decay": p.weight_decay}
-    return Runs(of_fit(student_and_teacher), {"alpha": list(alphas)}, settings(p) | fixed, p.seeds)
+PRESETS = study.PRESETS
 
 
 def sweeps(p: Parameters) -> dict[str, Runs]:
@@ -87,25 +49,6 @@ def both(p: Parameters, data: dict[str, Dataset]) -> dict[str, Dataset]:
     """Return both sweeps, over seed, alpha, threshold and step."""
     controlled = [data[f"controlled {alpha:g}"] for alpha in p.alphas]
     return {"published": data["published"], "controlled": xarray.concat(controlled, "alpha")}
-
-
-def reached(runs: Dataset, side: str) -> DataArray:
-    """Return the step from which the accuracy stays at ``LEVEL`` or above; inf if not at the end.
-
-    >>> runs = Dataset({"test_accuracy": ("step", [0.0, 0.2, 0.8])}, {"step": [0, 10, 20]})
-    >>> 10 < float(reached(runs, "test")) < 20
-    True
-    """
-    return settled((1 - runs[f"{side}_accuracy"]).clip(1e-3), 1 - LEVEL + 1e-9)
-
-
-def lateness(runs: Dataset) -> DataArray:
-    """Return how many times later the test accuracy is reached than the train accuracy.
-
-    Infinite where it is not reached within the run, NaN where the train accuracy is not.
-    """
-    train, test = reached(runs, "train"), reached(runs, "test")
-    return (test / train).where(np.isfinite(train))
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

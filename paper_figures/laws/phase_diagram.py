@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.laws.network import Network, falls, foretold
+from lazyrich.paper_figures.studies.networks import Network, falls, foretold
 from lazyrich.plotting import BLACK, BLUE, ORANGE, WIDTH
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import HORIZON

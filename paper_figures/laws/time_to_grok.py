@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.laws.network import STEPS, Network, falls, foretold
+from lazyrich.paper_figures.studies.networks import STEPS, Network, falls, foretold
 from lazyrich.plotting import BLUE, VERMILLION, WIDTH, letter
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import rich_curve

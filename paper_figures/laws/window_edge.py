@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.laws.network import Network, falls
+from lazyrich.paper_figures.studies.networks import Network, falls
 from lazyrich.plotting import BLACK, BLUE, VERMILLION, WIDTH, letter, shades
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.least_trace import least_trace

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from xarray import DataArray, Dataset
+from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.runs import of_flow
+from lazyrich.paper_figures.studies.biases import at, share
 from lazyrich.plotting import LOOKS, WIDTH, band, letter, look
+from lazyrich.simulate.laws.sparse_transition import predicted_transition
 from lazyrich.simulate.outcome import settled
 from lazyrich.simulate.runs import Runs
-from lazyrich.verify.lyu.start import predicted_transition
 
 TITLES = {"sparse": "sparse labels: grokking", "margin": "large margin: misgrokking"}
 SPARSITY = 3
@@ -61,17 +62,6 @@ def sweeps(p: Parameters) -> dict[str, Runs]:
 def transition(p: Parameters) -> float:
     """Return log(alpha)/lambda."""
     return math.log(p.alpha) / p.weight_decay
-
-
-def share(runs: Dataset, norm: str) -> DataArray:
-    """Return the margin in this norm ("l1", "l2") as a share of the largest possible one."""
-    return runs[f"{norm}_margin"] / runs[f"best_{norm}_margin"]
-
-
-def at(runs: Dataset, time: float) -> Dataset:
-    """Return the record nearest to this time, each run having the same times."""
-    nearest = int(np.argmin(np.abs(runs.time.isel(seed=0).values - time)))
-    return runs.isel(step=nearest)
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

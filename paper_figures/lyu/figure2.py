@@ -16,8 +16,8 @@ from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.experiments import homogeneous_perceptron
-from lazyrich.paper_figures.lyu.transition_time import alpha_axis, slopes
 from lazyrich.paper_figures.runs import device, of_fit
+from lazyrich.paper_figures.studies.biases import alpha_axis, slopes
 from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, letter, look, shades
 from lazyrich.simulate.outcome import settled
 from lazyrich.simulate.runs import Runs

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.figure1 import at
 from lazyrich.paper_figures.runs import of_flow
+from lazyrich.paper_figures.studies.biases import at
 from lazyrich.plotting import LOOKS, WIDTH, letter, look
 from lazyrich.simulate.outcome import settled
 from lazyrich.simulate.runs import Runs

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
-from lazyrich.paper_figures.lyu.figure1 import share
 from lazyrich.paper_figures.runs import of_flow
+from lazyrich.paper_figures.studies.biases import share
 from lazyrich.plotting import LOOKS, WIDTH, letter, look
 from lazyrich.simulate.outcome import settled
 from lazyrich.simulate.runs import Runs

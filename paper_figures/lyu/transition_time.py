@@ -7,16 +7,15 @@ event drifts with lambda, through the logarithm of the loss.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
 from lazyrich.paper_figures.checks import Check, spread
 from lazyrich.paper_figures.runs import of_flow
+from lazyrich.paper_figures.studies.biases import alpha_axis, slopes
 from lazyrich.plotting import WIDTH, letter, shades
 from lazyrich.simulate.outcome import settled
 from lazyrich.simulate.runs import Runs
@@ -87,12 +86,6 @@ def classified_event(runs: Dataset) -> DataArray:
     return settled(runs.test_accuracy, 0.75, above=True, time=runs.time) * runs.weight_decay
 
 
-def slopes(event: DataArray) -> DataArray:
-    """Return the slope of the event against log(alpha), by least squares, of every run's series."""
-    found = event.assign_coords(alpha=np.log(event.alpha.values)).polyfit("alpha", 1)
-    return found.polyfit_coefficients.sel(degree=1)
-
-
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     """Return lambda t* against log(alpha): regression (left) and classification (right)."""
     figure = Figure(figsize=(WIDTH, 2.2))
@@ -116,14 +109,6 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     for ax in (left, right):
         alpha_axis(ax, p.alphas)
     return figure
-
-
-def alpha_axis(ax: Axes, alphas: Sequence[float]) -> None:
-    """Make the x axis one of the initial scale, with these ticks; add a legend."""
-    ax.set(xscale="log", xlabel="initial scale α")
-    ax.set_xticks(alphas, [f"{alpha:g}" for alpha in alphas])
-    ax.set_xticks([], minor=True)
-    ax.legend(loc="upper left")
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:

@@ -5,49 +5,22 @@ the simulator, whose flow is checked against all weights elsewhere.
 """
 
 import math
-from functools import cache
 
 import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
-from scipy.optimize import root_scalar
 
 from lazyrich.simulate import DiagonalNet, LinearTask, sparse_classification
+from lazyrich.simulate.laws.sparse_transition import LEVEL, predicted_transition
 from lazyrich.theory import closed_form
 from lazyrich.theory.lyu.sparse_bounds import d as dimension
 from lazyrich.theory.lyu.symbols import L as depth
 from lazyrich.verify.diagonal_flow import Array, Problem, follow, largest_l2_margin
 from lazyrich.verify.evidence import attach, attacked, equality
 from lazyrich.verify.ledger import Budget, Evidence
-from lazyrich.verify.properties.lyu import formula, problems, within
+from lazyrich.verify.properties.lyu import problems, within
 
 ALPHA, DECAY = 128.0, 1e-3
-LEVEL = 0.75  # the test accuracy that counts as the transition
-
-
-def predicted_transition(d: int, n: int, alpha: float, lamda: float, level: float = LEVEL) -> float:
-    """lambda t at which sparse-transition says that the test accuracy passes ``level``.
-
-    Raises ``ValueError`` where it says that it never does, n being too small for d.
-
-    >>> round(predicted_transition(100_000, 256, 128.0, 1e-3), 2)
-    2.57
-    """
-    nu = _dual(d, n, level)
-    square = formula("sparse-transition", "scale_square")(nu=nu, n=n, d=d, lamda=lamda)
-    return math.log(alpha) - math.log(square) / 2
-
-
-@cache
-def _dual(d: int, n: int, level: float) -> float:
-    accuracy = formula("sparse-transition", "accuracy")
-    wanted = root_scalar(lambda r: accuracy(r=r) - level, bracket=(0.0, 40.0)).root
-    ratio = formula("sparse-transition", "ratio")
-    if ratio(nu=0.25, n=n, d=d) < wanted:
-        raise ValueError(
-            f"n = {n}: must be larger at d = {d}, or no accuracy of {level} is reached"
-        )
-    return root_scalar(lambda nu: ratio(nu=nu, n=n, d=d) - wanted, bracket=(1e-9, 0.25)).root
 
 
 def _flow(task: LinearTask, times: Array, alpha: float = ALPHA):

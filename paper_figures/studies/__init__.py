@@ -1,0 +1,1 @@
+"""Runs that several figures draw: their parameters, and what is read off them."""
