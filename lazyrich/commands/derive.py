@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lazyrich.support.expectations import expectation_options, expected
+from lazyrich.commands.expectations import expectation_options, expected
 from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import quiet_option
 
