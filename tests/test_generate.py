@@ -212,7 +212,7 @@ VECTOR = alpha * A * beta - u
 def test_leading_dimensions_broadcast(expr, backend):
     random = np.random.default_rng(0)
     batch = {
-        "A": random.normal(size=(4, 1, 3, 3)),
+        "A": (lambda half: half + half.mT)(random.normal(size=(4, 1, 3, 3))),
         "alpha": random.normal(size=(5,)),
         "beta": random.normal(size=(4, 5, 3)),
         "epsilon": 0.5,
@@ -316,11 +316,11 @@ BAD_EVALUATE = {
     "a batch": ({"A": [[[1, 0], [0, 1]]]}, "A = .* must be a list of equal rows"),
     "ragged": ({"A": [[1, 0], [0]]}, "A = .* must be a list of equal rows"),
     "of another size": ({"A": [[1]]}, r"beta has shape \(2,\)"),
-    "text": ({"alpha": "2 +"}, "alpha = '2 .': must be a number"),
-    "alpha zero": ({"alpha": 0}, "alpha = 0: must be nonzero"),
-    "D negative": ({"D": -1}, "D = -1: must be positive"),
-    "D broken": ({"D": Rational(3, 2)}, "D = 3/2: must be integer"),
-    "a complex number": ({"epsilon": sp.I}, "epsilon = I: must be real"),
+    "text": ({"alpha": "2 +"}, "alpha = '2 .': must be a real number other than 0"),
+    "alpha zero": ({"alpha": 0}, "alpha = 0: must be a real number other than 0"),
+    "D negative": ({"D": -1}, "D = -1: must be a positive whole number"),
+    "D broken": ({"D": Rational(3, 2)}, "D = 3/2: must be a positive whole number"),
+    "a complex number": ({"epsilon": sp.I}, "epsilon = I: must be a real number"),
 }
 
 

@@ -1,23 +1,23 @@
 """A closed form: an expression with its named parts, its derivation and its ways of evaluation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
 from sympy import MatrixSymbol
-from sympy.printing.latex import LatexPrinter
-from sympy.printing.pretty.pretty import PrettyPrinter
-from sympy.printing.pretty.pretty_symbology import pretty_use_unicode
-from sympy.printing.pretty.stringpict import prettyForm
+from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.support.arguments import one_of
-from lazyrich.theory import generate
+from lazyrich.support.arguments import one_of, shown
+from lazyrich.theory import arrays, generate, values
 from lazyrich.theory.evaluate import value
-from lazyrich.theory.partial import partial
+from lazyrich.theory.printing import latex, pretty, whole
+
+__all__ = ["ClosedForm", "Step", "latex", "pretty"]
 
 Step = tuple[str, Any]  # a sentence and the expression that it leads to
 Part = Any  # a SymPy expression, or a tuple of them
+Symbol = sp.Symbol | MatrixSymbol
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,16 @@ class ClosedForm:
     terms: Mapping[str, Part] = field(default_factory=dict)
     components: Mapping[str, Part] = field(default_factory=dict)
 
+    @property
+    def symbols(self) -> dict[str, Symbol]:
+        """The symbols of ``expr`` and ``terms`` by name: the keywords of ``evaluate``.
+
+        >>> from lazyrich import theory
+        >>> theory.closed_form("ntk-at-init").symbols
+        {'D': D, 'epsilon': epsilon, 'sigma': sigma, 'x': x, 'x_prime': x'}
+        """
+        return generate.arguments(whole((self.expr, *self.terms.values())))
+
     def latex(self) -> str:
         """The expression in LaTeX.
 
@@ -57,248 +67,142 @@ class ClosedForm:
 
     def arguments(self) -> list[str]:
         """The keywords that ``evaluate`` and ``function`` take."""
-        parts = sp.Tuple(*_flat([self.expr, *self.terms.values()]))
-        return list(generate.arguments(parts))
+        return list(self.symbols)
 
-    def unknown(self, **values: Any) -> list[str]:
-        """The arguments that these values leave without one (arrays tell their dimensions).
-
-        >>> from lazyrich import theory
-        >>> theory.closed_form("target-decomposition").unknown(beta=[1, 2])
-        []
-        """
-        symbols = generate.arguments(sp.Tuple(*_flat([self.expr, *self.terms.values()])))
-        sizes = {str(n) for k in values if k in symbols for n in getattr(symbols[k], "shape", ())}
-        return [name for name in symbols if name not in values and name not in sizes]
-
-    def evaluate(self, **values: Any) -> Any:
+    def evaluate(self, **point: Any) -> Any:
         """The value of ``expr``: exact for exact input, a float where a float comes in.
 
         Scalars are numbers, vectors lists of D entries (or SymPy columns), matrices lists of rows
-        (or SymPy matrices). Arguments of the terms alone may be left out. Raises ``ValueError`` for
-        a missing or unknown argument or a wrong shape.
+        (or SymPy matrices). Text such as "1/4" or "0.1" is read exactly. Arguments of the terms
+        alone may be left out. The value is complex where the formula is, and infinite where it says
+        so. Raises ``ValueError`` for a missing or unknown argument, for a value that does not fit
+        its symbol, and where the formula has no value.
 
-        >>> from sympy import Rational
         >>> from lazyrich import theory
         >>> loss = theory.closed_form("test-loss")
-        >>> loss.evaluate(alpha=1, epsilon=Rational(1, 2), beta=[2], wbar=[0], M=[[1]])
+        >>> loss.evaluate(alpha=1, epsilon="1/2", beta=[2], wbar=[0], M=[[1]])
         147/16
         """
-        return _finished(value(self.expr, self._known(values, [self.expr])))
+        known = self._known(point, [self.expr])
+        found = _finished(value(self.expr, known))
+        self._check_defined(found)
+        return found
 
-    def evaluate_terms(self, **values: Any) -> dict[str, Any]:
-        """The value of each named part, as ``evaluate`` does for the whole."""
-        known = self._known(values, list(self.terms.values()))
-        return {name: _finished(value(part, known)) for name, part in self.terms.items()}
-
-    def subs(self, **values: Any) -> "ClosedForm":
-        """The closed form at the values of some of its symbols; the others stay symbolic.
-
-        Values as in ``evaluate``. Raises ``ValueError`` where only some of the vectors and
-        matrices of a bilinear form or a trace have values.
+    def evaluate_terms(self, **point: Any) -> dict[str, Any]:
+        """The value of each named part, as ``evaluate`` does for the whole; nan where it has none.
 
         >>> from lazyrich import theory
-        >>> theory.closed_form("target-decomposition").subs(D=3).terms["radial"]
-        5*Trace(beta.T*beta)**2/108
+        >>> theory.closed_form("test-loss").evaluate_terms(
+        ...     alpha=1, epsilon="1/2", beta=[2], wbar=[0], M=[[1]]
+        ... )
+        {'variance': 49/16, 'misalignment': 49/8, 'linear': 0}
         """
-        parts = [self.expr, *self.terms.values()]
-        everything = generate.arguments(sp.Tuple(*_flat(parts)))
-        for name in values:
-            one_of("argument", name, everything)
-        given = {k: _entries(k, v, everything[k]) for k, v in values.items()}
-        sizes = {str(n) for k in given for n in getattr(everything[k], "shape", ())}
-        known = generate.complete(
-            given, {k: s for k, s in everything.items() if k in given or k in sizes}
-        )
-        exact = {k: sp.ImmutableMatrix(v) if isinstance(v, list) else v for k, v in known.items()}
-        at = ", ".join(f"{name} = {value}" for name, value in values.items())
+        known = self._known(point, list(self.terms.values()))
+        return {name: _finished(value(part, known)) for name, part in self.terms.items()}
+
+    def subs(self, point: Mapping[Any, Any] | None = None, /, **more: Any) -> "ClosedForm":
+        """The closed form with values for some of its symbols; the others stay symbols.
+
+        ``point`` and keywords map names or symbols to values as of ``evaluate``. A dimension is
+        the size of the vectors and matrices that stay, too. The derivation stays that of the
+        general formula. Raises ``ValueError`` for a symbol that is not one of
+        ``symbols``, also if it has the name of one.
+
+        >>> from lazyrich import theory
+        >>> theory.closed_form("ntk-eigenvalues").subs(D=100, epsilon="1/2").terms["radial"]
+        (13*sigma**2/5000, 1)
+        """
+        point = {self._name_of(key): given for key, given in {**(point or {}), **more}.items()}
+        known = self._read(point)
+        shapes = {k: s for k, s in self.symbols.items() if k in point}
+        sizes = arrays.sizes(known, shapes)
+        known |= {k: sp.Integer(v) for k, v in sizes.items() if k not in known}
+        at = {k: _to_sympy(v) for k, v in known.items()}
+        expr = _partly(self.expr, at)
+        self._check_defined(expr)
+        text = ", ".join(f"{name} = {shown(given)}" for name, given in point.items())
         return replace(
             self,
-            title=f"{self.title} at {at}" if at else self.title,
-            expr=partial(self.expr, exact),
-            terms={name: partial(term, exact) for name, term in self.terms.items()},
+            title=f"{self.title} at {text}" if text else self.title,
+            expr=expr,
+            terms={name: _partly(part, at) for name, part in self.terms.items()},
         )
 
     def function(self, backend: str) -> Callable[..., Any]:
         """``expr`` as a function of keyword arrays on "numpy" or "torch" (see ``generate``)."""
-        return generate.function(_whole(self.expr), backend)
+        return generate.function(whole(self.expr), backend)
 
     def functions(self, backend: str) -> dict[str, Callable[..., Any]]:
         """Each named part as such a function."""
-        return {k: generate.function(_whole(part), backend) for k, part in self.terms.items()}
+        return {k: generate.function(whole(part), backend) for k, part in self.terms.items()}
 
-    def _known(self, values: dict[str, Any], parts: list) -> dict[str, Any]:
+    def _known(self, point: dict[str, Any], parts: list) -> dict[str, Any]:
         """The values for ``parts``; those for other parts of the closed form are no error."""
-        everything = generate.arguments(sp.Tuple(*_flat([self.expr, *self.terms.values()])))
-        for name in values:
-            one_of("argument", name, everything)
-        wanted = generate.arguments(sp.Tuple(*_flat(parts)))
-        symbols = {k: s for k, s in everything.items() if k in wanted or k in values}
-        values = {k: _entries(k, v, everything[k]) for k, v in values.items()}
-        known = generate.complete(values, symbols)
-        to_sympy = {True: sp.ImmutableMatrix, False: sp.sympify}
-        return {k: to_sympy[isinstance(v, list)](v) for k, v in known.items()}
+        everything = self.symbols
+        read = self._read(point)
+        wanted = generate.arguments(whole(tuple(parts)))
+        symbols = {k: s for k, s in everything.items() if k in wanted or k in point}
+        return {k: _to_sympy(v) for k, v in arrays.complete(read, symbols).items()}
+
+    def _read(self, point: dict[str, Any]) -> dict[str, Any]:
+        """The values in SymPy, each checked against its symbol."""
+        symbols = self.symbols
+        for name in point:
+            one_of("argument", name, symbols)
+        return {name: _read(name, given, symbols[name]) for name, given in point.items()}
+
+    def _name_of(self, key: Any) -> str:
+        """The name of one of the form's symbols, given by name or as the symbol itself."""
+        if isinstance(key, str):
+            return one_of("argument", key, self.symbols)
+        name = generate.python_name(key) if isinstance(key, sp.Symbol | MatrixSymbol) else key
+        if self.symbols.get(name) != key:
+            raise ValueError(
+                f"{key!r} is no symbol of {self.name}: take one of its ``symbols``, "
+                f"{', '.join(self.symbols)}"
+            )
+        return name
+
+    def _check_defined(self, found: Any) -> None:
+        if any(item in (sp.nan, sp.zoo) or item != item for item in _leaves(found)):
+            raise ValueError(f"{self.name} has no value here. It assumes: {self.assumptions}")
 
 
-def _flat(parts) -> list:
-    return [p for part in parts for p in (_flat(part) if isinstance(part, tuple) else [part])]
-
-
-def _whole(part: Part):
-    return sp.Tuple(*part) if isinstance(part, tuple) else part
-
-
-def _entries(name: str, value: Any, symbol: sp.Symbol | MatrixSymbol) -> Any:
-    """A number, or a vector as a list of its D entries, or a matrix as a list of rows."""
-    try:
-        if isinstance(symbol, sp.Symbol):
-            return _number(name, sp.sympify(value), symbol)
-        value = value.tolist() if hasattr(value, "tolist") else value
-        rows = [row if isinstance(row, list | tuple) else [row] for row in value]
-        table = [[sp.sympify(entry) for entry in row] for row in rows]
-    except (TypeError, sp.SympifyError):
-        raise _wrong(name, value, symbol) from None
-    lengths = {len(row) for row in table}
-    is_column = symbol.shape[1] == 1
-    is_numbers = all(isinstance(entry, sp.Expr) for row in table for entry in row)
-    if not is_numbers or len(lengths) != 1 or (is_column and lengths != {1}):
-        raise _wrong(name, value, symbol)
-    return [entry for (entry,) in table] if is_column else table
-
-
-def _number(name: str, value: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
-    for law in ("integer", "positive", "nonzero", "real"):
-        if getattr(symbol, f"is_{law}") and getattr(value, f"is_{law}") is False:
-            raise ValueError(f"{name} = {value}: must be {law}")
-    if not isinstance(value, sp.Expr):
-        raise TypeError
-    return value
-
-
-def _wrong(name: str, value: Any, symbol: sp.Symbol | MatrixSymbol) -> ValueError:
-    kind = "a number"
+def _read(name: str, given: Any, symbol: Symbol) -> Any:
     if isinstance(symbol, MatrixSymbol):
-        kind = "a list of numbers" if symbol.shape[1] == 1 else "a list of equal rows of numbers"
-    return ValueError(f"{name} = {value!r}: must be {kind}")
+        return values.table(name, given, symbol)
+    return values.scalar(name, given, symbol)
+
+
+def _to_sympy(given: Any) -> Any:
+    return sp.ImmutableMatrix(given) if isinstance(given, list) else sp.sympify(given)
+
+
+def _partly(part: Part, known: Mapping[str, Any]) -> Any:
+    """The value of a part where its symbols have one, else the part at those that have."""
+    is_complete = generate.arguments(whole(part)).keys() <= known.keys()
+    return _finished(value(part, known, free=not is_complete))
+
+
+def _leaves(part: Any) -> Iterator[Any]:
+    if isinstance(part, tuple | list | sp.Tuple | sp.MatrixBase):
+        for item in part:
+            yield from _leaves(item)
+    else:
+        yield part
 
 
 def _finished(result: Any) -> Any:
-    """A float where a float came in, immutable matrices."""
+    """A float or complex where a float came in, immutable matrices, nan where there is no value."""
     if isinstance(result, tuple):
-        return tuple(_finished(item) for item in result)
+        return tuple(map(_finished, result))
     if isinstance(result, sp.MatrixBase):
         return sp.ImmutableMatrix(result)
-    return float(result) if result.has(sp.Float) else result
-
-
-class _Latex(LatexPrinter):
-    """Scalar products and bilinear forms without a trace, bars on the means."""
-
-    def _print_Trace(self, expr):
-        factors = _vector_factors(expr)
-        if not factors:
-            return rf"\operatorname{{tr}}\left({self._print(expr.arg)}\right)"
-        if len(factors) > 2:
-            return rf"\left({self._print(expr.arg)}\right)"
-        left, right = map(self._print, factors)
-        return (
-            rf"\left|{left}\right|^{{2}}"
-            if left == right
-            else rf"\left({left} \cdot {right}\right)"
-        )
-
-    def _print_Pow(self, expr):
-        if isinstance(expr.base, sp.Trace) and expr.exp.is_Integer and expr.exp > 0:
-            text, power = self._print(expr.base), int(expr.exp)
-            is_norm = text.startswith(r"\left|")
-            return text[:-3] + f"{{{2 * power}}}" if is_norm else f"{text}^{{{power}}}"
-        return super()._print_Pow(expr)
-
-    def _print_MatAdd(self, expr):
-        terms = [self._print(term) for term in _positive_first(expr)]
-        return " + ".join(terms).replace("+ -", "-")
-
-    def _print_DiagMatrix(self, expr):
-        return rf"\operatorname{{diag}}\left({self._print(expr.args[0])}\right)"
-
-    def _print_Identity(self, expr):  # noqa: ARG002
-        return "I"
-
-    def _print_MatrixSymbol(self, expr):
-        names = {"wbar": r"\bar{w}", "wbar0": r"\bar{w}_{0}", "M0": "M_{0}", "x'": "x'"}
-        return names.get(expr.name) or super()._print_MatrixSymbol(expr)
-
-    def _print_Transpose(self, expr):
-        return self.parenthesize(expr.arg, 100) + "^{T}"
-
-
-class _Pretty(PrettyPrinter):
-    """The same as text."""
-
-    def _print_Trace(self, expr):
-        factors = _vector_factors(expr)
-        if not factors:
-            return super()._print_Trace(expr)
-        if len(factors) > 2:
-            return prettyForm(*self._print(expr.arg).parens())
-        left, right = map(self._print, factors)
-        if factors[0] == factors[1]:
-            return prettyForm(*left.parens("|", "|")) ** prettyForm("2")
-        dot = "·" if self._use_unicode else "."
-        return prettyForm(*prettyForm(*left.right(dot, right)).parens())
-
-    def _print_MatAdd(self, expr):
-        first, *others = _positive_first(expr)
-        text = self._print(first)
-        for term in others:
-            is_negative = _is_negative(term)
-            text = prettyForm(*text.right(" - " if is_negative else " + "))
-            text = prettyForm(*text.right(self._print(-term if is_negative else term)))
-        text.binding = prettyForm.ADD
-        return text
-
-    def _print_DiagMatrix(self, expr):
-        return prettyForm(*prettyForm(*self._print(expr.args[0]).parens()).left("diag"))
-
-    def _print_Identity(self, expr):  # noqa: ARG002
-        return prettyForm("I")
-
-
-def _is_negative(term) -> bool:
-    return term.as_coeff_matrices()[0].could_extract_minus_sign() if term.is_MatMul else False
-
-
-def _positive_first(total: sp.MatAdd) -> list:
-    return sorted(total.args, key=_is_negative)
-
-
-def _vector_factors(trace: sp.Trace) -> list:
-    """[a, ..., b] of the 1 x 1 matrix a^T ... b, with a untransposed; [] for a proper trace."""
-    if trace.arg.shape[0] != 1 or not isinstance(trace.arg, sp.MatMul):
-        return []
-    first, *others = trace.arg.args
-    return [first.T, *others]
-
-
-def latex(expr: Any) -> str:
-    r"""Any expression of the theory in LaTeX.
-
-    >>> from lazyrich.theory.symbols import M, beta
-    >>> print(latex(sp.Trace(beta.T * beta) ** 2 + sp.Trace(M)))
-    \left|\beta\right|^{4} + \operatorname{tr}\left(M\right)
-    """
-    return _Latex().doprint(_whole(expr))
-
-
-def pretty(expr: Any, *, unicode: bool = True) -> str:
-    """Any expression of the theory as two-dimensional text, on demand in ASCII.
-
-    >>> print(pretty(sp.Symbol("alpha") * sp.Symbol("beta") ** 2, unicode=False))
-              2
-    alpha*beta
-    """
-    before = pretty_use_unicode(unicode)  # SymPy's printer reads both this and its settings
+    if result == sp.zoo:
+        return sp.nan
+    if not result.has(sp.Float) or result.free_symbols or isinstance(result, MatrixExpr):
+        return result
     try:
-        return _Pretty({"use_unicode": unicode, "wrap_line": False}).doprint(_whole(expr))
-    finally:
-        pretty_use_unicode(before)
+        return float(result)
+    except TypeError:
+        return complex(result)

@@ -7,8 +7,6 @@ batch dimensions; here a word of matrices becomes a chain of ``@`` on arrays of 
 import importlib
 import math
 from collections.abc import Callable
-from functools import cache
-from itertools import zip_longest
 from typing import Any
 
 import sympy as sp
@@ -16,6 +14,8 @@ from sympy import MatrixSymbol
 from sympy.printing.pycode import PythonCodePrinter
 
 from lazyrich.support.arguments import one_of
+from lazyrich.theory import arrays
+from lazyrich.theory.array_helpers import helpers
 
 Symbol = sp.Symbol | MatrixSymbol
 
@@ -78,8 +78,17 @@ class _ArrayPrinter(PythonCodePrinter):
         exponent = expr.exp if expr.exp.is_Integer else expr.exp.evalf()
         base = f"({self._print(expr.base)})"
         if expr.exp == sp.Rational(1, 2) and expr.base.is_Add:
-            base = f"_not_below_0(_array({base}))"
+            base = f"_radicand(_array({base}))"
+        elif expr.exp.is_Rational and not expr.exp.is_Integer and not expr.base.is_nonnegative:
+            base = f"_radicand({base})"
         return f"{base}**({self._print(exponent)})"
+
+    def _print_Piecewise(self, expr):
+        branches = (
+            f"(lambda: {self._print(condition)}, lambda: {self._print(part)})"
+            for part, condition in expr.args
+        )
+        return f"_piecewise({', '.join(branches)})"
 
     def _print_Max(self, expr):
         zero, argument = sorted(expr.args, key=lambda part: part != 0)
@@ -96,6 +105,12 @@ class _ArrayPrinter(PythonCodePrinter):
 
     def _print_Pi(self, expr):  # noqa: ARG002
         return repr(math.pi)
+
+    def _print_Infinity(self, expr):  # noqa: ARG002
+        return 'float("inf")'
+
+    def _print_NaN(self, expr):  # noqa: ARG002
+        return 'float("nan")'
 
     def _elementary(self, expr):
         return f"_xp.{expr.func.__name__}(_array({self._print(expr.args[0])}))"
@@ -155,9 +170,14 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
 
     Scalars have shape (...) or are numbers, vectors (..., D), matrices (..., D, D); leading
     dimensions broadcast. The value has shape (...), (..., D) or (..., D, D) as ``expr`` is a
-    scalar, a vector or a matrix, and is a tuple of such where ``expr`` is one. The torch function
-    is differentiable. A dimension may be left out where an array tells it. Raises ``ValueError``
-    for a missing or unknown argument or a wrong shape.
+    scalar, a vector or a matrix, and is a tuple of such where ``expr`` is one. It is complex where
+    a root is. The torch function is differentiable. A dimension may be left out where an array
+    tells it.
+
+    Raises ``ValueError`` for a missing or unknown argument, a wrong shape, complex numbers, a
+    dimension that is no positive whole number, and a matrix that is not symmetric where the symbol
+    is declared so: up to rounding, and in torch only for tensors on the CPU that require no
+    gradient, outside of ``vmap`` and compilation.
 
     >>> from lazyrich.theory.symbols import M, beta
     >>> value = function(sp.Trace(beta.T * M * beta), "numpy")
@@ -166,8 +186,8 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
     """
     xp = importlib.import_module(one_of("backend", backend, ("numpy", "torch")))
     symbols = arguments(expr)
-    columns = {name for name, s in symbols.items() if isinstance(s, MatrixSymbol) and _is_column(s)}
-    scope: dict[str, Any] = {"_xp": xp, "_wide": _wide, **_helpers(xp)}
+    columns = {name for name, symbol in symbols.items() if arrays.is_vector(symbol)}
+    scope: dict[str, Any] = {"_xp": xp, **helpers(xp)}
     code = source(expr)
     exec(code, scope)
 
@@ -175,147 +195,29 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
         for name in values:
             one_of("argument", name, symbols)
         like = next((v for v in values.values() if hasattr(v, "dtype")), None)
-        arrays = {
-            name: value if _is_number(value) else _as_array(xp, name, value, like)
+        given = {
+            name: arrays.read(xp, name, value, symbols[name], like)
             for name, value in values.items()
         }
-        arrays = complete(arrays, symbols)
-        _check_batches(arrays, symbols)
-        arrays |= {name: arrays[name][..., None] for name in columns}
-        result = scope["value"](**arrays)
-        return _finished(expr, result, lambda value: _as_array(xp, "value", value, like))
+        known = arrays.complete(given, symbols)
+        arrays.check_batches(known, symbols)
+        known |= {name: known[name][..., None] for name in columns}
+        try:
+            result = scope["value"](**known)
+        except (ZeroDivisionError, OverflowError):  # of Python's numbers: arrays give inf or nan
+            known = {name: arrays.as_array(xp, name, value, like) for name, value in known.items()}
+            with importlib.import_module("numpy").errstate(all="ignore"):
+                result = scope["value"](**known)
+        return _finished(expr, result, lambda value: arrays.as_result(xp, value, like))
 
     evaluate.__doc__ = f"On {backend} arrays, by keyword: {', '.join(symbols)}.\n\n{code}"
     return evaluate
 
 
-def _finished(expr, result, as_array):
+def _finished(expr, result, as_result):
     """Arrays in place of Python numbers, vectors in place of columns, in tuples too."""
     if isinstance(result, tuple):
         return tuple(
-            _finished(part, item, as_array) for part, item in zip(expr, result, strict=True)
+            _finished(part, item, as_result) for part, item in zip(expr, result, strict=True)
         )
-    is_column = getattr(expr, "is_Matrix", False) and _is_column(expr)
-    return result[..., 0] if is_column else as_array(result)
-
-
-def complete(values: dict[str, Any], symbols: dict[str, Symbol]) -> dict[str, Any]:
-    """The arguments with dimensions filled in from the shapes of arrays.
-
-    Raises ``ValueError`` if an argument is missing, unknown or of the wrong shape.
-    """
-    for name in values:
-        one_of("argument", name, symbols)
-    sizes: dict[str, Any] = {
-        k: v for k, v in values.items() if not isinstance(symbols[k], MatrixSymbol)
-    }
-    for name, symbol in symbols.items():
-        if name not in values or not isinstance(symbol, MatrixSymbol):
-            continue
-        shape = _shape(values[name])
-        wanted = _inner_shape(symbol)
-        inner = shape[max(len(shape) - len(wanted), 0) :]
-        for size, found in zip(wanted, inner, strict=False):
-            sizes.setdefault(size, found)
-        allowed = tuple(sizes.get(size, size) for size in wanted)
-        if allowed != inner:
-            raise ValueError(
-                f"{name} has shape {shape}: must be (..., {', '.join(map(str, allowed))})"
-            )
-    missing = [name for name in symbols if name not in values and name not in sizes]
-    if missing:
-        raise ValueError(f"missing argument {missing[0]}: needed are {', '.join(symbols)}")
-    return {name: values.get(name, sizes.get(name)) for name in symbols}
-
-
-def _check_batches(arrays: dict[str, Any], symbols: dict[str, Symbol]) -> None:
-    """Leading dimensions must broadcast. Raises ``ValueError`` if they don't."""
-    total: tuple[int, ...] = ()
-    for name, array in arrays.items():
-        symbol = symbols[name]
-        inner = len(_inner_shape(symbol))
-        batch = _shape(array)[: len(_shape(array)) - inner]
-        pairs = zip_longest(reversed(total), reversed(batch), fillvalue=1)
-        together = [max(a, b) if 1 in (a, b) else a if a == b else None for a, b in pairs]
-        if None in together:
-            raise ValueError(f"{name} has batch shape {batch}: must broadcast with {total}")
-        total = tuple(reversed(together))
-
-
-@cache
-def _inner_shape(symbol: Symbol) -> tuple[int | str, ...]:
-    """The shape of a symbol's arrays without batches: numbers and names of dimensions."""
-    if not isinstance(symbol, MatrixSymbol):
-        return ()
-    shape = symbol.shape[:1] if _is_column(symbol) else symbol.shape
-    return tuple(int(size) if size.is_Integer else str(size) for size in shape)
-
-
-def _is_column(matrix) -> bool:
-    return matrix.shape[1] == 1
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float)
-
-
-def _shape(value) -> tuple[int, ...]:
-    if hasattr(value, "shape"):
-        return tuple(value.shape)
-    shape = []
-    while isinstance(value, list | tuple):
-        shape.append(len(value))
-        value = value[0] if value else None
-    return tuple(shape)
-
-
-def _as_array(xp, name, value, like):
-    """Floating arrays stay; all else becomes one, of the type and on the device of ``like``.
-
-    Integers must not: beside a list of fractions they would round it.
-    """
-    is_torch = xp.__name__ == "torch"
-    if is_torch and hasattr(value, "is_floating_point") and value.is_floating_point():
-        return value
-    if not is_torch and getattr(getattr(value, "dtype", None), "kind", "") == "f":
-        return value
-    options = _options(xp, like)
-    try:
-        return xp.as_tensor(value, **options) if is_torch else xp.asarray(value, **options)
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{name} = {value!r}: must be real numbers in equal rows") from None
-
-
-def _options(xp, like) -> dict[str, Any]:
-    """dtype and device of a new array: those of ``like`` if it is a floating one, else float64."""
-    if xp.__name__ == "torch":
-        is_floating = hasattr(like, "is_floating_point") and like.is_floating_point()
-        device = getattr(like, "device", None)
-        return {"dtype": like.dtype if is_floating else xp.float64, "device": device}
-    is_floating = getattr(getattr(like, "dtype", None), "kind", "") == "f"
-    return {"dtype": like.dtype if is_floating else xp.float64}
-
-
-def _helpers(xp) -> dict[str, Callable[..., Any]]:
-    """Unit and zero matrices of the type and on the device of an array, or of none; arrays; erf."""
-
-    def erf(values):  # NumPy has none
-        module = importlib.import_module("scipy.special") if xp.__name__ == "numpy" else xp
-        return module.erf(values)
-
-    def not_below_0(values):  # what rounding takes below 0, of 1 - cosine at equal vectors
-        return xp.where((values < 0) & (values > -1e-15), 0 * values, values)
-
-    return {
-        "_asin": lambda values: xp.arcsin(xp.clip(values, -1.0, 1.0)),
-        "_erf": erf,
-        "_not_below_0": not_below_0,
-        "_array": lambda value: xp.asarray(value, dtype=xp.float64) if _is_number(value) else value,
-        "_eye": lambda size, like: xp.eye(int(size), **_options(xp, like)),
-        "_zeros": lambda r, c, like: xp.zeros((int(r), int(c)), **_options(xp, like)),
-    }
-
-
-def _wide(scalar):
-    """A scalar in front of a matrix: batch dimensions come before those of the matrix."""
-    return scalar[..., None, None] if getattr(scalar, "ndim", 0) else scalar
+    return result[..., 0] if arrays.is_vector(expr) else as_result(result)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lazyrich.theory import ClosedForm, Problem
 
 FORMATS = ("pretty", "latex", "python", "json")
-LONGEST = 1000  # characters of a number
 
 
 @click.command("derive", short_help="Print a closed form, its derivation or its value.")
@@ -135,27 +134,25 @@ def _point(assignments: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _numbers(nested: Any) -> Any:
+    """Whole numbers and fractions exactly, decimals as floats."""
+    from lazyrich.theory.values import rational
+
     if isinstance(nested, list):
         return [_numbers(item) for item in nested]
-    if len(nested) > LONGEST:
-        raise ValueError
-    if re.fullmatch(r"[+-]?\d+(/0*[1-9]\d*)?", nested):
-        import sympy
-
-        return sympy.Rational(nested)
+    exact = rational(nested)
+    if nested.lstrip("+-").replace("/", "").isdecimal():
+        return exact
     if not math.isfinite(number := float(nested)):
         raise ValueError
     return number
 
 
 def _parts(closed_form: "ClosedForm", point: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The expression and its terms, or their values."""
+    """The expression and its terms, with the values of the point."""
     if not point:
         return closed_form.expr, dict(closed_form.terms)
-    if closed_form.unknown(**point):
-        at_point = closed_form.subs(**point)
-        return at_point.expr, dict(at_point.terms)
-    return closed_form.evaluate(**point), closed_form.evaluate_terms(**point)
+    found = closed_form.subs(**point)
+    return found.expr, dict(found.terms)
 
 
 def _pretty(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:

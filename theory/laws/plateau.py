@@ -91,12 +91,12 @@ def _with_few_samples(labels: _Labels) -> sp.Expr:
 def early_plateau() -> ClosedForm:
     """The mean test loss of least squares of y on x, the early plateau at small epsilon.
 
-    b stands for |beta|^2. ``expr`` and ``terms["many_samples"]`` hold for P >= D + 2,
-    ``few_samples`` for P <= D - 2 (the interpolation of least norm); ``train`` is the mean train
-    loss for P >= D, 0 with fewer; ``null`` the loss of predicting 0.
+    b stands for |beta|^2. ``terms``: ``many_samples`` is ``expr`` for P >= D + 2,
+    ``few_samples`` for P <= D - 2 (the interpolation of least norm), between them the mean is
+    infinite; ``train`` is the mean train loss, 0 for P <= D; ``null`` the loss of predicting 0.
 
-    >>> early_plateau().evaluate(D=1, P=5, b=1)
-    22/21
+    >>> early_plateau().evaluate(D=1, P=5, b=1), early_plateau().evaluate(D=10, P=10, b=10)
+    (22/21, oo)
     """
     null = expectation(target() ** 2, isotropic(x)).subs(dot(beta, beta), b)
     c = b / (2 * D)
@@ -107,14 +107,15 @@ def early_plateau() -> ClosedForm:
         name: sp.factor(sp.limit((power / (b / D) ** 2).subs(P, gamma * D), D, sp.oo))
         for name, power in (("many", many), ("few", few), ("train", left))
     }
+    is_many, is_few = sp.Ge(P, D + 2), sp.Le(P, D - 2)
     return ClosedForm(
         name="early-plateau",
-        title="Mean test loss of the least-squares fit of y by a linear function, P >= D + 2",
-        expr=null + many,
+        title="Mean test loss of the least-squares fit of y by a linear function",
+        expr=sp.Piecewise((null + many, is_many), (null + few, is_few), (sp.oo, True)),
         terms={
-            "many_samples": null + many,
-            "few_samples": null + few,
-            "train": left,
+            "many_samples": sp.Piecewise((null + many, is_many), (sp.oo, sp.Ge(P, D - 1))),
+            "few_samples": sp.Piecewise((null + few, is_few), (sp.oo, sp.Le(P, D + 1))),
+            "train": sp.Piecewise((left, sp.Gt(P, D)), (0, True)),
             "null": null,
         },
         components={"limits": limits},

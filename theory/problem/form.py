@@ -1,6 +1,6 @@
 """The closed forms of a described problem."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -25,7 +25,7 @@ class ProblemForm(ClosedForm):
         parts = {field.name: getattr(form, field.name) for field in fields(ClosedForm)}
         return cls(**parts, accepted=accepted)
 
-    def _used(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _used(self, values: dict[Any, Any]) -> dict[Any, Any]:
         needed = self.arguments()
         return {k: v for k, v in values.items() if k in needed or k not in self.accepted}
 
@@ -36,6 +36,10 @@ class ProblemForm(ClosedForm):
     def evaluate_terms(self, **values: Any) -> dict[str, Any]:
         """Return the value of each named part."""
         return super().evaluate_terms(**self._used(values))
+
+    def subs(self, point: Mapping[Any, Any] | None = None, /, **more: Any) -> ClosedForm:
+        """Return the form at values for some of its symbols (see ``ClosedForm.subs``)."""
+        return super().subs(self._used({**(point or {}), **more}))
 
     def function(self, backend: str) -> Callable[..., Any]:
         """Return ``expr`` as a function of keyword arrays (see ``ClosedForm.function``)."""

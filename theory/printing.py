@@ -1,0 +1,127 @@
+"""Expressions of the theory in LaTeX and as two-dimensional text."""
+
+from typing import Any
+
+import sympy as sp
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.pretty.pretty import PrettyPrinter
+from sympy.printing.pretty.pretty_symbology import pretty_use_unicode
+from sympy.printing.pretty.stringpict import prettyForm
+
+
+def whole(part: Any) -> Any:
+    """A part of a closed form as one object of SymPy: tuples as ``Tuple``."""
+    return sp.Tuple(*map(whole, part)) if isinstance(part, tuple | list) else part
+
+
+class _Latex(LatexPrinter):
+    """Scalar products and bilinear forms without a trace, bars on the means."""
+
+    def _print_Trace(self, expr):
+        factors = _vector_factors(expr)
+        if not factors:
+            return rf"\operatorname{{tr}}\left({self._print(expr.arg)}\right)"
+        if len(factors) > 2:
+            return rf"\left({self._print(expr.arg)}\right)"
+        left, right = map(self._print, factors)
+        return (
+            rf"\left|{left}\right|^{{2}}"
+            if left == right
+            else rf"\left({left} \cdot {right}\right)"
+        )
+
+    def _print_Pow(self, expr):
+        if isinstance(expr.base, sp.Trace) and expr.exp.is_Integer and expr.exp > 0:
+            text, power = self._print(expr.base), int(expr.exp)
+            is_norm = text.startswith(r"\left|")
+            return text[:-3] + f"{{{2 * power}}}" if is_norm else f"{text}^{{{power}}}"
+        return super()._print_Pow(expr)
+
+    def _print_MatAdd(self, expr):
+        terms = [self._print(term) for term in _positive_first(expr)]
+        return " + ".join(terms).replace("+ -", "-")
+
+    def _print_DiagMatrix(self, expr):
+        return rf"\operatorname{{diag}}\left({self._print(expr.args[0])}\right)"
+
+    def _print_Identity(self, expr):  # noqa: ARG002
+        return "I"
+
+    def _print_MatrixSymbol(self, expr):
+        names = {"wbar": r"\bar{w}", "wbar0": r"\bar{w}_{0}", "M0": "M_{0}", "x'": "x'"}
+        return names.get(expr.name) or super()._print_MatrixSymbol(expr)
+
+    def _print_Transpose(self, expr):
+        return self.parenthesize(expr.arg, 100) + "^{T}"
+
+
+class _Pretty(PrettyPrinter):
+    """The same as text."""
+
+    def _print_Trace(self, expr):
+        factors = _vector_factors(expr)
+        if not factors:
+            return super()._print_Trace(expr)
+        if len(factors) > 2:
+            return prettyForm(*self._print(expr.arg).parens())
+        left, right = map(self._print, factors)
+        if factors[0] == factors[1]:
+            return prettyForm(*left.parens("|", "|")) ** prettyForm("2")
+        dot = "·" if self._use_unicode else "."
+        return prettyForm(*prettyForm(*left.right(dot, right)).parens())
+
+    def _print_MatAdd(self, expr):
+        first, *others = _positive_first(expr)
+        text = self._print(first)
+        for term in others:
+            is_negative = _is_negative(term)
+            text = prettyForm(*text.right(" - " if is_negative else " + "))
+            text = prettyForm(*text.right(self._print(-term if is_negative else term)))
+        text.binding = prettyForm.ADD
+        return text
+
+    def _print_DiagMatrix(self, expr):
+        return prettyForm(*prettyForm(*self._print(expr.args[0]).parens()).left("diag"))
+
+    def _print_Identity(self, expr):  # noqa: ARG002
+        return prettyForm("I")
+
+
+def _is_negative(term) -> bool:
+    return term.as_coeff_matrices()[0].could_extract_minus_sign() if term.is_MatMul else False
+
+
+def _positive_first(total: sp.MatAdd) -> list:
+    return sorted(total.args, key=_is_negative)
+
+
+def _vector_factors(trace: sp.Trace) -> list:
+    """[a, ..., b] of the 1 x 1 matrix a^T ... b, with a untransposed; [] for a proper trace."""
+    if trace.arg.shape[0] != 1 or not isinstance(trace.arg, sp.MatMul):
+        return []
+    first, *others = trace.arg.args
+    return [first.T, *others]
+
+
+def latex(expr: Any) -> str:
+    r"""Any expression of the theory in LaTeX.
+
+    >>> from lazyrich.theory.symbols import M, beta
+    >>> print(latex(sp.Trace(beta.T * beta) ** 2 + sp.Trace(M)))
+    \left|\beta\right|^{4} + \operatorname{tr}\left(M\right)
+    """
+    return _Latex().doprint(whole(expr))
+
+
+def pretty(expr: Any, *, unicode: bool = True) -> str:
+    """Any expression of the theory as two-dimensional text, on demand in ASCII.
+
+    >>> print(pretty(sp.Symbol("alpha") * sp.Symbol("beta") ** 2, unicode=False))
+              2
+    alpha*beta
+    """
+    before = pretty_use_unicode(unicode)  # SymPy's printer reads both this and its settings
+    try:
+        return _Pretty({"use_unicode": unicode, "wrap_line": False}).doprint(whole(expr))
+    finally:
+        pretty_use_unicode(before)

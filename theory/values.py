@@ -1,0 +1,155 @@
+"""Values of symbols as users give them: numbers, vectors and matrices, read exactly and checked.
+
+Numbers may be Python's, NumPy's, torch's or SymPy's, fractions, decimals, or text such as "1/4",
+"0.1" or "1e-3", which is read exactly. Text is never evaluated.
+"""
+
+import decimal
+import math
+import numbers
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import sympy as sp
+from sympy import MatrixSymbol
+from sympy.matrices.expressions.matexpr import MatrixExpr
+
+from lazyrich.support.arguments import shown
+from lazyrich.theory.symbols import SymmetricMatrixSymbol
+
+_FRACTION = re.compile(r"[+-]?\d{1,400}/0*[1-9]\d{0,399}")
+_DECIMAL = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,3})?")
+_ROUNDING = 1e-7  # relative asymmetry of a symmetric matrix in floats, at most
+_LAWS = (  # the first that a symbol obeys says what its values must be
+    (("integer", "positive"), "a positive whole number"),
+    (("positive",), "a number above 0"),
+    (("nonnegative",), "0 or a number above 0"),
+    (("real", "nonzero"), "a real number other than 0"),
+    (("real",), "a real number"),
+    ((), "a number"),
+)
+
+
+def rational(text: str) -> sp.Rational:
+    """Read a whole number, a fraction or a decimal exactly.
+
+    Raises ``ValueError`` for any other text.
+
+    >>> rational("1/4"), rational("0.1"), rational("-2e3")
+    (1/4, 1/10, -2000)
+    """
+    text = text.strip()
+    if not (_FRACTION.fullmatch(text) or _DECIMAL.fullmatch(text)):
+        raise ValueError(f"{shown(text)}: must be a number such as 2, 1/4, 0.1 or 1e-3")
+    return sp.Rational(text)
+
+
+def number(value: Any) -> sp.Expr | None:
+    """A finite number in SymPy: exact as given, a ``Float`` for a float. None if it is none.
+
+    Expressions of SymPy count as numbers.
+    """
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()  # of NumPy or torch
+    if isinstance(value, sp.Basic):
+        is_number = isinstance(value, sp.Expr) and not isinstance(value, MatrixExpr)
+        return value if is_number and value.is_finite is not False and value != sp.nan else None
+    if isinstance(value, str):
+        try:
+            return rational(value)
+        except ValueError:
+            return None
+    if isinstance(value, numbers.Rational) and not isinstance(value, bool):
+        return sp.Rational(value.numerator, value.denominator)
+    if isinstance(value, decimal.Decimal):
+        return sp.Rational(*value.as_integer_ratio()) if value.is_finite() else None
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return sp.Float(float(value)) if math.isfinite(value) else None
+    return None
+
+
+def scalar(name: str, value: Any, symbol: sp.Symbol) -> sp.Expr:
+    """The value of a scalar symbol, which must fit what the symbol is declared to be.
+
+    >>> from lazyrich.theory.symbols import D, alpha
+    >>> scalar("alpha", "1/4", alpha), scalar("D", 3.0, D)
+    (1/4, 3)
+    >>> scalar("D", 2.5, D)
+    Traceback (most recent call last):
+    ...
+    ValueError: D = 2.5: must be a positive whole number
+    """
+    found = number(value)
+    laws, allowed = next(
+        (laws, allowed) for laws, allowed in _LAWS if all(_obeys(symbol, law) for law in laws)
+    )
+    if found is not None and "integer" in laws and found.is_Float:
+        found = sp.Integer(int(found)) if found == int(found) else None
+    if found is None or any(getattr(found, f"is_{law}") is False for law in laws):
+        raise ValueError(f"{name} = {shown(value)}: must be {allowed}")
+    return found
+
+
+def whole(name: str, value: int | float, symbol: Any) -> int | float:
+    """A Python number for an array function: where the symbol is a dimension, a whole number."""
+    if isinstance(symbol, MatrixSymbol) or not symbol.is_integer:
+        return value
+    if value != int(value) if math.isfinite(value) else True:
+        raise ValueError(f"{name} = {value}: must be a positive whole number")
+    if symbol.is_positive and value < 1:
+        raise ValueError(f"{name} = {value}: must be a positive whole number")
+    return int(value)
+
+
+def _obeys(symbol: sp.Symbol, law: str) -> bool:
+    return bool(getattr(symbol, f"is_{law}"))
+
+
+def table(name: str, value: Any, symbol: MatrixSymbol) -> list:
+    """The value of a vector as a list of numbers, of a matrix as a list of rows.
+
+    Raises ``ValueError`` for anything else, and for a matrix that differs from its transpose where
+    the symbol is a ``SymmetricMatrixSymbol``.
+    """
+    is_column = symbol.shape[1] == 1
+    given = value.tolist() if hasattr(value, "tolist") else value
+    rows = [row if _is_list(row) else [row] for row in given] if _is_list(given) else []
+    entries = [[number(entry) for entry in row] for row in rows]
+    lengths = {len(row) for row in entries}
+    is_complete = all(entry is not None for row in entries for entry in row)
+    if not is_complete or len(lengths) != 1 or 0 in lengths or (is_column and lengths != {1}):
+        kind = "a list of numbers" if is_column else "a list of equal rows of numbers"
+        raise ValueError(f"{name} = {shown(value)}: must be {kind}")
+    _check_real(name, entries)
+    if isinstance(symbol, SymmetricMatrixSymbol):
+        _check_symmetric(name, entries)
+    return [entry for (entry,) in entries] if is_column else entries
+
+
+def _is_list(value: Any) -> bool:
+    is_other = isinstance(value, str | bytes | dict | set | frozenset)
+    return isinstance(value, Iterable) and not is_other and not isinstance(value, sp.Expr)
+
+
+def _check_real(name: str, entries: list[list]) -> None:
+    for row in entries:
+        for entry in row:
+            if entry.is_real is False:
+                raise ValueError(f"{name} has the entry {entry}: must be real numbers")
+
+
+def _check_symmetric(name: str, entries: list[list]) -> None:
+    """Exact entries must be equal, floats up to rounding. Other shapes are refused elsewhere."""
+    if any(len(row) != len(entries) for row in entries):
+        return
+    largest = max((abs(e) for row in entries for e in row if e.is_number), default=sp.S.Zero)
+    for i, row in enumerate(entries):
+        for j in range(i):
+            gap = row[j] - entries[j][i]
+            allowed = _ROUNDING * largest if gap.has(sp.Float) else 0
+            if gap.is_number and abs(gap) > allowed:
+                raise ValueError(
+                    f"{name} has {row[j]} at ({i + 1}, {j + 1}) and {entries[j][i]} at "
+                    f"({j + 1}, {i + 1}): must be symmetric"
+                )
