@@ -10,9 +10,10 @@ import pytest
 import sympy as sp
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sympy import MatrixSymbol
 
 from lazyrich import theory
-from lazyrich.theory import wick
+from lazyrich.theory import ClosedForm, wick
 from lazyrich.theory.symbols import D, Gaussian, Sigma, x, x_prime
 from tests.gaussian_formulas import GAUSSIANS, Formula, cubature_mean, formulas, numbers
 
@@ -26,7 +27,7 @@ def _points(degree: int, dimension: int, used: list[str]) -> int:
     return (degree // 2 + 1) ** (dimension * len(used))
 
 
-def _agrees(formula, dimension, seed, covariance, symmetric=("S",), used=None):
+def _agrees(formula, dimension, seed, covariance, form=None, used=None):
     """Whether the derived mean has cubature's value at random numbers."""
     fixed = numbers(dimension, seed)
     root = np.array(np.random.default_rng(seed + 1).integers(-4, 5, (dimension, dimension)) / 4)
@@ -39,7 +40,7 @@ def _agrees(formula, dimension, seed, covariance, symmetric=("S",), used=None):
     given_laws = {name: covariance for name in used if name != "w"}
     scales = {name: laws["sigma^2 I" if name == "w" else covariance] for name in used}
     expected, size = cubature_mean(formula.value, max(formula.degree, 1), scales, fixed)
-    form = theory.expectation(formula.text, covariance=given_laws, symmetric=symmetric)
+    form = form or theory.expectation(formula.text, covariance=given_laws, symmetric=("S",))
     values = fixed | {"C": root @ root.T, "D": dimension}
     found = form.evaluate(**{name: values[name] for name in form.arguments()})
     return abs(float(found) - expected) <= 1e-11 * (1 + size)
@@ -55,10 +56,15 @@ def test_any_polynomial_has_the_mean_of_cubature(formula, dimension, seed, covar
 
 
 def test_a_mean_that_forgets_transposes_is_rejected():
-    """Control: with A taken to be symmetric the same comparison fails."""
+    """Control: with A taken to be symmetric the same comparison fails, unless A is refused."""
     form = Formula("(x'Ax)^2", lambda v: ((v["x"] @ v["A"].T) * v["x"]).sum(-1) ** 2, 4)
     assert _agrees(form, 3, 5, "C")
-    assert not _agrees(form, 3, 5, "C", symmetric=("S", "A"))
+    symmetric = theory.expectation(form.text, covariance={"x": "C"}, symmetric=("A",))
+    with pytest.raises(ValueError, match=r"A has .* must be symmetric"):
+        _agrees(form, 3, 5, "C", symmetric)
+    A = symmetric.symbols["A"]
+    forgetful = symmetric.expr.xreplace({A: MatrixSymbol(*A.args)})
+    assert not _agrees(form, 3, 5, "C", ClosedForm("", "", forgetful, [], "", ""))
 
 
 # What theorists write, with the value in numbers: every text is compared with cubature at

@@ -20,7 +20,7 @@ from lazyrich.theory.symbols import SymmetricMatrixSymbol
 
 _FRACTION = re.compile(r"[+-]?\d{1,400}/0*[1-9]\d{0,399}")
 _DECIMAL = re.compile(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,3})?")
-_ROUNDING = 1e-7  # relative asymmetry of a symmetric matrix in floats, at most
+_ROUNDING = 1e-5  # of floats of order 1: the asymmetry that a symmetric matrix may have
 _LAWS = (  # the first that a symbol obeys says what its values must be
     (("integer", "positive"), "a positive whole number"),
     (("positive",), "a number above 0"),
@@ -143,7 +143,7 @@ def _check_symmetric(name: str, entries: list[list]) -> None:
     """Exact entries must be equal, floats up to rounding. Other shapes are refused elsewhere."""
     if any(len(row) != len(entries) for row in entries):
         return
-    largest = max((abs(e) for row in entries for e in row if e.is_number), default=sp.S.Zero)
+    largest = max([sp.S.One, *(abs(e) for row in entries for e in row if e.is_number)])
     for i, row in enumerate(entries):
         for j in range(i):
             gap = row[j] - entries[j][i]
