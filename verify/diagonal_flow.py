@@ -106,15 +106,15 @@ def follow(
         if stops[-1] == first:
             return [logs]
         # LSODA may fail where the rounding of a fitted residual, over lambda, disturbs its error
-        # estimate; the other steps of a tighter tolerance take it past that.
-        for shrink in (1, 3, 10):
+        # estimate; other steps, at a tighter tolerance or by another method, take it past that.
+        for method, shrink in (("LSODA", 1), ("LSODA", 3), ("LSODA", 10), ("Radau", 1)):
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "lsoda: ", UserWarning)
                 found = solve_ivp(
                     rate,
                     (first, stops[-1]),
                     units[0] * logs,
-                    method="LSODA",
+                    method=method,
                     t_eval=stops,
                     rtol=rtol / shrink,
                     atol=1e-14,
@@ -220,6 +220,13 @@ def smallest_l1(X: Array, y: Array, margin: bool = False) -> Array:
     found = linprog(np.ones(2 * d), bounds=(0, None), **limits)  # pyright: ignore[reportArgumentType]
     assert found.success, found.message
     return found.x[:d] - found.x[d:]
+
+
+def smallest_l1_dual(X: Array, y: Array) -> Array:
+    """argmax nu.y with |X^T nu|_inf <= 1: a certificate of the smallest L1 norm, nu.y."""
+    found = linprog(-y, np.vstack([X.T, -X.T]), np.ones(2 * X.shape[1]), bounds=(None, None))
+    assert found.success, found.message
+    return found.x
 
 
 def largest_l2_margin(X: Array, y: Array) -> Array:

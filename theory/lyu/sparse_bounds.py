@@ -58,8 +58,8 @@ def sparse_margin_bound() -> ClosedForm:
             ("Of the L2 ball of radius sqrt(k), by Jensen, |x|^2 = d.", l2),
             (
                 "The ramp loss at margin 1 has slope 1, is 0 on the samples and at least the test "
-                "error: symmetrisation costs a factor 2, and the empirical complexity a deviation "
-                "of",
+                "error: symmetrisation costs a factor 2 (Mohri et al. 2018, Thm. 3.3), and the "
+                "empirical complexity a deviation of",
                 deviation,
             ),
             ("Together:", 2 * l1 + deviation),
