@@ -231,7 +231,7 @@ attach(
     *(
         Evidence(
             "measured",
-            f"{net}: at T+_(1/2), alpha = 1/lambda = 10^2.5 and 10^3.5, the misfit is of order lambda",
+            f"{net}: alpha = 1/lambda = 10^2.5 and 10^3.5: the misfit is of order lambda",
             lambda budget, diagonal=diagonal: _of_order_lambda(budget, 1.0, diagonal),
             lambda budget, diagonal=diagonal: _of_order_lambda(budget, 0.5, diagonal),
         )
