@@ -65,7 +65,7 @@ def neurons_engine(dtype, N, steps=20):
     defaults = {name: p.default for name, p in inspect.signature(simulate.train).parameters.items()}
     asked = NUMBERS | {"engine": "neurons", "init": weights(torch.float64, N)}
     asked |= {"steps": steps, "record": [steps], "task": task()}
-    problem = plan(**defaults | asked | {"dtype": str(dtype).removeprefix("torch.")}).problem
+    problem = plan(**defaults | asked | {"dtype": str(dtype).removeprefix("torch.")}).training
     assert problem.loss_scale > 0  # computed once, here
 
     def step(count):

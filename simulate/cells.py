@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lazyrich.simulate.batch import batch_size, train_batch
+from lazyrich.simulate.engines import ENGINES, known
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
     Experiment,
@@ -26,7 +27,7 @@ from lazyrich.simulate.runs import (
 )
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.task import PolynomialTask
-from lazyrich.simulate.train import ENGINES, Plan, plan, run_plan, train
+from lazyrich.simulate.train import Plan, plan, run_plan, train
 from lazyrich.support.arguments import finite, one_of
 
 Cell = Settings
@@ -36,8 +37,7 @@ TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale", "indices", "target
 # What no file can hold, or what does not change the result.
 _LEFT_OUT = ("task", "init", "optimiser", "progress")
 _SEEDS = ("seed", "task_seed")
-# Multiplications in the time that the calls of an evaluation take, and those of a record.
-CALLS = {"neurons": 3e6, "flow": 1.5e6, "moments": 1.5e5, "linearised": 0.0}
+# Multiplications in the time that the calls of a record take.
 CALLS_OF_RECORD = 1e7
 # What the runs of one batch have in common.
 _BATCH_SHARES = ("engine", "steps", "record", "D", "centred", "dtype", "device")
@@ -84,12 +84,10 @@ def cost(cell: Cell) -> float:
     >>> cost(cell) < cost(cell | {"D": 50}) < 2 * cost(cell) < 2 * cost(cell | {"D": 500})
     True
     """
-    D, P, N, steps = cell["D"], cell["P"], cell["width"] or math.inf, cell["steps"]
-    vectors = N if cell["engine"] == "neurons" else min(N - 1, D) + 1
-    evaluations = {"flow": 10 * math.sqrt(steps), "linearised": P}.get(cell["engine"], steps)
+    D, P, steps = cell["D"], cell["P"], cell["steps"]
     records = len(cell["record"]) if cell["record"] is not None else 20 * math.log10(10 * steps)
     aligned = {"test": cell["n_test"], "train": P, None: 0}[cell["alignment"]]
-    work = evaluations * (2 * P * D * vectors + CALLS[cell["engine"]])
+    work = known(cell["engine"]).cost(cell)
     return float(work + records * ((P + cell["n_test"] + aligned**2) * D + CALLS_OF_RECORD))
 
 
@@ -159,7 +157,7 @@ def batches(wanted: Sequence[Cell]) -> list[list[int]]:
     alike: dict[tuple, list[int]] = {}
     for place, cell in enumerate(wanted):
         shared = tuple(repr(cell[name]) for name in _BATCH_SHARES)
-        alone = () if cell["engine"] == "moments" else (place,)
+        alone = () if known(cell['engine']).batches else (place,)
         alike.setdefault(shared + alone, []).append(place)
     found = []
     for group in alike.values():
@@ -211,7 +209,8 @@ def code(engine: str, root: str = __name__) -> str:
     The files of the other engines are no part of it, nor is what stores runs and shares them out.
     """
     mine = _module(engine)
-    others = {(train.__module__, module) for module in map(_module, ENGINES) if module != mine}
+    registry = known.__module__
+    others = {(registry, module) for module in map(_module, ENGINES) if module != mine}
     others.add((__name__, Experiment.__module__))
     if engine != "moments":
         others.add((__name__, train_batch.__module__))
@@ -219,7 +218,7 @@ def code(engine: str, root: str = __name__) -> str:
 
 
 def _module(engine: str) -> str:
-    return ENGINES[engine].__module__
+    return known(engine).descend.__module__
 
 
 class Networks(Experiment):
@@ -274,8 +273,8 @@ class OwnTask(Experiment):
 
     def cost(self, settings: Settings) -> float:
         """Return the multiplications of a run, roughly."""
-        known = {name: value for name, value in settings.items() if name in defaults()}
-        return cost(complete({"alpha": 1.0, "epsilon": 1.0, **known}))
+        mine = {name: value for name, value in settings.items() if name in defaults()}
+        return cost(complete({"alpha": 1.0, "epsilon": 1.0, **mine}))
 
     def code(self, settings: Settings) -> str:
         """Return the fingerprint of the code behind a run."""

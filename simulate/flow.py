@@ -11,77 +11,86 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from lazyrich.simulate import rkc
 from lazyrich.simulate.descent_gap import DescentGap
 from lazyrich.simulate.gradient_flow import GradientFlow
-from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.training import Snapshot, Training
 
 
-def descend(problem: Problem) -> Iterator[Snapshot]:
-    """Yield the network at each stop of the problem, under gradient flow at tau = eta0 step.
+def descend(training: Training) -> Iterator[Snapshot]:
+    """Yield the network at each stop of the training, under gradient flow at tau = eta0 step.
 
     With momentum mu the flow is 1/(1 - mu) times as fast. The snapshots also hold where gradient
     descent is, to first order in eta0. Raises ``ValueError`` where the flow ends in finite time,
     which only moments (wbar, M) that no real neurons have can make it do.
     """
-    X, rate, momentum = problem.X, problem.learning_rate, problem.momentum
-    start = problem.start.to(dtype=X.dtype, device=X.device)
+    network, rule, start = training.network, training.rule, training.start
     start = PseudoNeurons(start.columns.mT.contiguous().mT, start.signs)  # the faster layout
-    speed = 1 / (1 - momentum)
+    rate = float(rule.learning_rate)
     flow = GradientFlow(
         start,
-        X,
-        problem.y,
-        alpha=problem.alpha,
-        epsilon=problem.epsilon,
-        centred=problem.centred,
-        decay=speed * problem.weight_decay / problem.alpha**2 + problem.decoupled_weight_decay,
-        speed=speed,
+        training.X,
+        training.y,
+        alpha=network.alpha,
+        epsilon=network.epsilon,
+        centred=network.centred,
+        lazy=training.lazy,
+        decay=rule.flow_decay(network.alpha),
+        speed=rule.speed,
     )
-    gap = DescentGap(flow, flow.velocity(start.columns), rate, momentum)
-    end = problem.stops[-1] * rate
-    stops = iter(problem.stops)
+    gap = DescentGap(flow, flow.velocity(flow.start), rate, float(rule.momentum))
+    view = _View(training, flow, start)
+    end = training.stops[-1] * rate
+    stops = iter(training.stops)
     stop = next(stops)
     if stop == 0:
-        yield _snapshot(problem, flow, start, 0, start.columns, gap.at(0.0), 0.0)
+        yield view.snapshot(0, flow.start, gap.at(0.0), 0.0)
         stop = next(stops)
     largest = 0.0
     try:
-        for step in rkc.steps(flow.velocity, start.columns, end, _error_norm(flow, problem.rtol)):
+        for step in rkc.steps(flow.velocity, flow.start, end, view.error):
             largest = max(largest, step.radius / rkc.RADIUS_MARGIN)
             gap.follow(step)
             while stop is not None and stop * rate <= step.end:
-                V, D = step.at(stop * rate), gap.at(stop * rate)
-                yield _snapshot(problem, flow, start, stop, V, D, largest)
+                yield view.snapshot(stop, step.at(stop * rate), gap.at(stop * rate), largest)
                 stop = next(stops, None)
-            problem.report(int(step.end / rate))
+            training.report(int(step.end / rate))
     except rkc.StepSizeError as error:
         reason = "M - wbar wbar^T has negative eigenvalues and the flow of these moments blows up"
         raise ValueError(f"init = (wbar, M): {reason} at tau = {error.time:.4g}") from None
 
 
-def _error_norm(flow: GradientFlow, rtol: float) -> rkc.ErrorNorm:
-    return lambda estimate, step: flow.error(estimate, step, rtol)
+class _View:
+    """What the states of a flow mean: V, or alpha (V - V(0)) of the centred predictor."""
 
+    def __init__(self, training: Training, flow: GradientFlow, start: PseudoNeurons) -> None:
+        self._training, self._flow, self._start = training, flow, start
 
-def _snapshot(
-    problem: Problem,
-    flow: GradientFlow,
-    start: PseudoNeurons,
-    stop: int,
-    V: Tensor,
-    D: Tensor,
-    radius: float,
-) -> Snapshot:
-    # Of a flow 1/(1 - mu) times as fast: descent is stable while eta0 lambda < 2 (1 + mu).
-    mu = problem.momentum
-    unstable = problem.learning_rate * radius * (1 - mu) > 2 * (1 + mu)
-    descent = PseudoNeurons(V.double() + D * (math.nan if unstable else 1.0), start.signs.double())
-    return replace(
-        Snapshot.of(stop, PseudoNeurons(V, start.signs), start),
-        descent=(descent.wbar, descent.M),
-        evaluations=flow.evaluations,
-    )
+    def error(self, estimate: Tensor, step: rkc.Step) -> float:
+        """Return the size of an estimated error, of which 1 is the tolerance."""
+        return self._flow.error(estimate, step, self._training.rtol)
+
+    def snapshot(self, stop: int, state: Tensor, gap: Tensor, radius: float) -> Snapshot:
+        """Return the snapshot at a state; ``gap`` is how far descent is from it."""
+        start, network, rule = self._start, self._training.network, self._training.rule
+        # Of a flow 1/(1 - mu) times as fast: descent is stable while eta0 lambda < 2 (1 + mu).
+        mu = float(rule.momentum)
+        unstable = float(rule.learning_rate) * radius * (1 - mu) > 2 * (1 + mu)
+        there = state.double() + gap * (math.nan if unstable else 1.0)
+        descent = PseudoNeurons(there, start.signs.double())
+        now = PseudoNeurons(state, start.signs)
+        alpha, lazy = network.alpha, self._training.lazy
+        double = start.to(dtype=torch.float64, device=state.device)
+        if lazy:
+            found = Snapshot.moved_by(stop, now, start, alpha)
+            place = double.moved(descent, alpha)
+        else:
+            found = Snapshot.of(stop, now, start, alpha if network.centred else None)
+            place = descent.wbar, descent.M
+            if network.centred:
+                place = alpha * (place[0] - double.wbar), alpha * (place[1] - double.M)
+        return replace(found, descent=place, evaluations=self._flow.evaluations)

@@ -8,6 +8,14 @@ length eta0 of
 
 with e = (1, 0, ..., 0), r times rows, H^2 entry by entry, and less r + y at the start in r where
 centred.
+
+In lazy coordinates the state is U = alpha (V - V(0)), which stays as large as it is however large
+alpha is. With G = X U and H = X V(0) + G/alpha,
+
+    dU/dtau = -(2/P) X^T (r (e + epsilon H)),
+    r = G e + (epsilon/2) ((X V(0) + H) G) s - y,
+
+which is the centred predictor, without the cancellation.
 """
 
 from copy import copy
@@ -17,6 +25,7 @@ from torch import Tensor
 
 from lazyrich.simulate import rkc
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.rule import Rule
 from lazyrich.simulate.shapes import Float
 
 # The state is held to a quarter of rtol: with all of it, runs from weights of order 1e-3, which
@@ -35,8 +44,9 @@ class GradientFlow:
 
     ``columns`` of the start, of every state and of every direction have shape (D, 1 + k). ``speed``
     is 1/(1 - mu) with heavy-ball momentum mu. ``decay`` is the rate at which weights decay besides,
-    in tau: speed weight_decay/alpha^2 of that in the loss, plus decoupled_weight_decay. ``point``
-    holds (X V)^T, (1 + k, P), and the residual r, (P,), of the last V: new tensors every time.
+    in tau: speed weight_decay/alpha^2 of that in the loss, plus decoupled_weight_decay. ``lazy``:
+    centred, in lazy coordinates, from U = 0. ``point`` holds (X V)^T, (1 + k, P), and the residual
+    r, (P,), of the last state: new tensors every time.
 
     >>> X, y = torch.tensor([[1.0], [2.0]]), torch.tensor([0.5, 2.0])
     >>> W = torch.tensor([[1.0], [0.0]], requires_grad=True)           # two neurons, by autograd
@@ -58,45 +68,60 @@ class GradientFlow:
         alpha: float,
         epsilon: float,
         centred: bool = False,
+        lazy: bool = False,
         decay: float = 0.0,
         speed: float = 1.0,
     ) -> None:
         self._X, self._XT = X, X.mT
-        self._alpha, self._epsilon, self._decay = alpha, epsilon, decay
-        self._rate = -2 * speed / (alpha * X.shape[0])
-        self._quadratic = alpha * epsilon / 2 * start.signs
+        self._epsilon, self._decay = epsilon, decay
+        # By what a change of the state changes V, and V's change changes f.
+        self._size, self._gain = (1 / alpha, 1.0) if lazy else (1.0, alpha)
+        self._rate = -Rule(speed).push(self._gain, X.shape[0])
+        self._quadratic = self._gain * epsilon / 2 * start.signs
+        self._V0 = start.columns if lazy else None
+        self._H0 = start.columns.mT @ self._XT if lazy else None
+        self._pull = decay * alpha * start.columns if lazy and decay else None
         self._target = torch.zeros_like(y)
         self._spread = float(start.columns[:, 1:].norm())
         self.evaluations = 0
-        self._evaluate(start.columns)
-        if centred:
+        self.start = torch.zeros_like(start.columns) if lazy else start.columns
+        self._evaluate(self.start)
+        if centred and not lazy:
             self._target = self.point[1]
         self._target = self._target + y
+        self._evaluate(self.start)
 
-    def _evaluate(self, V: Tensor) -> None:
+    def _evaluate(self, state: Tensor) -> None:
         """Put (X V)^T, the faster one, and the residual r into ``point``."""
-        H = V.mT @ self._XT
-        f = torch.addmv(H[0] * self._alpha, H.square().mT, self._quadratic)
-        self.point = (H, f.sub_(self._target))
+        G = state.mT @ self._XT
+        if self._H0 is None:
+            H, squares = G, G.square()
+        else:
+            H = self._H0 + G * self._size
+            squares = (self._H0 + H) * G
+        f = torch.addmv(G[0] * self._gain, squares.mT, self._quadratic)
+        self._G, self.point = G, (H, f.sub_(self._target))
 
     def in_float32(self) -> "GradientFlow":
         """Return the same flow in float32, at the same point."""
         twin = copy(self)
-        for name in ("_X", "_quadratic", "_target"):
-            setattr(twin, name, getattr(self, name).float())
+        for name in ("_X", "_quadratic", "_target", "_H0", "_pull", "_G"):
+            value = getattr(self, name)
+            setattr(twin, name, None if value is None else value.float())
         twin._XT = twin._X.mT
         twin.point = (self.point[0].float(), self.point[1].float())
         return twin
 
-    def velocity(self, V: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
-        """Return dV/dtau at V, and keep V's ``point``."""
+    def velocity(self, state: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
+        """Return the derivative of the state in tau, and keep the state's ``point``."""
         self.evaluations += 1
-        self._evaluate(V)
+        self._evaluate(state)
         H, residual = self.point
         r = residual * self._rate
         T = H * (r * self._epsilon)
         T[0] += r
-        return self._decayed((T @ self._X).mT, V)
+        slope = self._decayed((T @ self._X).mT, state)
+        return slope if self._pull is None else slope.sub_(self._pull)
 
     def tangent(self, U: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
         """Return the derivative of the velocity, at ``point``, in direction U."""
@@ -104,22 +129,23 @@ class GradientFlow:
         G = U.mT @ self._XT
         change = self._change(G) * self._rate
         T = H * (change * self._epsilon)
-        T.addcmul_(G, residual * (self._rate * self._epsilon))
+        T.addcmul_(G, residual * (self._rate * self._epsilon * self._size))
         T[0] += change
         return self._decayed((T @ self._X).mT, U)
 
     def _change(self, G: Tensor) -> Tensor:
-        """Return the first-order change of f(X) when (X V)^T changes by G."""
-        return torch.addmv(G[0] * self._alpha, (G * self.point[0]).mT, 2 * self._quadratic)
+        """Return the first-order change of f(X) when (X times the state)^T changes by G."""
+        return torch.addmv(G[0] * self._gain, (G * self.point[0]).mT, 2 * self._quadratic)
 
-    def _decayed(self, slope: Tensor, V: Tensor) -> Tensor:
-        return slope.sub_(V, alpha=self._decay) if self._decay else slope
+    def _decayed(self, slope: Tensor, state: Tensor) -> Tensor:
+        return slope.sub_(state, alpha=self._decay) if self._decay else slope
 
     def _magnitude(self) -> float:
         """Return the norm over X of the terms, all taken positive, that make up r."""
-        H, _ = self.point
-        terms = torch.addmv(self._target.abs(), H.square().mT, self._quadratic.abs())
-        return float(terms.add_(H[0].abs(), alpha=abs(self._alpha)).norm())
+        G, (H, _) = self._G, self.point
+        both = H.square() if self._H0 is None else (self._H0.abs() + H.abs()) * G.abs()
+        terms = torch.addmv(self._target.abs(), both.mT, self._quadratic.abs())
+        return float(terms.add_(G[0].abs(), alpha=abs(self._gain)).norm())
 
     def error(self, estimate: Float[Tensor, "D K"], step: rkc.Step, rtol: float) -> float:
         """Return the size of an estimated error at ``step.after``, of which 1 is rtol.
@@ -134,8 +160,9 @@ class GradientFlow:
         rounding = ROUNDING * torch.finfo(estimate.dtype).eps * (1 + h_rho) * self._magnitude()
         predictions = float(self._change(estimate.mT @ self._XT).norm())
         predictions /= rtol * float(self.point[1].norm()) + rounding + TINY
-        V = step.after
-        whole = float(estimate.norm()) / (rtol * float(V.norm()) + TINY)
+        V = step.after if self._V0 is None else self._V0 + step.after * self._size
+        scaled = estimate * self._size if self._V0 is not None else estimate
+        whole = float(scaled.norm()) / (rtol * float(V.norm()) + TINY)
         size = max(float(V[:, 1:].norm()), FADED * self._spread)
-        spread = float(estimate[:, 1:].norm()) / (rtol * size + TINY)
+        spread = float(scaled[:, 1:].norm()) / (rtol * size + TINY)
         return max(predictions, STATE_WEIGHT * whole, STATE_WEIGHT * spread)

@@ -47,6 +47,23 @@ def hermite(k: int, h: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return now
 
 
+def hermite_rise(
+    k: int, h: Float[Tensor, "*shape"], g: Float[Tensor, "*shape"], size: float
+) -> Float[Tensor, "*shape"]:
+    """Return (He_k(h + size g) - He_k(h))/size, accurately for every size.
+
+    >>> h = torch.tensor([1.0, 2.0])
+    >>> hermite_rise(3, h, h, 1.0), hermite_rise(3, h, h, 1e-30)       # the second: h He_3'(h)
+    (tensor([ 4., 50.]), tensor([ 0., 18.]))
+    """
+    before, now = torch.zeros_like(h), torch.ones_like(h)
+    rise_before, rise, later = torch.zeros_like(h), torch.zeros_like(h), h + size * g
+    for n in range(k):
+        rise_before, rise = rise, later * rise + g * now - n * rise_before
+        before, now = now, h * now - n * before
+    return rise
+
+
 class Ridges(NamedTuple):
     """Ridge functions sum_a coefficients_a g(u_a.x) that share g = sum_j series_j He_j.
 

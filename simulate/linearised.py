@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from lazyrich.simulate.network import ntk_normalised, predictions
-from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.rule import Rule
 from lazyrich.simulate.shapes import Float
 from lazyrich.simulate.stability import Diverged, has_diverged
+from lazyrich.simulate.training import Snapshot, Training
 
 
 class LinearisedDescent:
@@ -59,7 +60,7 @@ class LinearisedDescent:
         if not centred:
             first = predictions(X, wbar, M, alpha=alpha, epsilon=epsilon)
         self._residual = self._vectors.T @ (first - y)
-        self._factor = 2 * learning_rate / X.shape[0]
+        self._factor = Rule(learning_rate).push(1, X.shape[0])
         self._slopes = epsilon * (X @ start.columns)  # phi' for each pseudo-neuron:
         self._slopes[:, 0] += 1  # of the affine map, the mean alone has the constant
 
@@ -68,16 +69,23 @@ class LinearisedDescent:
         left = 1 - _learnt(self._factor * self._eigenvalues, step)
         return float((left * self._residual).square().mean())
 
-    def change(self, step: int | float) -> PseudoNeurons:
-        """Return the pseudo-neurons of w(step) - w(0); ``step`` may be infinite.
+    def moved(self, step: int | float) -> PseudoNeurons:
+        """Return the pseudo-neurons of alpha (w(step) - w(0)); ``step`` may be infinite.
 
-        They are -X^T (R phi'(X V)), R = (1/alpha) sum over eigenvectors of the residual there
-        times (1 - (1 - factor lambda)^step)/lambda.
+        They are -X^T (R phi'(X V)), R the sum over eigenvectors of the residual there times
+        (1 - (1 - factor lambda)^step)/lambda.
         """
+        return self._moved(step, 1.0)
+
+    def change(self, step: int | float) -> PseudoNeurons:
+        """Return the pseudo-neurons of w(step) - w(0); ``step`` may be infinite."""
+        return self._moved(step, self._alpha)
+
+    def _moved(self, step: int | float, over: float) -> PseudoNeurons:
         weights = _learnt(self._factor * self._eigenvalues, step)
         alive = self._eigenvalues != 0
         weights = torch.where(alive, weights / torch.where(alive, self._eigenvalues, 1.0), 0.0)
-        R = self._vectors @ (weights * self._residual) / self._alpha
+        R = self._vectors @ (weights * self._residual) / over
         return PseudoNeurons(-self._X.T @ (R[:, None] * self._slopes), self.start.signs)
 
     def moments(self, step: int | float) -> tuple[Float[Tensor, " D"], Float[Tensor, "D D"]]:
@@ -88,6 +96,12 @@ class LinearisedDescent:
         change = self.change(step)
         cross = (self.start.columns * self.start.signs) @ change.columns.T
         return self.start.wbar + change.wbar, self.start.M + cross + cross.T
+
+    def moved_moments(self, step: int | float) -> tuple[Float[Tensor, " D"], Float[Tensor, "D D"]]:
+        """Return alpha times the changes of ``moments`` since the start."""
+        moved = self.moved(step)
+        cross = (self.start.columns * self.start.signs) @ moved.columns.T
+        return moved.wbar, cross + cross.T
 
 
 def _learnt(x: Tensor, step: int | float) -> Tensor:
@@ -101,20 +115,20 @@ def _learnt(x: Tensor, step: int | float) -> Tensor:
     return torch.where(x <= 1, slow, fast)
 
 
-def descend(problem: Problem) -> Iterator[Snapshot]:
-    """Yield the linearised network at each stop of the problem.
+def descend(training: Training) -> Iterator[Snapshot]:
+    """Yield the linearised network at each stop of the training.
 
     Raises ``ValueError`` where the train kernel has a negative eigenvalue.
     """
-    start = problem.start.to(dtype=problem.X.dtype, device=problem.X.device)
+    network, start = training.network, training.start
     lazy = LinearisedDescent(
         start,
-        problem.X,
-        problem.y,
-        alpha=problem.alpha,
-        epsilon=problem.epsilon,
-        learning_rate=problem.learning_rate,
-        centred=problem.centred,
+        training.X,
+        training.y,
+        alpha=network.alpha,
+        epsilon=network.epsilon,
+        learning_rate=float(training.rule.learning_rate),
+        centred=network.centred,
     )
     if lazy.smallest < 0:
         raise ValueError(
@@ -122,13 +136,14 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
             ": must be none below 0 for the linearised engine (no real neurons have this M)"
         )
     before = 0
-    for stop in problem.stops:
-        if has_diverged(lazy.loss(stop), problem.loss_scale):
-            raise Diverged(_first(lazy, before, stop, problem.loss_scale))
+    for stop in training.stops:
+        if has_diverged(lazy.loss(stop), training.loss_scale):
+            raise Diverged(_first(lazy, before, stop, training.loss_scale))
         before = stop
         change = lazy.change(stop)
         wbar, M = lazy.moments(stop)
         weights = PseudoNeurons(start.columns + change.columns, start.signs)
+        moved = tuple(part.double() for part in lazy.moved_moments(stop))
         yield Snapshot(
             stop,
             wbar.double(),
@@ -137,8 +152,9 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
             float(change.square()),
             start.wbar.double(),
             start.M.double(),
+            moved=moved if network.centred else None,
         )
-        problem.report(stop)
+        training.report(stop)
 
 
 def _first(lazy: LinearisedDescent, good: int, bad: int, scale: float) -> int:

@@ -17,15 +17,16 @@ from lazyrich.simulate.metrics import (
     population_terms,
 )
 from lazyrich.simulate.network import predictions
-from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.task import PolynomialTask
+from lazyrich.simulate.training import Snapshot, Training
+from lazyrich.simulate.two_layer import TwoLayer
 
 LOSSES = ("train_loss", "test_loss", "population_loss")
 
 
-def _sets(problem: Problem) -> dict[str, tuple[Tensor, Tensor]]:
+def _sets(training: Training) -> dict[str, tuple[Tensor, Tensor]]:
     """Return inputs and labels by the name of the set, in float64 on the device of the run."""
-    task, device = problem.task, problem.X.device
+    task, device = training.task, training.X.device
     return {
         "train": (task.X.to(device), task.y.to(device)),
         "test": (task.X_test.to(device), task.y_test.to(device)),
@@ -59,97 +60,106 @@ def zero_losses(task: PolynomialTask) -> dict[str, float]:
 class MomentMeasures:
     """Measures networks whose predictor and kernel are functions of (wbar, M)."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem, self._data = problem, _sets(problem)
-        start = problem.start.to(dtype=torch.float64, device=problem.X.device)
-        self._start, self._wbar0, self._M0 = start, start.wbar, start.M
+    def __init__(self, training: Training) -> None:
+        self._training, self._data = training, _sets(training)
+        self._network = training.network
+        device = training.X.device
+        self._start = training.network.start.to(dtype=torch.float64, device=device)
+        # The centred predictor is that of the moved moments, which hold alpha already.
+        self._alpha = 1.0 if self._network.centred else self._network.alpha
         self._aligned: tuple[Tensor, dict[str, float]] | None = None
 
     def loss(self, snapshot: Snapshot, name: str) -> float:
         """Return the mean square error on the set of this name, "train" or "test"."""
-        return self._loss(name, *self._predictor(snapshot.wbar, snapshot.M))
+        return self._loss(name, *self._predictor(snapshot))
 
     def losses(self, snapshot: Snapshot) -> dict[str, float]:
         """Return the losses on both sets and of the population, and the terms of the latter."""
-        return self._losses(snapshot.wbar, snapshot.M)
+        return self._losses(*self._predictor(snapshot))
+
+    def descent_losses(self, snapshot: Snapshot) -> dict[str, float]:
+        """Return the same of where gradient descent is instead of its flow."""
+        assert snapshot.descent is not None
+        return self._losses(*snapshot.descent)
 
     def alignments(self, snapshot: Snapshot, name: str) -> dict[str, float]:
         """Return the kernel-task alignments on the set of this name."""
         if self._aligned is not None and self._aligned[0] is snapshot.kernel_M:
             return self._aligned[1]  # the linearised network keeps its kernel
         kernel = snapshot.kernel_wbar, snapshot.kernel_M
-        values = ntk_alignments(*self._data[name], *kernel, epsilon=self._problem.epsilon)
+        values = ntk_alignments(*self._data[name], *kernel, epsilon=self._network.epsilon)
         self._aligned = (snapshot.kernel_M, values)
         return values
 
     def kernel_regression(self) -> dict[str, float]:
         """Return the losses of the linearised network after infinitely many steps."""
-        problem = self._problem
+        network = self._network
         lazy = LinearisedDescent(
             self._start,
             *self._data["train"],
-            alpha=problem.alpha,
-            epsilon=problem.epsilon,
-            learning_rate=problem.learning_rate,
-            centred=problem.centred,
+            alpha=network.alpha,
+            epsilon=network.epsilon,
+            learning_rate=float(self._training.rule.learning_rate),
+            centred=network.centred,
         )
-        losses = self._losses(*lazy.moments(float("inf")))
+        end = lazy.moved_moments if network.centred else lazy.moments
+        losses = self._losses(*end(float("inf")))
         # With a negative eigenvalue the linearised network has no limit.
         found = {name: losses[name] for name in LOSSES if name in losses}
         return found if lazy.smallest >= 0 else dict.fromkeys(found, float("nan"))
 
-    def _predictor(self, wbar: Tensor, M: Tensor) -> tuple[Tensor, Tensor]:
+    def _predictor(self, snapshot: Snapshot) -> tuple[Tensor, Tensor]:
         """Return the moments in which f(x) is the predictor that is trained."""
-        return (wbar - self._wbar0, M - self._M0) if self._problem.centred else (wbar, M)
+        if not self._network.centred:
+            return snapshot.wbar, snapshot.M
+        assert snapshot.moved is not None
+        return snapshot.moved
 
     def _loss(self, name: str, wbar: Tensor, M: Tensor) -> float:
-        (X, y), problem = self._data[name], self._problem
-        f = predictions(X, wbar, M, alpha=problem.alpha, epsilon=problem.epsilon)
+        X, y = self._data[name]
+        f = predictions(X, wbar, M, alpha=self._alpha, epsilon=self._network.epsilon)
         return float(mean_square(f, y))
 
     def _losses(self, wbar: Tensor, M: Tensor) -> dict[str, float]:
-        problem, moments = self._problem, self._predictor(wbar, M)
-        losses = {f"{name}_loss": self._loss(name, *moments) for name in self._data}
-        terms = population_terms(
-            problem.task, *moments, alpha=problem.alpha, epsilon=problem.epsilon
-        )
-        return _with_population(losses, terms)
+        losses = {f"{name}_loss": self._loss(name, wbar, M) for name in self._data}
+        numbers = {"alpha": self._alpha, "epsilon": self._network.epsilon}
+        return _with_population(losses, population_terms(self._training.task, wbar, M, **numbers))
 
 
 class NeuronMeasures:
     """Measures networks of real neurons, with any activation, readouts fixed or trained."""
 
-    def __init__(self, problem: Problem) -> None:
-        assert problem.W is not None
-        self._problem, self._data = problem, _sets(problem)
-        device = problem.X.device
-        readouts = None if problem.readouts is None else problem.readouts.to(device)
-        self._start = problem.network(problem.W.to(device), readouts)
+    def __init__(self, training: Training) -> None:
+        self._training, self._data = training, _sets(training)
+        self._network = training.network
+        self._start = training.network.at_start(training.X.device)
 
     def loss(self, snapshot: Snapshot, name: str) -> float:
         """Return the mean square error on the set of this name, "train" or "test"."""
-        (X, y), network = self._data[name], self._network(snapshot)
-        f = network(X) - self._start(X) if self._problem.centred else network(X)
+        X, y = self._data[name]
+        if not self._network.centred:
+            return float(mean_square(self._now(snapshot)(X), y))
+        assert snapshot.W_moved is not None
+        f = self._start.rise(X, snapshot.W_moved, snapshot.readouts_moved)
         return float(mean_square(f, y))
 
     def losses(self, snapshot: Snapshot) -> dict[str, float]:
         """Return the losses on both sets and of the population, and the terms of the latter."""
         losses = {f"{name}_loss": self.loss(snapshot, name) for name in self._data}
-        problem, network = self._problem, self._network(snapshot)
-        if problem.activation_degree is None:
-            return _with_population(losses, self._terms(*network.moments()))
-        if not problem.task.has_population:
+        if self._network.quadratic:
+            return _with_population(losses, self._terms(snapshot))
+        task, now = self._training.task, self._now(snapshot)
+        if not task.has_population or self._network.activation.series is None:
             return losses
-        mixing = problem.task.mixing
-        parts = [network.ridges(mixing), problem.task.ridges().times(-1)]
-        if problem.centred:
-            parts.append(self._start.ridges(mixing).times(-1))
+        parts = [now.ridges(task.mixing), task.ridges().times(-1)]
+        if self._network.centred:
+            parts.append(self._start.ridges(task.mixing).times(-1))
         return _with_population(losses, population_by_degree(parts))
 
     def alignments(self, snapshot: Snapshot, name: str) -> dict[str, float]:
         """Return the kernel-task alignments on the set of this name."""
         X, y = self._data[name]
-        K = self._network(snapshot).ntk_normalised(X, X)
+        K = self._now(snapshot).ntk_normalised(X, X)
         both = {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
         return {name: float(value) for name, value in both.items()}
 
@@ -158,28 +168,38 @@ class NeuronMeasures:
 
         That of the population only for the quadratic activation, where its moments are known.
         """
-        problem, start, (X, y) = self._problem, self._start, self._data["train"]
+        network, start, (X, y) = self._network, self._start, self._data["train"]
         K = start.ntk_normalised(X, X)
-        residual = y if problem.centred else y - start(X)
+        residual = y if network.centred else y - start(X)
         rounding = X.shape[0] * torch.finfo(K.dtype).eps
         a = torch.linalg.pinv(K, rtol=rounding, hermitian=True) @ residual
         found = {}
         for name, (X2, y2) in self._data.items():
-            f = start.ntk_normalised(X2, X) @ a + (0.0 if problem.centred else start(X2))
+            f = start.ntk_normalised(X2, X) @ a + (0.0 if network.centred else start(X2))
             found[f"{name}_loss"] = float(mean_square(f, y2))
-        if problem.activation_degree is None:
-            terms = self._terms(*start.moved_moments(start.change(X, a)))
-            found = _with_population(found, terms)
+        if network.quadratic:
+            moved = start.moved_moments(start.change(X, a))
+            if not network.centred:
+                moved = tuple(
+                    base + part / network.alpha
+                    for base, part in zip(start.moments(), moved, strict=True)
+                )
+            found = _with_population(found, self._terms_of(*moved))
         return {name: found[name] for name in LOSSES if name in found}
 
-    def _network(self, snapshot: Snapshot):
+    def _now(self, snapshot: Snapshot) -> TwoLayer:
         assert snapshot.W is not None
-        return self._problem.network(snapshot.W, snapshot.readouts)
+        return self._network.with_weights(snapshot.W, snapshot.readouts)
 
-    def _terms(self, wbar: Tensor, M: Tensor) -> dict[str, Tensor]:
+    def _terms(self, snapshot: Snapshot) -> dict[str, Tensor]:
         """Return the terms of the population loss of the quadratic activation (eq. 22)."""
-        problem = self._problem
-        if problem.centred:
-            wbar0, M0 = self._start.moments()
-            wbar, M = wbar - wbar0, M - M0
-        return population_terms(problem.task, wbar, M, alpha=problem.alpha, epsilon=problem.epsilon)
+        if not self._network.centred:
+            return self._terms_of(*self._now(snapshot).moments())
+        assert snapshot.W_moved is not None
+        moved = self._start.moved_exactly(snapshot.W_moved, snapshot.readouts_moved)
+        return self._terms_of(*moved)
+
+    def _terms_of(self, wbar: Tensor, M: Tensor) -> dict[str, Tensor]:
+        alpha = 1.0 if self._network.centred else self._network.alpha
+        numbers = {"alpha": alpha, "epsilon": self._network.epsilon}
+        return population_terms(self._training.task, wbar, M, **numbers)

@@ -9,25 +9,25 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.rule import DECAYS, Rule, Update
 from lazyrich.simulate.shapes import Float, Number
 from lazyrich.simulate.stability import CHECK_EVERY, Diverged, has_diverged
+from lazyrich.simulate.training import Snapshot, Training
 
 
 class Descent:
     """Gradient descent of pseudo-neurons on the mean square error, for one run or a batch of runs.
 
-    ``neurons`` is the state, updated in place by ``step``. Leading axes of its columns, of X
-    (..., P, D) and of y (..., P) are runs; a number may then be a tensor with one value a run.
-    Every gradient step moves each neuron, with r = f - y (less f at the start where centred), by
+    ``neurons`` are where they are; ``step`` moves them by the rule of ``rule`` (which see). Leading
+    axes of the columns, of X (..., P, D) and of y (..., P) are runs; a number may then be a tensor
+    with one value a run. With r = f - y, the gradient that moves a neuron w is
 
-    - v <- momentum v + (2 eta0/(alpha P)) sum_mu r_mu (1 + epsilon w.x_mu) x_mu
-      + (eta0 weight_decay/alpha^2) w, from v = 0,
-    - w <- (1 - eta0 decoupled_weight_decay) w - v.
+        (2 eta0/(alpha P)) sum_mu r_mu (1 + epsilon w.x_mu) x_mu.
 
-    That is ``torch.optim.SGD`` at lr = eta0 N/alpha^2 on the loss mean(r^2)
-    + (weight_decay/2) (1/N) sum_i |w_i|^2. ``samples`` is the number of samples of each run where
+    Where ``centred``, f(x; w) - f(x; w0) is trained. Where ``lazy``, it is too, and the state is
+    U = alpha (w - w0): f is then U.x (1 + epsilon w0.x) + (epsilon/(2 alpha)) (U.x)^2, in which
+    nothing cancels, however large alpha is. ``samples`` is the number of samples of each run where
     it isn't P: rows of zeros in X with y = 0 change nothing, and pad runs to a common P.
 
     >>> X, y = torch.tensor([[1.0], [2.0]]), torch.tensor([0.5, 2.0])
@@ -50,51 +50,73 @@ class Descent:
         *,
         alpha: Number,
         epsilon: Number,
-        learning_rate: Number,
         centred: bool = False,
-        momentum: Number = 0.0,
-        weight_decay: Number = 0.0,
-        decoupled_weight_decay: Number = 0.0,
+        lazy: bool = False,
         samples: Number | None = None,
+        **rule: Number,
     ) -> None:
         # Held transposed, a row for each pseudo-neuron: the row of wbar is contiguous, and the
         # product with X^T is the faster one.
         V = neurons.columns.mT.clone(memory_format=torch.contiguous_format)
-        self.neurons = PseudoNeurons(V.mT, neurons.signs)
-        self._V, self._X, self._XT = V, X, X.mT
+        self._signs, self._X, self._XT = neurons.signs, X, X.mT
 
         def number(value: Number) -> Tensor:  # one value a run, against (..., K, P or D)
             return torch.as_tensor(value, dtype=V.dtype, device=V.device)[..., None, None]
 
-        alpha, epsilon, rate = number(alpha), number(epsilon), number(learning_rate)
-        self._alpha = alpha
-        self._quadratic = alpha * epsilon / 2 * neurons.signs[..., None, :]
-        self._constant = 2 * rate / (alpha * number(X.shape[-2] if samples is None else samples))
+        alpha, epsilon = number(alpha), number(epsilon)
+        numbers = Rule(**{name: number(value) for name, value in rule.items()})
+        count = number(X.shape[-2] if samples is None else samples)
+        gain = torch.ones_like(alpha) if lazy else alpha
+        self._gain, self._inverse = gain, 1 / alpha
+        self._quadratic = gain * epsilon / 2 * neurons.signs[..., None, :]
+        self._constant = numbers.push(gain, count)
         self._slope = self._constant * epsilon
-        self._momentum = number(momentum) if _any(momentum) else None
-        self._decay = rate * number(weight_decay) / alpha**2 if _any(weight_decay) else None
-        shrink = _any(decoupled_weight_decay)
-        self._shrink = 1 - rate * number(decoupled_weight_decay) if shrink else None
 
+        self._H0 = torch.matmul(V, self._XT) if lazy else None
+        self._V0 = V.clone() if lazy else None
+        # What decay shrinks: w, or alpha w = alpha w0 + alpha (w - w0).
+        decays = any(torch.as_tensor(rule.get(name, 0.0)).any() for name in DECAYS)
+        origin = alpha * V if lazy and decays else None
+        self._V = torch.zeros_like(V) if lazy else V
+        self._update = Update(numbers, self._V, alpha=alpha, origin=origin)
         self._H = torch.matmul(V, self._XT)
+        self._G = torch.empty_like(self._H) if lazy else self._H
         self._T = torch.empty_like(self._H)
         self._gradient = torch.empty_like(V)
-        self._velocity = torch.zeros_like(V)
         self._r = torch.empty_like(self._H[..., :1, :])
         self.residual = self._r[..., 0, :]
-        self._first, self._first_T = self._H[..., :1, :], self._T[..., :1, :]
+        self._first, self._first_T = self._G[..., :1, :], self._T[..., :1, :]
         self._target = torch.zeros_like(self._r)
-        if centred:
+        if centred and not lazy:
             self._evaluate()
             self._target = self._r.clone()
         self._target = self._target + y[..., None, :]
 
+    @property
+    def neurons(self) -> PseudoNeurons:
+        """The pseudo-neurons now."""
+        V = self._V if self._V0 is None else self._V0 + self._V * self._inverse
+        return PseudoNeurons(V.mT, self._signs)
+
+    @property
+    def change(self) -> PseudoNeurons:
+        """Where lazy: alpha times the change of the columns since the start."""
+        assert self._V0 is not None
+        return PseudoNeurons(self._V.mT, self._signs)
+
     def _evaluate(self) -> None:
         """Put (X V)^T into H and f(X) - target into the residual."""
-        torch.matmul(self._V, self._XT, out=self._H)
-        torch.mul(self._H, self._H, out=self._T)
+        if self._H0 is None:
+            torch.matmul(self._V, self._XT, out=self._H)
+            torch.mul(self._H, self._H, out=self._T)
+        else:
+            torch.matmul(self._V, self._XT, out=self._G)
+            torch.mul(self._G, self._inverse, out=self._H)
+            self._H.add_(self._H0)
+            torch.add(self._H, self._H0, out=self._T)
+            self._T.mul_(self._G)
         torch.matmul(self._quadratic, self._T, out=self._r)
-        self._r.addcmul_(self._first, self._alpha).sub_(self._target)
+        self._r.addcmul_(self._first, self._gain).sub_(self._target)
 
     def loss(self) -> Tensor:
         """Return the sum of squared residuals (...,) before the last step: finite or not."""
@@ -102,58 +124,45 @@ class Descent:
 
     def step(self, count: int = 1) -> None:
         """Take ``count`` steps of gradient descent."""
-        V, H, T, r, gradient = self._V, self._H, self._T, self._r, self._gradient
+        H, T, r, gradient = self._H, self._T, self._r, self._gradient
         for _ in range(count):
             self._evaluate()
             torch.mul(H, r * self._slope, out=T)
             self._first_T.addcmul_(r, self._constant)
             torch.matmul(T, self._X, out=gradient)
-            if self._decay is not None:
-                gradient.addcmul_(V, self._decay)
-            move = gradient
-            if self._momentum is not None:
-                move = self._velocity.mul_(self._momentum).add_(gradient)
-            if self._shrink is not None:
-                V.mul_(self._shrink)
-            V.sub_(move)
+            self._update(gradient)
 
     def state(self) -> tuple[Tensor, Tensor]:
         """Return a copy of what the next steps depend on."""
-        return self._V.clone(), self._velocity.clone()
+        return self._V.clone(), self._update.velocity.clone()
 
     def restore(self, state: tuple[Tensor, Tensor]) -> None:
         """Go back to a ``state``; steps from there give the same bits."""
         self._V.copy_(state[0])
-        self._velocity.copy_(state[1])
+        self._update.velocity.copy_(state[1])
 
     def clear(self, run: int) -> None:
         """Put zeros in the place of one run of a batch, which then stays at zero."""
-        for array in (self._V, self._velocity, self._target):
+        for array in (self._V, self._target):
             array[run] = 0
+        self._update.clear(run)
 
 
-def _any(value: Number) -> bool:
-    return bool(torch.as_tensor(value).any())
-
-
-def descend(problem: Problem) -> Iterator[Snapshot]:
-    """Yield the network at each stop of the problem. Raises ``Diverged``."""
-    X = problem.X
-    start = problem.start.to(dtype=X.dtype, device=X.device)
+def descend(training: Training) -> Iterator[Snapshot]:
+    """Yield the network at each stop of the training. Raises ``Diverged``."""
+    X, network, start = training.X, training.network, training.start
     descent = Descent(
         start,
         X,
-        problem.y,
-        alpha=problem.alpha,
-        epsilon=problem.epsilon,
-        learning_rate=problem.learning_rate,
-        centred=problem.centred,
-        momentum=problem.momentum,
-        weight_decay=problem.weight_decay,
-        decoupled_weight_decay=problem.decoupled_weight_decay,
+        training.y,
+        alpha=network.alpha,
+        epsilon=network.epsilon,
+        centred=network.centred,
+        lazy=training.lazy,
+        **training.rule.numbers(),
     )
-    scale, done = problem.loss_scale, 0
-    for stop in problem.stops:
+    scale, done = training.loss_scale, 0
+    for stop in training.stops:
         while done < stop:
             count = min(CHECK_EVERY, stop - done)
             kept = descent.state()
@@ -161,8 +170,24 @@ def descend(problem: Problem) -> Iterator[Snapshot]:
             if has_diverged(float(descent.loss()) / X.shape[0], scale):
                 raise Diverged(done + _first(descent, kept, scale * X.shape[0]))
             done += count
-            problem.report(done)
-        yield Snapshot.of(done, descent.neurons, start)
+            training.report(done)
+        yield snapshot(done, descent, start, training)
+
+
+def snapshot(
+    step: int, descent: Descent, start: PseudoNeurons, training: Training, run: int | None = None
+) -> Snapshot:
+    """Return the snapshot of the run, or of one of a batch, that began at ``start``."""
+
+    def one(neurons: PseudoNeurons) -> PseudoNeurons:
+        return neurons if run is None else PseudoNeurons(neurons.columns[run], neurons.signs[run])
+
+    alpha = training.network.alpha
+    if training.lazy:
+        return Snapshot.moved_by(step, one(descent.change), one(start), alpha)
+    return Snapshot.of(
+        step, one(descent.neurons), one(start), alpha if training.network.centred else None
+    )
 
 
 def _first(descent: Descent, kept: tuple[Tensor, Tensor], scale: float) -> int:

@@ -1,13 +1,28 @@
-"""The network and its kernel in the sufficient statistics (wbar, M); Kumar et al., eqs. 2-5, 18.
+"""The network, ``Network``; and f and its kernel in the sufficient statistics (wbar, M).
 
-wbar = (1/N) sum_i w_i has shape (D,), M = (1/N) sum_i w_i w_i^T has shape (D, D). Leading axes
-of X, wbar and M are runs of a batch, and alpha and epsilon may be tensors of one value a run.
+Kumar et al., eqs. 2-5, 18. wbar = (1/N) sum_i w_i has shape (D,), M = (1/N) sum_i w_i w_i^T has
+shape (D, D). Leading axes of X, wbar and M are runs of a batch, and alpha and epsilon may be
+tensors of one value a run.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.activations import Activation, Curved, numeric
+from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.hermite import degree
+from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.shapes import Float, Number
+from lazyrich.simulate.two_layer import TwoLayer
+from lazyrich.support.arguments import finite, one_of, positive_integer
+
+# Where alpha^2 is no float64, neither is a learning rate in the weights.
+LARGEST_ALPHA = 1e150
 
 
 def per_sample(value: Number) -> Number:
@@ -67,3 +82,129 @@ def ntk_normalised(
     left, right = X @ wbar[..., None], X2 @ wbar[..., None]
     slopes = torch.matmul(X @ M, X2.mT).mul_(epsilon).add_(left).add_(right.mT)
     return slopes.mul_(epsilon).add_(1).mul_(X @ X2.mT)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network at the start of its training: its scale, activation and initial weights.
+
+    ``start`` are the initial pseudo-neurons and ``W`` (N, D) the real ones where there are any, in
+    float64 on the CPU; ``readouts`` are the initial ones where they are trained, None where they
+    are fixed at 1. ``centred``: f(x; w) - f(x; w0) is trained.
+
+    >>> some = Network.checked(3, {"alpha": 2.0, "epsilon": 0.5, "width": 4})
+    >>> tuple(some.W.shape), some.epsilon, some.has_moments
+    ((4, 3), 0.5, True)
+    """
+
+    alpha: float
+    activation: Activation
+    centred: bool
+    start: PseudoNeurons
+    W: Float[Tensor, "N D"] | None = None
+    readouts: Float[Tensor, " N"] | None = None
+
+    @classmethod
+    def checked(cls, D: int, given: Mapping[str, Any]) -> "Network":
+        """Return the network of these arguments of ``train``. Raises ``ValueError``."""
+        W, start = _initial(D, given)
+        alpha = finite("alpha", given["alpha"], nonzero=True)
+        if not 1 / LARGEST_ALPHA <= abs(alpha) <= LARGEST_ALPHA:
+            raise ValueError(f"alpha = {alpha:g}: must be from 1e-150 to 1e150 in size")
+        centred = given.get("centred", True)
+        if not isinstance(centred, bool):
+            raise ValueError(f"centred = {centred!r}: must be True or False")
+        return cls(alpha, _activation(given)[0], centred, start, W, _readouts(W, given))
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether (wbar, M) are all there is to know of it: f, its kernel, its training."""
+        return self.readouts is None and self.quadratic
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether phi(h) = h + (epsilon/2) h^2."""
+        return isinstance(self.activation, Curved) and self.activation.degree is None
+
+    @property
+    def epsilon(self) -> float:
+        """The curvature of the quadratic activation."""
+        assert isinstance(self.activation, Curved)
+        return self.activation.epsilon
+
+    @cached_property
+    def start_square(self) -> float:
+        """The mean over the neurons of the square of their initial weights, readouts included."""
+        square = float(self.start.square())
+        return square if self.readouts is None else square + float(self.readouts.square().mean())
+
+    def with_weights(self, W: Tensor, readouts: Tensor | None) -> TwoLayer:
+        """Return the network neuron by neuron, with these weights."""
+        return TwoLayer(W, readouts, self.alpha, self.activation)
+
+    def at_start(self, device: torch.device | str = "cpu") -> TwoLayer:
+        """Return the network of real neurons at the start."""
+        assert self.W is not None
+        readouts = None if self.readouts is None else self.readouts.to(device)
+        return self.with_weights(self.W.to(device), readouts)
+
+    def first(self, X: Float[Tensor, "P D"]) -> Float[Tensor, " P"]:
+        """Return f(x; w0) for every row x of X, on the CPU in float64."""
+        if not self.has_moments:
+            return self.at_start()(X)
+        numbers = {"alpha": self.alpha, "epsilon": self.epsilon}
+        return predictions(X, self.start.wbar, self.start.M, **numbers)
+
+
+def _activation(given: Mapping[str, Any]) -> tuple[Activation, str]:
+    k = given.get("activation_degree")
+    return numeric(
+        given.get("activation"),
+        epsilon=given["epsilon"],
+        constants=given.get("constants"),
+        degree=None if k is None else degree("activation_degree", k),
+    )
+
+
+def activation_text(given: Mapping[str, Any]) -> str:
+    """Return the activation of these arguments of ``train`` as text."""
+    return _activation(given)[1]
+
+
+def _initial(D: int, given: Mapping[str, Any]) -> tuple[Tensor | None, PseudoNeurons]:
+    """Return the initial neurons W, if there are any, and the pseudo-neurons."""
+    width, init = given.get("width"), given.get("init")
+    sigma, seed = finite("sigma", given.get("sigma", 1.0)), natural("seed", given.get("seed", 0))
+    if init is None:
+        if isinstance(width, float) and width == float("inf"):
+            return None, PseudoNeurons.isotropic(D, sigma)
+        if width is None:
+            raise ValueError("width = None: must be a positive integer or inf, or give init")
+        N = positive_integer("width", width)
+        W = sigma * standard_normal(seed, "weights", (N, D))
+        return W, PseudoNeurons.from_weights(W)
+    if isinstance(init, tuple):
+        if len(init) != 2:
+            raise ValueError(f"init is a tuple of {len(init)}: must be W or the pair (wbar, M)")
+        if width is not None:
+            raise ValueError(f"width = {width!r}: must be left out where init = (wbar, M)")
+        wbar = real_array("init wbar", init[0], (D,), f"(D,) = ({D},)")
+        return None, PseudoNeurons.from_moments(wbar, symmetric_matrix("init M", init[1], D))
+    W = real_array("init W", init, (None, D), f"(N, D) with D = {D}")
+    if width is not None and width != W.shape[0]:
+        raise ValueError(f"width = {width!r}: must be {W.shape[0]}, the rows of init, or left out")
+    return W, PseudoNeurons.from_weights(W)
+
+
+def _readouts(W: Tensor | None, given: Mapping[str, Any]) -> Tensor | None:
+    """Return the initial readouts, if they are trained."""
+    readouts = given.get("readouts")
+    if readouts is None:
+        return None
+    if W is None:
+        raise ValueError("readouts: need a finite width, or init = W of shape (N, D)")
+    N = W.shape[0]
+    if isinstance(readouts, str):
+        one_of("readouts", readouts, ("gaussian",))
+        return standard_normal(natural("seed", given.get("seed", 0)), "readouts", (N,))
+    return real_array("readouts", readouts, (N,), f"(N,) = ({N},), or 'gaussian', or None")

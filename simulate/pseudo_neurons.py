@@ -112,6 +112,24 @@ class PseudoNeurons:
         """
         return PseudoNeurons(self.columns - other.columns, self.signs)
 
+    def moved(
+        self, change: "PseudoNeurons", alpha: float
+    ) -> tuple[Float[Tensor, "*runs D"], Float[Tensor, "*runs D D"]]:
+        """Return alpha times the changes of (wbar, M) where the columns change by change/alpha.
+
+        The change of M has a term in 1/alpha, and nothing cancels for any alpha.
+
+        >>> start = PseudoNeurons.isotropic(2, 1.0)
+        >>> step = PseudoNeurons(torch.ones(2, 3, dtype=torch.float64), start.signs)
+        >>> wbar, M = start.moved(step, 2.0)
+        >>> there = PseudoNeurons(start.columns + step.columns / 2, start.signs)
+        >>> bool(torch.allclose(M, 2 * (there.M - start.M)))
+        True
+        """
+        cross = (self.columns * self.signs[..., None, :]) @ change.columns.mT
+        square = (change.columns * self.signs[..., None, :]) @ change.columns.mT
+        return change.wbar, cross + cross.mT + square / alpha
+
     def to(self, *, dtype: torch.dtype, device: torch.device | str) -> "PseudoNeurons":
         """Return them with this precision on this device."""
         return PseudoNeurons(

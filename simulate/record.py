@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import xarray
 
 from lazyrich.simulate.arrays import natural
 from lazyrich.simulate.measures import LOSSES, MomentMeasures, NeuronMeasures, zero_losses
-from lazyrich.simulate.problem import Problem, Snapshot
 from lazyrich.simulate.stability import Diverged, has_diverged
+from lazyrich.simulate.training import Snapshot, Training
 
 _OF_PREDICTOR = "of the predictor trained (f(x;w) - f(x;w0) where centred)"
 DESCRIPTIONS = {
@@ -79,15 +78,15 @@ def checked_grid(record: object, steps: int) -> tuple[int, ...]:
 class Recorder:
     """Measures snapshots of one run and joins the measurements into its history.
 
-    ``alignment_set`` is "test", "train" or None (no alignments: they are the dearest part of a
-    record, n^2 D for n samples).
+    ``alignment_set`` is "test", "train" or None. None skips alignments, the most expensive
+    measurement: n^2 D for n samples.
     """
 
-    def __init__(self, problem: Problem, alignment_set: str | None) -> None:
-        self._problem, self._alignment_set = problem, alignment_set
-        measures = MomentMeasures if problem.has_moments else NeuronMeasures
-        self._measures = measures(problem)
-        self._square0 = problem.start_square
+    def __init__(self, training: Training, alignment_set: str | None) -> None:
+        self._training, self._alignment_set = training, alignment_set
+        measures = MomentMeasures if training.network.has_moments else NeuronMeasures
+        self._measures = measures(training)
+        self._square0 = training.network.start_square
         self._rows: list[dict[str, float]] = []
         self._steps: list[int] = []
 
@@ -111,14 +110,13 @@ class Recorder:
         self._check(snapshot.step, self._measures.loss(snapshot, "train"))
 
     def _check(self, step: int, train_loss: float) -> None:
-        if has_diverged(train_loss, self._problem.loss_scale):
+        if has_diverged(train_loss, self._training.loss_scale):
             raise Diverged(step)
 
     def _descent_gaps(self, row: dict[str, float], snapshot: Snapshot) -> dict[str, float]:
         """Return the gaps of the losses to those where gradient descent is."""
-        assert snapshot.descent is not None
-        wbar, M = snapshot.descent
-        descent = self._measures.losses(replace(snapshot, wbar=wbar, M=M))
+        assert isinstance(self._measures, MomentMeasures)
+        descent = self._measures.descent_losses(snapshot)
         names = [name for name in LOSSES if name in row]
         return {f"descent_gap_{name}": _gap(descent[name], row[name]) for name in names}
 
@@ -126,8 +124,8 @@ class Recorder:
         """Return everything measured, over ``step``, with the time tau = eta0 step beside it."""
         steps = np.array(self._steps, dtype=np.int64)
         history = xarray.Dataset(coords={"step": ("step", steps, {"units": "gradient steps"})})
-        if self._problem.optimiser is None:
-            tau = self._problem.learning_rate * steps
+        if self._training.rule.optimiser is None:
+            tau = self._training.rule.learning_rate * steps
             note = {"long_name": "tau = learning_rate * step", "units": "1"}
             history = history.assign_coords(tau=("step", tau, note))
         for name in self._rows[0]:
@@ -137,7 +135,7 @@ class Recorder:
             if name.endswith("alignment"):
                 description += f"; K the normalised NTK on the {self._alignment_set} set"
             history[name] = ("step", values, {"long_name": description, "units": "1"})
-        for name, value in zero_losses(self._problem.task).items():
+        for name, value in zero_losses(self._training.task).items():
             history[name] = ((), value, {"long_name": DESCRIPTIONS[name], "units": "1"})
         for name, value in self._measures.kernel_regression().items():
             note = {"long_name": f"{name.replace('_', ' ')} {_FLOOR}", "units": "1"}

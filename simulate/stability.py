@@ -82,7 +82,7 @@ def has_diverged(loss: float, scale: float) -> bool:
     >>> has_diverged(float("nan"), 1.0), has_diverged(1e13, 1.0), has_diverged(0.0, 0.0)
     (True, True, False)
     """
-    return not loss <= max(DIVERGED * scale, 1e-300)
+    return not loss <= min(max(DIVERGED * scale, 1e-300), 1e300)
 
 
 def stable_learning_rate(

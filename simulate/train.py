@@ -1,6 +1,6 @@
 """``train``: one run of one network on one task, by any of the engines."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 import lazyrich
-from lazyrich.simulate import flow, hermite, linearised, moments, neurons
-from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.activations import DEFAULT
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
-from lazyrich.simulate.problem import Problem, Snapshot
-from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.engines import Engine, known, refuse_unsupported
+from lazyrich.simulate.network import Network, activation_text
 from lazyrich.simulate.record import Recorder, checked_grid
+from lazyrich.simulate.rule import DECAYS, Rule
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import (
@@ -23,17 +23,10 @@ from lazyrich.simulate.stability import (
     stable_rate_of_kernel,
 )
 from lazyrich.simulate.task import PolynomialTask
+from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.support.arguments import finite, one_of, positive_integer
 
-# Each takes a Problem and yields Snapshots. A new engine is a new line here.
-ENGINES = {
-    "neurons": neurons.descend,
-    "moments": moments.descend,
-    "flow": flow.descend,
-    "linearised": linearised.descend,
-}
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
-DECAYS = ("weight_decay", "decoupled_weight_decay")
 
 CONVENTIONS = (
     "f(x) = (alpha/N) sum_i v_i phi(w_i.x), {phi}, {readouts}; {target}; "
@@ -59,6 +52,8 @@ def train(
     sigma: float = 1.0,
     seed: int = 0,
     readouts: object = None,
+    activation: object = DEFAULT,
+    constants: Mapping[str, float] | None = None,
     activation_degree: int | None = None,
     record: Iterable[int] | None = None,
     momentum: float = 0.0,
@@ -130,8 +125,8 @@ def train(
 class Plan:
     """A run whose arguments have been checked."""
 
-    problem: Problem
-    engine: str
+    training: Training
+    engine: Engine
     alignment: str | None
     grid: tuple[int, ...]
     config: dict
@@ -145,40 +140,29 @@ def plan(task: Any, **given: Any) -> Plan:
     """
     if not isinstance(task, PolynomialTask):
         raise ValueError(f"task = {task!r}: must be a PolynomialTask")
-    engine = one_of("engine", given["engine"], ENGINES)
+    engine = known(given["engine"])
     steps = positive_integer("steps", given["steps"])
     grid = checked_grid(given["record"], steps)
-    W, start = _initial(task.D, given)
-    if engine == "neurons" and W is None:
-        raise ValueError("engine = 'neurons': needs a finite width, or init = W of shape (N, D)")
-    readouts, activation_degree = _beyond_moments(W, engine, given)
+    network, rule = Network.checked(task.D, given), Rule.checked(given)
     if given["alignment"] is not None:
         one_of("alignment", given["alignment"], ("test", "train"))
     real_dtype = DTYPES[one_of("dtype", given["dtype"], DTYPES)]
     _check_device(given["device"])
-    problem = Problem(
+    training = Training(
         task=task,
         X=task.X.to(dtype=real_dtype, device=given["device"]),
         y=task.y.to(dtype=real_dtype, device=given["device"]),
-        start=start,
-        W=W,
-        readouts=readouts,
-        activation_degree=activation_degree,
-        alpha=finite("alpha", given["alpha"], nonzero=True),
-        epsilon=finite("epsilon", given["epsilon"]),
-        learning_rate=finite("learning_rate", given["learning_rate"], positive=True),
-        centred=_boolean("centred", given["centred"]),
-        momentum=_momentum(given["momentum"]),
+        network=network,
+        rule=rule,
         stops=(*grid, steps) if grid[-1] < steps else grid,
-        optimiser=given["optimiser"],
         progress=given["progress"],
         rtol=_rtol(given["rtol"]),
-        **{name: _not_negative(name, given[name]) for name in DECAYS},
     )
-    _check_combination(problem, engine)
-    _check_flow(problem, engine, given["descent_tolerance"])
-    config = _config(problem, engine, given)
-    return Plan(problem, engine, given["alignment"], grid, config, given["descent_tolerance"])
+    refuse_unsupported(engine, training, given)
+    if given["descent_tolerance"] is not None:
+        finite("descent_tolerance", given["descent_tolerance"], positive=True)
+    config = _config(training, engine, given)
+    return Plan(training, engine, given["alignment"], grid, config, given["descent_tolerance"])
 
 
 class Recording:
@@ -186,9 +170,10 @@ class Recording:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._recorder = Recorder(plan.problem, plan.alignment)
+        self._recorder = Recorder(plan.training, plan.alignment)
         self._grid = set(plan.grid)
-        self._last = Snapshot.of(0, plan.problem.start, plan.problem.start)
+        start = plan.training.network.start
+        self._last = Snapshot.of(0, start, start)
 
     def take(self, snapshot: Snapshot) -> None:
         """Measure the snapshot if its step is one to record. Raises ``Diverged``."""
@@ -210,83 +195,18 @@ class Recording:
 
     def divergence(self, step: int) -> DivergenceError:
         """Return the error of a run that was seen to have diverged by ``step``."""
-        return _divergence(self._plan.problem, step, self._last)
+        return _divergence(self._plan.training, step, self._last)
 
 
 def run_plan(wanted: Plan) -> Run:
     """Return the run that was planned. Raises ``DivergenceError``."""
     recording = Recording(wanted)
     try:
-        for snapshot in ENGINES[wanted.engine](wanted.problem):
+        for snapshot in wanted.engine.descend(wanted.training):
             recording.take(snapshot)
     except Diverged as event:
         raise recording.divergence(event.step) from None
     return recording.finish()
-
-
-def _initial(D: int, given: dict[str, Any]) -> tuple[Tensor | None, PseudoNeurons]:
-    """Return the initial neurons W, if there are any, and the pseudo-neurons."""
-    width, init = given["width"], given["init"]
-    sigma, seed = finite("sigma", given["sigma"]), natural("seed", given["seed"])
-    if init is None:
-        if isinstance(width, float) and width == float("inf"):
-            return None, PseudoNeurons.isotropic(D, sigma)
-        if width is None:
-            raise ValueError("width = None: must be a positive integer or inf, or give init")
-        N = positive_integer("width", width)
-        W = sigma * standard_normal(seed, "weights", (N, D))
-        return W, PseudoNeurons.from_weights(W)
-    if isinstance(init, tuple):
-        if len(init) != 2:
-            raise ValueError(f"init is a tuple of {len(init)}: must be W or the pair (wbar, M)")
-        if width is not None:
-            raise ValueError(f"width = {width!r}: must be left out where init = (wbar, M)")
-        wbar = real_array("init wbar", init[0], (D,), f"(D,) = ({D},)")
-        return None, PseudoNeurons.from_moments(wbar, symmetric_matrix("init M", init[1], D))
-    W = real_array("init W", init, (None, D), f"(N, D) with D = {D}")
-    if width is not None and width != W.shape[0]:
-        raise ValueError(f"width = {width!r}: must be {W.shape[0]}, the rows of init, or left out")
-    return W, PseudoNeurons.from_weights(W)
-
-
-def _beyond_moments(
-    W: Tensor | None, engine: str, given: dict[str, Any]
-) -> tuple[Tensor | None, int | None]:
-    """Return the initial readouts, if they are trained, and the degree of the activation."""
-    readouts, degree = given["readouts"], given["activation_degree"]
-    for name, value in (("readouts", readouts), ("activation_degree", degree)):
-        if value is not None and engine != "neurons":
-            shown = value if isinstance(value, str | int) else "an array"
-            reason = "must be None: (wbar, M) don't close; use engine = 'neurons'"
-            raise ValueError(f"{name} = {shown!r}, engine = {engine!r}: {reason}")
-    if degree is not None:
-        degree = hermite.degree("activation_degree", degree)
-    if readouts is None:
-        return None, degree
-    assert W is not None
-    N = W.shape[0]
-    if isinstance(readouts, str):
-        one_of("readouts", readouts, ("gaussian",))
-        return standard_normal(natural("seed", given["seed"]), "readouts", (N,)), degree
-    return real_array("readouts", readouts, (N,), f"(N,) = ({N},), or 'gaussian', or None"), degree
-
-
-def _boolean(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} = {value!r}: must be True or False")
-    return value
-
-
-def _not_negative(name: str, value: object) -> float:
-    if finite(name, value) < 0:
-        raise ValueError(f"{name} = {value!r}: must be at least 0")
-    return finite(name, value)
-
-
-def _momentum(value: object) -> float:
-    if not 0 <= finite("momentum", value) < 1:
-        raise ValueError(f"momentum = {value!r}: must be at least 0 and below 1")
-    return finite("momentum", value)
 
 
 def _rtol(value: object) -> float:
@@ -303,80 +223,63 @@ def _check_device(device: str) -> None:
         raise ValueError(f"device = {device!r}: {reason}") from None
 
 
-def _check_combination(problem: Problem, engine: str) -> None:
-    used = [name for name in ("momentum", *DECAYS) if getattr(problem, name)]
-    if engine == "linearised" and used:
-        raise ValueError(f"{used[0]} = {getattr(problem, used[0])}: must be 0 for 'linearised'")
-    if problem.optimiser is not None:
-        if engine != "neurons":
-            raise ValueError(f"optimiser: must be None for engine = {engine!r}, only for 'neurons'")
-        if used:
-            raise ValueError(f"{used[0]} = {getattr(problem, used[0])}: belongs in the optimiser")
-
-
-def _check_flow(problem: Problem, engine: str, descent_tolerance: object) -> None:
-    if engine != "flow":
-        if descent_tolerance is not None:
-            raise ValueError(f"descent_tolerance: must be None for engine = {engine!r}")
-        return
-    if descent_tolerance is not None:
-        finite("descent_tolerance", descent_tolerance, positive=True)
-    if problem.momentum and problem.decoupled_weight_decay:
-        reason = "must be 0 for 'flow' with momentum, which leaves it out"
-        raise ValueError(f"decoupled_weight_decay = {problem.decoupled_weight_decay}: {reason}")
-
-
-def _divergence(problem: Problem, step: int, last: Snapshot) -> DivergenceError:
+def _divergence(training: Training, step: int, last: Snapshot) -> DivergenceError:
     """Return the error with the largest stable rate, at the start if that was already exceeded."""
-    numbers = {name: getattr(problem, name) for name in ("alpha", "momentum", *DECAYS)}
-    X = problem.task.X
+    network, rule, X = training.network, training.rule, training.task.X
+    numbers: dict[str, Any] = {name: getattr(rule, name) for name in ("momentum", *DECAYS)}
+    numbers["alpha"] = network.alpha
 
     def rate_at(wbar: Tensor, M: Tensor, W: Tensor | None, readouts: Tensor | None) -> float:
-        if problem.has_moments:
-            return stable_learning_rate(X, wbar.cpu(), M.cpu(), epsilon=problem.epsilon, **numbers)
+        if network.has_moments:
+            return stable_learning_rate(X, wbar.cpu(), M.cpu(), epsilon=network.epsilon, **numbers)
         assert W is not None
-        K = problem.network(W, readouts).ntk_normalised(X.to(W.device), X.to(W.device))
+        K = network.with_weights(W, readouts).ntk_normalised(X.to(W.device), X.to(W.device))
         return stable_rate_of_kernel(K, **numbers)
 
-    start = problem.start
-    rate, at = rate_at(start.wbar, start.M, problem.W, problem.readouts), 0
-    if problem.learning_rate <= rate and last.step > 0:
+    start, rate_used = network.start, float(rule.learning_rate)
+    rate, at = rate_at(start.wbar, start.M, network.W, network.readouts), 0
+    if rate_used <= rate and last.step > 0:
         rate, at = rate_at(last.kernel_wbar, last.kernel_M, last.W, last.readouts), last.step
-    return DivergenceError(step, problem.learning_rate, rate, at)
+    return DivergenceError(step, rate_used, rate, at)
 
 
-def _config(problem: Problem, engine: str, given: dict[str, Any]) -> dict:
+def _config(training: Training, engine: Engine, given: dict[str, Any]) -> dict:
     width, init, readouts = given["width"], given["init"], given["readouts"]
-    W = problem.W
+    network, rule, drawn = training.network, training.rule, given["init"] is None
+    W = network.W
+    constants = {name: float(value) for name, value in (given["constants"] or {}).items()}
     config = {
-        "task": problem.task.describe(),
-        "engine": engine,
+        "task": training.task.describe(),
+        "engine": engine.name,
         "width": W.shape[0] if W is not None else None if width is None else "inf",
-        "init": None if init is None else "(wbar, M)" if isinstance(init, tuple) else "W",
-        "sigma": float(given["sigma"]) if init is None else None,
-        "seed": int(given["seed"]) if init is None else None,
+        "init": None if drawn else "(wbar, M)" if isinstance(init, tuple) else "W",
+        "sigma": float(given["sigma"]) if drawn else None,
+        "seed": int(given["seed"]) if drawn else None,
         "readouts": readouts if readouts is None or isinstance(readouts, str) else "v",
-        "activation_degree": problem.activation_degree,
-        "steps": problem.stops[-1],
-        "optimiser": None if problem.optimiser is None else repr(problem.optimiser),
+        "activation": activation_text(given),
+        "activation_degree": given["activation_degree"],
+        "constants": constants,
+        "steps": training.stops[-1],
+        "optimiser": None if rule.optimiser is None else repr(rule.optimiser),
         "alignment": given["alignment"],
         "dtype": given["dtype"],
         "device": str(given["device"]),
         "lazyrich": lazyrich.__version__,
         "torch": str(torch.__version__),
+        "alpha": network.alpha,
+        "epsilon": network.epsilon if network.quadratic else float(given["epsilon"]),
+        "centred": network.centred,
+        **rule.numbers(),
     }
-    names = ("alpha", "epsilon", "learning_rate", "centred", "momentum", *DECAYS)
-    names += ("rtol",) if engine == "flow" else ()
-    return config | {name: getattr(problem, name) for name in names}
+    return config | ({"rtol": training.rtol} if "rtol" in engine.settings else {})
 
 
 def _attributes(config: dict) -> dict[str, str]:
     """Return what the history says about itself."""
-    k, degree = config["activation_degree"], config["task"]["target_degree"]
     conventions = CONVENTIONS.format(
-        phi=f"phi(h) = h + (epsilon/2) {'h^2' if k is None else f'He_{k}(h)'}",
+        phi=f"phi(h) = {config['activation']}",
         readouts="v_i = 1" if config["readouts"] is None else "v_i trained",
-        target=_target(config["task"]["indices"], degree),
+        target=_target(config["task"]["indices"], config["task"]["target_degree"]),
     )
     return {
         "conventions": conventions,

@@ -1,7 +1,7 @@
 """The network neuron by neuron, f(x) = (alpha/N) sum_i v_i phi(w_i.x), and its kernel.
 
-phi(h) = h + (epsilon/2) h^2, or h + (epsilon/2) He_k(h) with ``degree`` k (Kumar et al. 15.2).
-The readouts v_i are fixed at 1, or trained along with the weights where they are given (App. 12).
+The readouts v_i are fixed at 1, or trained along with the weights where they are given (Kumar et
+al., App. 12).
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lazyrich.simulate.hermite import Ridges, hermite
+from lazyrich.simulate.activations import Activation
+from lazyrich.simulate.hermite import Ridges
 from lazyrich.simulate.shapes import Float
 
 
@@ -19,8 +20,8 @@ class TwoLayer:
 
     >>> W, v = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([0.5, -1.0])
     >>> X = torch.tensor([[0.5, 1.0], [2.0, -1.0]])
-    >>> both = TwoLayer(W, v, alpha=2.0, epsilon=0.25, degree=3)
-    >>> f = lambda W, v: TwoLayer(W, v, alpha=2.0, epsilon=0.25, degree=3)(X)
+    >>> both = TwoLayer(W, v, alpha=2.0, activation=Curved(0.25, degree=3))
+    >>> f = lambda W, v: TwoLayer(W, v, 2.0, both.activation)(X)
     >>> by_W, by_v = torch.autograd.functional.jacobian(f, (W, v))     # K from the definition
     >>> ntk = torch.einsum("pid,qid->pq", by_W, by_W) + by_v @ by_v.T
     >>> bool(torch.allclose(both.ntk_normalised(X, X), ntk / (2.0**2 / 2)))
@@ -30,14 +31,13 @@ class TwoLayer:
     W: Float[Tensor, "N D"]
     readouts: Float[Tensor, " N"] | None
     alpha: float
-    epsilon: float
-    degree: int | None = None
+    activation: Activation
 
     def __call__(self, X: Float[Tensor, "P D"]) -> Float[Tensor, " P"]:
         """Return f(x) for every row x of X (eqs. 1, 21).
 
         >>> W = torch.tensor([[1.0], [3.0]])
-        >>> TwoLayer(W, None, alpha=1.0, epsilon=1.0)(torch.tensor([[2.0]]))
+        >>> TwoLayer(W, None, alpha=1.0, activation=Curved(1.0))(torch.tensor([[2.0]]))
         tensor([14.])
         """
         activations = self._activations(X)
@@ -45,17 +45,30 @@ class TwoLayer:
             activations = activations * self.readouts
         return self.alpha / self.W.shape[0] * activations.sum(1)
 
+    def rise(
+        self, X: Float[Tensor, "P D"], dW: Float[Tensor, "N D"], dv: Float[Tensor, " N"] | None
+    ) -> Float[Tensor, " P"]:
+        """Return f at (W + dW/alpha, v + dv/alpha) less f here, accurately for every alpha.
+
+        >>> W = torch.tensor([[1.0], [3.0]])
+        >>> lazy = TwoLayer(W, None, alpha=1e20, activation=Curved(1.0))
+        >>> lazy.rise(torch.tensor([[1.0]]), torch.ones(2, 1), None)   # phi'(1) + phi'(3), over 2
+        tensor([3.])
+        """
+        H, G = X @ self.W.T, X @ dW.T
+        rises = self.activation.rise(H, G, 1 / self.alpha)
+        if self.readouts is not None:
+            assert dv is not None
+            rises = self.readouts * rises + dv * self.activation(H + G / self.alpha)
+        return rises.sum(1) / self.W.shape[0]
+
     def _activations(self, X: Tensor) -> Tensor:
         """Return phi(w_i.x), of shape (P, N)."""
-        H = X @ self.W.T
-        power = H**2 if self.degree is None else hermite(self.degree, H)
-        return H + self.epsilon / 2 * power
+        return self.activation(X @ self.W.T)
 
     def _slopes(self, X: Tensor) -> Tensor:
         """Return v_i phi'(w_i.x), of shape (P, N)."""
-        H = X @ self.W.T
-        slope = 2 * H if self.degree is None else self.degree * hermite(self.degree - 1, H)
-        slopes = 1 + self.epsilon / 2 * slope
+        slopes = self.activation.slope(X @ self.W.T)
         return slopes if self.readouts is None else slopes * self.readouts
 
     def ntk_normalised(
@@ -68,41 +81,56 @@ class TwoLayer:
         return K / self.W.shape[0]
 
     def change(self, X: Float[Tensor, "P D"], a: Float[Tensor, " P"]) -> "TwoLayer":
-        """Return the change (dW, dv) of the weights that changes f by K(., X) a to first order.
+        """Return alpha times the change (dW, dv) that changes f by K(., X) a to first order.
 
-        It is (N/alpha^2) sum_mu a_mu times the gradient of f(x_mu); only its ``W`` and
-        ``readouts`` mean anything.
+        It is (N/alpha) sum_mu a_mu times the gradient of f(x_mu); only its ``W`` and ``readouts``
+        mean anything.
         """
-        dW = (self._slopes(X) * a[:, None]).T @ X / self.alpha
-        dv = None if self.readouts is None else a @ self._activations(X) / self.alpha
+        dW = (self._slopes(X) * a[:, None]).T @ X
+        dv = None if self.readouts is None else a @ self._activations(X)
         return replace(self, W=dW, readouts=dv)
 
     def moments(self) -> tuple[Float[Tensor, " D"], Float[Tensor, "D D"]]:
         """Return (1/N) sum v_i w_i and (1/N) sum v_i w_i w_i^T: f is a function of them (eq. 22).
 
-        For the quadratic activation only, which ``degree`` None is.
+        For the quadratic activation only.
         """
         weighted = self.W if self.readouts is None else self.W * self.readouts[:, None]
         return weighted.mean(0), weighted.T @ self.W / self.W.shape[0]
 
     def moved_moments(self, change: "TwoLayer") -> tuple[Float[Tensor, " D"], Float[Tensor, "D D"]]:
-        """Return ``moments`` after a change of the weights, to first order in the change."""
-        wbar, M = self.moments()
+        """Return alpha times the change of ``moments``, to first order in the change of weights.
+
+        ``change`` holds alpha times the changes, as the method of this name gives them.
+        """
         v = torch.ones_like(self.W[:, 0]) if self.readouts is None else self.readouts
         cross = (self.W * v[:, None]).T @ change.W
-        wbar, M = wbar + (change.W * v[:, None]).mean(0), M + (cross + cross.T) / v.shape[0]
+        wbar, M = (change.W * v[:, None]).mean(0), (cross + cross.T) / v.shape[0]
         if change.readouts is not None:
             weighted = self.W * change.readouts[:, None]
             wbar, M = wbar + weighted.mean(0), M + weighted.T @ self.W / v.shape[0]
         return wbar, M
 
+    def moved_exactly(
+        self, dW: Float[Tensor, "N D"], dv: Float[Tensor, " N"] | None
+    ) -> tuple[Float[Tensor, " D"], Float[Tensor, "D D"]]:
+        """Return alpha times the change of ``moments``, at W + dW/alpha and v + dv/alpha."""
+        N, W = self.W.shape[0], self.W + dW / self.alpha
+        v = torch.ones_like(self.W[:, 0]) if self.readouts is None else self.readouts
+        weighted = self.W * v[:, None]
+        cross, square = weighted.T @ dW, (dW * v[:, None]).T @ dW
+        wbar, M = (dW * v[:, None]).mean(0), (cross + cross.T + square / self.alpha) / N
+        if dv is not None:
+            later = W * dv[:, None]
+            wbar, M = wbar + later.mean(0), M + later.T @ W / N
+        return wbar, M
+
     def ridges(self, mixing: Float[Tensor, "D D"] | None) -> Ridges:
-        """Return f as ridge functions of z ~ N(0, I/D), where x = mixing z."""
-        degree = 2 if self.degree is None else self.degree
-        series = [0.0, 1.0, *[0.0] * (degree - 1)]
-        series[degree] += self.epsilon / 2
-        if self.degree is None:
-            series[0] = self.epsilon / 2  # h^2 = He_2 + 1
+        """Return f as ridge functions of z ~ N(0, I/D), where x = mixing z.
+
+        For activations that are polynomials.
+        """
+        assert self.activation.series is not None
         v = torch.ones_like(self.W[:, 0]) if self.readouts is None else self.readouts
         directions = self.W if mixing is None else self.W @ mixing.to(self.W.device)
-        return Ridges(directions, self.alpha / v.shape[0] * v, tuple(series))
+        return Ridges(directions, self.alpha / v.shape[0] * v, self.activation.series)
