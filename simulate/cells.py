@@ -157,7 +157,7 @@ def batches(wanted: Sequence[Cell]) -> list[list[int]]:
     alike: dict[tuple, list[int]] = {}
     for place, cell in enumerate(wanted):
         shared = tuple(repr(cell[name]) for name in _BATCH_SHARES)
-        alone = () if known(cell['engine']).batches else (place,)
+        alone = () if known(cell["engine"]).batches else (place,)
         alike.setdefault(shared + alone, []).append(place)
     found = []
     for group in alike.values():
