@@ -1,7 +1,7 @@
 """Initial weights with a share of a solution of the plain predictor in them.
 
-The solution W* has rows +-beta/sqrt(alpha epsilon), half of each sign: wbar = 0 and
-M = beta beta^T/(alpha epsilon), the zero of eq. (6).
+The solution W* has the moments of the closed form ``test-loss-minimiser``: wbar = 0, and M of rank
+1. Its rows are +r and -r, half of each sign, with r r^T = M.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 
 from lazyrich.simulate import PolynomialTask
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.theory import closed_form
 
 # How the weights are made of random ones and a share q of the solution.
 WAYS = {"added": "W₀ + q W*", "mixed": "(1−q) W₀ + q W*"}
@@ -34,6 +35,13 @@ def arguments(
     W = standard_normal(seed, "weights", (width, D))
     signs = torch.ones(width, dtype=W.dtype)
     signs[width // 2 :] = -1
-    solution = signs[:, None] * task.beta / (options["alpha"] * options["epsilon"]) ** 0.5
+    solution = signs[:, None] * _row(task.beta, options["alpha"], options["epsilon"])
     kept = 1 - share if way == "mixed" else 1
     return {"task": task, "init": kept * W + share * solution, **options}
+
+
+def _row(beta: torch.Tensor, alpha: float, epsilon: float) -> torch.Tensor:
+    """Return r with r r^T = M of the minimiser."""
+    least = closed_form("test-loss-minimiser").functions("numpy")["M"]
+    M = torch.from_numpy(least(alpha=alpha, epsilon=epsilon, beta=beta.numpy()))
+    return M @ beta / (beta @ M @ beta) ** 0.5

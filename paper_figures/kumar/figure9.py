@@ -19,11 +19,11 @@ from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import WIDTH, letter, steps_axis
 from lazyrich.simulate import PolynomialTask
 from lazyrich.simulate.cells import NETWORK
+from lazyrich.simulate.measures import zero_losses
 from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 from lazyrich.simulate.runs import Runs
 
-# The mean of y^2 is 3/4.
-HALF_OF_NOTHING = 0.375
+HALF = 0.5  # of the loss of predicting nothing
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,7 @@ def _failure_is_linear(few: Dataset) -> Check:
 
 
 def _groks(some: Dataset) -> Check:
-    half = HALF_OF_NOTHING
-    times, learnt = (time_to_grok(some, threshold=level) for level in (half, THRESHOLD))
+    times, learnt = time_to_grok(some, share=HALF), time_to_grok(some, threshold=THRESHOLD)
     ratio = (times.test / times.train).where(np.isfinite(times.train), np.inf).values
     return Check(
         "goldilocks-groks",
@@ -164,7 +163,7 @@ def _linear_rises_and_falls(some: Dataset) -> Check:
 
 
 def _nearer_together(runs: Dataset) -> Check:
-    times = time_to_grok(runs, threshold=HALF_OF_NOTHING)
+    times = time_to_grok(runs, share=HALF)
     ratio = (times.test / times.train).where(np.isfinite(times.train), np.inf)
     return ordered(
         "more-samples-nearer-together",
@@ -192,13 +191,18 @@ def _low_linear(some: Dataset, many: Dataset) -> Check:
     )
 
 
+def _gap_of_nothing(task: PolynomialTask) -> float:
+    losses = zero_losses(task)
+    return losses["zero_train_loss"] - losses["zero_population_loss"]
+
+
 def _deviations_at_start(p: Parameters) -> Check:
     """Before training, the centred predictor is 0: its losses are means of y^2, sampled alone."""
     tasks = [
         [PolynomialTask(D=p.D, P=size, n_test=1, seed=seed) for seed in range(p.initial_seeds)]
         for size in p.sizes
     ]
-    gaps = [[float(task.y.square().mean()) - 2 * HALF_OF_NOTHING for task in row] for row in tasks]
+    gaps = [[_gap_of_nothing(task) for task in row] for row in tasks]
     apart = np.sqrt(np.square(gaps).mean(1))
     slope = float(np.polyfit(np.log(p.sizes), np.log(apart), 1)[0])
     shown = ", ".join(f"{gap:.2g} at P = {size}" for gap, size in zip(apart, p.sizes, strict=True))

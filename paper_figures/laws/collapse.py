@@ -17,12 +17,11 @@ from lazyrich.paper_figures.checks import Check
 from lazyrich.plotting import BLACK, WIDTH, letter, shades
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import RichCurve, rich_curve
-from lazyrich.simulate.outcome import THRESHOLD, settled
+from lazyrich.simulate.outcome import time_to_grok
 from lazyrich.simulate.runs import Runs
 from lazyrich.simulate.task import PolynomialTask
 
 STEPS = 10_000
-NULL = 0.75
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,11 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     _curves(left, p, data["runs"], False)
     _curves(right, p, data["runs"], True)
+    nothing = float(data["runs"].zero_population_loss[0])
     for a, style in zip(p.values, _STYLES, strict=False):
         curve = limit(p, a)
         right.plot(
-            curve.time * p.D, NULL * curve.test, color=BLACK, linewidth=2.2, alpha=0.35, zorder=0
+            curve.time * p.D, nothing * curve.test, color=BLACK, linewidth=2.2, alpha=0.35, zorder=0
         )
         right.plot([], [], color=BLACK, linestyle=style, label=f"a = {a:g}")
     right.plot([], [], color=BLACK, linewidth=2.2, alpha=0.35, label="ε/α → 0")
@@ -121,9 +121,9 @@ def _curves(ax: Axes, p: Parameters, runs: Dataset, scaled: bool) -> None:
 
 
 def falls(p: Parameters, data: dict[str, Dataset]) -> np.ndarray:
-    """Return the S from which train and test loss are below 0.1, shape (2, a, ratios)."""
-    losses = data["runs"][["train_loss", "population_loss"]]
-    step = [settled(losses[name], THRESHOLD).values.reshape(len(p.values), -1) for name in losses]
+    """Return the S at which train and test loss have fallen, shape (2, a, ratios)."""
+    times = time_to_grok(data["runs"])
+    step = [side.values.reshape(len(p.values), -1) for side in (times.train, times.test)]
     return np.array(step) * p.end * p.D**2 / STEPS
 
 

@@ -16,10 +16,11 @@ from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.experiments import lazy_draws
 from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
 from lazyrich.simulate.laws import lazy
+from lazyrich.simulate.measures import zero_losses
 from lazyrich.simulate.runs import Function, Runs
+from lazyrich.simulate.task import PolynomialTask
 from lazyrich.theory import closed_form
 
-NULL = 0.75  # <y^2> at |beta|^2 = D
 AIM = 0.06  # of the law, relative to the mean
 
 
@@ -77,13 +78,25 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     _over_epsilon(left, p, data["epsilons"])
     _over_dimension(right, p, data["dimensions"])
     for ax in (left, right):
-        ax.axhline(NULL, color=GREY, linewidth=0.6, linestyle=":")
+        ax.axhline(_nothing(p), color=GREY, linewidth=0.6, linestyle=":")
     left.set(xscale="log", yscale="log", ylim=(0.02, 12))
     left.set(xlabel="samples P", ylabel="mean test loss of lazy training")
     right.set(xlabel="samples over dimensions, P/D", ylim=(0, None))
     letter(left, "a", f"D = {p.D}")
     letter(right, "b", f"ε = {p.epsilon:g}")
     return figure
+
+
+@lru_cache(maxsize=8)
+def _nothing(p: Parameters) -> float:
+    """The test loss of predicting nothing, at |beta|^2 = D."""
+    return zero_losses(PolynomialTask(D=p.D, P=1, n_test=1))["zero_population_loss"]
+
+
+def _critical() -> float:
+    """The epsilon above which no number of samples is worse than predicting nothing."""
+    terms = closed_form("lazy-curve-limit").evaluate_terms(k=1, s=1, gamma=1, sigma=1)
+    return float(terms["critical_epsilon"])
 
 
 def _dots(ax: Axes, x: np.ndarray, rows: Dataset, color, label: str, marker: str) -> None:
@@ -142,8 +155,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     inside = [(c, r) for c, r in _compared(p, data) if c[2] * c[0] >= 2]
     peaks = _peaks(p, data["epsilons"])
     shown = "; ".join(f"ε = {e:g}: {loss:.3g} at P = {P}" for e, (P, loss) in peaks.items())
-    terms = closed_form("lazy-curve-limit").evaluate_terms(k=1, s=1, gamma=1, sigma=1)
-    critical = float(terms["critical_epsilon"])
+    critical = _critical()
     return [
         _error_of_law(inside),
         Check(
@@ -158,8 +170,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"lazy training is worse than predicting nothing for some P if ε < {critical:.3g}, and "
             "for none above",
             f"the largest mean losses: {shown}",
-            f"above {NULL} on one side only",
-            all((loss > NULL) == (e < critical) for e, (_, loss) in peaks.items()),
+            f"above {_nothing(p):.3g} on one side only",
+            all((loss > _nothing(p)) == (e < critical) for e, (_, loss) in peaks.items()),
         ),
         _error_of_limit(p, data["dimensions"]),
     ]
@@ -222,7 +234,7 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
         "point, as many as a relative standard error of "
         f"{100 * p.error:.1f}% asks (at most {p.most}); bars: one standard error. Lines: the "
         "closed form lazy-learning-curve, from the kernel's exact spectrum. (a) Over P at D = "
-        f"{p.D}; dashed: P = D(D + 3)/2 = {lazy.exact_from(p.D)}, from which on lazy training is "
+        f"{p.D}; dashed: P = {lazy.exact_from(p.D)}, from which on lazy training is "
         f"exact. (b) At ε = {p.epsilon:g} over P/D for several D; dashed: the limit D → ∞. Dotted: "
-        "predicting nothing. Above the critical ε = 0.907 no number of samples is worse than that."
+        f"predicting nothing. Above the critical ε = {_critical():.3f} lazy training is never worse."
     )

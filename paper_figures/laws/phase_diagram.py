@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.studies.networks import Network, falls, foretold
+from lazyrich.paper_figures.studies.networks import Network, falls, predicted
 from lazyrich.plotting import BLACK, BLUE, ORANGE, WIDTH
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import HORIZON
@@ -76,7 +76,7 @@ def elsewhere(p: Parameters) -> list[list[str]]:
     """Return the phases foretold of other data sets, for each of the networks."""
     return [
         [
-            foretold(Network(OTHERS + k, n.D, n.P, n.features, n.laziness, n.end)).phase
+            predicted(Network(OTHERS + k, n.D, n.P, n.features, n.laziness, n.end)).phase
             for k in range(p.draws)
         ]
         for n in networks(p)
@@ -118,7 +118,7 @@ def _boundaries(ax: Axes, p: Parameters) -> None:
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     """Return the checks of the forecasts, and that all three phases are there."""
     phases, votes = measured(data), elsewhere(p)
-    own = [foretold(network).phase for network in networks(p)]
+    own = [predicted(network).phase for network in networks(p)]
     clear = [(found, few[0]) for found, few in zip(phases, votes, strict=True) if len({*few}) == 1]
     return [
         _right("own-data-set", "the phase is foretold from the data set", phases, own),

@@ -14,6 +14,7 @@ from lazyrich.paper_figures.experiments import population_flow
 from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
 from lazyrich.simulate.laws import population
 from lazyrich.simulate.runs import Function, Runs
+from lazyrich.theory import closed_form
 
 SHARE = 0.5  # of the target along beta that is learned
 AIM = 0.05
@@ -56,12 +57,12 @@ def _law(p: Parameters) -> np.ndarray:
 
 
 def slaved(a: np.ndarray) -> np.ndarray:
-    """T where the trace is slaved: log(2 + 1/a)/(2 (1 + a)).
+    """Return T in many dimensions, where the trace of the features follows the leading one.
 
-    >>> round(float(4 * slaved(np.array([1.0]))[0] / np.log(3)), 12)
-    1.0
+    >>> round(float(slaved(np.array([1.0]))[0]), 6)
+    0.274653
     """
-    return np.log(2 + 1 / a) / (2 * (1 + a))
+    return closed_form("population-time").functions("numpy")["time_many_dimensions"](a=a, p=SHARE)
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:

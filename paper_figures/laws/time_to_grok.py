@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
-from lazyrich.paper_figures.studies.networks import STEPS, Network, falls, foretold
+from lazyrich.paper_figures.studies.networks import STEPS, Network, falls, predicted
 from lazyrich.plotting import BLUE, VERMILLION, WIDTH, letter
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import rich_curve
@@ -77,7 +77,7 @@ def times(p: Parameters, data: dict[str, Dataset]) -> dict[str, np.ndarray]:
 
     In units of the run, which ends at 1; inf for not within it.
     """
-    law = np.array([(f.train_fall, f.test_fall) for f in map(foretold, networks(p))])
+    law = np.array([(f.train_fall, f.test_fall) for f in map(predicted, networks(p))])
     spike = np.array([spike_alone(network) for network in networks(p)])
     law[law > STEPS], spike[spike > STEPS] = np.inf, np.inf
     return {"measured": falls(data["runs"]) / STEPS, "law": law / STEPS, "spike": spike / STEPS}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import Dataset
@@ -20,6 +21,8 @@ from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.least_trace import least_trace
 from lazyrich.simulate.laws.rich_flow import HORIZON
 from lazyrich.simulate.laws.spike import share_standing_out, spike_of
+from lazyrich.simulate.measures import zero_losses
+from lazyrich.simulate.metrics import population_terms
 from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.runs import Runs
 
@@ -79,11 +82,12 @@ def _laws_say(network: Network) -> tuple[bool, bool]:
     task = network.task
     X, y, beta = task.X.numpy(), task.y.numpy(), task.beta.numpy()
     Q, u = least_trace(X, y)
-    E, D = Q - np.outer(beta, beta), task.D
-    loss = np.trace(E) ** 2 / (4 * D**2) + (E**2).sum() / (2 * D**2) + u @ u / D
+    # At alpha = epsilon = 1 the predictor u.x + x'Qx/2 has the moments (u, Q).
+    moments = (torch.from_numpy(u), torch.from_numpy(Q))
+    loss = float(sum(population_terms(task, *moments, alpha=1.0, epsilon=1.0).values()))
     rho = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
-    stands_out = spike_of(rho, X @ beta, D).overlap > 0 if task.P > D else False
-    return bool(loss < 3 / 4 * SHARE), stands_out
+    stands_out = spike_of(rho, X @ beta, task.D).overlap > 0 if task.P > task.D else False
+    return loss < SHARE * zero_losses(task)["zero_population_loss"], stands_out
 
 
 def laws_say(p: Parameters) -> tuple[np.ndarray, np.ndarray]:

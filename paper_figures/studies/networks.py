@@ -1,4 +1,4 @@
-"""Networks in the two numbers that rich training hangs on, as runs and as forecasts.
+"""Networks in the two numbers that determine rich training, as runs and as forecasts.
 
 The flow is run in steps of any length: the learning rate only says where it is recorded.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from xarray import Dataset
 
 from lazyrich.simulate.laws.grokking import Forecast, forecast
-from lazyrich.simulate.outcome import SHARE, settled
+from lazyrich.simulate.outcome import time_to_grok
 from lazyrich.simulate.task import PolynomialTask
 
 # Of every run, recorded on a log-spaced grid.
@@ -74,16 +74,16 @@ class Network:
 
 
 def falls(runs: Dataset) -> np.ndarray:
-    """Return the steps at which train and population loss fall, (runs, 2); inf for not in the run.
+    """Return the steps at which train and population loss fall, (runs, 2); inf: not within the run.
 
-    Below 2/15 of the loss of predicting nothing, for good: 0.1, as |beta|^2 = D.
+    A loss has fallen as ``simulate.outcome`` says: below 2/15 of the loss of predicting nothing.
     """
-    names = ("train_loss", "population_loss")
-    return np.array([settled(runs[name], 3 / 4 * SHARE).values for name in names]).T
+    times = time_to_grok(runs)
+    return np.array([times.train.values, times.test.values]).T
 
 
 @lru_cache(maxsize=2048)
-def foretold(network: Network) -> Forecast:
+def predicted(network: Network) -> Forecast:
     """Return the forecast from the data set, in steps of the run."""
     task = network.task
     return forecast(task.X, task.beta, learning_rate=network.learning_rate, **network.scales)
