@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check
+from lazyrich.paper_figures.studies.networks import falls
 from lazyrich.plotting import BLACK, WIDTH, letter, shades
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.laws.rich_flow import RichCurve, rich_curve
-from lazyrich.simulate.outcome import time_to_grok
 from lazyrich.simulate.runs import Runs
 from lazyrich.simulate.task import PolynomialTask
 
@@ -120,16 +120,14 @@ def _curves(ax: Axes, p: Parameters, runs: Dataset, scaled: bool) -> None:
         ax.plot(x[1:], loss[1:], color=colours[ratio], linestyle=styles[a], label=label)
 
 
-def falls(p: Parameters, data: dict[str, Dataset]) -> np.ndarray:
+def scaled_falls(p: Parameters, data: dict[str, Dataset]) -> np.ndarray:
     """Return the S at which train and test loss have fallen, shape (2, a, ratios)."""
-    times = time_to_grok(data["runs"])
-    step = [side.values.reshape(len(p.values), -1) for side in (times.train, times.test)]
-    return np.array(step) * p.end * p.D**2 / STEPS
+    return falls(data["runs"]).T.reshape(2, len(p.values), -1) * p.end * p.D**2 / STEPS
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     """Return what the law says, held against the runs."""
-    train, test = falls(p, data)
+    train, test = scaled_falls(p, data)
     foretold = np.array([limit(p, a).test_fall * p.D for a in p.values])
     off = abs(test / foretold[:, None] - 1)
     shown = _table(p, [", ".join(f"{100 * e:.2g}%" for e in row) for row in off])

@@ -236,5 +236,5 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
         "closed form lazy-learning-curve, from the kernel's exact spectrum. (a) Over P at D = "
         f"{p.D}; dashed: P = {lazy.exact_from(p.D)}, from which on lazy training is "
         f"exact. (b) At ε = {p.epsilon:g} over P/D for several D; dashed: the limit D → ∞. Dotted: "
-        f"predicting nothing. Above the critical ε = {_critical():.3f} lazy training is never worse."
+        f"predicting nothing. Above the critical ε = {_critical():.3f} lazy training never is."
     )
