@@ -177,3 +177,28 @@ def test_a_fault_of_lazyrich_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("LAZYRICH_TRACEBACK", "1")
     with pytest.raises(KeyError):
         cli.main(["derive", "test-loss"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT", "SIGKILL"])
+def test_a_signal_to_a_sweep_leaves_no_worker_behind(name, tmp_path):
+    """Also SIGKILL, after which the command itself can do nothing."""
+    psutil = pytest.importorskip("psutil")
+    (tmp_path / "grid.toml").write_text(
+        f"[grid]\nseed = {list(range(40))}\n[fixed]\nD = 40\nP = 200\nsteps = 3000000\n"
+        "alpha = 1.0\nepsilon = 0.5\nwidth = 100\nengine = 'moments'\n"
+    )
+    started = process("sweep", "grid.toml", "--jobs", "2", cwd=tmp_path, start_new_session=True)
+    driver, deadline = psutil.Process(started.pid), time.monotonic() + 90
+    while len(workers := driver.children(recursive=True)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(workers) >= 2
+    time.sleep(3)
+    number = getattr(signal, name)
+    started.send_signal(number)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == {signal.SIGKILL: -9}.get(number, 128 + number)
+    assert err.count("lazyrich: ") == (name != "SIGKILL")
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
+    assert not list(tmp_path.rglob(".part*"))
