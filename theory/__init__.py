@@ -14,16 +14,19 @@ from lazyrich.theory.closed_form import ClosedForm
 if TYPE_CHECKING:
     from lazyrich.theory.activation import Activation
     from lazyrich.theory.calculator import expectation
+    from lazyrich.theory.checking import Check, check
     from lazyrich.theory.inputs import Inputs
     from lazyrich.theory.problem import Problem
     from lazyrich.theory.target_function import Target
 
 __all__ = [
     "Activation",
+    "Check",
     "ClosedForm",
     "Inputs",
     "Problem",
     "Target",
+    "check",
     "closed_form",
     "expectation",
     "groups",
@@ -35,6 +38,8 @@ _NOUNS = {
     "Inputs": "inputs",
     "Problem": "problem",
     "Target": "target_function",
+    "Check": "checking",
+    "check": "checking",
     "expectation": "calculator",
 }
 
@@ -43,6 +48,8 @@ def __getattr__(name: str):
     """Load the nouns of a problem and the calculator where they are asked for."""
     if name in _NOUNS:
         return getattr(import_module(f"lazyrich.theory.{_NOUNS[name]}"), name)
+    if name == "grammar":
+        return import_module("lazyrich.theory.grammar")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

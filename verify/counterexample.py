@@ -1,13 +1,13 @@
 """The smallest counter-example to a printed formula, found by a search over simple exact points."""
 
 from collections.abc import Callable, Sequence
-from itertools import product
 from typing import Any
 
 import sympy as sp
 
-# From simple to less simple; 1 first, so that coincidences at 1 are met and passed over.
-SIMPLE = tuple(sp.Rational(n) for n in ("1", "2", "1/2", "3", "1/3", "-1", "-2"))
+from lazyrich.theory.counterexample import SIMPLE, simplest_first
+
+__all__ = ["SIMPLE", "smallest"]
 
 
 def smallest(
@@ -25,10 +25,8 @@ def smallest(
     >>> smallest(lambda e: 2 * e, lambda e: 2 * e**2, e=SIMPLE)
     'e = 2: printed 4, derived 8 (they agree by coincidence at e = 1)'
     """
-    places = product(*(range(len(values)) for values in domain.values()))
     agreeing = []
-    for place in sorted(places, key=lambda place: (sum(place), place)):
-        point = {name: domain[name][i] for name, i in zip(domain, place, strict=True)}
+    for point in simplest_first(domain):
         left, right = (_exact(formula(**point)) for formula in (printed, derived))
         named = ((name.replace("_prime", "'"), value) for name, value in point.items())
         text = ", ".join(f"{name} = {value}" for name, value in named)

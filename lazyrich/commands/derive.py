@@ -1,14 +1,14 @@
 """``lazyrich derive``: print a closed form, its derivation, or its value. Never loads torch."""
 
 import json
-import math
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lazyrich.commands.expectations import expectation_options, expected
+from lazyrich.commands.points import at_option
+from lazyrich.commands.points import point as at_point
 from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import quiet_option
 
@@ -20,14 +20,7 @@ FORMATS = ("pretty", "latex", "python", "json")
 
 @click.command("derive", short_help="Print a closed form, its derivation or its value.")
 @click.argument("name", required=False)
-@click.option(
-    "--at",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Evaluate at a value; repeat for each symbol. 1/4 is exact, 0.25 a float, a vector is "
-    "[1,0], a matrix [[1,0],[0,1/2]].",
-)
+@at_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="pretty", show_default=True)
 @click.option("--steps", is_flag=True, help="Show the derivation as well.")
 @click.option(
@@ -85,7 +78,7 @@ def command(
         listing = _own_groups(problem) if problem else theory.groups()
         click.echo(json.dumps(listing, indent=2) if form == "json" else _listing(listing))
         return
-    point = _point(assignments)
+    point = at_point(assignments)
     if formula is not None:
         found = expected(formula, declarations, quiet)
     else:
@@ -108,43 +101,6 @@ def _listing(groups: dict[str, dict[str, str]]) -> str:
     for group, entries in groups.items():
         lines += [group, *(f"  {name:{width}}  {line}" for name, line in entries.items()), ""]
     return "\n".join(lines[:-1])
-
-
-def _point(assignments: tuple[str, ...]) -> dict[str, Any]:
-    """The values of ``--at`` by key."""
-    from lazyrich.support.arguments import shown
-
-    point: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not (key and equals and text):
-            raise ValueError(f"--at {assignment}: must be KEY=VALUE")
-        if key in point:
-            raise ValueError(f"--at {assignment}: {key} is given twice")
-        try:
-            # Quoting every entry makes JSON of lists of rationals.
-            nested = json.loads(re.sub(r"[^\[\],\s]+", lambda entry: json.dumps(entry[0]), text))
-            point[key] = _numbers(nested)
-        except (ValueError, RecursionError):
-            raise ValueError(
-                f"--at {shown(assignment)[1:-1]}: the value must be a number such as 2, 1/4 or "
-                "0.25, a vector [1,0] or a matrix [[1,0],[0,1/2]]"
-            ) from None
-    return point
-
-
-def _numbers(nested: Any) -> Any:
-    """Whole numbers and fractions exactly, decimals as floats."""
-    from lazyrich.theory.values import rational
-
-    if isinstance(nested, list):
-        return [_numbers(item) for item in nested]
-    exact = rational(nested)
-    if nested.lstrip("+-").replace("/", "").isdecimal():
-        return exact
-    if not math.isfinite(number := float(nested)):
-        raise ValueError
-    return number
 
 
 def _parts(closed_form: "ClosedForm", point: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -22,7 +22,7 @@ for _capital, _small, _name in map(str.split, _GREEK.split("|")):
 _PLAIN = str.maketrans({**GREEK, **dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))})
 CONSTANTS = {"pi": sp.pi, "I": symbols.I}
 _GREEK_NAMES = frozenset(GREEK.values()) - {"pi"} | {"lamda"}
-_OF_THEORY = {
+OF_THEORY = {
     name: symbol
     for name, symbol in vars(symbols).items()
     if isinstance(symbol, sp.Symbol | MatrixSymbol) and name != "b"
@@ -97,7 +97,7 @@ def _a_scalar(name: str) -> tuple[Symbol, ...]:
 
 def scalar(name: str) -> sp.Symbol:
     """The scalar of that name: the theory's own where it has one, else a real one."""
-    known = _OF_THEORY.get(name)
+    known = OF_THEORY.get(name)
     return known if isinstance(known, sp.Symbol) else sp.Symbol(name, real=True)
 
 
@@ -112,12 +112,12 @@ def matrix(name: str) -> MatrixSymbol:
 
 
 def _by_habit(name: str) -> tuple[Symbol, ...]:
-    if name in _OF_THEORY:
-        return (_OF_THEORY[name],)
+    if name in OF_THEORY:
+        return (OF_THEORY[name],)
     if not _is_letter(name):
         return ()
     base = name.split("_")[0]
-    known = _OF_THEORY.get(base)
+    known = OF_THEORY.get(base)
     if known is not None:
         kind = scalar if isinstance(known, sp.Symbol) else vector if known.shape[1] == 1 else matrix
         return (kind(name),)
@@ -131,7 +131,7 @@ def _is_letter(name: str) -> bool:
     if name in CONSTANTS:
         return False
     base, _, index = name.partition("_")
-    whole = base in _GREEK_NAMES or base in _OF_THEORY or re.fullmatch("[A-Za-z]", base)
+    whole = base in _GREEK_NAMES or base in OF_THEORY or re.fullmatch("[A-Za-z]", base)
     return bool(whole) and (re.fullmatch("[A-Za-z0-9]+", index) is not None or "_" not in name)
 
 
@@ -141,7 +141,7 @@ scalars = New(_a_scalar, _GREEK_NAMES)
 # By the habits of papers: the theory's own names keep their kind (alpha a scalar, beta a vector,
 # M a matrix), other capital letters are matrices, small and Greek letters vectors or scalars as
 # their use requires. An index changes no kind.
-conventional = New(_by_habit, {*_GREEK_NAMES, *_OF_THEORY, *"ABCDEFGHJKLMNOPQRSUVWXYZabcuvwx"})
+conventional = New(_by_habit, {*_GREEK_NAMES, *OF_THEORY, *"ABCDEFGHJKLMNOPQRSUVWXYZabcuvwx"})
 
 
 def table(names: Mapping[str, Symbol] | Iterable[Symbol]) -> dict[str, Symbol]:

@@ -89,8 +89,8 @@ def _quotient(sign: str, coefficient: sp.Rational, above: list[str], below: list
         below = [denominator, *below]
     if below:
         texts = [_within(factor, _PRODUCT) for factor in below]
-        simple = len(texts) == 1 and _text(below[0])[1] == _ATOM
-        text += f"/{texts[0]}" if simple else f"/({' '.join(texts)})"
+        is_one = len(texts) == 1 and _text(below[0])[1] != _PRODUCT  # an atom, or in brackets
+        text += f"/{texts[0]}" if is_one else f"/({' '.join(texts)})"
     return text, _SUM if sign else _PRODUCT
 
 
@@ -150,10 +150,11 @@ def _matrix_product(expr: sp.MatMul) -> _Text:
     if scalar.is_Rational:
         sign, scalar = ("-", -scalar) if scalar < 0 else ("", scalar)
         return _quotient(sign, scalar, [matrices], [])
+    sign, scalar = ("-", -scalar) if scalar.as_coeff_Mul()[0] < 0 else ("", scalar)
     text, level = _text(scalar)
     is_fraction = sp.fraction(scalar)[1] != 1
-    inside = f"({text})" if is_fraction or (level < _PRODUCT and not text.startswith("-")) else text
-    return f"{inside} {matrices}", _SUM if inside.startswith("-") else _PRODUCT
+    inside = f"({text})" if is_fraction or level < _PRODUCT else text
+    return f"{sign}{inside} {matrices}", _SUM if sign else _PRODUCT
 
 
 def _transpose(expr: sp.Transpose) -> _Text:
@@ -186,6 +187,7 @@ _RULES: dict[type, Any] = {
     sp.Transpose: _transpose,
     sp.MatPow: _matrix_power,
     sp.Identity: lambda _: ("I", _ATOM),
+    sp.ZeroMatrix: lambda _: ("0", _ATOM),
     sp.DiagMatrix: lambda expr: (f"diag({_text(expr.args[0])[0]})", _ATOM),
     type(sp.pi): _pi,
     type(sp.E): lambda _: ("exp(1)", _ATOM),

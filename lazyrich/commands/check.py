@@ -1,0 +1,85 @@
+"""``lazyrich check``: compare a formula with what the theory derives. Never loads torch."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lazyrich.commands.expectations import arguments, expectation_options
+from lazyrich.commands.points import at_option, point
+from lazyrich.support.output import output_file
+from lazyrich.support.progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from lazyrich.theory import Check
+
+
+@click.command("check", short_help="Compare a formula of yours with what the theory derives.")
+@click.argument("name")
+@click.argument("formula")
+@at_option
+@expectation_options
+@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@click.option("--report", metavar="FILE", help="Write the answer to a .md or .json file as well.")
+@quiet_option
+def command(
+    name: str,
+    formula: str,
+    assignments: tuple[str, ...],
+    form: str,
+    report: str | None,
+    quiet: bool,
+    **declarations: tuple[str, ...],
+) -> None:
+    """Compare FORMULA with the closed form NAME, for every dimension D.
+
+    The answer is "equal for every D", or the difference, the right form, the smallest exact
+    counter-example and what is off. The exit code is 0 if equal, and 1 otherwise.
+
+    NAME is a closed form (see lazyrich derive), a term of one, such as kernel-alignment.numerator
+    or ntk-eigenvalues.radial, or expect: and a polynomial whose mean over Gaussian vectors the
+    formula should be. The formula is written as in a paper: 8 |beta|^2 beta'M beta.
+
+    \b
+    Examples:
+      lazyrich check ntk-eigenvalues.radial "epsilon^2/D (1 + 2/D)" --at sigma=1
+      lazyrich check kernel-alignment.numerator "2 epsilon^2/D^4 |beta|^2 beta'M beta"
+      lazyrich check "expect: (x'Ax)^2" "(tr(A)^2 + 2 tr(A^2))/D^2" --symmetric A
+    """
+    from lazyrich.theory import check
+
+    file = output_file("--report", report, (".md", ".json"))
+    given = arguments(declarations)
+    with progress_bar("integrating", quiet) as progress:
+        found = check(name, formula, at=point(assignments), progress=progress, **given)
+    click.echo(json.dumps(_document(found), indent=2) if form == "json" else str(found))
+    if file is not None:
+        file.write_text(_report(found, file), encoding="utf-8")
+    if not found:
+        raise SystemExit(1)
+
+
+def _document(found: "Check") -> dict[str, Any]:
+    return found.as_dict()
+
+
+def _report(found: "Check", file: Path) -> str:
+    document = found.as_dict()
+    if file.suffix == ".json":
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    lines = [f"# {found.name}", "", f"**{found.verdict}**", ""]
+    for part in ("formula", "right", "difference"):
+        if part == "formula" or not found.equal:
+            title = {"right": "right form"}.get(part, part)
+            lines += [
+                f"{title}: `{document[part]['text']}`",
+                "",
+                f"$${document[part]['latex']}$$",
+                "",
+            ]
+    if found.counterexample:
+        lines += [f"Smallest counter-example: {found.counterexample}", ""]
+    lines += [f"- {word}" for word in found.words]
+    lines += [f"- agrees by accident at {place}" for place in found.special_points]
+    return "\n".join([*lines, "", f"Assumes: {found.assumptions}", ""])

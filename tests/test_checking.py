@@ -1,0 +1,296 @@
+"""``check`` says of formulas what the ledger says, and equal only where it is proved."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lazyrich import theory, verify
+from lazyrich.theory import grammar
+from lazyrich.theory.checking.compare import vanishing
+from tests.gaussian_formulas import formulas
+
+UNIT = {"sigma": 1}  # the paper's initial weights
+K0 = "(x.x_prime + epsilon^2 (x.x_prime)^2)"  # its kernel at initialisation, eq. (10)
+READOUTS = {"sigma_v": 1, "sigma_w": 1}
+EQ_6 = (
+    "1/4 * (|beta|^2/D - alpha epsilon/D tr(M))^2"
+    " + tr((alpha epsilon M - beta beta')^2)/(2 D^2) + alpha^2 |wbar|^2/D"
+)
+NTK = "x.x_prime + epsilon x.x_prime wbar.(x + x_prime) + epsilon^2 x.x_prime x'M x_prime"
+EQ_20 = "epsilon^2/D^4 |beta|^4 tr(M) + 8 epsilon^2/D^4 beta'M beta |beta|^2"
+FIRST_LINE = "(|beta|^2 (|beta|^2 tr(M) + 2 beta'M beta)/D^2 + 2 (3 |beta|^2 beta'M beta)/D^2)"
+EQ_14 = "2 epsilon^2/D^2 ((u.x_prime)^2 - |u|^2 |x_prime|^2/D)"
+EQ_15 = "2 epsilon^2/D^2 ((u.x_prime)(v.x_prime) - u.v |x_prime|^2/D)"
+EQ_23 = "2 x.x_prime + (3 epsilon^2/2)(x.x_prime)^2 + epsilon^2/4 * |x|^2 |x_prime|^2"
+NORMALISED = "ntk-at-init.ntk_normalised"
+X = {"over": ("x",)}
+
+# (claim of the ledger, what is checked, the printed formula, options, what is off in words)
+MISPRINTS = [
+    ("eq-5", "ntk", NTK, {}, "a factor alpha^2 is missing"),
+    ("eq-18", "ntk.ntk", NTK, {}, "a factor N is too much"),
+    (
+        "sec-5-lambda-quadr",
+        "ntk-eigenvalues.traceless",
+        "2 epsilon D^-2",
+        {"at": UNIT},
+        "a factor epsilon is missing",
+    ),
+    (
+        "sec-11.1-lambda-first-term",
+        "ntk-eigenvalues.traceless",
+        "2 epsilon/D^2",
+        {"at": UNIT},
+        "a factor epsilon is missing",
+    ),
+    (
+        "sec-5-samples",
+        "lazy-sample-size.inverse_eigenvalue",
+        "D^2/(2 epsilon)",
+        {"at": UNIT},
+        "a factor epsilon is too much",
+    ),
+    (
+        "sec-11.1-lambda-radial",
+        "ntk-eigenvalues.radial",
+        "1/D (1 + 2/D)",
+        {"at": UNIT},
+        "a factor epsilon^2 is missing",
+    ),
+    (
+        "sec-11.1-lambda-second-term",
+        "ntk-eigenvalues.radial",
+        "(1/D)(1 + 2/D)",
+        {"at": UNIT},
+        "a factor epsilon^2 is missing",
+    ),
+    (
+        "eq-16",
+        f"expect: {K0} |x|^2",
+        "1/D (1 + 2/D) |x_prime|^2",
+        X,
+        "a factor epsilon^2 is missing",
+    ),
+    (
+        "eq-13",
+        f"expect: {K0} (u.x)^2",
+        "2 epsilon^2/D^2 (u.x)^2 + epsilon^2/D^2 |x_prime|^2 |u|^2",
+        X,
+        "in the term 2 epsilon^2 (u.x)^2/D^2",
+    ),
+    ("eq-20", "kernel-alignment.numerator", EQ_20, {}, "too large by the factor 4"),
+    (
+        "eq-20-first-line",
+        "kernel-alignment.numerator",
+        f"epsilon^2/D^2 {FIRST_LINE}",
+        {},
+        "too large by the factor 4",
+    ),
+    ("lyu-thm-3.4-scale", "early-margin.Z", "1/gamma log(alpha^c/lamda)", {}, ""),
+]
+CONFIRMED = [
+    ("eq-3", "network-function", "alpha wbar.x + alpha epsilon/2 x'M x", {}),
+    ("eq-21", "readout-network-function", "α w̄·x + (α ε/2) x'Mx", {}),
+    ("eq-6", "test-loss", EQ_6, {}),
+    ("eq-10", "ntk-at-init.ntk_normalised", "x.x_prime + epsilon^2 (x.x_prime)^2", {"at": UNIT}),
+    ("sec-5-lambda-lin", "ntk-eigenvalues.linear", "1/D", {}),
+    ("sec-5.3-minimiser", "test-loss-minimiser", "beta beta'/(alpha epsilon)", {}),
+    ("eq-12", f"expect: {K0} u.x", "u.x_prime/D", X),
+    ("eq-13-radial", f"expect: {K0} |x|^2", "(epsilon^2/D)(1 + 2/D) |x_prime|^2", X),
+    ("eq-14", f"expect: {K0} ((u.x)^2 - |u|^2 |x|^2/D)", EQ_14, X),
+    ("eq-15", f"expect: {K0} ((u.x)(v.x) - u.v |x|^2/D)", EQ_15, X),
+    ("eq-11", "ntk-eigenvalues.traceless.multiplicity", "D(D + 1)/2 - 1", {}),
+    ("eq-23", "readout-ntk-at-init.ntk_normalised", EQ_23, {"at": READOUTS}),
+    ("eq-19", "kernel-alignment.target_square", "3 |beta|^4/(4 D^2)", {}),
+    ("eq-17", "target-decomposition.traceless", "(|beta|^4 - |beta|^4/D)/(2 D^2)", {}),
+    ("sec-11.1-infinite-width", NORMALISED, "x.x_prime (1 + (epsilon sigma)^2 x.x_prime)", {}),
+]  # fmt: skip
+# The right form of each misprint, as the ledger has it.
+CORRECTED = [
+    ("eq-5", "ntk", f"alpha^2/N * ({NTK})", {}),
+    ("eq-18", "ntk", f"(alpha^2/N)({NTK})", {}),
+    ("sec-5-lambda-quadr", "ntk-eigenvalues.traceless", "2 epsilon^2 D^-2", {"at": UNIT}),
+    ("sec-5-samples", "lazy-sample-size.inverse_eigenvalue", "D^2/(2 epsilon^2)", {"at": UNIT}),
+    ("sec-11.1-lambda-radial", "ntk-eigenvalues.radial", "epsilon^2/D (1 + 2/D)", {"at": UNIT}),
+    ("eq-16", f"expect: {K0} |x|^2", "epsilon^2/D (1 + 2/D) |x_prime|^2", X),
+    (
+        "eq-13",
+        f"expect: {K0} (u.x)^2",
+        "2 epsilon^2/D^2 (u.x_prime)^2 + epsilon^2/D^2 |x_prime|^2 |u|^2",
+        X,
+    ),
+    ("eq-20", "kernel-alignment.numerator", f"({EQ_20})/4", {}),
+    ("eq-20-first-line", "kernel-alignment.numerator", f"epsilon^2/(4 D^2) {FIRST_LINE}", {}),
+    ("lyu-thm-3.4-scale", "early-margin.Z", "1/gamma log(alpha^(2(L - 1)c)/lamda)", {}),
+]
+
+
+@pytest.mark.parametrize(("claim", "name", "formula", "options", "word"), MISPRINTS)
+def test_misprints_are_found_as_the_ledger_finds_them(claim, name, formula, options, word):
+    assert verify.claims()[claim].verdict.name == "MISPRINT"
+    found = theory.check(name, formula, **options)
+    assert found.equal is False
+    assert not found
+    assert any(word in said for said in found.words) or not word
+    assert found.counterexample is not None
+
+
+@pytest.mark.parametrize(("claim", "name", "formula", "options"), CONFIRMED)
+def test_right_formulas_are_equal_as_the_ledger_says(claim, name, formula, options):
+    assert verify.claims()[claim].verdict.name in ("CONFIRMED", "ASSUMING")
+    assert theory.check(name, formula, **options)
+
+
+@pytest.mark.parametrize(("claim", "name", "formula", "options"), CORRECTED)
+def test_the_right_form_of_a_misprint_is_equal(claim, name, formula, options):
+    assert claim in {row[0] for row in MISPRINTS}
+    assert theory.check(name, formula, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in theory.names() if not n.startswith("hermite-4")])
+def test_every_term_equals_itself_written_out_and_not_its_double(name):
+    """Each term as text is equal to itself; twice the first one is not."""
+    form = theory.closed_form(name)
+    formulas_only = {
+        term: value
+        for term, value in form.terms.items()
+        if isinstance(value, sp.Expr | sp.MatrixExpr) and not isinstance(value, sp.Tuple)
+    }
+    for i, (term, value) in enumerate(formulas_only.items()):
+        text = grammar.write(value)
+        found = theory.check(f"{name}.{term}", text)
+        assert found.equal is True, (term, text, found.how)
+        if i == 0 and text != "0":
+            double = theory.check(f"{name}.{term}", f"2 ({text})")
+            assert double.equal is False
+            assert double.counterexample is not None
+
+
+@given(formulas(6), st.sampled_from(["+ b.b", "+ tr(A)/D", "* 2", "- (tr(A S) - tr(S A))", "+ 0"]))
+def test_a_changed_mean_is_told_from_the_same_mean(formula, change):
+    """Random expectations: the same mean in other words is equal, a changed one is not."""
+    name = f"expect: {formula.text}"
+    try:
+        right = theory.expectation(formula.text)
+    except ValueError:
+        return  # no Gaussian vector in it
+    text = grammar.write(right.expr)
+    found = theory.check(name, f"({text}) {change}")
+    is_same = change in ("- (tr(A S) - tr(S A))", "+ 0") or (change == "* 2" and right.expr == 0)
+    assert found.equal is is_same
+    if not is_same:
+        point = found.counterexample
+        values = point.point
+        shifted = theory.check(name, f"({text}) {change}").difference
+        assert shifted != 0
+        known = {k: v for k, v in values.items() if k in right.arguments()}
+        assert right.evaluate(**known) == point.right
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "options", "points"),
+    [
+        ("ntk-eigenvalues.traceless", "2 epsilon^2/D^2", {}, ["sigma = 1"]),
+        ("target-decomposition.radial", "(D + 2) |beta|^2/(4 D^3)", {}, ["|beta| = 1"]),
+        ("expect: (x'Ax)^2", "(tr(A)^2 + 2 tr(A^2))/D^2", {}, ["D = 1", "A symmetric"]),
+        ("expect: (u.x)(v.x) + 1", "1", {}, ["u.v = 0"]),
+        ("test-loss", EQ_6.replace("alpha^2 |wbar|^2", "alpha |wbar|^2"), {}, ["alpha = 1"]),
+    ],
+)
+def test_special_points(name, formula, options, points):
+    found = theory.check(name, formula, **options)
+    assert found.equal is False
+    assert set(points) <= set(found.special_points)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "word"),
+    [
+        ("ntk-eigenvalues.linear", "-1/D", "the sign is wrong"),
+        ("ntk-eigenvalues.linear", "1/(3 D)", "too small by the factor 3"),
+        ("ntk-eigenvalues.traceless.multiplicity", "D(D + 1)/2", "too large by 1"),
+        ("ntk-eigenvalues.traceless.multiplicity", "D(D + 1)/2", "leading order"),
+        ("target-decomposition.radial", "(D + 2)/(4 D^3)", "a factor |beta|^4 is missing"),
+        ("target-decomposition.radial", "(D + 2)/(4 D^3)", "right only for |beta| = 1"),
+        ("test-loss", EQ_6 + " - 2 alpha^2 |wbar|^2/D", "the sign of the term"),
+        ("test-loss", EQ_6 + " + sigma", "the term sigma is too much"),
+        ("test-loss", EQ_6 + " + sigma", "does not depend on sigma"),
+        ("network-function", "alpha wbar.x", "is missing"),
+    ],
+)
+def test_words(name, formula, word):
+    assert any(word in said for said in theory.check(name, formula).words)
+
+
+def test_equal_is_never_guessed():
+    """Roots and functions: proved by SymPy's rules, refuted by numbers, or not decided."""
+    assert theory.check("momentum-modes.oscillates.1", "(1 - sqrt(mu))^2")
+    assert theory.check("momentum-modes.oscillates.1", "(1 + sqrt(mu))^2").equal is False
+    t = sp.Symbol("t", positive=True)
+    assert vanishing(sp.exp(2 * t) - sp.exp(t) ** 2)[0] is True
+    tiny = sp.erf(t) - sp.erf(t * (1 + sp.Rational(1, 10**30)))
+    assert vanishing(tiny)[0] is None
+    form = theory.ClosedForm("own", "own", sp.erf(t), [], "", "")
+    undecided = theory.check(form, "erf(t (1 + 1e-30))")
+    assert undecided.equal is None
+    assert not undecided
+    assert "can't decide" in str(undecided)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "options", "message"),
+    [
+        ("test-los", "1", {}, "did you mean 'test-loss'"),
+        ("test-loss.varience", "1", {}, "did you mean 'variance'"),
+        ("ntk-eigenvalues", "1", {}, "several parts: ntk-eigenvalues.linear"),
+        ("momentum-modes.oscillates", "1", {}, "several parts"),
+        ("test-loss", "beta beta'", {}, "is a matrix of shape"),
+        ("test-loss-minimiser", "1", {}, "is a scalar; test-loss-minimiser is a matrix"),
+        ("test-loss", "(beta.x)^2/bta", {}, ">>>bta<<<"),
+        ("test-loss", "__import__('os')", {}, "a name starts with a letter"),
+        ("test-loss", None, {}, "must be a text"),
+        ("test-loss", "1", {"symmetric": ("A",)}, "only for a name expect:"),
+        ("test-loss", "1", {"at": {"q": 1}}, "argument = 'q'"),
+        ("test-loss", "1", {"at": {"D": 0}}, "D = 0"),
+        ("expect: exp(b.x)", "1", {}, "must be a polynomial in x"),
+        ("expect: (x'Ax", "1", {}, "never closed"),
+        (3, "1", {}, "must be a name"),
+    ],
+)
+def test_bad_input_is_one_line(name, formula, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        theory.check(name, formula, **options)
+    assert "\n" not in str(caught.value)
+
+
+def _command(*arguments: str) -> subprocess.CompletedProcess:
+    code = "import sys; from lazyrich.cli import main; main(sys.argv[1:])"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+
+def test_command(tmp_path):
+    name, right = "ntk-eigenvalues.radial", "epsilon^2/D (1 + 2/D)"
+    run = _command("check", name, right, "--at", "sigma=1")
+    assert (run.returncode, "equal for every D" in run.stdout) == (0, True)
+    report = tmp_path / "report.json"
+    run = _command("check", name, right, "--format", "json", "--report", str(report))
+    assert run.returncode == 1
+    assert json.loads(run.stdout) == json.loads(report.read_text())
+    assert json.loads(run.stdout)["special_points"] == ["sigma = 1"]
+    run = _command("check", name, right, "--report", str(tmp_path / "report.md"))
+    assert "$$" in (tmp_path / "report.md").read_text()
+    for arguments, message in [
+        (["test-los", "1"], "did you mean"),
+        (["test-loss", "1 +"], "before the end"),
+        (["test-loss", "1", "--report", "report.txt"], "--report"),
+        (["test-loss", "1", "--at", "D=x"], "--at D=x"),
+    ]:
+        run = _command("check", *arguments)
+        assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+        assert message in run.stderr

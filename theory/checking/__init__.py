@@ -1,0 +1,203 @@
+"""Is a formula right? It is compared with what the theory derives, for every dimension D.
+
+``check`` proves that the two are equal, or gives the difference, the smallest exact
+counter-example, the special points at which they agree by accident, and what is off in words.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+from sympy.matrices.expressions.matexpr import MatrixExpr
+
+from lazyrich.support.arguments import one_of
+from lazyrich.theory.checking import points
+from lazyrich.theory.checking.compare import Plain, compare
+from lazyrich.theory.checking.points import Counterexample
+from lazyrich.theory.checking.remarks import Remarks
+from lazyrich.theory.checking.subjects import EXPECT, Subject, of_expectation, of_form
+from lazyrich.theory.closed_form import ClosedForm, latex
+from lazyrich.theory.generate import arguments
+from lazyrich.theory.grammar import write
+
+__all__ = ["Check", "Counterexample", "check"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """The answer of ``check``; true where the formula is equal for every dimension.
+
+    ``equal`` is True, False, or None where neither could be shown; ``how`` says what shows it.
+    ``difference`` is formula - right form; ``special_points`` are conditions under which the two
+    agree though they differ; ``words`` say what is off.
+    """
+
+    name: str
+    formula: str
+    given: Any
+    right: Any
+    equal: bool | None
+    how: str
+    difference: Any
+    assumptions: str
+    counterexample: Counterexample | None = None
+    special_points: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return self.equal is True
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        if self.equal:
+            return f"equal for every D: {self.how}"
+        return "not equal" if self.equal is False else f"can't decide: {self.how}"
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.verdict}", f"  formula:    {text(self.given)}"]
+        if not self.equal:
+            lines += [f"  right form: {text(self.right)}", f"  difference: {text(self.difference)}"]
+        if self.counterexample:
+            lines.append(f"  at {self.counterexample}")
+        lines += [f"  {word}" for word in self.words]
+        if self.special_points:
+            lines.append(f"  agrees by accident at {'; '.join(self.special_points)}")
+        return "\n".join([*lines, f"Assumes: {self.assumptions}"])
+
+    def _repr_latex_(self) -> str:
+        sign = {True: "=", False: r"\neq", None: r"\overset{?}{=}"}[self.equal]
+        return f"${latex(self.given)} {sign} {latex(self.right)}$"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it: formulas as text and in LaTeX."""
+        point = self.counterexample
+        return {
+            "name": self.name,
+            "equal": self.equal,
+            "verdict": self.verdict,
+            "formula": {"text": text(self.given), "latex": latex(self.given)},
+            "right": {"text": text(self.right), "latex": latex(self.right)},
+            "difference": {"text": text(self.difference), "latex": latex(self.difference)},
+            "counterexample": point
+            and {
+                "point": {name: str(value) for name, value in point.point.items()},
+                "formula": str(points.plain(point.given)),
+                "right": str(points.plain(point.right)),
+            },
+            "special_points": list(self.special_points),
+            "words": list(self.words),
+            "assumptions": self.assumptions,
+        }
+
+
+def text(expr: Any) -> str:
+    """An expression as a formula, or in SymPy's words where the grammar has none."""
+    try:
+        return write(expr)
+    except ValueError:
+        return str(expr)
+
+
+def check(
+    name: "str | ClosedForm",
+    formula: str,
+    *,
+    over: Collection[str] | None = None,
+    covariance: Mapping[str, str] | None = None,
+    symmetric: Collection[str] = (),
+    vectors: Collection[str] = (),
+    matrices: Collection[str] = (),
+    scalars: Collection[str] = (),
+    at: Mapping[str, Any] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> Check:
+    """Compare a formula with what the theory derives, for every dimension D.
+
+    ``name``: a closed form (``"test-loss"``), a term or component of one
+    (``"kernel-alignment.numerator"``, ``"ntk-eigenvalues.radial"``, its ``.multiplicity``), or
+    ``"expect:"`` and a polynomial, whose mean ``expectation`` derives under the other arguments.
+    A closed form of your own stands in place of a name too. ``at``: values of some symbols, such as
+    ``{"sigma": 1}`` for a formula that has no sigma. Equal is said only where it is proved:
+    by canonical forms, or by SymPy's rules where there are roots and functions.
+
+    Raises ``ValueError`` for an unknown name and for a formula that can't be read.
+
+    >>> print(check("ntk-eigenvalues.radial", "epsilon^2 sigma^2 (D + 2)/D^2").verdict)
+    equal for every D: both sides have the same canonical form
+    >>> eq_20 = "epsilon^2/D^4 |beta|^4 tr(M) + 8 epsilon^2/D^4 beta'M beta |beta|^2"
+    >>> check("kernel-alignment.numerator", eq_20).words
+    ['too large by the factor 4']
+    """
+    options = {
+        "over": over,
+        "covariance": covariance,
+        "symmetric": symmetric,
+        "vectors": vectors,
+        "matrices": matrices,
+        "scalars": scalars,
+    }
+    subject = _subject(name, options, progress)
+    if not isinstance(formula, str):
+        raise ValueError(f"formula = {formula!r}: must be a text such as (beta.x)^2/2")
+    return _checked(subject, formula, dict(at or {}))
+
+
+def _subject(name: Any, options: dict[str, Any], progress: Callable | None) -> Subject:
+    from lazyrich.theory import closed_form, names
+    from lazyrich.theory.calculator import expectation
+
+    if isinstance(name, str) and name.startswith(EXPECT):
+        form = expectation(name.removeprefix(EXPECT).strip(), progress=progress, **options)
+        return of_expectation(name, form, tuple(options["symmetric"]))
+    if unused := [option for option, value in options.items() if value]:
+        raise ValueError(f"{unused[0]} = {options[unused[0]]!r}: only for a name {EXPECT}FORMULA")
+    if isinstance(name, ClosedForm):
+        return of_form(name, [])
+    if not isinstance(name, str):
+        raise ValueError(f"name = {name!r}: must be a name such as {next(iter(names()))!r}")
+    first, *path = name.split(".")
+    return of_form(closed_form(first), path)
+
+
+def _checked(subject: Subject, formula: str, at: dict[str, Any]) -> Check:
+    right, given = subject.expr, subject.read(formula)
+    right, given = (_at(part, at, subject) for part in (right, given))
+    plain = Plain(subject.general)
+    decision = compare(right, given, plain)
+    equal, how = decision.equal, decision.how
+    found, special, words = None, [], []
+    if not equal:
+        varied = list(arguments(sp.Tuple(right, given)))
+        found = points.smallest(right, given, varied)
+        if equal is None and found is not None:
+            equal = False
+        elif equal is None:
+            count = points.agreeing(right, given, varied)
+            how = f"they agree at {count} simple points, which is no proof"
+        if equal is False and not isinstance(right, MatrixExpr):
+            remarks = Remarks(right, given, plain)
+            special, words = remarks.special_points(), remarks.words()
+    return Check(
+        name=subject.name,
+        formula=formula,
+        given=given,
+        right=right,
+        equal=equal,
+        how=how,
+        difference=decision.difference,
+        assumptions=subject.assumptions,
+        counterexample=found,
+        special_points=special,
+        words=words,
+    )
+
+
+def _at(expr: Any, at: dict[str, Any], subject: Subject) -> Any:
+    """An expression at these values, taken exactly."""
+    for name in at:
+        one_of("argument", name, subject.names)
+    form = ClosedForm(subject.name, subject.title, expr, [], subject.assumptions, "")
+    exact = {k: sp.Rational(str(v)) if isinstance(v, float) else v for k, v in at.items()}
+    return form.subs({k: v for k, v in exact.items() if k in form.symbols}).expr
