@@ -249,3 +249,100 @@ def test_the_decomposition_is_orthogonal_and_complete():
     # Nothing of |x|^2 is in reach of an odd kernel; all of the cube is.
     assert sp.cancel(form.terms["null"] - (D + 2) / D) == 0
     assert form.terms["harmonics_3"].has(dot(beta, beta))
+
+
+# The lazy learning curve, and the closed forms of degree 2
+
+
+def test_the_learning_curve_is_the_papers():
+    form = closed_form("lazy-learning-curve")
+    at = {"D": 6, "epsilon": 0.7, "sigma": 1.2, "b": 5.0}
+    beta_values = np.array([1.0, 2.0, 0, 0, 0, 0])
+    for kappa in (1e-3, 1e-2, 0.3):
+        size = form.evaluate_terms(kappa=kappa, **at)["samples"]
+        problem = Problem()
+        P = [int(size), int(size) + 1]
+        values = {"D": 6, "epsilon": 0.7, "sigma": 1.2, "beta": beta_values}
+        low, high = problem.learning_curve(P=P, **values)[::-1]
+        assert low <= form.evaluate(kappa=kappa, **at) <= high
+        ours = problem.closed_form("lazy-learning-curve").evaluate(kappa=kappa, **values)
+        assert abs(ours - form.evaluate(kappa=kappa, **at)) < 1e-12
+
+
+def test_the_learning_curve_ends_at_the_rank_and_at_what_is_never_learned():
+    problem = Problem("h + c h^3", "(beta.x)^3")
+    values = {"D": 3, "c": 0.5, "sigma": 1.0, "beta": [1.0, 2.0, 0.5]}
+    rank = int(problem.closed_form("ntk-rank").evaluate(D=3))
+    assert problem.learning_curve(P=rank, **values) == 0
+    curve = problem.learning_curve(P=[1, 5, rank - 1], **values)
+    assert (np.diff(curve) < 0).all()
+    even = Problem("h + c h^3", "(beta.x)^2/2")
+    null = even.spectrum(**values).null
+    np.testing.assert_allclose(even.learning_curve(P=10**6, **values), null, rtol=1e-3)
+    noisy = problem.learning_curve(P=10**6, noise=0.5, **values)
+    np.testing.assert_allclose(noisy, 0.25, rtol=1e-3)
+    assert problem.learning_curve(P=rank, noise=0.5, **values) == np.inf
+
+
+@pytest.mark.parametrize("activation", ["a + b h + c h^2", "2 h^2", "3 h", "h + 0.3 h^2"])
+def test_the_moments_of_any_activation_of_degree_2(activation):
+    """A step of descent by autograd, against moment-step, at two neurons and three samples."""
+    problem = Problem(activation, "beta.x")
+    values = {"a": 0.5, "b": -1.2, "c": 0.7}
+    values = {name: values[name] for name in problem.activation.symbols}
+    coefficients = problem.activation.coefficients(**values)
+    generator = torch.Generator().manual_seed(1)
+    W, X = (torch.randn(n, 2, generator=generator, dtype=torch.float64) for n in (4, 3))
+    y = torch.randn(3, generator=generator, dtype=torch.float64)
+    W.requires_grad_(True)
+    alpha, rate = 1.3, 0.2
+    h = X @ W.T
+    f = alpha * sum(c * h**n for n, c in enumerate(coefficients)).mean(1)
+    (slope,) = torch.autograd.grad((f - y).square().mean(), W)
+    W, after = W.detach(), (W - rate * 4 / alpha**2 * slope).detach()
+    at = {"X": X, "r": (f - y).detach(), "wbar": W.mean(0), "M": W.T @ W / 4}
+    at |= {"alpha": alpha, "eta_0": rate, **values}
+    form = problem.closed_form("moment-step")
+    needed = {k: value for k, value in at.items() if k in form.arguments()}
+    parts = {k: g(**needed) for k, g in form.functions("torch").items()}
+    torch.testing.assert_close(parts["wbar"], after.mean(0))
+    torch.testing.assert_close(parts["M"], after.T @ after / 4)
+    form = problem.closed_form("network-function")
+    needed = {k: value for k, value in at.items() if k in form.arguments()}
+    torch.testing.assert_close(form.function("torch")(x=X, **needed), f.detach())
+
+
+def test_forms_of_the_paper_at_another_curvature():
+    ours = Problem("h + h^2/5").closed_form("kernel-alignment-at-init")
+    paper = closed_form("kernel-alignment-at-init")
+    for name, part in ours.evaluate_terms(D=4, sigma=1).items():
+        known = paper.evaluate_terms(D=4, sigma=1, epsilon=sp.Rational(2, 5))[name]
+        assert sp.simplify(part - known) == 0
+    why = Problem("h + h^2/5", "beta.x").not_available()["kernel-alignment-at-init"]
+    assert "target" in why
+    with pytest.raises(ValueError, match="another name"):
+        Problem("h + p h^2").closed_form("spike-growth")
+
+
+@pytest.mark.parametrize("readouts", ["fixed", "trained"])
+@pytest.mark.parametrize(
+    ("activation", "target"),
+    [("h + c h^3", "(beta.x)^3 + |x|^2"), ("1 + h^2", "1 + (beta.x)^2"), ("relu(h)", "1 + |x|^2")],
+)
+def test_the_mean_loss_at_initialisation(activation, target, readouts):
+    """Over many networks; the mean has the standard error that the sample tells."""
+    rng = np.random.default_rng(0)
+    problem = Problem(activation, target, readouts=readouts)
+    values = {"beta": np.array([1.0, -0.5]), "c": 0.2}
+    values = {name: values[name] for name in problem.symbols}
+    losses = []
+    for _ in range(400):
+        more = {"v": 1.2 * rng.normal(size=3)} if readouts == "trained" else {}
+        W = 0.8 * rng.normal(size=(3, 2))
+        losses.append(problem.population_loss(W=W, alpha=1.5, **more, **values))
+    deviations = {"sigma_w": 0.8, "sigma_v": 1.2} if readouts == "trained" else {"sigma": 0.8}
+    form = problem.closed_form("loss-at-init")
+    mean = float(form.evaluate(D=2, N=3, alpha=1.5, **values, **deviations))
+    error = np.std(losses) / np.sqrt(len(losses))
+    assert abs(np.mean(losses) - mean) < 5 * error
+    assert abs(np.mean(losses) - 1.5 * mean) > 5 * error  # the control

@@ -4,6 +4,7 @@ Every neuron undergoes the same affine map w -> F w - g, whatever the width N, s
 moments over the neurons close. eta = eta_0 N/alpha^2 (Kumar et al. 2024, App. 8.1).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import sympy as sp
@@ -21,6 +22,7 @@ from lazyrich.theory.words import Reader
 kappa = sp.Symbol("kappa", nonnegative=True)  # weight decay in the loss
 kappa_d = sp.Symbol("kappa_d", nonnegative=True)  # decoupled weight decay
 _eta = eta_0 * N / alpha**2
+Phi = Callable[[sp.Expr], sp.Expr]  # an activation, a polynomial of degree at most 2
 
 _SETTING = (
     "Full-batch gradient descent on the mean square error (no 1/2); readouts fixed. "
@@ -29,7 +31,7 @@ _SETTING = (
 _RATE = "derived here; the learning rate from Kumar et al. 2024, App. 8.1"
 
 
-def sample_step(residual: sp.Expr) -> MatrixExpr:
+def sample_step(residual: sp.Expr, phi: Phi = activation) -> MatrixExpr:
     """What gradient descent on the square of one sample's residual takes from a neuron w.
 
     The residual counts as a number: the gradient of f is taken by the neuron's own share of f.
@@ -38,17 +40,17 @@ def sample_step(residual: sp.Expr) -> MatrixExpr:
     >>> print(sample_step(rho).subs(epsilon, 0))
     (2*eta_0*rho/alpha)*x
     """
-    share = alpha / N * activation(dot(w, x))
+    share = alpha / N * phi(dot(w, x))
     return canonical_matrix(_eta * 2 * residual * gradient(share, w))
 
 
-def sample_coefficients() -> tuple[sp.Expr, sp.Expr]:
+def sample_coefficients(phi: Phi = activation) -> tuple[sp.Expr, sp.Expr]:
     """The numbers a and b of sample_step(residual) = residual (a + b w.x) x.
 
     >>> sample_coefficients()
     (2*eta_0/alpha, 2*epsilon*eta_0/alpha)
     """
-    ((scalar, word),) = _collected(sample_step(sp.S.One))
+    ((scalar, word),) = _collected(sample_step(sp.S.One, phi))
     if [letter.matrix for letter in word] != [x]:
         raise AssertionError(f"one sample moves a neuron along x, not along {word}")
     h = sp.Dummy("h")
@@ -58,9 +60,9 @@ def sample_coefficients() -> tuple[sp.Expr, sp.Expr]:
     return polynomial.coeff_monomial(1), polynomial.coeff_monomial(h)
 
 
-def neuron_step() -> tuple[MatrixExpr, MatrixExpr]:
+def neuron_step(phi: Phi = activation) -> tuple[MatrixExpr, MatrixExpr]:
     """(G, g) of the map w -> w - G w - g of every neuron: the mean over the samples."""
-    a, b = sample_coefficients()
+    a, b = sample_coefficients(phi)
     return b * X.T * DiagMatrix(r) * X / P, a * X.T * r / P
 
 
@@ -94,13 +96,13 @@ def _averages() -> list:
     ]
 
 
-def moment_step() -> ClosedForm:
+def moment_step(phi: Phi = activation) -> ClosedForm:
     """One step of gradient descent on (wbar, M), exact at every N.
 
     Symbols: X the inputs (P, D), r the residuals f - y (P,) at the current weights.
     ``terms``: wbar (D,) and M (D, D) after the step; ``components``: F (D, D) and g (D,).
     """
-    G, shift = neuron_step()
+    G, shift = neuron_step(phi)
     mean, second = affine_moments(I - G, shift)
     return ClosedForm(
         name="moment-step",
@@ -111,7 +113,7 @@ def moment_step() -> ClosedForm:
         steps=[
             (
                 "What the sample x with residual rho takes from a neuron w, eta = eta_0 N/alpha^2.",
-                sample_step(rho),
+                sample_step(rho, phi),
             ),
             ("The mean over the samples: w -> F w - g with this g,", shift),
             ("and this F, the same for all neurons.", I - G),
@@ -122,13 +124,13 @@ def moment_step() -> ClosedForm:
     )
 
 
-def moment_step_decay() -> ClosedForm:
+def moment_step_decay(phi: Phi = activation) -> ClosedForm:
     """The step with weight decay, kappa in the loss and kappa_d decoupled; exact at every N.
 
     The loss has (kappa/2) (1/N) sum |w_i|^2 added; the decoupled kind multiplies w by
     1 - eta_0 kappa_d beside the gradient step. ``terms`` and ``components`` as of moment-step.
     """
-    G, shift = neuron_step()
+    G, shift = neuron_step(phi)
     share = decay_step()
     matrix = (1 - eta_0 * kappa_d - share) * I - G
     mean, second = affine_moments(matrix, shift)
@@ -150,15 +152,15 @@ def moment_step_decay() -> ClosedForm:
     )
 
 
-def moment_flow() -> ClosedForm:
+def moment_flow(phi: Phi = activation) -> ClosedForm:
     """The gradient flow of (wbar, M) in tau = eta_0 * step: the limit eta_0 -> 0 of the step.
 
     ``terms``: d wbar/d tau (D,) and d M/d tau (D, D).
     """
-    return _flow_of(moment_step(), "moment-flow", "d(wbar, M)/d tau under gradient flow")
+    return _flow_of(moment_step(phi), "moment-flow", "d(wbar, M)/d tau under gradient flow")
 
 
-def moment_flow_decay() -> ClosedForm:
+def moment_flow_decay(phi: Phi = activation) -> ClosedForm:
     """The gradient flow with weight decay: the two kinds count only as kappa/alpha^2 + kappa_d.
 
     ``terms``: d wbar/d tau (D,) and d M/d tau (D, D); ``components``: ``at_zero_residual``, what
@@ -166,7 +168,7 @@ def moment_flow_decay() -> ClosedForm:
     the kernel moves at a rate linear in the decay.
     """
     flow = _flow_of(
-        moment_step_decay(),
+        moment_step_decay(phi),
         "moment-flow-decay",
         "d(wbar, M)/d tau under gradient flow with weight decay",
     )

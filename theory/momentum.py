@@ -9,7 +9,14 @@ from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.moment_dynamics import decay_step, kappa_d, moment_step_decay, neuron_step
+from lazyrich.theory.moment_dynamics import (
+    Phi,
+    decay_step,
+    kappa_d,
+    moment_step_decay,
+    neuron_step,
+)
+from lazyrich.theory.network import activation
 from lazyrich.theory.symbols import D, I, M, P, SymmetricMatrixSymbol, eta_0, wbar
 from lazyrich.theory.training_symbols import F, g, lambda_k
 from lazyrich.theory.wick import canonical_matrix
@@ -52,21 +59,21 @@ def _joint_step() -> dict[str, MatrixExpr]:
     }
 
 
-def moment_step_momentum() -> ClosedForm:
+def moment_step_momentum(phi: Phi = activation) -> ClosedForm:
     """One step of heavy-ball descent on (wbar, vbar, M, C, V), exact at every N.
 
     v <- mu v + gradient step (with the decay in the loss), w <- (1 - eta_0 kappa_d) w - v, from
     v = 0, as in ``torch.optim.SGD``. Symbols: C the mean of w v^T, V that of v v^T; X and r as in
     moment-step. ``terms``: the five moments after the step.
     """
-    G, shift = neuron_step()
+    G, shift = neuron_step(phi)
     S = G + decay_step() * I
     general = _joint_step()
     matrix = (1 - eta_0 * kappa_d) * I - _S
     known = {F: matrix.subs(_S, S), _S: S, g: shift}
     terms = {name: part.subs(known).doit(deep=False) for name, part in general.items()}
     shown = {name: canonical_matrix(part) for name, part in general.items()}
-    for name, part in moment_step_decay().terms.items():
+    for name, part in moment_step_decay(phi).terms.items():
         without = terms[name].subs(mu, 0).doit() - part
         if canonical_matrix(without) != sp.ZeroMatrix(*part.shape):
             raise AssertionError(f"{name} at mu = 0 is not that of moment-step-decay: {without}")

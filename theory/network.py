@@ -3,6 +3,8 @@
 f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2 (Kumar et al. 2024, Sec. 5, eq. 3).
 """
 
+from collections.abc import Callable
+
 import sympy as sp
 from sympy import MatrixSymbol
 
@@ -76,18 +78,19 @@ def ntk_of_average(average) -> sp.Expr:
     return canonical(N * average(sp.Trace(at_x.T * at_x_prime)))
 
 
-def network_function() -> ClosedForm:
+def network_function(phi: Callable[[sp.Expr], sp.Expr] = activation) -> ClosedForm:
     """f(x) in terms of wbar and M [Kumar et al. 2024, Sec. 5, eqs. 3, 4]."""
-    neuron = activation(dot(w, x))
+    neuron = phi(dot(w, x))
     expr = canonical(alpha * neuron_average(neuron))
-    linear, quadratic = (sp.Add(*(t for t in expr.args if t.has(m))) for m in (wbar, M))
+    parts = sp.Add.make_args(expr)
+    linear, quadratic = (sp.Add(*(t for t in parts if t.has(m))) for m in (wbar, M))
     return ClosedForm(
         name="network-function",
         title="The network's function in terms of the moments of its weights",
         expr=expr,
         terms={"linear": linear, "quadratic": quadratic},
         steps=[
-            ("One neuron's output phi(w.x), with phi(h) = h + (epsilon/2) h^2.", neuron),
+            ("One neuron's output phi(w.x).", neuron),
             ("Average over the neurons: (1/N) sum w_i = wbar, (1/N) sum w_i w_i^T = M.", expr),
         ],
         assumptions="Readouts fixed at 1; any width N, any weights.",

@@ -14,7 +14,7 @@ from lazyrich.theory.activation import DEFAULT as DEFAULT_ACTIVATION
 from lazyrich.theory.activation import Activation, h
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.inputs import Inputs
-from lazyrich.theory.problem import radial
+from lazyrich.theory.problem import instances, lazy, radial
 from lazyrich.theory.problem.form import ProblemForm
 from lazyrich.theory.target_function import DEFAULT as DEFAULT_TARGET
 from lazyrich.theory.target_function import Target
@@ -36,9 +36,16 @@ _FORMS = {
     "population-loss": ("loss", "the population loss of given neurons, in their overlaps"),
     "loss-at-init": ("loss", "mean population loss at initialisation, at width N"),
     "lazy-sample-size": ("spectrum", "samples from which lazy training is exact"),
+    "lazy-learning-curve": ("lazy", "mean test loss of fully lazy training on P samples"),
     "test-loss": ("loss", "the population loss in the moments (wbar, M)"),
 }
-_KERNEL_FORMS = {"ntk-eigenvalues", "ntk-rank", "lazy-sample-size", "target-decomposition"}
+_KERNEL_FORMS = {
+    "ntk-eigenvalues",
+    "ntk-rank",
+    "lazy-sample-size",
+    "lazy-learning-curve",
+    "target-decomposition",
+}
 
 
 class Problem:
@@ -120,10 +127,16 @@ class Problem:
         return {name: why for name, why in obstacles.items() if why is not None}
 
     def _lines(self) -> dict[str, str]:
-        return {name: line for name, (_, line) in _FORMS.items()}
+        from lazyrich import theory
+
+        lines = {name: line for name, (_, line) in _FORMS.items()}
+        known = theory.names()
+        return lines | {n: known[n] for n in instances.NAMES}
 
     def _obstacle(self, name: str) -> str | None:
         """Why a closed form is not available, or None."""
+        if name not in _FORMS:
+            return instances.obstacle(self, name)
         if name in _KERNEL_FORMS:
             if self.activation.degree is None:
                 return (
@@ -132,6 +145,8 @@ class Problem:
                 )
             if not self.inputs.isotropic:
                 return "harmonic degrees need inputs N(0, I/D)"
+        if name == "lazy-learning-curve" and lazy.mixes(self):
+            return "its eigenvalues mix radial functions: use Problem.learning_curve(P=..., D=...)"
         if name == "test-loss" and not self.moments_close:
             return f"{self.why_open()}; use population-loss"
         if name == "loss-at-init" and self.activation.degree is None:
@@ -151,10 +166,15 @@ class Problem:
         if (why := self._obstacle(name)) is not None:
             raise ValueError(f"name = {name!r}: not available for this problem: {why}")
         if name not in self._derived:
-            module = import_module(f"lazyrich.theory.problem.{_FORMS[name][0]}")
-            derive: Callable[[Problem], ClosedForm] = getattr(module, name.replace("-", "_"))
-            self._derived[name] = ProblemForm.of(derive(self), self._accepted)
+            self._derived[name] = ProblemForm.of(self._derive(name), self._accepted)
         return self._derived[name]
+
+    def _derive(self, name: str) -> ClosedForm:
+        if name not in _FORMS:
+            return instances.closed_form(self, name)
+        module = import_module(f"lazyrich.theory.problem.{_FORMS[name][0]}")
+        derive: Callable[[Problem], ClosedForm] = getattr(module, name.replace("-", "_"))
+        return derive(self)
 
     @property
     def _accepted(self) -> frozenset[str]:

@@ -193,8 +193,9 @@ def test_loss(problem: "Problem") -> ClosedForm:
     mean = expectation(residual, law)
     parts: dict[int, sp.Expr] = {n: part for n, part in _hermite_parts(residual, law).items() if n}
     terms = {"variance": mean**2}
+    names = {1: "linear", 2: "misalignment"}
     for n, part in parts.items():
-        terms[f"degree_{n}"] = expectation(part**2, law)
+        terms[names.get(n, f"degree_{n}")] = expectation(part**2, law)
     loss = expectation(residual**2, law)
     if canonical(sp.Add(*terms.values()) - loss) != 0:
         raise AssertionError("the powers of the residual by degree do not add up to the loss")
