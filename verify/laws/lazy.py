@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.kernel_regression import population_losses
 from lazyrich.simulate.laws import lazy, lazy_rate
+from lazyrich.theory import closed_form
+from lazyrich.theory.symbols import epsilon as CURVATURE
 from lazyrich.theory.symbols import sigma
 from lazyrich.verify import strategies as given
-from lazyrich.verify.evidence import attach, attacked, evidence
+from lazyrich.verify.evidence import attach, attacked, equality, evidence
 from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties.lazy import lazy_training_is_exact_from
-from lazyrich.verify.small_runs import slope_is
+from lazyrich.verify.statistics import mean_is, mostly
 
 FALSE_ALARM = 4.5  # standard errors: two-sided 7e-6
 
@@ -106,6 +108,54 @@ def peak(budget: Budget, expected: int = 20) -> str:
 
 @evidence(
     "law-lazy-peak",
+    "derived",
+    "the height for small epsilon as D -> infinity, in (|beta|^2/D)^2, and the curve at D = 10^5",
+    control={"factor": 2},
+)
+def height(factor: int = 1) -> str:
+    found = closed_form("lazy-curve-limit").components["peak"]
+    claimed = factor * sp.Rational(3, 8) / (CURVATURE * sigma)
+    assert sp.simplify(found - claimed) == 0, f"it is {found}"
+    D, small = 10**5, 0.01
+    at_D = lazy.lazy_loss(D, D, small).total * small
+    assert abs(at_D / 0.375 - 1) < 0.03, f"at D = P = {D} it is {at_D:.4f}/epsilon"
+    return f"{found}; the learning curve at D = P = {D}, epsilon = {small}: {at_D:.4f}/epsilon"
+
+
+attach(
+    "law-lazy-quadratic",
+    equality(
+        "the limit of lazy-learning-curve at kappa of order 1/D^2",
+        lambda: closed_form("lazy-curve-limit").terms["quadratically_many"],
+        lambda: (1 - sp.Symbol("delta", positive=True)) / 2,
+        lambda: (1 - sp.Symbol("delta", positive=True)) ** 2 / 2,
+    ),
+)
+
+
+@evidence(
+    "law-lazy-quadratic",
+    "measured",
+    "means over data sets at D = 40, P = delta D (D + 3)/2, delta = 1/4 and 1/2: the misalignment, "
+    "which holds the traceless functions; not (1 - delta)^2/2",
+    control={"power": 2},
+)
+def quadratic_measured(budget: Budget, power: int = 1) -> str:
+    D, found = 40, []
+    for delta in (0.25, 0.5):
+        P = round(delta * D * (D + 3) / 2)
+        law = (1 - delta) ** power / 2
+
+        def losses(first: int, count: int, P: int = P) -> np.ndarray:
+            parts = population_losses(D, P, 1.0, count=count, seed=first)
+            return parts["misalignment"].numpy()
+
+        found.append(mean_is(f"delta = {delta}", losses, budget.seed, law, smallest=0.08))
+    return "; ".join(found)
+
+
+@evidence(
+    "law-lazy-peak",
     "measured",
     "for epsilon -> 0 near the peak early-plateau holds, not the learning curve",
     control={"law": _curve},
@@ -120,8 +170,6 @@ def small_epsilon(budget: Budget, law=lambda D, P: lazy.plateau(D, P).test) -> s
 
 
 def _critical_derived(claimed: sp.Expr) -> str:
-    from lazyrich.theory import closed_form
-
     found = closed_form("lazy-curve-limit").terms["critical_epsilon"]
     assert sp.simplify(found - claimed) == 0, f"it is {found}"
     return f"{found}, about {float(found.subs(sigma, 1)):.4f} at sigma = 1"
@@ -231,33 +279,43 @@ def plateau_stays(budget: Budget, epsilon: float = 1e-4) -> str:
     return line
 
 
-_alphas = np.array([64.0, 256.0, 1024.0])
+_alphas = np.array([256.0, 1024.0])
+
+
+def _until_fitted(task: PolynomialTask) -> float:
+    """The tau at which the slowest mode of the kernel at epsilon = 1 has fallen by exp(-30)."""
+    product = task.X @ task.X.T
+    slowest = float(torch.linalg.eigvalsh(product + product**2)[0])
+    return max(1000.0, 15 * task.P / slowest)
 
 
 @cache
 def _gaps(seed: int) -> tuple[np.ndarray, float]:
+    """alpha times the gap of the test loss to kernel regression, and the prefactor by the law."""
     task = PolynomialTask(D=5, P=8 if seed % 2 else 4, n_test=1, seed=seed)
     slope = lazy_rate.slope_of_the_loss(task, 1.0)
     options = {"epsilon": 1.0, "width": math.inf, "steps": 1000, "centred": True}
     options |= {"engine": "flow", "rtol": 1e-6, "record": [0, 1000], "alignment": None}
+    options["learning_rate"] = _until_fitted(task) / 1000
     found = []
     for alpha in _alphas:
         history = train(task, alpha=float(alpha), **options).history
-        found.append(history.population_loss[-1] - history.kernel_regression_population_loss)
-    return np.array([float(gap) for gap in found]), slope
+        gap = history.population_loss[-1] - history.kernel_regression_population_loss
+        found.append(float(gap) * alpha)
+    return np.array(found), slope
 
 
 @evidence(
     "law-lazy-rate",
     "measured",
-    "networks at alpha = 64, 256, 1024 below and above P = D: slope and prefactor",
+    "networks at alpha = 256 and 1024 below and above P = D, trained to the end: alpha times the "
+    "gap, extrapolated in 1/alpha, is the prefactor; not 1.1 times it",
     control={"factor": 1.1},
 )
-def rate(budget: Budget, expected: float = -1.0, factor: float = 1.0) -> str:
-    rows = [_gaps(seed) for seed in range(budget.seed, budget.seed + 3)]
-    values = np.array([gap for gap, _ in rows])
-    line = slope_is("gap over alpha", expected, _alphas, abs(values))
-    ratios = np.array([gap[-1] * _alphas[-1] / (factor * law) for gap, law in rows])
-    worst = float(abs(ratios - 1).max())
-    assert worst < 0.05, f"{line}; at alpha = 1024 the gap is {ratios} of what is foretold"
-    return f"{line}; at alpha = 1024 within {100 * worst:.1f}% of the prefactor foretold"
+def rate(budget: Budget, factor: float = 1.0) -> str:
+    def sample(first: int, count: int) -> np.ndarray:
+        rows = [_gaps(seed) for seed in range(first, first + count)]
+        limits = [(4 * scaled[1] - scaled[0]) / 3 / (factor * law) for scaled, law in rows]
+        return abs(np.array(limits) - 1) < 0.02
+
+    return mostly("alpha times the gap tends to the prefactor", sample, budget.seed, against=0.1)

@@ -61,24 +61,26 @@ def random_points(count: int, D: int, seed: int) -> list[Point]:
 def lazy_training_is_exact_from(
     D: int, epsilon: Fraction, seed: int, size: Size | None = None
 ) -> None:
-    """With ``size`` samples the target is learned exactly at a new point, with one less it isn't.
+    """With ``size`` samples the target is learned at new points, with one less not at all of them.
 
-    All in rational arithmetic; ``size`` is a function of D, by default the derived one.
+    Three new points, as one may lie where even too few samples predict it. All in rational
+    arithmetic; ``size`` is a function of D, by default the derived one.
     """
     count = int((size or (lambda D: closed_form("lazy-sample-size").evaluate(D=D)))(D))
-    beta, new, *points = random_points(count + 2, D, seed)
-    if not any(beta):
+    beta, *drawn = random_points(count + 4, D, seed)
+    new, points = drawn[:3], drawn[3:]
+    if not any(beta) or any(point in points for point in new):
         reject()
 
     def target(x: Point) -> Fraction:
         return Fraction(sum(p * q for p, q in zip(x, beta, strict=True)) ** 2, 2)
 
     for samples in (points, points[:-1]):
-        found = predict(samples, [target(x) for x in samples], new, epsilon)
-        is_exact = found == target(new)
+        labels = [target(x) for x in samples]
+        is_exact = all(predict(samples, labels, x, epsilon) == target(x) for x in new)
         assert is_exact == (samples is points), (
-            f"D = {D}, epsilon = {epsilon}: with {len(samples)} samples the prediction "
-            f"{found} {'is' if is_exact else 'is not'} {target(new)}"
+            f"D = {D}, epsilon = {epsilon}: {len(samples)} samples predict new points "
+            f"{'exactly' if is_exact else 'with an error'}"
         )
 
 
