@@ -74,8 +74,8 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "laws": {
         "population-time": ("population_time", "The time features take, from one closed form"),
         "collapse": ("collapse", "At small ε/α one curve for all networks of the same αε"),
-        "lazy-curve": ("lazy_curve", "Lazy learning curves through the peak, foretold"),
-        "time-to-grok": ("time_to_grok", "Time to grok, foretold from the data set alone"),
+        "lazy-curve": ("lazy_curve", "Lazy learning curves through the peak, predicted"),
+        "time-to-grok": ("time_to_grok", "Time to grok, predicted from the data set alone"),
         "phase-diagram": ("phase_diagram", "Memorises, groks, or generalises at once"),
         "window-edge": ("window_edge", "The lower edge of the Goldilocks window over D"),
     },

@@ -12,7 +12,7 @@ from lazyrich.support.pages import page, table, table_row
 def write_gallery(folder: Path, order: list[str]) -> Path:
     """Write ``index.html`` to the folder, from the reports of the figures there; return its path.
 
-    ``order`` names the figures from first to last. The page links the pictures beside it and needs
+    ``order`` names the figures from first to last. The page links the pictures next to it and needs
     no network.
 
     >>> import tempfile

@@ -13,7 +13,7 @@ from lazyrich.paper_figures.experiments import lyu
 from lazyrich.simulate.runs import Function, Runs
 from lazyrich.simulate.workers import one_thread
 
-# An update of a small network takes as long as this many multiplications, whatever its size.
+# An update of a small network takes as long as this many multiplications, at any size.
 OVERHEAD = 1_000_000
 
 

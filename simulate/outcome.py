@@ -260,7 +260,7 @@ def time_to_grok(
 ) -> xarray.Dataset:
     """Return when the train and test losses of many runs fall, and the time between.
 
-    ``history``: as of a run or a sweep. A loss falls below ``share`` of the loss of predicting
+    ``history``: that of a run or a sweep. A loss falls below ``share`` of the loss of predicting
     nothing, which the history holds as ``zero_train_loss`` and so on, or below ``threshold``.
     ``test`` names the loss taken as the test loss.
 

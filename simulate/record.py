@@ -121,7 +121,7 @@ class Recorder:
         return {f"descent_gap_{name}": _gap(descent[name], row[name]) for name in names}
 
     def history(self, attributes: dict[str, str]) -> xarray.Dataset:
-        """Return everything measured, over ``step``, with the time tau = eta0 step beside it."""
+        """Return everything measured, over ``step``, with the time tau = eta0 step."""
         steps = np.array(self._steps, dtype=np.int64)
         history = xarray.Dataset(coords={"step": ("step", steps, {"units": "gradient steps"})})
         if self._training.rule.optimiser is None:

@@ -1,8 +1,8 @@
 """Runge-Kutta-Chebyshev: an explicit integrator for large, mildly stiff systems of gradient type.
 
 dy/dt = rhs(y), where the eigenvalues of the Jacobian are near the negative real axis and the
-fastest modes decay at rates up to rho. An ordinary explicit method takes steps of about 1/rho for
-ever; here a step of s stages may be as long as 0.4 s^2/rho, so that accuracy alone sets its
+fastest modes decay at rates up to rho. An ordinary explicit method takes steps of about 1/rho to
+the end; here a step of s stages may be as long as 0.4 s^2/rho, so that accuracy alone sets its
 length, and n steps over a time T cost sqrt(2.5 n rho T) evaluations. Nothing is solved or stored.
 
 The stages are those of van der Houwen and Sommeijer (ZAMM 60, 1980, 479) in the form of Sommeijer,

@@ -43,12 +43,12 @@ def _measured(D, P, seed, s, laziness, end):
 
 
 @pytest.mark.parametrize(("D", "ratio", "features"), [(12, 5, 1e-3), (16, 12, 0.1)])
-def test_training_falls_when_foretold_the_closer_the_lazier(D, ratio, features):
+def test_training_falls_when_predicted_the_closer_the_lazier(D, ratio, features):
     X, _, beta = _arrays(D, D * ratio, 5)
     curve = rich_curve(X, beta, features * D)
-    foretold = np.array([curve.train_fall, curve.test_fall])
+    predicted = np.array([curve.train_fall, curve.test_fall])
     gaps = [
-        np.abs(_measured(D, D * ratio, 5, features * D, lazy, 1.5 * curve.time[-1]) / foretold - 1)
+        np.abs(_measured(D, D * ratio, 5, features * D, lazy, 1.5 * curve.time[-1]) / predicted - 1)
         for lazy in (3.0, 100.0)
     ]
     assert (gaps[0] < 0.25).all()

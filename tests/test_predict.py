@@ -152,7 +152,7 @@ def test_the_rich_curve_is_the_slaved_flow(a):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("D", "P"), [(5, 12), (6, 4)])
-def test_the_gap_to_kernel_regression_is_the_one_foretold(D, P):
+def test_the_gap_to_kernel_regression_is_the_one_predicted(D, P):
     """Its relative error is of order 1/alpha, too."""
     task = PolynomialTask(D=D, P=P, n_test=1, seed=1)
     law = lazy_rate.slope_of_the_loss(task, 1.0)

@@ -47,7 +47,7 @@ _COEFFICIENTS = naming.New(_coefficient, grammar.scalars.in_runs)
 
 
 class Activation:
-    """An activation as an expression in h, with whatever coefficients the user names.
+    """An activation as an expression in h, with any coefficients that the user names.
 
     Raises ``ValueError`` for an expression that is none of these, or a reserved name.
 

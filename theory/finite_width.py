@@ -169,7 +169,7 @@ def loss_at_init() -> ClosedForm:
             ("What a finite width adds: of order alpha^2/N at every D.", excess),
         ],
         assumptions=_ASSUMPTIONS + " The plain predictor; the centred one starts at 0, so its "
-        "loss is <y^2> whatever the width.",
+        "loss is <y^2> at every width.",
         source="derived here, from Kumar et al. 2024, Sec. 5.3, eq. (6)",
     )
 

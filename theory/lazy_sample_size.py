@@ -81,7 +81,7 @@ def lazy_sample_size() -> ClosedForm:
             (
                 "How much below? L_k = lambda_k phi_k(X)^T K^-1 phi_k(X) is the share of the "
                 "eigenfunction phi_k that is learned, between 0 and 1; sum_k lambda_k phi_k "
-                "phi_k^T = K, so that they add up to Tr(K^-1 K), whatever the kernel.",
+                "phi_k^T = K, so that they add up to Tr(K^-1 K), for every kernel.",
                 P,
             ),
             (

@@ -108,7 +108,7 @@ class Target:
 
 
 def _general(name: str) -> tuple[sp.Symbol | MatrixSymbol, ...]:
-    """By the habits of papers, but a matrix is a general one: nobody declared it symmetric."""
+    """By the habits of papers, but a matrix is a general one: it was not declared symmetric."""
     return tuple(
         MatrixSymbol(name, *symbol.shape) if isinstance(symbol, SymmetricMatrixSymbol) else symbol
         for symbol in grammar.conventional(name)

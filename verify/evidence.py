@@ -173,7 +173,7 @@ def attacked(
 ) -> Evidence:
     """The law holds on random inputs; the planted one, the same law on a wrong formula, doesn't.
 
-    ``share`` of the budget's examples are enough where one example is dear.
+    ``share``: fraction of the budget's examples, for expensive examples.
     """
 
     def part(budget: Budget) -> Budget:

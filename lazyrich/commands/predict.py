@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json")
 
 
-@click.command("predict", short_help="Foretell whether and when a network groks.")
+@click.command("predict", short_help="Predict whether and when a network will grok.")
 @click.option("--D", "dimension", type=int, help="Dimension of the inputs.")
 @click.option("--P", "samples", type=int, help="Number of training samples.")
 @click.option("--data", metavar="FILE.npz", help="A data set, with X, and y or beta.")
@@ -43,7 +43,7 @@ def command(
     quiet: bool,
     **scales: float,
 ) -> None:
-    """Foretell the training of a wide network on y = (beta.x)^2/2, f(x;w) - f(x;w0), before it.
+    """Predict whether a wide network will grok on y = (beta.x)^2/2, and when, before training it.
 
     From --D and --P: of data sets drawn from the task's law, |beta|^2 = D; medians and ranges.
     From --data: of this data set. Says for each number in which range its law was validated, with
@@ -73,7 +73,7 @@ def command(
 
 
 def _of_data(file: Path, scales: dict[str, float]) -> dict[str, Any]:
-    """What is foretold of the data set in the file."""
+    """The prediction for the data set in the file."""
     from lazyrich.simulate.laws.grokking import data_set, forecast
 
     X, beta = data_set(**_arrays(file))
@@ -90,13 +90,13 @@ def _of_draws(
     scales: dict[str, float],
     quiet: bool,
 ) -> dict[str, Any]:
-    """What is foretold of data sets of this size."""
+    """The predictions for data sets of this size."""
     from lazyrich.simulate.laws.grokking import DRAWS, forecasts
     from lazyrich.support.arguments import positive_integer
 
     D, P = positive_integer("D", D), positive_integer("P", P)
     count, first = DRAWS if draws is None else draws, 0 if seed is None else seed
-    with progress_bar("foretelling", quiet) as progress:
+    with progress_bar("predicting", quiet) as progress:
         many = forecasts(D, P, draws=count, seed=first, progress=progress, **scales)
     return _report(many, P, D, float(D), scales, drawn=True)
 

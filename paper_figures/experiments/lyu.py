@@ -79,7 +79,7 @@ def regression(
 def predicted_path(
     *, d: int, n: int, k: int, alpha: float, weight_decay: float, end: float, seed: int
 ) -> xarray.Dataset:
-    """Return ``regression`` at depth 2 beside the path that is predicted for lambda -> 0.
+    """Return ``regression`` at depth 2, with the path that is predicted for lambda -> 0.
 
     ``mirror_l1_norm`` and ``mirror_l2_norm``: the norms on it at the scale of each record;
     ``mirror_error``: how far the predictor is from it, relative to the largest on the path.

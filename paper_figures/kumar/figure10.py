@@ -2,7 +2,7 @@
 
 D = 40, P = 120, N = 2, alpha = 1, epsilon = 0.25, *not* centred, 20,000 steps at learning rate 1
 (= 0.5 N/alpha^2, so eta0 = 0.5), shares 0, 0.05, 0.2, 0.5, 0.75 and 0.95 of the solution. A wide
-network stands beside the paper's two neurons. The solution (see ``solution_weights``) is one of
+network is drawn next to the paper's two neurons. The solution (see ``solution_weights``) is one of
 the plain predictor f(x;w), the one trained here; the centred predictor starts at 0 from any weights
 and has other solutions.
 

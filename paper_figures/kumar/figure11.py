@@ -1,7 +1,7 @@
 """Figure 11: the loss decomposition of a network whose readouts are trained as well.
 
 D = 40, P = 120, N = 2, alpha = 1, epsilon = 0.25, not centred, readouts v_i ~ N(0, 1), 100,000
-steps at eta = 0.05 N/alpha^2 (so eta0 = 0.05); a wide network stands beside the paper's two
+steps at eta = 0.05 N/alpha^2 (so eta0 = 0.05); a wide network is drawn next to the paper's two
 neurons. The statistics that enter the terms are wbar = mean of v_i w_i and M = mean of
 v_i w_i w_i^T (eq. 22), of the predictor that is trained, f(x;w), so that they add up to its loss.
 They don't close under training: the neurons are trained one by one, by descent.

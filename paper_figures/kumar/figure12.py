@@ -3,7 +3,7 @@
 The text claims that grokking vanishes with enough weight decay, and that a "commensurate" increase
 of alpha, from 0.5 to 1.4 at five times the decay, recovers it (Sec. 13). It gives neither learning
 rates nor sizes: here the rate is the same in all runs, so that alpha and decay alone vary, and a
-much lazier network stands beside the one of alpha = 1.4.
+much lazier network is drawn next to the one of alpha = 1.4.
 """
 
 from dataclasses import dataclass

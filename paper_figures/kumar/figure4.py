@@ -1,7 +1,7 @@
 """Figure 4: a learning curve and the terms of its test loss, at two neurons and at many.
 
 The paper's network has two neurons (N = 2, D = 40, P = 120), which is its own choice; a wide one
-stands beside it. The predictor trained is the uncentred f(x;w), and the terms of eq. (6) are of
+is drawn next to it. The predictor trained is the uncentred f(x;w), and the terms of eq. (6) are of
 that same predictor, so that they add up to the loss drawn. The
 experiment was run in lazyrich's own conventions, at eta = 0.5 N/alpha^2, so eta0 = 0.5; its target
 vector was drawn from N(0, I), here |beta|^2 = D exactly.
@@ -176,7 +176,7 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
         "expected square error (line), which the error on 1,000 fresh samples (dots) follows. "
         f"The paper shows one network of two neurons. Whether that one groks is luck: "
         f"{groks.sum()} of {groks.size} seeds do, and the one drawn is the median of those in "
-        "time. The wide network hangs on no such luck; it fits the training set before M has "
+        "time. The wide network needs no such luck; it fits the training set before M has "
         f"aligned, and its test loss levels off. Dotted: the threshold {THRESHOLD} of the time to "
         "grok."
     )

@@ -3,7 +3,7 @@
 D = 100, P = 100, N = 2, alpha = 1, epsilon = 0.25, centred, 25,000 steps at learning rate 1 (= 0.5
 N/alpha^2, so eta0 = 0.5); j in {1, 70, 100} (and 5, 75, 150 in the published experiments). The
 labels are those of ``eigenvector_labels``: as published, eigenvectors of the kernel on train and
-test inputs together, of norm 1 in all, and the honest ones beside them.
+test inputs together, of norm 1 in all, and the honest ones next to them.
 
 The inputs are said to be x' ~ N(0, I). Read with h = w.x', that is lazyrich's convention at
 alpha sqrt(D) and epsilon sqrt(D), and the published learning rate is 40 times what is stable; with

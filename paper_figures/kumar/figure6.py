@@ -4,7 +4,7 @@
 modular addition by AdamW; loss. The published alpha sweep of (b) had learning rates proportional to
 1/alpha^2. That is right for gradient descent. The steps of Adam don't depend on the size of the
 gradient, so that such a sweep varies the speed of the predictor and the decay of the weights per
-step along with the laziness. Hence (c): the rate is proportional to 1/alpha, at which the predictor
+step along with the laziness. So in (c) the rate is proportional to 1/alpha, at which the predictor
 starts at the same speed, and the decay to alpha, so that weights decay alike per step.
 
 What the text leaves open. (a) The text has alpha = 0.0001 as the smallest, the settings 0.001; they

@@ -2,7 +2,7 @@
 
 The published sweep is at one learning rate for all alphas. Under Adam the steps of the weights
 don't depend on the size of the gradient, so that there the predictor moves alpha times as fast at
-every alpha: laziness and speed vary together. Beside it stands a controlled sweep, at the rate
+every alpha: laziness and speed vary together. Next to it is a controlled sweep, at the rate
 eta0/alpha and the decay alpha lambda, with the same initial speed of the
 predictor and the same decay a step at every alpha.
 """

@@ -3,7 +3,7 @@
 D = 40, N = 100, alpha = 1, epsilon = 0.5, centred, 50,000 steps at eta = 0.5 N/alpha^2 (so eta0 =
 0.5), with P = 50, 120 and 500; the experiment was run in lazyrich's own conventions. At that
 epsilon little of what the paper says of the figure comes out: the first kernel holds the quadratic
-functions well enough. With a smaller one, which stands beside it, it does. The terms are those of
+functions well enough. With a smaller one, drawn next to it, it does. The terms are those of
 the centred predictor, which is the one trained, so that they add up to the loss drawn.
 """
 

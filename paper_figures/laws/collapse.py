@@ -128,8 +128,8 @@ def scaled_falls(p: Parameters, data: dict[str, Dataset]) -> np.ndarray:
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     """Return what the law says, held against the runs."""
     train, test = scaled_falls(p, data)
-    foretold = np.array([limit(p, a).test_fall * p.D for a in p.values])
-    off = abs(test / foretold[:, None] - 1)
+    predicted = np.array([limit(p, a).test_fall * p.D for a in p.values])
+    off = abs(test / predicted[:, None] - 1)
     shown = _table(p, [", ".join(f"{100 * e:.2g}%" for e in row) for row in off])
     early = (train / test).max(1)
     tau = test / np.array(p.ratios)

@@ -1,6 +1,6 @@
 """The phase diagram over P/D and alpha epsilon/|beta|^2: memorises, groks, generalises at once.
 
-Markers are trained networks. Boundaries are foretold from P, D, alpha and epsilon alone: from the
+Markers are trained networks. Boundaries are predicted from P, D, alpha and epsilon alone: from the
 forecasts of other data sets of the same size.
 """
 
@@ -73,7 +73,7 @@ def measured(data: dict[str, Dataset]) -> list[str]:
 
 
 def elsewhere(p: Parameters) -> list[list[str]]:
-    """Return the phases foretold of other data sets, for each of the networks."""
+    """Return the phases predicted for other data sets, for each of the networks."""
     return [
         [
             predicted(Network(OTHERS + k, n.D, n.P, n.features, n.laziness, n.end)).phase
@@ -98,7 +98,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     ticks = [ratio for ratio in (1.5, 3, 6, 12, 24, 48) if ratio <= max(p.ratios)]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks([], minor=True)
-    for style, label in (("-", "memorises, foretold"), ("--", "at once, foretold")):
+    for style, label in (("-", "predicted: memorises"), ("--", "predicted: at once")):
         ax.plot([], [], color=BLACK, linestyle=style, label=label)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right center")
     return figure
@@ -121,10 +121,10 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     own = [predicted(network).phase for network in networks(p)]
     clear = [(found, few[0]) for found, few in zip(phases, votes, strict=True) if len({*few}) == 1]
     return [
-        _right("own-data-set", "the phase is foretold from the data set", phases, own),
+        _right("own-data-set", "the phase is predicted from the data set", phases, own),
         _right(
             "parameters-alone",
-            "away from the boundaries, where all other data sets agree, the phase is foretold from "
+            "away from the boundaries, where all other data sets agree, the phase is predicted from "
             "the parameters alone",
             *map(list, zip(*clear, strict=True)),
         ),
@@ -133,8 +133,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     ]
 
 
-def _right(name: str, sentence: str, phases: list[str], foretold_: list[str]) -> Check:
-    right = sum(a == b for a, b in zip(phases, foretold_, strict=True))
+def _right(name: str, sentence: str, phases: list[str], predicted_: list[str]) -> Check:
+    right = sum(a == b for a, b in zip(phases, predicted_, strict=True))
     return Check(
         name,
         sentence,
@@ -148,7 +148,7 @@ def _all_three(phases: list[str]) -> Check:
     counts = {phase: phases.count(phase) for phase in PHASES}
     return Check(
         "three-phases",
-        "networks memorise for ever, grok, or learn at once",
+        "networks memorise, grok, or generalise at once",
         ", ".join(f"{count} of {phase!r}" for phase, count in counts.items()),
         "some of each, and no others",
         min(counts.values()) > 0 and sum(counts.values()) == len(phases),
@@ -174,6 +174,6 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
         "where the test loss falls within twice the time of the train loss, 'groks' where later, "
         f"'memorises' where not within τ = {HORIZON:g} αD²/(ε|β|²). A loss falls when it "
         "is for good below 2/15 of that of predicting nothing. Lines, from the parameters alone: "
-        f"where half of {p.draws} other data sets are foretold to memorise (full), to learn at "
+        f"where half of {p.draws} other data sets are predicted to memorise (full), to learn at "
         "once (dashed)."
     )

@@ -73,10 +73,10 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     left.plot(a, slaved(a), color=BLACK, linestyle=(0, (4, 2)), label="trace slaved")
     right.axhspan(1 - AIM, 1 + AIM, color=GREY, alpha=0.2, linewidth=0)
     looks = zip(p.dimensions, shades(len(p.dimensions)), "os^D", exact, law, strict=False)
-    for D, color, marker, true, foretold in looks:
-        left.plot(a, foretold, color=color)
+    for D, color, marker, true, predicted in looks:
+        left.plot(a, predicted, color=color)
         left.plot(a, true, marker, color=color, markersize=2.5, label=f"D = {D}")
-        right.plot(a, foretold / true, marker + "-", color=color, markersize=2.5)
+        right.plot(a, predicted / true, marker + "-", color=color, markersize=2.5)
         right.plot(a, slaved(a) / true, color=color, linestyle=(0, (4, 2)), linewidth=0.8)
     left.set(xscale="log", yscale="log", xlabel="a = αε/|β|²", ylabel="T until half is learned")
     right.set(xscale="log", xlabel="a = αε/|β|²", ylabel="law over exact T", ylim=(0.9, 1.6))

@@ -1,4 +1,4 @@
-"""Time to grok: foretold from the data set before training, against gradient flow.
+"""Time to grok: predicted from the data set before training, against gradient flow.
 
 Networks are drawn over the whole range of the law: D, P/D, alpha/epsilon and alpha epsilon/|beta|^2
 log-uniform, each with a data set of its own. The forecast is that of ``simulate.predict``: the
@@ -73,7 +73,7 @@ def spike_alone(network: Network) -> tuple[float, float]:
 
 
 def times(p: Parameters, data: dict[str, Dataset]) -> dict[str, np.ndarray]:
-    """Return measured, foretold and spike-alone times, each (networks, 2): train and test fall.
+    """Return measured, predicted and spike-alone times, each (networks, 2): train and test fall.
 
     In units of the run, which ends at 1; inf for not within it.
     """
@@ -89,7 +89,7 @@ def tau(p: Parameters, share: np.ndarray) -> np.ndarray:
 
 
 def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
-    """Return foretold against measured times: the law (left), the spike alone (right)."""
+    """Return predicted against measured times: the law (left), the spike alone (right)."""
     figure = Figure(figsize=(WIDTH, 2.9))
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     found = times(p, data)
@@ -97,7 +97,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
     _diagonal(axes[1], p, found["measured"], found["spike"])
     letter(axes[0], "a", "the limit ε/α → 0")
     letter(axes[1], "b", "one free column of D")
-    axes[0].set_ylabel("foretold τ")
+    axes[0].set_ylabel("predicted τ")
     axes[0].legend(loc="upper left")
     return figure
 
@@ -144,7 +144,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
         *(
             _within(
                 f"{name}-fall",
-                f"the fall of the {name} loss is foretold from the data set",
+                f"the fall of the {name} loss is predicted from the data set",
                 found["measured"][:, k],
                 found["law"][:, k],
             )
@@ -152,7 +152,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
         ),
         _within(
             "spike-alone",
-            "for P/D >= 8 and alpha epsilon D^2/(|beta|^2 P) < 0.03 one free column foretells both",
+            "for P/D >= 8 and alpha epsilon D^2/(|beta|^2 P) < 0.03 one free column predicts both",
             found["measured"][easy],
             found["spike"][easy],
         ),
@@ -184,7 +184,7 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     return (
         f"When the train and the test loss of {p.networks} networks fall for good below 2/15 of "
         "the loss of predicting nothing: measured by gradient flow (infinite width, centred), and "
-        "foretold from the data set alone, before training. D from "
+        "predicted from the data set alone, before training. D from "
         f"{min(p.dimensions)} to {max(p.dimensions)}, P/D from {p.samples[0]:g} to "
         f"{p.samples[1]:g}, α/ε from {p.laziness[0]:g} to {p.laziness[1]:g}, αε/|β|² from "
         f"{p.features[0]:g} to {p.features[1]:g}, log-uniform; τ = η0 × steps. (a) By the limit "

@@ -1,7 +1,7 @@
 """Without weight decay the transition still comes, but it is not sharp [Lyu et al. 2024, App.].
 
 The same network on the same sparse data with and without weight decay. Without it the loss falls
-for ever, and the authors raise the learning rate as eta/L: the steps of that descent measure
+without end, and the authors raise the learning rate as eta/L: the steps of that descent measure
 tau = int L dt, which grows like log(log(t)). Each run is judged by its own clock.
 """
 

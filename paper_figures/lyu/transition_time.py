@@ -1,7 +1,7 @@
 """When the transition comes: lambda t* = log(alpha) + C, for any depth.
 
 After the fit the state depends on time and alpha through a = alpha exp(-lambda t) alone, as
-lambda -> 0, so that any event is at a fixed a: slope 1 in log(alpha), whatever the depth. Here the
+lambda -> 0, so that any event is at a fixed a: slope 1 in log(alpha), at every depth. Here the
 event is the L1 norm passing the geometric mean of its early and late values. In classification the
 event drifts with lambda, through the logarithm of the loss.
 """

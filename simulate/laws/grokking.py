@@ -1,4 +1,4 @@
-"""Whether and when a network groks, foretold from its parameters or from its data set.
+"""Predict whether and when a network groks, from its parameters or from its data set.
 
 Nothing is trained: the times are those of the limit epsilon/alpha -> 0 (``rich_flow``), one cheap
 solution for all networks of the same alpha epsilon, in units of tau = alpha/epsilon; where least
@@ -47,7 +47,7 @@ class Forecast:
 
     @property
     def outcome(self) -> Outcome:
-        """The same as of a run that ends at the horizon."""
+        """The outcome, as for a run that ends at the horizon."""
         return Outcome(self.train_fall, self.test_fall, self.horizon)
 
     @property
@@ -60,7 +60,7 @@ class Forecast:
 def forecast(
     X: object, beta: object, *, alpha: float, epsilon: float, learning_rate: float = 1.0
 ) -> Forecast:
-    """Foretell centred training, at infinite width, on y = (beta.x)^2/2 at these inputs (P, D).
+    """Predict centred training, at infinite width, on y = (beta.x)^2/2 at these inputs (P, D).
 
     Test losses are over x ~ N(0, I/D). Raises ``ValueError`` for bad input, and where
     alpha epsilon <= 0: no such network fits a positive quadratic target.
@@ -98,7 +98,7 @@ def forecasts(
     seed: int = 0,
     progress: Callable[[float, float], Any] | None = None,
 ) -> list[Forecast]:
-    """Foretell the same from the parameters: on ``draws`` data sets of seeds ``seed``, ...
+    """Predict the same from the parameters: on ``draws`` data sets of seeds ``seed``, ...
 
     ``progress`` is called with (data sets done, ``draws``).
 

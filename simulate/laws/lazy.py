@@ -1,4 +1,4 @@
-"""Fully lazy training foretold: its mean test loss, the peak near P = D, the early plateau.
+"""Predictions of fully lazy training: its mean test loss, the peak near P = D, the early plateau.
 
 Means over data sets, by ``lazy-learning-curve`` and ``early-plateau`` of the theory. Losses are
 those of y = (beta.x)^2/2, with b = |beta|^2 (D unless given).

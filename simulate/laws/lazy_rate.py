@@ -1,4 +1,4 @@
-"""How far a network at large alpha ends from kernel regression, foretold for one data set.
+"""Predict how far a network at large alpha ends from kernel regression, for one data set.
 
 ``lazy-rate`` of the theory: to first order in epsilon/alpha, at infinite width.
 """

@@ -1,4 +1,4 @@
-"""Feature learning with infinitely many samples foretold: when the network generalises.
+"""Predict feature learning with infinitely many samples: when the network generalises.
 
 By the closed form ``population-time``, or by integrating the two numbers that are left of the
 network by symmetry. T = 2 epsilon |beta|^2 tau/(alpha D^2), tau = learning_rate * step, and

@@ -1,4 +1,4 @@
-"""Rich training foretold from its data: the limit epsilon/alpha -> 0, whole or around its spikes.
+"""Rich training predicted from its data: the limit epsilon/alpha -> 0, whole or around its spikes.
 
 Centred training at infinite width, in T = epsilon tau/alpha, of f = u.x + x^T (Q - s I) x/2 with
 s = alpha epsilon, u = alpha wbar and Q = F F^T, F(0) = sqrt(s) I. The linear modes fit the faster
@@ -8,7 +8,7 @@ the lazier the network is; in the limit they are slaved to least squares, and wh
 
 Pi the projection on the columns of X: alpha and epsilon enter by s alone, and nothing is stiff
 (``slaved-flow`` of the theory). So one solution
-foretells every network of the same alpha epsilon. Turning F from the right changes nothing, so F
+predicts every network of the same alpha epsilon. Turning F from the right changes nothing, so F
 may start along the eigenvectors v_i
 of S(0), whose leading ones are the spikes. A *free* column moves in R^D; the others keep their
 direction and grow in length only, at the rate v_i^T S v_i: species that compete with the spikes.

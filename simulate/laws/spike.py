@@ -2,7 +2,7 @@
 
 Once the linear modes are fitted, features grow along the top eigenvector of
 S = (1/P) sum_mu rho_mu x_mu x_mu^T, rho the residuals of least squares (see ``rich_flow``). For
-x = xi/sqrt(D) with Gaussian xi, weights a_mu = rho_mu/(P D) that hang on z = xi.n alone, n along
+x = xi/sqrt(D) with Gaussian xi, weights a_mu = rho_mu/(P D) that depend on z = xi.n alone, n along
 beta, and h = Tr (L - S)^-1, the bulk of the spectrum of S is where
 
     L(h) = D/h + sum_mu a_mu/(1 - a_mu h)

@@ -47,7 +47,7 @@ VALIDATED = {
         "of this data set exact; the mean by law within 7%, at P = D within 10%",
     ),
 }
-# What is foretold -> by which of them.
+# What is predicted -> by which of them.
 LAWS = {
     "phase": "phase",
     "train loss falls": "times",

@@ -1,4 +1,4 @@
-"""Mini-batches that hang on a seed and the step alone."""
+"""Mini-batches determined by the seed and the step number."""
 
 import math
 

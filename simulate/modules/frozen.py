@@ -118,13 +118,13 @@ def _outputs(model: nn.Module, X: Tree) -> Tensor:
 def _in_parts(model: nn.Module, X: Tree, count: int, first: Tensor) -> tuple[Tensor, Tensor] | None:
     """Return outputs of samples together and apart; None where they can't be taken apart."""
     try:
-        if count == 1:  # beside another sample
+        if count == 1:  # next to another sample
             other = mapped(lambda x: x + 1 if x.is_floating_point() else x, X)
             return first, flat(call(model, joined([X, other])))[:1]
         half = (count + 1) // 2
         parts = [taken(X, slice(0, half)), taken(X, slice(half, count))]
         return first, torch.cat([flat(call(model, part)) for part in parts])
-    except Exception:  # whatever a module raises that needs its other samples
+    except Exception:  # anything that a module raises that needs its other samples
         return None
 
 

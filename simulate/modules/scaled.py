@@ -18,8 +18,8 @@ class Scaled(Around):
     makes training lazy, small alpha rich, if the learning rate follows (``learning_rate``).
 
     w are the parameters of ``model``, which is trained in place; w0 is kept as buffers, under
-    ``initial`` in the ``state_dict``, so that a run resumed from it keeps its w0, whatever weights
-    the module was made with. Loading the state of another alpha or centring raises ``ValueError``.
+    ``initial`` in the ``state_dict``, so that a run resumed from it keeps its w0, and not the
+    weights that the module was made with. Loading the state of another alpha or centring raises ``ValueError``.
 
     The model's inputs and outputs may be tuples or dicts. Raises ``ValueError`` for an alpha that
     is 0 or not finite, for what ``checked_model`` refuses, and at the first call for a model that
@@ -82,11 +82,11 @@ class Scaled(Around):
         return rate / abs(self.alpha) if adaptive else rate / self.alpha**2
 
     def extra_repr(self) -> str:
-        """Return what ``repr`` shows beside the parts."""
+        """Return what ``repr`` shows in addition to the parts."""
         return f"alpha={self.alpha:g}, centred={self.centred}"
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return what the ``state_dict`` keeps beside the weights."""
+        """Return what the ``state_dict`` keeps in addition to the weights."""
         return {"alpha": self.alpha, "centred": self.centred}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:

@@ -168,7 +168,7 @@ def _population_flow_scalar(D: int, cf: ClosedForm) -> Iterator[Comparison]:
 
 # Between two test vectors a term of M after a step has at most the indices of u, x, w, x, x', w,
 # x', v: four pairs. On the population the map puts two of beta or of weights between u and w, and
-# the flow of M two beside M, from two pairs of inputs.
+# the flow of M two next to M, from two pairs of inputs.
 CERTIFICATES = {
     "moment-step-decay": Certificate(4, 0, _moment_step_decay),
     "moment-flow-decay": Certificate(4, 0, _moment_flow_decay),

@@ -202,7 +202,7 @@ def _turned(isotropic_part: int) -> sp.Expr:
 attach(
     "sec-11.2-numerator-increases",
     equality(
-        "its slope along A: 8 beta^T A beta, and |beta|^2 Tr A beside it",
+        "its slope along A: 8 beta^T A beta, and |beta|^2 Tr A next to it",
         _slope,
         lambda: _turned(1),
         lambda: _turned(0),

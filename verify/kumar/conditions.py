@@ -141,7 +141,7 @@ def time_to_grok(budget: Budget, order: int = 1) -> str:
     line = f"delay in tau over epsilon = {_epsilons}: {shown}"
     for k in range(3):
         rises(f"over alpha at epsilon = {_epsilons[k]}", values[:, :, k])
-    for k in (1, 2):  # at the smallest alpha the delays nearly vanish, whatever epsilon
+    for k in (1, 2):  # at the smallest alpha the delays nearly vanish, at any epsilon
         rises(f"over 1/epsilon at alpha = {_alphas[::order][k]}", values[:, k, ::-1])
     return line
 

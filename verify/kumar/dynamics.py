@@ -197,7 +197,7 @@ def _without_width(*, N, alpha, **known):  # noqa: ARG001
 attach(
     "sec-8.1-early-training",
     attacked(
-        "at eta_0 N/alpha^2, f moves by -2 r K by each sample, whatever alpha and N; "
+        "at eta_0 N/alpha^2, f moves by -2 r K by each sample, at any alpha and N; "
         "at eta_0/alpha^2 it doesn't",
         properties_dynamics.f_moves_at_the_speed_of_the_kernel,
         (given.networks(), given.seeds()),

@@ -109,7 +109,7 @@ attach(
     "sec-5-power-in-quadratics",
     equality(
         "the trace over quadratic functions is epsilon^2 (D + 2)/D, against 1 over linear "
-        "ones: it grows with |epsilon|, whatever the sign",
+        "ones: it grows with |epsilon|, for either sign",
         _power,
         lambda: epsilon**2 * (D + 2) / D,
         lambda: epsilon**2,

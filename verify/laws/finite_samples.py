@@ -173,8 +173,8 @@ def time(budget: Budget, law: Callable[..., Times] = _forecast) -> str:
     errors = []
     for D, ratio, features, laziness in NETWORKS:
         found = _measured(D, ratio, features, laziness, budget.seed, 30.0)
-        foretold = law(D, ratio, features, budget.seed)
-        errors.append(np.array(foretold) / found - 1)
+        predicted = law(D, ratio, features, budget.seed)
+        errors.append(np.array(predicted) / found - 1)
     worst = np.abs(errors).max(0)
     line = f"errors of {len(errors)} networks: {worst[0]:.2g} train, {worst[1]:.2g} test"
     assert np.isfinite(worst).all(), line

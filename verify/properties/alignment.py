@@ -186,8 +186,8 @@ def no_moment_is_aligned_better(
     """The derived M = t I + (1 - t) b b^T (t = 0 where that is negative) beats every other M >= 0.
 
     ``best`` gives t for a D. M (D, D) is positive semidefinite, not 0. Besides M itself moves
-    from the winner towards M, I and b b^T are tried, small ones too, so that no wrong t passes for
-    want of a random M near the right one.
+    from the winner towards M, I and b b^T are tried, small ones too, so that no wrong t passes
+    because no random M is near the right one.
     """
     D = M.shape[0]
     weight = best or (lambda D: float(_best(D)["centred" if centred else "uncentred"]))

@@ -1,8 +1,8 @@
 """The slow flow of one data set at small epsilon/alpha, integrated closely: a reference.
 
 ``slaved-flow`` of the theory as it stands, in S = epsilon |beta|^2 tau/alpha, losses over |beta|^4,
-a = alpha epsilon sigma^2/|beta|^2: alpha and epsilon stand nowhere else. Slow beside
-``simulate.predict.rich_flow``. Centred predictor, infinite width, more samples than dimensions.
+a = alpha epsilon sigma^2/|beta|^2: alpha and epsilon stand nowhere else. Slow next to
+``simulate.laws.rich_flow``. Centred predictor, infinite width, more samples than dimensions.
 """
 
 import math
