@@ -34,7 +34,7 @@ test: lint
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	-$(BIN)/python tests/prose.py
+	$(BIN)/python tests/prose.py
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 docs: $(VENV)/.installed-dev

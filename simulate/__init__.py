@@ -1,6 +1,6 @@
 """The networks of the paper, trained: tasks, engines, what is recorded, and the files of results.
 
-Beside the polynomial network, any torch module: ``Scaled`` makes it lazy, ``linearise`` is its
+For any torch module: ``Scaled`` makes it lazy, ``linearise`` is its
 linearised twin, ``ntk`` and what follows it measure it, and ``fit`` trains it (``modules``).
 
 >>> from lazyrich import simulate

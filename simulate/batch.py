@@ -41,8 +41,9 @@ def batch_size(P: int, D: int, width: int | float, n_test: int) -> int:
     where there are finitely many; four arrays X V; nine of the size of its pseudo-neurons: as
     given, padded, stacked, in motion, their gradient and velocity, and the two kept for going back;
     and four of the size of M: at the start, at the last two snapshots, and in making one. One run
-    at a time takes, in addition: four arrays of the size of W to plan, which may not be given back; and
-    five kernels (P, P), or three arrays of the size of X_test and 512 rows of a kernel, to measure.
+    at a time takes, in addition: four arrays of the size of W to plan, which may not be given
+    back; and five kernels (P, P), or three arrays of the size of X_test and 512 rows of a kernel,
+    to measure.
 
     >>> batch_size(P=50, D=10, width=100, n_test=1000)
     32

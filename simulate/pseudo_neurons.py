@@ -4,7 +4,8 @@ Full-batch gradient descent moves every neuron by the same affine map (with r = 
 c = 2 eta0/(alpha P)): w <- w - c sum_mu r_mu (1 + epsilon w.x_mu) x_mu. Factor the covariance
 of the initial neurons, M - wbar wbar^T = R J R^T, with R of shape (D, k) and J diagonal with
 entries +-1. By linearity wbar <- wbar - c X^T (r (1 + epsilon X wbar)) and, with F = R at the
-start, F <- F - epsilon c X^T (r X F), and M = wbar wbar^T + F J F^T then holds exactly at every step.
+start, F <- F - epsilon c X^T (r X F), and M = wbar wbar^T + F J F^T then holds exactly at
+every step.
 
 So k + 1 columns [wbar | F], k <= min(N - 1, D), stand for the whole network: for any N, for
 N = infinity (wbar = 0, R = sigma I), and for moments (wbar, M) that no real neurons have (J < 0

@@ -117,8 +117,13 @@ def _kind(token: tokenize.TokenInfo) -> str | None:
 
 
 def in_file(file: Path) -> Iterator[Found]:
-    """Yield each of ``WORDS`` in a file, of Python or of text."""
+    """Yield each of ``WORDS`` in a file, of Python or of text.
+
+    In the record, ``printed = "..."`` and ``meant = "..."`` quote a paper: those are its words.
+    """
     text = file.read_text(encoding="utf-8")
+    if ROOT / "verify" / "record" in file.parents:
+        text = re.sub(r'^(?:printed|meant) = ".*"$', "", text, flags=re.MULTILINE)
     return in_python(text) if file.suffix == ".py" else in_text(text)
 
 

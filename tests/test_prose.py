@@ -65,6 +65,15 @@ def test_names_are_not_text():
     assert list(prose.in_python("hence = beside(whatever)\n")) == []
 
 
+def test_words_that_the_record_quotes_from_a_paper_are_the_papers(monkeypatch, tmp_path):
+    monkeypatch.setattr(prose, "ROOT", tmp_path)
+    for folder, found in (("verify/record", 1), ("verify", 2)):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        file = tmp_path / folder / "notes.toml"
+        file.write_text('printed = "hence then"\nstatement = "hence"\n')
+        assert len(list(prose.in_file(file))) == found
+
+
 def test_only_the_list_itself_is_left_out():
     read = set(prose.files())
     assert {file.name for file in prose.THE_LIST} == {"prose.py", "test_prose.py"}

@@ -193,7 +193,7 @@ def names() -> dict[str, str]:
 def closed_form(name: str) -> ClosedForm:
     """Derive the closed form ``name`` (one of ``names()``); derived once a process.
 
-    The higher degrees are one family: ``hermite-5-ntk-at-init`` is as good as those listed.
+    Any degree of the Hermite forms works, for example ``hermite-5-ntk-at-init``.
     Raises ``ValueError`` for an unknown name, with the nearest known one.
 
     >>> closed_form("ntk-eigenvalues").terms["linear"]

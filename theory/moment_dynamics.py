@@ -1,6 +1,6 @@
 """Full-batch gradient descent on the moments (wbar, M): the exact step and its flow.
 
-Every neuron undergoes the same affine map w -> F w - g, whatever the width N, so that the first two
+Every neuron undergoes the same affine map w -> F w - g, at any width N, so that the first two
 moments over the neurons close. eta = eta_0 N/alpha^2 (Kumar et al. 2024, App. 8.1).
 """
 
@@ -128,7 +128,8 @@ def moment_step_decay(phi: Phi = activation) -> ClosedForm:
     """The step with weight decay, kappa in the loss and kappa_d decoupled; exact at every N.
 
     The loss has (kappa/2) (1/N) sum |w_i|^2 added; the decoupled kind multiplies w by
-    1 - eta_0 kappa_d beside the gradient step. ``terms`` and ``components`` as of moment-step.
+    1 - eta_0 kappa_d in addition to the gradient step. ``terms`` and ``components`` are those of
+    moment-step.
     """
     G, shift = neuron_step(phi)
     share = decay_step()

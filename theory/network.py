@@ -105,7 +105,7 @@ def ntk() -> ClosedForm:
     normalised = canonical(kernel / (alpha**2 / N))
     return ClosedForm(
         name="ntk",
-        title="The neural tangent kernel, and the paper's K, which is it divided by alpha^2/N",
+        title="The neural tangent kernel, and the paper's K = NTK/(alpha^2/N)",
         expr=kernel,
         terms={"ntk": kernel, "ntk_normalised": normalised},
         steps=[

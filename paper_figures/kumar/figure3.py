@@ -12,7 +12,7 @@ eta' = eta0 N/alpha'^2. lazyrich's are x ~ N(0, I/D) and y = (beta.x)^2/2. With 
 So alpha = alpha'/2, while eta0, epsilon and the steps stay, for the centred and for the plain
 predictor; losses are a quarter, L = L'/4. The settings below are in lazyrich's convention. beta was
 drawn from N(0, I); here |beta|^2 = D exactly. The paper's own settings of (b) are not published:
-these are a follow-up's, of the plain predictor; the centred one, as in (a), stands beside it.
+these are a follow-up's, of the plain predictor; the centred one, as in (a), is drawn next to it.
 
 (e) was run in lazyrich's own convention, for 14 x 14 values and up to 110,000 steps, with one
 seed; here for every second value and 30,000 steps, with three. (c) and (d) are schematic in the

@@ -124,8 +124,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
         _right("own-data-set", "the phase is predicted from the data set", phases, own),
         _right(
             "parameters-alone",
-            "away from the boundaries, where all other data sets agree, the phase is predicted from "
-            "the parameters alone",
+            "away from the boundaries, where all other data sets agree, the phase is predicted "
+            "from the parameters alone",
             *map(list, zip(*clear, strict=True)),
         ),
         _all_three(phases),

@@ -19,7 +19,8 @@ class Scaled(Around):
 
     w are the parameters of ``model``, which is trained in place; w0 is kept as buffers, under
     ``initial`` in the ``state_dict``, so that a run resumed from it keeps its w0, and not the
-    weights that the module was made with. Loading the state of another alpha or centring raises ``ValueError``.
+    weights that the module was made with. Loading the state of another alpha or centring raises
+    ``ValueError``.
 
     The model's inputs and outputs may be tuples or dicts. Raises ``ValueError`` for an alpha that
     is 0 or not finite, for what ``checked_model`` refuses, and at the first call for a model that

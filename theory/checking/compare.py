@@ -41,7 +41,7 @@ class Plain(Reader):
         self._symbols: dict[Contraction, sp.Symbol] = {}
 
     def polynomial(self, expr: sp.Expr) -> Polynomial:
-        """As ``Reader`` does; whatever is no polynomial is one coefficient in plain symbols."""
+        """As ``Reader`` does; what is no polynomial is one coefficient in plain symbols."""
         try:
             return super().polynomial(expr)
         except ValueError:
