@@ -13,6 +13,8 @@ STREAMS = {
     "beta": 2,
     "weights": 3,
     "readouts": 4,
+    "train noise": 5,
+    "test noise": 6,
     "observed entries": 20,
     "split": 30,  # which samples are for training
     "teacher": 31,  # the weights of the network that labels the data

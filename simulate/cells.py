@@ -5,6 +5,7 @@ in. ``NETWORK`` is the experiment of these cells.
 """
 
 import inspect
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lazyrich.simulate.batch import batch_size, train_batch
+from lazyrich.simulate.constants import shared_out
 from lazyrich.simulate.engines import ENGINES, known
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
@@ -33,7 +35,8 @@ from lazyrich.support.arguments import finite, one_of
 Cell = Settings
 
 # ``task_seed`` draws the data, ``seed`` the weights; ``label_scale`` multiplies the labels.
-TASK_NAMES = ("D", "P", "n_test", "task_seed", "label_scale", "indices", "target_degree")
+_OF_TASK = ("D", "P", "n_test", "indices", "target_degree", "target", "noise")
+TASK_NAMES = (*_OF_TASK, "task_seed", "label_scale")
 # What no file can hold, or what does not change the result.
 _LEFT_OUT = ("task", "init", "optimiser", "progress")
 _SEEDS = ("seed", "task_seed")
@@ -52,8 +55,7 @@ def defaults() -> dict[str, Any]:
     """
     of_task = inspect.signature(PolynomialTask).parameters
     of_train = inspect.signature(train).parameters
-    own = ("D", "P", "n_test", "indices", "target_degree")
-    found = {name: of_task[name].default for name in own}
+    found = {name: of_task[name].default for name in _OF_TASK}
     found |= {"task_seed": of_task["seed"].default, "label_scale": 1.0}
     return found | {name: p.default for name, p in of_train.items() if name not in _LEFT_OUT}
 
@@ -92,29 +94,24 @@ def cost(cell: Cell) -> float:
 
 
 @lru_cache(maxsize=4)
-def _task(
-    D: int,
-    P: int,
-    n_test: int,
-    task_seed: int,
-    label_scale: float,
-    indices: int,
-    target_degree: int | None,
-) -> PolynomialTask:
-    task = PolynomialTask(
-        D=D, P=P, n_test=n_test, seed=task_seed, indices=indices, target_degree=target_degree
-    )
-    if finite("label_scale", label_scale, positive=True) == 1:
+def _task(asked: str) -> PolynomialTask:
+    given = json.loads(asked)
+    seed, scale = given.pop("task_seed"), given.pop("label_scale")
+    task = PolynomialTask(**given, seed=seed)
+    if finite("label_scale", scale, positive=True) == 1:
         return task
-    if target_degree is not None:
-        raise ValueError(f"label_scale = {label_scale!r}: must be 1 with a target_degree")
-    return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(label_scale), task.X_test)
+    if task.goal is not None or task.target_degree is not None or task.noise:
+        raise ValueError(f"label_scale = {scale!r}: must be 1 with another target or noise")
+    return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(scale), task.X_test)
 
 
 def _plan(cell: Cell) -> Plan:
-    unused = dict.fromkeys(_LEFT_OUT[1:])
+    """Return the checked run; ``constants`` are those of the target and of the activation."""
+    mine, rest = shared_out(cell["constants"], cell["target"], cell["activation"])
+    asked = {name: cell[name] for name in TASK_NAMES} | {"constants": mine}
     arguments = {name: value for name, value in cell.items() if name not in TASK_NAMES}
-    return plan(_task(*(cell[name] for name in TASK_NAMES)), **arguments, **unused)
+    unused = dict.fromkeys(_LEFT_OUT[1:])
+    return plan(_task(json.dumps(asked)), **arguments | {"constants": rest}, **unused)
 
 
 def check(wanted: Sequence[Cell]) -> None:

@@ -36,6 +36,8 @@ def _sets(training: Training) -> dict[str, tuple[Tensor, Tensor]]:
 def _with_population(losses: dict[str, float], terms: dict[str, Tensor]) -> dict[str, float]:
     """Add the terms of the population loss and their sum, where there are any."""
     values = {name: float(value) for name, value in terms.items()}
+    if "population_loss" in values:
+        return losses | values
     return losses | ({"population_loss": sum(values.values())} if values else {}) | values
 
 
@@ -149,12 +151,31 @@ class NeuronMeasures:
         if self._network.quadratic:
             return _with_population(losses, self._terms(snapshot))
         task, now = self._training.task, self._now(snapshot)
-        if not task.has_population or self._network.activation.series is None:
+        if not task.has_population:
             return losses
-        parts = [now.ridges(task.mixing), task.ridges().times(-1)]
+        target = task.ridges()
+        if self._network.activation.series is None or target is None:
+            return _with_population(losses, self._by_theory(snapshot))
+        parts = [now.ridges(task.mixing), *(part.times(-1) for part in target)]
         if self._network.centred:
             parts.append(self._start.ridges(task.mixing).times(-1))
-        return _with_population(losses, population_by_degree(parts))
+        noise = {"noise": now.W.new_tensor(task.noise**2)} if task.noise else {}
+        return _with_population(losses, population_by_degree(parts) | noise)
+
+    def _by_theory(self, snapshot: Snapshot) -> dict[str, Tensor]:
+        """Return the population loss of any activation and target, by ``theory.Problem``."""
+        problem, values = self._training.problem
+        start, now = self._start, self._now(snapshot)
+        centred = {"W0": start.W, "v0": start.readouts} if self._network.centred else {}
+        loss = problem.population_loss(
+            W=now.W,
+            v=now.readouts,
+            alpha=self._network.alpha,
+            noise=self._training.task.noise,
+            **{name: value for name, value in centred.items() if value is not None},
+            **values,
+        )
+        return {"population_loss": loss}
 
     def alignments(self, snapshot: Snapshot, name: str) -> dict[str, float]:
         """Return the kernel-task alignments on the set of this name."""

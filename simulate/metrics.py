@@ -49,31 +49,49 @@ def population_terms(
     """
     if not task.has_population:
         return {}
+    noise = {"noise": M.new_tensor(task.noise**2)} if task.noise else {}
+    goal = task.goal
+    if goal is not None and goal.quadratic is not None:
+        c, b, B = (part.to(M.device) for part in goal.quadratic)
+        Sigma = task.covariance.to(M.device)
+        terms = _general_terms((c, b, B, Sigma), wbar, M, alpha=alpha, epsilon=epsilon)
+        return terms | noise
     beta, wbar, M = task.isotropic(wbar, M)
-    if task.target_degree is not None:
+    if goal is not None or task.target_degree is not None:
         target = task.ridges()
-        return population_by_degree([*_ridges(wbar, M, alpha, epsilon), target.times(-1)])
+        if target is None:
+            return {}
+        parts = [*_ridges(wbar, M, alpha, epsilon), *(part.times(-1) for part in target)]
+        return population_by_degree(parts) | noise
     if beta.ndim > 1:
-        return _multi_index_terms(beta, wbar, M, alpha=alpha, epsilon=epsilon)
+        Sigma = torch.eye(task.D, dtype=M.dtype, device=M.device) / task.D
+        quadratic = (M.new_zeros(()), torch.zeros_like(Sigma[0]), beta.T @ beta, Sigma)
+        return _general_terms(quadratic, wbar, M, alpha=alpha, epsilon=epsilon) | noise
     common, functions = {"D": task.D, "alpha": alpha}, _term_functions("test-loss")
     quadratic = common | {"epsilon": epsilon, "beta": beta, "M": M}
     return {
         "variance": functions["variance"](**quadratic),
         "misalignment": functions["misalignment"](**quadratic),
         "linear": functions["linear"](**common, wbar=wbar),
+        **noise,
     }
 
 
-def _multi_index_terms(
-    beta: Tensor, wbar: Tensor, M: Tensor, *, alpha: Number, epsilon: Number
+def _general_terms(
+    target: tuple[Tensor, Tensor, Tensor, Tensor],
+    wbar: Tensor,
+    M: Tensor,
+    *,
+    alpha: Number,
+    epsilon: Number,
 ) -> dict[str, Tensor]:
-    """Return the same for the target x^T B x/2, B = sum_k beta_k beta_k^T."""
-    functions, D = _term_functions("general-test-loss"), beta.shape[-1]
-    Sigma = torch.eye(D, dtype=M.dtype, device=M.device) / D
-    quadratic = {"B": beta.T @ beta, "M": M, "Sigma": Sigma, "alpha": alpha, "epsilon": epsilon}
-    linear = {"c_1": torch.zeros_like(Sigma[0]), "wbar": wbar, "Sigma": Sigma, "alpha": alpha}
+    """Return the same for the target c + b.x + x^T B x/2 and inputs of covariance Sigma."""
+    c, b, B, Sigma = target
+    functions = _term_functions("general-test-loss")
+    quadratic = {"B": B, "M": M, "Sigma": Sigma, "alpha": alpha, "epsilon": epsilon}
+    linear = {"c_1": b, "wbar": wbar, "Sigma": Sigma, "alpha": alpha}
     return {
-        "variance": functions["variance"](**quadratic, c_0=0.0),
+        "variance": functions["variance"](**quadratic, c_0=float(c)),
         "misalignment": functions["misalignment"](**quadratic),
         "linear": functions["linear"](**linear),
     }

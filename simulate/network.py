@@ -166,6 +166,14 @@ def _activation(given: Mapping[str, Any]) -> tuple[Activation, str]:
     )
 
 
+def activation_symbols(given: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values of the symbols of the activation of these arguments of ``train``."""
+    values = {name: float(value) for name, value in (given.get("constants") or {}).items()}
+    return values | (
+        {"epsilon": float(given["epsilon"])} if "epsilon" in activation_text(given) else {}
+    )
+
+
 def activation_text(given: Mapping[str, Any]) -> str:
     """Return the activation of these arguments of ``train`` as text."""
     return _activation(given)[1]

@@ -1,17 +1,21 @@
 """The polynomial regression task of Kumar et al., Sec. 4: y = (beta.x)^2/2 on Gaussian inputs.
 
-And its variants: targets of several directions, Hermite polynomials (Sec. 15), labels of any kind.
+And its variants: any polynomial target, noise, Hermite polynomials and targets of several
+directions (Sec. 15), and labels as they are given.
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.goals import DEFAULT, Goal
 from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
-from lazyrich.support.arguments import fits_memory, positive_integer
+from lazyrich.support.arguments import finite, fits_memory, positive_integer
 
 
 class PolynomialTask:
@@ -22,6 +26,12 @@ class PolynomialTask:
     1. The covariance is I/D unless given, symmetric and positive definite. Training inputs, test
     inputs and beta come from independent streams of the seed; the first training inputs don't
     depend on P. Raises ``ValueError`` for bad input.
+
+    ``target`` is any polynomial in beta.x, other directions, x'Bx and |x|^2: text such as
+    "(beta.x)**3", a SymPy expression or a ``theory.Target``. ``constants`` gives its symbols values
+    (vectors (D,), matrices (D, D), numbers); directions without one are drawn as beta is, each
+    from the next rows of its stream. ``noise``: the standard deviation of Gaussian noise on all
+    labels, which the population loss holds too.
 
     Variants (Sec. 15): with ``indices`` = K > 1, y = sum_k (beta_k.x)^2/2 and ``beta`` has shape
     (K, D), independent rows of |beta_k|^2 = D of which the first don't depend on K; with
@@ -36,6 +46,9 @@ class PolynomialTask:
     >>> h = two.X @ two.beta.T
     >>> bool(torch.allclose(two.y, (h**3 - 3 * h).sum(1)))
     True
+    >>> cube = PolynomialTask(D=3, P=5, target="(beta.x)**3 + c", constants={"c": 1.0})
+    >>> bool(torch.allclose(cube.y, (cube.X @ cube.beta) ** 3 + 1))
+    True
     """
 
     X: Float[Tensor, "P D"]
@@ -46,6 +59,8 @@ class PolynomialTask:
     mixing: Float[Tensor, "D D"] | None
     target_degree: int | None
     seed: int | None
+    goal: Goal | None = None
+    noise: float = 0.0
 
     @checks_its_arguments
     def __init__(
@@ -57,6 +72,10 @@ class PolynomialTask:
         covariance: object = None,
         indices: int = 1,
         target_degree: int | None = None,
+        *,
+        target: object = DEFAULT,
+        constants: Mapping[str, Any] | None = None,
+        noise: float = 0.0,
     ) -> None:
         D, P = positive_integer("D", D), positive_integer("P", P)
         n_test, seed = positive_integer("n_test", n_test), natural("seed", seed)
@@ -67,12 +86,24 @@ class PolynomialTask:
             f"D = {D}, P = {P}, n_test = {n_test}, indices = {indices}: the inputs and directions",
             8.0 * D * (P + n_test + indices),
         )
+        self.noise = finite("noise", noise)
+        if self.noise < 0:
+            raise ValueError(f"noise = {noise!r}: must be at least 0")
+        self.goal = _goal(target, D, constants, seed)
+        if self.goal is not None and (indices > 1 or target_degree is not None):
+            raise ValueError("target: must be left out where indices or target_degree are given")
         beta = standard_normal(seed, "beta", (indices, D))
         beta = torch.stack([row * (D**0.5 / row.norm()) for row in beta])
         self.beta = beta[0] if indices == 1 else beta
         self.X = self._mixed(standard_normal(seed, "train inputs", (P, D)) / D**0.5)
         self.X_test = self._mixed(standard_normal(seed, "test inputs", (n_test, D)) / D**0.5)
+        if self.goal is not None:
+            rows = self.goal.directions
+            self.beta = rows[0] if rows.shape[0] == 1 else rows
         self.y, self.y_test = self.target(self.X), self.target(self.X_test)
+        if self.noise:
+            self.y = self.y + self.noise * standard_normal(seed, "train noise", (P,))
+            self.y_test = self.y_test + self.noise * standard_normal(seed, "test noise", (n_test,))
 
     @classmethod
     @checks_its_arguments
@@ -86,6 +117,8 @@ class PolynomialTask:
         *,
         y: object = None,
         y_test: object = None,
+        target: object = DEFAULT,
+        constants: Mapping[str, Any] | None = None,
     ) -> "PolynomialTask":
         """Return the task on these inputs (P, D) and (n_test, D) with this target, beta.
 
@@ -94,8 +127,9 @@ class PolynomialTask:
         is then empty, (0, D), and no population loss is recorded. Arrays are NumPy's, torch's or
         nested lists, and are copied. Without ``X_test`` there are no test samples, and what is
         measured on them is NaN. ``covariance`` is that of the population whose loss is recorded,
-        I/D unless given; it does nothing to X. Raises ``ValueError`` for a wrong shape or type,
-        and for entries that are not finite.
+        I/D unless given; it does nothing to X. ``target`` and ``constants`` are as of the task
+        itself, all directions given; beta may be among the constants. Raises ``ValueError`` for a
+        wrong shape or type, and for entries that are not finite.
 
         >>> PolynomialTask.from_arrays(X=[[1.0, 2.0]], beta=[1.0, 1.0]).y
         tensor([4.5000], dtype=torch.float64)
@@ -110,6 +144,14 @@ class PolynomialTask:
             task.X_test = real_array("X_test", X_test, (None, D), f"(n_test, D) with D = {D}")
         task.mixing = None if covariance is None else _mixing(covariance, D)
         task.target_degree, task.seed = _degree(target_degree), None
+        if not (isinstance(target, str) and target == DEFAULT):
+            if y is not None:
+                raise ValueError("y, target: must be given one of them, and not both")
+            given = dict(constants or {}) | ({} if beta is None else {"beta": beta})
+            task.goal = Goal.read(target, D, given)
+            task.beta = task.goal.directions
+            task.y, task.y_test = task.target(task.X), task.target(task.X_test)
+            return task
         if (beta is None) == (y is None):
             raise ValueError("beta, y: must be given one of them, and not both")
         if y is None:
@@ -139,23 +181,37 @@ class PolynomialTask:
     @property
     def has_population(self) -> bool:
         """Whether labels are known beyond the samples: not those of a task made from labels."""
-        return self.directions.shape[0] > 0
+        return self.goal is not None or self.directions.shape[0] > 0
+
+    @property
+    def covariance(self) -> Float[Tensor, "D D"]:
+        """The covariance of the inputs."""
+        if self.mixing is None:
+            return torch.eye(self.D, dtype=torch.float64) / self.D
+        return self.mixing @ self.mixing.T / self.D
 
     def target(self, X: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
-        """Return y(x) for every row x of X; not for a task made from labels."""
+        """Return y(x) for every row x of X, without noise; not for a task made from labels."""
+        if self.goal is not None:
+            return self.goal(X)
         total = torch.zeros_like(X[:, 0])
         for beta in self.directions:
             h = X @ beta
             total += h**2 / 2 if self.target_degree is None else hermite(self.target_degree, h)
         return total
 
-    def ridges(self) -> Ridges:
-        """Return the target as ridge functions of z ~ N(0, I/D), where x = mixing z."""
+    def ridges(self) -> list[Ridges] | None:
+        """Return the target as ridge functions of z ~ N(0, I/D), where x = mixing z.
+
+        None for a target that is no sum of functions of one direction each.
+        """
+        if self.goal is not None:
+            return self.goal.ridges(self.mixing)
         series = (0.5, 0.0, 0.5)  # h^2/2
         if self.target_degree is not None:
             series = (*[0.0] * self.target_degree, 1.0)
         beta = self.directions if self.mixing is None else self.directions @ self.mixing
-        return Ridges(beta, torch.ones_like(beta[:, 0]), series)
+        return [Ridges(beta, torch.ones_like(beta[:, 0]), series)]
 
     def _mixed(self, Z: Tensor) -> Tensor:
         return Z if self.mixing is None else Z @ self.mixing.T
@@ -191,7 +247,8 @@ class PolynomialTask:
         3
         """
         digest = hashlib.sha256(repr(self.target_degree).encode())
-        labels = () if self.has_population else (self.y, self.y_test)
+        plain = self.goal is None and not self.noise and self.has_population
+        labels = () if plain else (self.y, self.y_test)
         for array in (self.X, self.beta, self.X_test, self.mixing, *labels):
             if array is not None:
                 digest.update(repr(tuple(array.shape)).encode() + array.numpy().tobytes())
@@ -202,8 +259,35 @@ class PolynomialTask:
             "indices": self.directions.shape[0],
             "target_degree": self.target_degree,
             "seed": self.seed,
+            "target": None if self.goal is None else self.goal.text,
+            "noise": self.noise,
+            "formula": self.formula(),
             "sha256": digest.hexdigest(),
         }
+
+    def formula(self) -> str:
+        """Return the target as text.
+
+        >>> PolynomialTask(D=2, P=1, indices=2).formula()
+        'y = sum_k (beta_k.x)^2/2, k = 1..2'
+        """
+        noise = f" + noise of variance {self.noise**2:g}" if self.noise else ""
+        if self.goal is not None:
+            return f"y = {self.goal.text}{noise}"
+        indices = self.directions.shape[0]
+        if indices == 0:
+            return "y as given"
+        argument = "beta.x" if indices == 1 else "beta_k.x"
+        k = self.target_degree
+        one = f"({argument})^2/2" if k is None else f"He_{k}({argument})"
+        return (f"y = {one}" if indices == 1 else f"y = sum_k {one}, k = 1..{indices}") + noise
+
+
+def _goal(target: object, D: int, constants: Mapping[str, Any] | None, seed: int) -> Goal | None:
+    """Return the target; None for the default one, with its own names in the population loss."""
+    if isinstance(target, str) and target == DEFAULT and not constants:
+        return None
+    return Goal.read(target, D, constants, seed)
 
 
 def _degree(value: object) -> int | None:

@@ -11,7 +11,7 @@ import lazyrich
 from lazyrich.simulate.activations import DEFAULT
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
 from lazyrich.simulate.engines import Engine, known, refuse_unsupported
-from lazyrich.simulate.network import Network, activation_text
+from lazyrich.simulate.network import Network, activation_symbols, activation_text
 from lazyrich.simulate.record import Recorder, checked_grid
 from lazyrich.simulate.rule import DECAYS, Rule
 from lazyrich.simulate.run import Run
@@ -157,6 +157,8 @@ def plan(task: Any, **given: Any) -> Plan:
         stops=(*grid, steps) if grid[-1] < steps else grid,
         progress=given["progress"],
         rtol=_rtol(given["rtol"]),
+        activation_text=activation_text(given),
+        symbols=activation_symbols(given),
     )
     refuse_unsupported(engine, training, given)
     if given["descent_tolerance"] is not None:
@@ -256,7 +258,7 @@ def _config(training: Training, engine: Engine, given: dict[str, Any]) -> dict:
         "sigma": float(given["sigma"]) if drawn else None,
         "seed": int(given["seed"]) if drawn else None,
         "readouts": readouts if readouts is None or isinstance(readouts, str) else "v",
-        "activation": activation_text(given),
+        "activation": training.activation_text,
         "activation_degree": given["activation_degree"],
         "constants": constants,
         "steps": training.stops[-1],
@@ -279,7 +281,7 @@ def _attributes(config: dict) -> dict[str, str]:
     conventions = CONVENTIONS.format(
         phi=f"phi(h) = {config['activation']}",
         readouts="v_i = 1" if config["readouts"] is None else "v_i trained",
-        target=_target(config["task"]["indices"], config["task"]["target_degree"]),
+        target=config["task"]["formula"],
     )
     return {
         "conventions": conventions,
@@ -287,11 +289,3 @@ def _attributes(config: dict) -> dict[str, str]:
         "predictor": "f(x;w) - f(x;w0)" if config["centred"] else "f(x;w)",
         "lazyrich": config["lazyrich"],
     }
-
-
-def _target(indices: int, degree: int | None) -> str:
-    if indices == 0:
-        return "y as given"
-    argument = "beta.x" if indices == 1 else "beta_k.x"
-    one = f"({argument})^2/2" if degree is None else f"He_{degree}({argument})"
-    return f"y = {one}" if indices == 1 else f"y = sum_k {one}, k = 1..{indices}"

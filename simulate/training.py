@@ -1,13 +1,14 @@
 """What every engine is given (``Training``) and what it gives back (``Snapshot`` by snapshot)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.goals import DEFAULT
 from lazyrich.simulate.network import Network
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.rule import Rule
@@ -24,7 +25,7 @@ class Training:
 
     ``X`` and ``y`` have the dtype and device of the run. ``stops`` are the steps at which the
     engine yields a snapshot; the last is the end of the run. ``rtol`` is the tolerance of gradient
-    flow.
+    flow. ``activation_text`` and ``symbols`` say what the activation is, for the theory.
     """
 
     task: PolynomialTask
@@ -35,6 +36,8 @@ class Training:
     stops: tuple[int, ...]
     progress: Callable[[int, int], Any] | None = None
     rtol: float = 1e-4
+    activation_text: str = ""
+    symbols: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def start(self) -> PseudoNeurons:
@@ -65,6 +68,27 @@ class Training:
         if self.network.centred and not decays:
             return labels
         return labels + float(self.network.first(self.task.X).square().mean())
+
+    @cached_property
+    def problem(self) -> tuple[Any, dict[str, Any]]:
+        """The ``theory.Problem`` of this network and task, and the values of its symbols."""
+        from lazyrich.theory import Problem  # here: SymPy takes a while
+
+        task, goal = self.task, self.task.goal
+        values = dict(self.symbols)
+        if goal is None:
+            target, values["beta"] = DEFAULT, task.beta
+        else:
+            target, values = goal.symbolic, values | dict(goal.values)
+        return (
+            Problem(
+                activation=self.activation_text,
+                target=target,
+                readouts="fixed" if self.network.readouts is None else "trained",
+                inputs=None if task.mixing is None else task.covariance.numpy(),
+            ),
+            values,
+        )
 
     def report(self, steps_done: int) -> None:
         """Tell the progress callback, if there is one."""

@@ -36,9 +36,19 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--n-test", type=int, default=1000, help="Number of test samples.")
 @click.option("--indices", type=int, default=1, help="Number of directions of the target.")
 @click.option("--target-degree", type=int, help="k: learn He_k(beta.x), and not (beta.x)^2/2.")
+@click.option("--target", default="(beta.x)**2/2", help="A polynomial such as (beta.x)^3.")
+@click.option("--noise", type=float, default=0.0, help="Standard deviation of the labels' noise.")
 @click.option("--width", default="500", callback=_width, help="Number N of neurons, or inf.")
 @click.option("--alpha", type=float, default=1.0, help="Scale of the output: laziness.")
 @click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
+@click.option("--activation", default="h + epsilon/2*h**2", help="phi(h), such as h + 0.1 h^3.")
+@click.option(
+    "--constant",
+    "constants",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="The value of a symbol of the activation or target.",
+)
 @click.option(
     "--activation-degree", type=int, help="k: phi(h) = h + (epsilon/2) He_k(h), engine neurons."
 )
@@ -71,21 +81,27 @@ def command(
     n_test: int,
     indices: int,
     target_degree: int | None,
+    target: str,
+    noise: float,
+    constants: tuple[str, ...],
     out: str | None,
     plot: str | None,
     **options: Any,
 ) -> None:
-    """Train f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2, on y = (beta.x)^2/2.
+    """Train a two-layer network on a polynomial task, and print its losses and whether it groks.
 
-    Without options: the setting of Figure 1 of the paper. Prints the losses at powers of ten of
-    the steps, and the time to grok. Hermite polynomials He_k are the probabilists'; with one of
-    them, the population loss has a term for each degree.
+    The network is f(x) = (alpha/N) sum_i phi(w_i.x), with phi(h) = h + (epsilon/2) h^2, and the
+    target y = (beta.x)^2/2, unless options say otherwise. Without options: the setting of Figure 1
+    of the paper. Losses are printed at powers of ten of the steps. Hermite polynomials He_k are the
+    probabilists'; where the population loss splits by Hermite degree, each degree is a term.
 
     \b
     Examples:
       lazyrich simulate --plot grokking.png
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
+      lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1 --steps 1000
+      lazyrich simulate --D 10 --P 80 --activation "h + c h^3" --constant c=0.1 --engine neurons
       lazyrich simulate --D 10 --P 80 --indices 2 --readouts gaussian --engine neurons --steps 1000
     """
     from lazyrich.support.output import output_file
@@ -95,8 +111,11 @@ def command(
     quiet, seed = options.pop("quiet"), options["seed"]
     from lazyrich.plotting import rendered
     from lazyrich.simulate import PolynomialTask, train
+    from lazyrich.simulate.constants import shared_out
     from lazyrich.support.files import write_whole
 
+    values = dict(_constant(text) for text in constants)
+    of_target, of_activation = shared_out(values, target, options["activation"])
     task = PolynomialTask(
         D=dimension,
         P=samples,
@@ -104,7 +123,11 @@ def command(
         seed=seed,
         indices=indices,
         target_degree=target_degree,
+        target=target,
+        noise=noise,
+        constants=of_target,
     )
+    options["constants"] = of_activation
     with progress_bar("training", quiet) as progress:
         run = train(task, record=_record(options["steps"]), progress=progress, **options)
     if run_file:
@@ -116,6 +139,15 @@ def command(
     click.echo(_summary(run))
     for file in filter(None, (run_file, plot_file)):
         click.echo(f"wrote {file}")
+
+
+def _constant(text: str) -> tuple[str, float]:
+    """NAME=NUMBER as a pair."""
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise ValueError(f"--constant {text}: must be NAME=NUMBER") from None
 
 
 def _printed(steps: int) -> set[int]:
@@ -133,7 +165,7 @@ def _record(steps: int) -> set[int]:
 
 def _table(history: "Dataset") -> str:
     """The losses and the terms of the last, at the steps to print."""
-    terms = ("variance", "misalignment", "linear")
+    terms = ("variance", "misalignment", "linear", "noise")
     degrees = [str(name) for name in history if str(name).startswith("degree_")]
     columns = (*LOSSES, *filter(history.__contains__, terms), *degrees)
     rows = history.sel(step=sorted(_printed(int(history.step[-1]))))

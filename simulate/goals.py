@@ -1,0 +1,155 @@
+"""Targets as numbers: y(x) of a formula, and what the population loss needs of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from numpy.polynomial.hermite_e import poly2herme
+from torch import Tensor
+
+from lazyrich.simulate.arrays import real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.hermite import Ridges
+from lazyrich.simulate.shapes import Float
+from lazyrich.support.arguments import finite
+
+DEFAULT = "(beta.x)**2/2"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A target with the values of its symbols.
+
+    ``symbolic`` is a ``theory.Target``. Vectors of ``values`` are directions (D,), matrices (D, D).
+
+    >>> goal = Goal.read("b.x + x'B x/2 + c", 2, {"b": [1, 0], "B": [[2, 0], [0, 0]], "c": 3})
+    >>> goal(torch.ones(1, 2, dtype=torch.float64)).tolist()
+    [5.0]
+    >>> [part.tolist() for part in goal.quadratic]
+    [3.0, [1.0, 0.0], [[2.0, 0.0], [0.0, 0.0]]]
+    """
+
+    symbolic: Any
+    D: int
+    values: Mapping[str, Any]
+
+    @classmethod
+    def read(
+        cls, target: Any, D: int, constants: Mapping[str, Any] | None, seed: int | None = None
+    ) -> "Goal":
+        """Return the target of this text or SymPy expression.
+
+        ``constants`` gives its symbols values. Directions without a value are drawn by ``seed``, of
+        square D, the first as beta is. Raises ``ValueError`` in one line.
+        """
+        from lazyrich.theory.target_function import Target  # here: SymPy takes a while
+
+        symbolic, given = Target(target), dict(constants or {})
+        for name in given:
+            if name not in symbolic.symbols:
+                needed = ", ".join(symbolic.symbols) or "none"
+                raise ValueError(f"constants {name}: target = {symbolic.text!r} has only {needed}")
+        missing = [name for name in symbolic.symbols if name not in given]
+        draw = [name for name in missing if name in symbolic.directions and seed is not None]
+        values = dict(zip(draw, _drawn(len(draw), D, seed), strict=True)) if draw else {}
+        for name in symbolic.symbols:
+            if name in values:
+                continue
+            if name not in given:
+                raise ValueError(f"constants: {name} of target = {symbolic.text!r} has no value")
+            values[name] = _checked(name, given[name], symbolic.symbols[name], D)
+        return cls(symbolic, D, values)
+
+    @property
+    def text(self) -> str:
+        """The target as text that ``theory.Target`` reads back."""
+        return self.symbolic.text
+
+    @property
+    def directions(self) -> Float[Tensor, "K D"]:
+        """The directions, a row each, in the order of their names."""
+        rows = [self.values[name] for name in sorted(self.symbolic.directions)]
+        return torch.stack(rows) if rows else torch.empty(0, self.D, dtype=torch.float64)
+
+    def __call__(self, X: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
+        """Return y(x) for every row x of X."""
+        return self.symbolic.labels(X, **self.values).reshape(X.shape[0])
+
+    @cached_property
+    def quadratic(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """(c, b, B) where y = c + b.x + x^T B x/2; None for a higher degree."""
+        if self.symbolic.degree > 2:
+            return None
+        D = self.D
+        one = torch.eye(D, dtype=torch.float64)
+        rows, columns = torch.triu_indices(D, D, 1)
+        points = torch.cat(
+            [torch.zeros(1, D, dtype=one.dtype), one, -one, one[rows] + one[columns]]
+        )
+        y = self(points)
+        c, up, down, both = y[0], y[1 : D + 1], y[D + 1 : 2 * D + 1], y[2 * D + 1 :]
+        B = torch.diag(up + down - 2 * c)
+        B[rows, columns] = B[columns, rows] = both - up[rows] - up[columns] + c
+        return c, (up - down) / 2, B
+
+    @cached_property
+    def profiles(self) -> list[tuple[str, tuple[float, ...]]] | None:
+        """The target as a sum of g(u.x): each direction's name and g's Hermite coefficients.
+
+        None where it is no such sum, as (beta_1.x)(beta_2.x) is not.
+        """
+        from lazyrich.theory.target_function import Target
+
+        found: dict[str, list[float]] = {}
+        scalars = {name: v for name, v in self.values.items() if not isinstance(v, Tensor)}
+        terms = self.symbolic.expr.expand().as_ordered_terms()
+        for term in terms:
+            part = Target(term)
+            if part.degree == 0:
+                name, power, factor = next(iter(self.symbolic.directions), None), 0, term
+            elif part.link is not None:
+                name, power, factor = part.link[0].name, part.degree, _leading(part.link[1])
+            else:
+                return None
+            if name is None:
+                return None
+            named = {symbol.name: symbol for symbol in factor.free_symbols}
+            point = {symbol: scalars[name] for name, symbol in named.items()}
+            series = found.setdefault(name, [])
+            series += [0.0] * (power + 1 - len(series))
+            series[power] += float(factor.subs(point))
+        return [(name, tuple(map(float, poly2herme(series)))) for name, series in found.items()]
+
+    def ridges(self, mixing: Float[Tensor, "D D"] | None) -> list[Ridges] | None:
+        """Return the target as ridge functions of z ~ N(0, I/D), where x = mixing z."""
+        if self.profiles is None:
+            return None
+        found = []
+        for name, series in self.profiles:
+            row = self.values[name][None]
+            found.append(Ridges(row if mixing is None else row @ mixing, row.new_ones(1), series))
+        return found
+
+
+def _leading(link: Any) -> Any:
+    """Return c of a monomial c h^n."""
+    from lazyrich.theory.activation import h
+
+    return link.as_independent(h)[0]
+
+
+def _drawn(count: int, D: int, seed: int | None) -> list[Tensor]:
+    rows = standard_normal(seed or 0, "beta", (count, D))
+    return [row * (D**0.5 / row.norm()) for row in rows]
+
+
+def _checked(name: str, value: Any, symbol: Any, D: int) -> Any:
+    shape = getattr(symbol, "shape", None)
+    if shape is None:
+        return finite(name, value)
+    if shape[1] == 1:
+        return real_array(name, value, (D,), f"(D,) = ({D},)")
+    if getattr(symbol, "symmetric", False):
+        return symmetric_matrix(name, value, D)
+    return real_array(name, value, (D, D), f"(D, D) = ({D}, {D})")
