@@ -1,6 +1,7 @@
 """What a page of the documentation names exists: functions, commands, options, closed forms."""
 
 import ast
+import doctest
 import importlib
 import re
 import shlex
@@ -57,6 +58,13 @@ def test_each_python_name_of_a_page_can_be_imported(page):
 def test_each_python_block_of_a_page_is_python(page):
     for block in blocks(TEXTS[page], "python"):
         ast.parse(block)
+
+
+@pytest.mark.parametrize("page", [name for name in TEXTS if name != "README.md"])
+def test_each_example_of_a_page_gives_what_it_says(page):
+    for block in blocks(TEXTS[page], "pycon"):
+        test = doctest.DocTestParser().get_doctest(block, {}, page, page, 0)
+        assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def commands(text):

@@ -14,6 +14,8 @@ from typing import Any
 
 # No array is longer, and NumPy and torch count no further.
 LARGEST = 2**63 - 1
+# Of the allowed names, a message lists this many.
+MOST_LISTED = 12
 
 
 def shown(value: Any) -> str:
@@ -146,4 +148,6 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
         return str(value)
     near = difflib.get_close_matches(str(value), allowed, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"{name} = {shown(value)}: {hint}Allowed: {', '.join(allowed)}")
+    listed = ", ".join(allowed[:MOST_LISTED])
+    more = f", ... ({len(allowed)} in all)" if len(allowed) > MOST_LISTED else ""
+    raise ValueError(f"{name} = {shown(value)}: {hint}Allowed: {listed}{more}")
