@@ -112,6 +112,7 @@ attach(
         lambda seed, j: _rejected(_labels_law, seed, j, False),
         share=0.4,
     ),
+    own_setting=True,
 )
 
 
