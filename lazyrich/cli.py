@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 # Each name NAME is the command ``command`` in lazyrich/commands/NAME.py.
-COMMANDS = ("derive", "check", "simulate", "sweep", "predict", "verify", "figures")
+COMMANDS = ("derive", "check", "simulate", "sweep", "predict", "diagnose", "verify", "figures")
 
 
 class _Group(click.Group):

@@ -20,7 +20,7 @@ from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train
 
 if TYPE_CHECKING:
-    from lazyrich.simulate.diagnosis import lazy_curve
+    from lazyrich.simulate.diagnosis import Diagnosis, diagnose, lazy_curve
     from lazyrich.simulate.lyu import (
         CompletionTask,
         DiagonalNet,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CompletionTask",
     "Data",
+    "Diagnosis",
     "DiagonalNet",
     "DivergenceError",
     "FitDivergenceError",
@@ -65,6 +66,7 @@ __all__ = [
     "Run",
     "Scaled",
     "as_matrix",
+    "diagnose",
     "difficulty",
     "effective_dimension",
     "fit",

@@ -47,10 +47,15 @@ def test_a_contradiction_is_noticed():
 TO_MEND = {
     "footnote-2-section",
     "fig-3a-final-loss",
+    "sec-5.1-label-scale-direction",
     "sec-8.3-one-hot-labels",
+    "sec-8.3.3-test-loss-twice",
     "sec-13-exact-prediction",
     "sec-16.1-test-loss-decreases",
     "sec-16.1-loss-at-perfect-accuracy",
+    "law-lower-edge",
+    "law-population-time",
+    "law-scaling-without-centring",
 }
 
 

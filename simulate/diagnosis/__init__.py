@@ -4,6 +4,8 @@
 puts them next to the kernel, the labels, and a forecast.
 """
 
+from lazyrich.simulate.diagnosis.answer import Diagnosis
 from lazyrich.simulate.diagnosis.curve import lazy_curve
+from lazyrich.simulate.diagnosis.diagnose import diagnose
 
-__all__ = ["lazy_curve"]
+__all__ = ["Diagnosis", "diagnose", "lazy_curve"]

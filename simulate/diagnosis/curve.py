@@ -77,7 +77,7 @@ def lazy_curve(
     >>> bool(run.history.train_loss[-1] < 1e-3 * run.history.train_loss[0])
     True
     """
-    given = _Given(
+    given = Given(
         checked_data(data),
         loss_function(loss),
         _at_least_zero("weight_decay", weight_decay),
@@ -92,7 +92,7 @@ def lazy_curve(
 
 
 @dataclass(frozen=True)
-class _Given:
+class Given:
     """The arguments of a curve."""
 
     data: Data
@@ -125,13 +125,17 @@ class _Given:
 
 def curve_of(
     expansion: Expansion,
-    given: _Given,
+    given: Given,
     times: np.ndarray | None = None,
     method: str = "auto",
     memory: int = MEMORY,
     kernels: tuple[Tensor, Tensor] | None = None,
+    path: list[tuple[float, Tensor, float]] | None = None,
 ) -> Run:
-    """Return the curve of an expansion; ``kernels`` if they have been made."""
+    """Return the curve of an expansion; ``kernels`` if they have been made.
+
+    ``path`` is filled with (time, a, b) of every record: the weights on the way.
+    """
     fits = expansion.kernel_bytes <= memory
     chosen = ("eigen" if fits else "lanczos") if method == "auto" else method
     if not given.square and (chosen == "lanczos" or given.rate is not None):
@@ -145,13 +149,15 @@ def curve_of(
         found = _dual_flow(curve, *kernels, times)
     else:
         found = _by_modes(curve, kernels if chosen == "eigen" else None, times)
+    if path is not None:
+        path.extend(curve.path)
     return found
 
 
 class _Curve:
     """What turns coefficients into a history."""
 
-    def __init__(self, expansion: Expansion, given: _Given) -> None:
+    def __init__(self, expansion: Expansion, given: Given) -> None:
         self.expansion, self.given = expansion, given
         zeros = torch.zeros(expansion.size), torch.zeros(expansion.size_test)
         self.g, self.g_test = expansion.drifts() if given.decay > 0 else [z.double() for z in zeros]
@@ -164,6 +170,7 @@ class _Curve:
         self.weight_square = expansion.weight_square
         self.rows: list[dict[str, float]] = []
         self.at: list[float] = []
+        self.path: list[tuple[float, Tensor, float]] = []  # time, a, b of each record
 
     def add(
         self,
@@ -185,6 +192,7 @@ class _Curve:
         if a is not None:
             square = a @ moved + 2 * b * (a @ self.g.numpy()) + b**2 * self.weight_square
             row["parameter_change"] = math.sqrt(max(square, 0.0) / (self.weight_square or math.nan))
+            self.path.append((at, torch.as_tensor(a), b))
         self.rows.append(row)
         self.at.append(at)
         return row["train_loss"]
@@ -277,7 +285,7 @@ def _by_modes(curve: _Curve, kernels: tuple[Tensor, Tensor] | None, times: Any) 
     return curve.run(torch.as_tensor(modes.vectors @ a[:, -1]), float(b[-1]), extra)
 
 
-def _stable_rate(modes: Modes, c: float, given: _Given) -> float:
+def _stable_rate(modes: Modes, c: float, given: Given) -> float:
     curvature = c * float(modes.k.max()) + given.decay
     return 2 * (1 + given.momentum) / curvature if curvature > 0 else math.inf
 

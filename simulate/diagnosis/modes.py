@@ -6,7 +6,7 @@ part in, by Lanczos iteration with the residual as the first vector.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -128,7 +128,7 @@ def of_products(
         if last or number % 10 == 9 or number + 1 == min(iterations, len(start)):
             modes = _ritz(diagonal, beside, basis, train, test, length, complete=last)
             if last or settled(modes):
-                return modes if last else _as_converged(modes)
+                return replace(modes, converged=True)
         beside.append(size)
         basis.append(rest / size)
     assert modes is not None
@@ -154,20 +154,18 @@ def _ritz(
     return Modes(k, length * turn[0], np.zeros(q), vectors, moved, moved_test, complete)
 
 
-def _as_converged(modes: Modes) -> Modes:
-    return Modes(*(getattr(modes, name) for name in list(modes.__dataclass_fields__)[:-1]), True)
-
-
 def together(one: Modes, other: Modes) -> Modes:
     """Return the modes of a residual and those of a drift as one list."""
-    zeros = np.zeros_like(one.k), np.zeros_like(other.k)
+
+    def beside(name: str) -> np.ndarray:
+        return np.concatenate([getattr(one, name), getattr(other, name)], -1)
+
     return Modes(
-        np.concatenate([one.k, other.k]),
-        np.concatenate([one.residual, zeros[1]]),
-        np.concatenate([zeros[0], other.residual]),
-        *(
-            np.concatenate([getattr(one, name), getattr(other, name)], 1)
-            for name in ("vectors", "train", "test")
-        ),
-        one.converged and other.converged,
+        k=beside("k"),
+        residual=np.concatenate([one.residual, np.zeros_like(other.k)]),
+        drift=np.concatenate([np.zeros_like(one.k), other.residual]),
+        vectors=beside("vectors"),
+        train=beside("train"),
+        test=beside("test"),
+        converged=one.converged and other.converged,
     )

@@ -84,7 +84,7 @@ def fit_flow(
     kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
     data = data.fitted(checked_model(model))
     checked_function(model, data.X)
-    flow = _Flow(model, data, loss, decay, rtol)
+    flow = Flow(model, data, loss, decay, rtol)
     given = None if record is None else list(record)
     metrics, measures = dict(metrics or {}), dict(measures or {})
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
@@ -121,7 +121,7 @@ def fit_flow(
     return recorder.run(history, config)
 
 
-class _Flow:
+class Flow:
     """The state of an integration: weights, time, and what the integrator knows of both."""
 
     def __init__(self, model: nn.Module, data: Data, loss: Loss, decay: float, rtol: float) -> None:

@@ -89,12 +89,12 @@ class Recorder:
                 values = np.array([row[name] for row in self.rows])
                 note = {"long_name": _DESCRIPTIONS.get(name, name)}
                 history[name] = (self._coordinate, values, note)
-        for name, value in self._zero().items():
+        for name, value in self.zero().items():
             history[name] = ((), value, {"long_name": _DESCRIPTIONS[name]})
         history.attrs = {"lazyrich": lazyrich.__version__}
         return history
 
-    def _zero(self) -> dict[str, float]:
+    def zero(self) -> dict[str, float]:
         """Return the losses of predicting nothing; NaN where the loss takes no such outputs."""
         found, data, loss = {}, self._data, self._metrics["loss"]
         sides = {"train": (data.X, data.y), "test": (data.X_test, data.y_test)}

@@ -174,30 +174,10 @@ attach(
 
 @evidence(
     "sec-10-infinite-difficulty",
-    "derived",
-    "N = D = P = 1, trained to the end: movement and remainder as df/dw -> 0; not at a finite time",
-    control={"at_the_end": False},
-    part="limit",
-)
-def diverges(at_the_end: bool = True) -> str:
-    """The slope of f at w0 is alpha sqrt(kappa) for x = 1; the label y is fitted lazily."""
-    kappa, tau, a, e, y = sp.symbols("kappa tau alpha epsilon y", positive=True)
-    fitted = sp.S.One if at_the_end else 1 - sp.exp(-2 * kappa * tau)
-    change = y * fitted / (a * sp.sqrt(kappa))
-    known = {"alpha": a, "epsilon": e, "D": 1, "x": [1], "M_dw": [[change**2]]}
-    remainder = closed_form("linearisation-error").evaluate(**known)
-    limits = [sp.limit(part, kappa, 0, "+") for part in (change**2, remainder)]
-    assert all(limit == sp.oo for limit in limits), f"they tend to {limits}"
-    return f"|w - w0|^2 = {change**2} and the remainder {sp.simplify(remainder)} are unbounded"
-
-
-@evidence(
-    "sec-10-infinite-difficulty",
     "proved",
     "a linear network with labels outside the range of K is lazy to the end; with "
     "curvature it isn't",
     control={"e": 0.5},
-    part="singular",
 )
 def consistent(e: float = 0.0) -> str:
     """A network of one neuron at D = 1, w0 = 0 on x = 1, 2 with y = x^2/2, fitted lazily."""
@@ -220,7 +200,12 @@ attach(
         lambda: sp.S.Zero,
         lambda: _null_mode(0),
     ),
-    part="singular",
+)
+
+
+counterexample(
+    "sec-10-infinite-difficulty",
+    lambda: "N = D = 1, epsilon = 0, x = 1, 2, y = 1/2, 2: " + consistent(0.0),
 )
 
 

@@ -20,7 +20,6 @@ from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import closed_form_function
 from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.small_runs import Setting, curves, slope_is, with_error
-from lazyrich.verify.statistics import mostly
 from lazyrich.verify.tolerances import assert_close
 
 
@@ -256,15 +255,13 @@ def _fate(alpha: float, rescaled: bool, seed: int) -> float:
     control={"rescaled": True},
 )
 def wrong_learning_rates(budget: Budget, rescaled: bool = False) -> str:
-    def sample(first: int, count: int) -> np.ndarray:
-        found = []
-        for seed in range(first, first + count):
-            small, middle, large = (_fate(a, rescaled, seed) for a in (1 / 99, 1.0, 99.0))
-            found.append(np.isinf(large) and small > 10 * middle)
-        return np.array(found)
-
-    line = "alpha = 99 diverges, and 1/99 ends above ten times the train loss of 1,"
-    return mostly(line, sample, budget.seed, against=0.1)
+    small, middle, large = (_fate(a, rescaled, budget.seed) for a in (1 / 99, 1.0, 99.0))
+    line = f"train loss after 500 steps at alpha = 1/99, 1, 99: {small:.2g}, {middle:.2g}, "
+    line += "diverged" if np.isinf(large) else f"{large:.2g}"
+    assert middle < 0.01, f"the middle alpha does not train: {line}"
+    assert np.isinf(large), f"large alpha does not suffer: {line}"
+    assert small > 0.5, f"small alpha does not suffer: {line}"
+    return line
 
 
 _alphas = np.array([16.0, 64.0, 256.0])
@@ -284,7 +281,6 @@ attach(
         lambda: closed_form("loss-at-init"),
         _no_instability_planted,
     ),
-    part="starts",
 )
 
 
@@ -293,36 +289,8 @@ attach(
     "measured",
     "the centred predictor starts at <y^2> for every alpha, the plain one doesn't",
     control={"centred": False},
-    part="starts",
 )
 def initial(budget: Budget, centred: bool = True) -> str:
     settings = tuple(Setting(alpha=a) for a in _alphas)
     found = curves(settings, centred=centred, steps=1, first_seed=budget.seed, width=50)
     return slope_is("initial loss over alpha", 0.0, _alphas, found.test[:, :, 0])
-
-
-@evidence(
-    "sec-8.1-no-instability",
-    "measured",
-    "at eta_0 = 2 training is stable at alpha = 1 and 4096, centred or not; at 64 it isn't",
-    control={"rate": 64.0},
-    part="stable",
-)
-def stable(budget: Budget, rate: float = 2.0) -> str:
-    def is_stable(seed: int, alpha: float, centred: bool) -> bool:
-        task = PolynomialTask(D=8, P=30, n_test=1, seed=seed)
-        options = {"width": 50, "engine": "moments", "alignment": None, "steps": 100, "seed": seed}
-        options |= {"epsilon": 0.25, "centred": centred, "learning_rate": rate}
-        try:
-            run = train(task, alpha=alpha, **options)
-        except DivergenceError:
-            return False
-        losses = run.history.train_loss
-        return bool(losses[-1] < losses[0])
-
-    def sample(first: int, count: int) -> np.ndarray:
-        cases = [(alpha, centred) for alpha in (1.0, 4096.0) for centred in (True, False)]
-        seeds = range(first, first + count)
-        return np.array([all(is_stable(seed, *case) for case in cases) for seed in seeds])
-
-    return mostly("training is stable", sample, budget.seed, against=0.1)

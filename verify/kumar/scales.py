@@ -5,11 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lazyrich.theory import closed_form
-from lazyrich.theory.scaling import c as label_scale
-from lazyrich.theory.symbols import alpha
 from lazyrich.verify import strategies as given
-from lazyrich.verify.evidence import attach, attacked, counterexample, equality, evidence
+from lazyrich.verify.evidence import attach, attacked, counterexample, evidence
 from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.small_runs import (
@@ -17,9 +14,9 @@ from lazyrich.verify.small_runs import (
     Setting,
     curves,
     relative_change,
+    rises,
     slope_is,
 )
-from lazyrich.verify.statistics import rises
 
 
 def _sweep(name: str, values: tuple[float, ...], budget: Budget, **options) -> Curves:
@@ -161,17 +158,6 @@ def _counterexample() -> str:
     )
 
 
-attach(
-    "sec-5.1-label-scale-direction",
-    equality(
-        "labels c y train as the output scale alpha/c, not c alpha",
-        lambda: closed_form("scale-equivalence").terms["labels"],
-        lambda: alpha / label_scale,
-        lambda: alpha * label_scale,
-    ),
-)
-
-
 @evidence(
     "sec-5.1-label-scale-direction",
     "measured",
@@ -179,11 +165,8 @@ attach(
     control={"values": _scales[::-1]},
 )
 def label_direction(budget: Budget, values: tuple[float, ...] = _scales) -> str:
-    def sample(first: int, count: int) -> np.ndarray:
-        return relative_change(_sweep("labels", values, Budget(seed=first), seeds=count))
-
-    what = f"|w - w0|/|w0| at label scales {', '.join(f'{v:g}' for v in values)}"
-    return rises(what, sample, budget.seed)
+    change = relative_change(_sweep("labels", values, budget))
+    return rises(f"|w - w0|/|w0| at label scales {', '.join(f'{v:g}' for v in values)}", change)
 
 
 counterexample("sec-5.1-label-scale-direction", _counterexample)
@@ -201,11 +184,8 @@ _values = (0.25, 1.0, 4.0)
 def sigma_sweep(budget: Budget, values: tuple[float, ...] = _values) -> str:
     lines = []
     for name in ("alpha", "sigma"):
-
-        def sample(first: int, count: int, name: str = name) -> np.ndarray:
-            return _sweep(name, values, Budget(seed=first), seeds=count).test[:, :, -1]
-
-        lines.append(rises(f"final loss over {name}", sample, budget.seed, share=0.95))
+        found = _sweep(name, values, budget)
+        lines.append(rises(f"final loss over {name}", found.test[:, :, -1]))
     return "; ".join(lines)
 
 

@@ -257,7 +257,6 @@ def _counterexample() -> str:
     "training in the limit epsilon/alpha -> 0 ends lower on the one whose function of least trace "
     "is best than on the one whose is worst; not by those of other data sets",
     control={"shift": _EDGE_SETS},
-    own_setting=True,
 )
 def edge(budget: Budget, shift: int = 0) -> str:
     def sample(first: int, count: int) -> np.ndarray:

@@ -74,7 +74,6 @@ def _counterexample() -> str:
     "measured",
     "against integration, where it holds and where it doesn't",
     control={"factor": 1.1},
-    own_setting=True,
 )
 def halving_time(factor: float = 1.0) -> str:
     inside = [(D, a) for D in (100, 1000, 10_000) for a in np.geomspace(5 / D, 100, 8)]

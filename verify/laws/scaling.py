@@ -112,7 +112,6 @@ attach(
         lambda seed, j: _rejected(_labels_law, seed, j, False),
         share=0.4,
     ),
-    own_setting=True,
 )
 
 

@@ -1,0 +1,122 @@
+"""``lazyrich diagnose``: is your own network lazy or rich, will it grok, when, and why."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lazyrich.support.progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lazyrich.simulate import Data
+
+LOSSES, FORMATS = ("mse", "cross_entropy"), ("text", "json")
+ARRAYS = ("X", "y", "X_test", "y_test")
+
+
+@click.command("diagnose", short_help="Say whether your own network will grok, when, and why.")
+@click.argument("network", metavar="MODULE:FUNCTION")
+@click.option("--data", required=True, metavar="FILE.npz", help="X, y, X_test and y_test.")
+@click.option("--loss", type=click.Choice(LOSSES), default="mse", show_default=True)
+@click.option("--weight-decay", type=float, default=0.0, show_default=True, help="As SGD's.")
+@click.option("--time", type=float, help="Learning rate x steps that you mean to train.")
+@click.option("--no-pilots", is_flag=True, help="Run no copies at smaller scales.")
+@click.option("--train", is_flag=True, help="Train a copy, and compare it with its lazy twin.")
+@click.option("--report", metavar="FILE.html", help="Write the answer as a page.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@quiet_option
+def command(
+    network: str,
+    data: str,
+    loss: str,
+    weight_decay: float,
+    time: float | None,
+    no_pilots: bool,
+    train: bool,
+    report: str | None,
+    form: str,
+    quiet: bool,
+) -> None:
+    """Say whether a torch module is lazy or rich, whether it will grok, when, and why.
+
+    FUNCTION in MODULE (a file net.py in this folder is the module net) takes no arguments and
+    returns the module at its initial weights. The data file holds X, y, X_test and y_test. The
+    network is not trained; copies of it with a smaller output are, unless --no-pilots.
+
+    \b
+    Examples:
+      lazyrich diagnose net:make --data set.npz
+      lazyrich diagnose net:make --data set.npz --loss cross_entropy --train --report answer.html
+    """
+    from lazyrich.simulate import diagnose
+    from lazyrich.support.output import given_path, output_file
+
+    page = output_file("--report", report, (".html",))
+    arrays = _data(given_path("--data", data))
+    model = _model(network)
+    with progress_bar("diagnosing", quiet) as progress:
+        found = diagnose(
+            model,
+            arrays,
+            loss=loss,
+            weight_decay=weight_decay,
+            time=time,
+            with_pilots=not no_pilots,
+            train=train,
+            progress=progress,
+        )
+    if page is not None:
+        found.html(page)
+    click.echo(found.json() if form == "json" else str(found))
+
+
+def _model(network: str) -> "nn.Module":
+    """Return what the function makes. Raises ``ValueError`` in one line for anything else."""
+    from torch import nn
+
+    module, colon, function = network.partition(":")
+    if not (module and colon and function):
+        raise ValueError(f"MODULE:FUNCTION = {network}: must be a module, a colon, a function")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        make = getattr(importlib.import_module(module), function)
+        made = make()
+    except Exception as error:  # whatever the user's own code raises
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"MODULE:FUNCTION = {network}: {line}") from error
+    finally:
+        sys.path.pop(0)
+    if not isinstance(made, nn.Module):
+        kind = type(made).__name__
+        raise ValueError(f"MODULE:FUNCTION = {network}: gives {kind}: must give a torch.nn.Module")
+    return made
+
+
+def _data(file: Path) -> "Data":
+    """Return the data in the file. Raises ``ValueError`` in one line for anything else."""
+    import numpy as np
+
+    from lazyrich.simulate import Data
+    from lazyrich.support.arguments import one_of
+
+    if not file.is_file():
+        raise ValueError(f"--data {file}: no such file")
+    arrays: dict[str, Any] = {}
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except Exception as error:  # zipfile, numpy and pickle have a dozen between them
+        raise ValueError(f"--data {file}: not an .npz file of arrays ({error})") from None
+    for name in arrays:
+        one_of(f"--data {file}: array", name, ARRAYS)
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise ValueError(f"--data {file}: has no {missing[0]}: must hold {', '.join(ARRAYS)}")
+    try:
+        return Data(*(arrays[name] for name in ARRAYS))
+    except ValueError as error:
+        raise ValueError(f"--data {file}: {error}") from None

@@ -1,0 +1,168 @@
+"""``diagnose``: is the network lazy or rich, will it grok, when, and why."""
+
+import copy
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from lazyrich.simulate.diagnosis.answer import Diagnosis
+from lazyrich.simulate.diagnosis.curve import MEMORY, Given, curve_of
+from lazyrich.simulate.diagnosis.expansion import Expansion
+from lazyrich.simulate.diagnosis.forecast import forecast
+from lazyrich.simulate.diagnosis.labels import against_labels
+from lazyrich.simulate.diagnosis.laziness import along_the_path
+from lazyrich.simulate.diagnosis.pilots import BUDGET, pilots, watched
+from lazyrich.simulate.diagnosis.trained import compared
+from lazyrich.simulate.modules.data import Data, checked_data
+from lazyrich.simulate.modules.losses import Loss, loss_function
+from lazyrich.simulate.run import Run
+from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import finite, positive_integer
+
+# Error of a step of the twin's flow, where its loss has no closed form.
+_RTOL = 1e-4
+# Without a time, as long as this many times what the lazy twin takes to fit.
+LONG = 100.0
+
+
+@checks_its_arguments
+def diagnose(
+    model: nn.Module,
+    data: Data,
+    *,
+    loss: Loss | str = "mse",
+    weight_decay: float | int = 0.0,
+    momentum: float | int = 0.0,
+    time: float | int | None = None,
+    with_pilots: bool = True,
+    run: Run | None = None,
+    train: bool = False,
+    budget: int = BUDGET,
+    memory: int = MEMORY,
+    progress: Callable[[float, float], Any] | None = None,
+) -> Diagnosis:
+    """Say whether a network is lazy or rich, whether it will grok, when, and why.
+
+    Use it on a network at its initial weights, before training or with the ``run`` of training. The
+    model itself is left as it is. Times are learning rate times steps of gradient descent at a
+    small rate; momentum makes them shorter by 1 - momentum.
+
+    - ``data`` needs a test set. ``loss``: as for ``fit``.
+    - ``time``: how long you mean to train; "never" means not within it. None: 100 times as long as
+      the linearised twin takes to fit the training set.
+    - ``with_pilots``: train copies with an output 2 to 64 times smaller, which is cheap, and
+      extrapolate. Each takes at most ``budget`` gradients. Without them only a lazy network without
+      weight decay gets a forecast.
+    - ``run``: the run of ``fit`` or ``fit_flow`` that started from these weights. It is compared
+      with the twin: where it left it, why it was late, what to try. ``train=True`` trains a copy by
+      gradient flow first, for ``time`` or ``budget`` gradients.
+    - ``memory``: bytes for kernels; where they need more, the twin is followed by Lanczos iteration
+      (loss "mse" only), without the spectrum.
+    - ``progress`` is called with (work done, work) now and then.
+
+    The answer prints as sentences and a table, and has ``plot()``, ``html(path)``, ``json()``.
+    Raises ``ValueError`` for bad input and for what ``ntk`` refuses. After Ctrl-C in the pilot runs
+    the answer is made from what there is.
+
+    >>> import torch
+    >>> from lazyrich.simulate.modules.mlp import mlp
+    >>> X = torch.linspace(-1, 1, 12, dtype=torch.float64)[:, None]
+    >>> found = diagnose(mlp((1, 64, 1), nn.Tanh), Data(X[::2], X[::2], X[1::2], X[1::2]))
+    >>> found.verdict
+    'generalises at once'
+    """
+    loss, decay = loss_function(loss), finite("weight_decay", weight_decay)
+    given = Given(checked_data(data), loss, decay, None, finite("momentum", momentum), rtol=_RTOL)
+    horizon = None if time is None else finite("time", time, positive=True)
+    budget = positive_integer("budget", budget)
+    expansion = Expansion(model, data)
+    if not expansion.m:
+        raise ValueError("data has no test set: must have one, to say what generalises")
+    stages = _Stages(progress, 4 + with_pilots)
+    cost = _estimate(expansion, given, memory, budget, with_pilots, train)
+    kernels = expansion.kernels() if cost["kernels made"] else None
+    stages.next()
+    path: list = []
+    lazy = curve_of(expansion, given, None, "auto", memory, kernels, path)
+    kernel = _kernel(expansion, kernels)
+    stages.next()
+    lazily = lazy.outcome()
+    last = float(lazy.history.time[-1])
+    fitted = lazily.train_fall if math.isfinite(lazily.train_fall) else last
+    laziness = along_the_path(expansion, path, max(fitted, path[0][0]))
+    horizon = LONG * fitted if horizon is None else horizon
+    stages.next()
+    runs = None
+    if with_pilots:
+        runs = []
+        try:
+            options = {"decay": decay, "time": horizon, "budget": budget}
+            far = laziness.departure
+            runs = pilots(model, data, loss, departure=far, **options, progress=stages.part)
+        except KeyboardInterrupt:
+            warnings.warn("interrupted: the forecast is made without pilot runs", stacklevel=2)
+            runs = None
+    found = forecast(lazily, laziness, runs, decay=decay, horizon=horizon)
+    if train and run is None:
+        run, _, cost["gradients of training"] = watched(
+            copy.deepcopy(model), data, loss, decay=decay, time=horizon, budget=4 * budget
+        )
+    cost["gradients of pilots"] = sum(pilot.evaluations for pilot in runs or [])
+    trained = None
+    if run is not None:
+        trained = compared(model, expansion, given, run, kernels, runs or [])
+    stages.finish()
+    return Diagnosis(found, lazy, kernel, laziness, runs or [], trained, cost)
+
+
+def _kernel(expansion: Expansion, kernels: Any) -> Any:
+    if kernels is None:
+        return None
+    try:
+        residual = expansion.labels() - expansion.f0
+    except ValueError:  # class labels
+        y = nn.functional.one_hot(expansion.data.y.long(), expansion.C).double()
+        residual = y - y.mean(0)
+    return against_labels(kernels[0], residual)
+
+
+def _estimate(
+    expansion: Expansion, given: Given, memory: int, budget: int, with_pilots: bool, train: bool
+) -> dict[str, Any]:
+    """Return what the work will take, before it is done. Raises ``ValueError`` for too much."""
+    fits = expansion.kernel_bytes <= memory
+    if not fits and not given.square:
+        needed = f"{expansion.kernel_bytes / 2**30:.1f} GiB"
+        raise ValueError(
+            f"memory = {memory}: the kernels take {needed}, and only loss = 'mse' can do without "
+            "them; give fewer samples, or more memory"
+        )
+    gradients = (5 * budget if with_pilots else 0) + (4 * budget if train else 0)
+    return {
+        "kernel bytes": expansion.kernel_bytes,
+        "kernels made": fits,
+        "rows of the Jacobian": expansion.size + expansion.size_test,
+        "gradients at most": gradients,
+    }
+
+
+class _Stages:
+    """Progress over stages of about the same length."""
+
+    def __init__(self, report: Callable[[float, float], Any] | None, count: int) -> None:
+        self._report, self._count, self._done = report, count, 0
+
+    def next(self) -> None:
+        self._done += 1
+        self.part(0, 1)
+
+    def part(self, done: float | int, total: float | int) -> None:
+        if self._report is not None:
+            self._report(min(self._done + done / total, self._count), self._count)
+
+    def finish(self) -> None:
+        self._done = self._count
+        self.part(0, 1)

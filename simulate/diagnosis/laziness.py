@@ -1,0 +1,110 @@
+"""How lazy a network is: the network itself at the weights of the lazy solution."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lazyrich.simulate.diagnosis.expansion import Expansion
+from lazyrich.simulate.modules.measures import kernel_change
+from lazyrich.simulate.modules.ntk import ntk
+from lazyrich.simulate.modules.trees import call, flat, taken
+from lazyrich.simulate.modules.untouched import differentiable
+
+# Samples on which outputs and kernels are compared.
+SAMPLES, KERNEL_SAMPLES = 128, 32
+# Points of the lazy path that are looked at.
+POINTS = 6
+# Features matter from where the linearisation is this wrong, relative to what there was to learn.
+NOTICEABLE = 0.1
+
+
+@dataclass(frozen=True)
+class Laziness:
+    """The network along the lazy path, at ``times`` up to where the train loss has fallen.
+
+    ``errors``: |f - f_lin| over |y - f(w0)| on training samples. ``kernel_changes``:
+    |K - K0|/|K0|. ``features_from``: the time from which either is above ``NOTICEABLE``, ``inf``
+    for none. (One alone does not tell: by symmetry the error can vanish while the kernel changes.)
+    """
+
+    times: list[float]
+    errors: list[float]
+    kernel_changes: list[float]
+    features_from: float
+
+    @property
+    def error(self) -> float:
+        """Return the error of the linearisation at the lazy solution."""
+        return self.errors[-1]
+
+    @property
+    def kernel_change(self) -> float:
+        """Return the change of the kernel at the lazy solution."""
+        return self.kernel_changes[-1]
+
+    @property
+    def departure(self) -> float:
+        """Return how far from lazy the network is: the larger of the two."""
+        return max(self.error, self.kernel_change)
+
+
+def along_the_path(
+    expansion: Expansion, path: list[tuple[float, Tensor, float]], end: float
+) -> Laziness:
+    """Measure the network at weights of the lazy path, which gives (time, a, b), up to ``end``."""
+    points = [point for point in path if 0 < point[0] <= end] or path[-1:]
+    step = max(1, len(points) // POINTS)
+    points = points[::-step][:POINTS][::-1]
+    model = copy.deepcopy(expansion.model)
+    few = min(SAMPLES, expansion.n)
+    X = taken(expansion.data.X, slice(0, few))
+    f0 = expansion.f0[:few]
+    wanted = _scale(expansion, few)
+    drift = torch.zeros_like(f0).flatten()
+    if any(b for _, _, b in points):
+        drift = expansion.drifts()[0][: f0.numel()]
+    some = taken(expansion.data.X, slice(0, min(KERNEL_SAMPLES, expansion.n)))
+    K0 = ntk(expansion.model, some, outputs="trace").double()
+    times, errors, changes = [], [], []
+    for time, a, b in points:
+        along = expansion.direction(a)
+        _put(model, {n: w * (1 + b) + along[n] for n, w in expansion.weights.items()})
+        linear = f0 + (expansion.response(along)[0][: f0.numel()] + b * drift).reshape(f0.shape)
+        with torch.no_grad(), differentiable(model):
+            f = flat(call(model, X)).double()
+        times.append(time)
+        errors.append(float((f - linear).norm()) / wanted)
+        changes.append(kernel_change(ntk(model, some, outputs="trace").double(), K0))
+    either = [max(pair) for pair in zip(errors, changes, strict=True)]
+    return Laziness(times, errors, changes, _first_above(times, either))
+
+
+def _scale(expansion: Expansion, few: int) -> float:
+    y = expansion.data.y
+    if isinstance(y, Tensor) and y.shape == expansion.f0.shape:
+        gap = (y[:few].double() - expansion.f0[:few]).norm()
+    else:  # class labels: logits that matter are of order 1
+        gap = torch.tensor(expansion.f0[:few].numel()).double().sqrt()
+    return max(float(gap), 1e-300)
+
+
+def _put(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        named = dict(model.named_parameters())
+        for name, value in weights.items():
+            named[name].copy_(value)
+
+
+def _first_above(times: list[float], errors: list[float]) -> float:
+    """Return the time at which the error passes ``NOTICEABLE``, as a power law of the time."""
+    for i, error in enumerate(errors):
+        if error < NOTICEABLE:
+            continue
+        if i == 0 or errors[i - 1] <= 0:
+            return times[i] * (NOTICEABLE / error if math.isfinite(error) else 0.0)
+        ratio = math.log(NOTICEABLE / errors[i - 1]) / math.log(error / errors[i - 1])
+        return times[i - 1] * (times[i] / times[i - 1]) ** ratio
+    return math.inf

@@ -1,0 +1,230 @@
+"""The diagnosis of a network: its parts against what they are, its answer in every form."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lazyrich import cli, simulate
+from lazyrich.simulate import Data, Scaled, diagnose, fit, fit_flow
+from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.diagnosis.labels import against_labels
+from lazyrich.simulate.diagnosis.pilots import Extrapolated, Pilot, extrapolated, rescaled
+from lazyrich.simulate.modules.mlp import mlp
+from lazyrich.simulate.run import Run
+
+
+class Diagonal(nn.Module):
+    """Sparse regression: rich training generalises, lazy training does not."""
+
+    def __init__(self, d):
+        super().__init__()
+        self.u = nn.Parameter(torch.ones(d, dtype=torch.float64))
+        self.v = nn.Parameter(torch.ones(d, dtype=torch.float64))
+
+    def forward(self, x):
+        return x @ (self.u.square() - self.v.square())
+
+
+def sparse(alpha):
+    X = standard_normal(0, "train inputs", (220, 40))
+    y = X[:, 0] - X[:, 1]
+    return Scaled(Diagonal(40), alpha), Data(X[:20], y[:20], X[20:], y[20:])
+
+
+def easy():
+    X = standard_normal(0, "train inputs", (60, 4))
+    y = X[:, :1]
+    return mlp((4, 40, 1), nn.Tanh), Data(X[:40], y[:40], X[40:], y[40:])
+
+
+def test_an_easy_task_generalises_at_once_and_the_model_is_left_alone():
+    model, data = easy()
+    before = copy.deepcopy(model.state_dict())
+    found = diagnose(model, data)
+    assert found.verdict == "generalises at once"
+    assert len(found.sentences()) == 2
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    seen = fit_flow(model, data, loss="mse", time=found.forecast.horizon / 10).outcome()
+    assert seen.phase == found.verdict
+    assert found.forecast.train.value == pytest.approx(seen.train_fall, rel=0.3)
+
+
+def test_lazy_memorises_and_rich_does_not():
+    """The diagonal network: alpha decides, and the forecasts are right at both ends."""
+    for alpha, phase in ((30.0, "memorises"), (1e-3, "generalises at once")):
+        model, data = sparse(alpha)
+        found = diagnose(model, data, train=True)
+        assert found.trained.outcome.phase == phase
+        assert found.forecast.phase == phase
+    assert found.laziness.departure > 1  # rich
+    assert found.laziness.error < 1e-6  # by symmetry: u and v move against each other
+
+
+def test_after_training_it_says_where_the_twin_was_left():
+    model, data = sparse(1.0)
+    start = copy.deepcopy(model)
+    rate = 0.2 * simulate.stable_rate(model, data, "mse")
+    run = fit(model, data, loss="mse", optimiser=lambda w: torch.optim.SGD(w, lr=rate), steps=3000)
+    found = diagnose(start, data, run=run, with_pilots=False)
+    trained = found.trained
+    assert trained.outcome == run.outcome()
+    twin = simulate.fit(
+        simulate.linearise(start),
+        data,
+        loss="mse",
+        optimiser=lambda w: torch.optim.SGD(w, lr=rate),
+        steps=3000,
+    ).history
+    gap = abs(run.history.test_loss - twin.test_loss) > 0.1 * run.history.zero_test_loss
+    expected = float(run.history.step[np.argmax(gap.values)]) if gap.any() else math.inf
+    assert trained.left == pytest.approx(expected, rel=0.3)
+    assert len(found.sentences()) == 4
+    with pytest.raises(ValueError, match="give the model at its initial weights"):
+        diagnose(model, data, run=run, with_pilots=False)
+
+
+def test_the_labels_power_is_over_eigenvectors():
+    J = standard_normal(0, "weights", (6, 9))
+    K, y = J @ J.T, standard_normal(1, "beta", (6, 1))
+    found = against_labels(K, y)
+    values, vectors = torch.linalg.eigh(K)
+    power = (vectors.T @ y).square().flatten().flip(0).cumsum(0) / y.square().sum()
+    assert np.allclose(found.power, power)
+    assert np.allclose(found.eigenvalues, values.flip(0))
+
+
+@pytest.mark.parametrize("r", [0.25, 4.0])
+def test_a_rescaled_predictor_is_r_times_as_large(r):
+    model, data = easy()
+    assert torch.allclose(rescaled(model, r)(data.X), r * model(data.X))
+    scaled = Scaled(model, 3.0)
+    with torch.no_grad():
+        model[0].weight.add_(0.1)
+    assert torch.allclose(rescaled(scaled, r)(data.X), r * scaled(data.X))
+
+
+def pilot(r, time, ended="fell"):
+    import xarray
+
+    history = xarray.Dataset(coords={"time": [0.0, 0.999 * time, 1.001 * time, 2 * time]})
+    history["train_loss"] = history["test_loss"] = ("time", [1.0, 1.0, 1e-3, 1e-3])
+    if ended != "fell":
+        history["test_loss"] = ("time", [1.0] * 4)
+    history["zero_train_loss"] = history["zero_test_loss"] = 1.0
+    return Pilot(r, Run(history, {}, {}), ended, 1)
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.5])
+def test_times_are_extrapolated_by_a_power(power):
+    runs = [pilot(r, r**power / r**2) for r in (0.125, 0.25)]
+    found = extrapolated(runs, "test", 0.0)
+    assert found.value == pytest.approx(1.0, rel=0.02)
+    assert found.low < 1 < found.high
+    never = extrapolated([*runs, pilot(0.5, 1.0, "flat")], "test", 0.0)
+    assert never == Extrapolated.never()
+
+
+def test_the_answer_in_every_form(tmp_path):
+    model, data = easy()
+    found = diagnose(model, data, train=True)
+    text = str(found)
+    for needle in ("generalises at once", "centred kernel-task alignment", "Reliability"):
+        assert needle in text
+    content = json.loads(found.json())
+    assert content["verdict"] == found.verdict
+    found.html(tmp_path / "answer.html")
+    page = (tmp_path / "answer.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "http" not in page.split("base64")[0]  # needs nothing from the net
+    assert "data:image/png;base64" in found._repr_html_()
+    assert len(found.plot().axes) == 2
+
+
+def test_classes_with_cross_entropy():
+    X = standard_normal(0, "train inputs", (90, 4))
+    y = X[:, :3].argmax(1)
+    data = Data(X[:60], y[:60], X[60:], y[60:])
+    found = diagnose(mlp((4, 30, 3), nn.Tanh), data, loss="cross_entropy")
+    assert found.lazy.outcome().train_fall < math.inf
+    assert 0 < found.kernel.alignment < 1
+
+
+def test_progress_and_interruption():
+    model, data = easy()
+    reports = []
+    diagnose(model, data, progress=lambda done, total: reports.append(done / total))
+    assert reports == sorted(reports)
+    assert reports[-1] == 1
+
+    def stop(done, _):
+        if done > 3:
+            raise KeyboardInterrupt
+
+    model, data = sparse(30.0)
+    with pytest.warns(UserWarning, match="interrupted: the forecast is made without pilot runs"):
+        found = diagnose(model, data, progress=stop)
+    assert found.pilots == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": Data(torch.ones(3, 4).double(), torch.ones(3, 1))}, "data has no test set"),
+        ({"time": 0}, "time = 0: must be"),
+        ({"loss": "mae"}, "loss = 'mae'"),
+        ({"budget": 0}, "budget = 0: must be"),
+        ({"memory": 1, "loss": nn.functional.l1_loss}, "memory = 1: the kernels take"),
+    ],
+)
+def test_bad_input_is_one_line(changes, message):
+    model, data = easy()
+    with pytest.raises(ValueError, match=message):
+        diagnose(model, **{"data": data, **changes})
+
+
+NET = """
+from torch import nn
+from lazyrich.simulate.modules.mlp import mlp
+def make():
+    return mlp((4, 20, 1), nn.Tanh)
+def nothing():
+    return 3
+"""
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    _, data = easy()
+    (tmp_path / "net_of_test.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    names = ("X", "y", "X_test", "y_test")
+    np.savez("set.npz", **{n: getattr(data, n).numpy().astype("f4") for n in names})
+    np.savez("half.npz", X=data.X.numpy(), y=data.y.numpy())
+
+    def run(*arguments):
+        try:
+            cli.main(["diagnose", *arguments])
+        except SystemExit as stopped:
+            return stopped.code, *capsys.readouterr()
+        return 0, *capsys.readouterr()
+
+    options = ["--data", "set.npz", "--format", "json", "--report", "a.html", "--quiet"]
+    code, out, _ = run("net_of_test:make", *options)
+    assert code == 0
+    assert json.loads(out)["verdict"] == "generalises at once"
+    assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
+    for arguments, message in (
+        (("net_of_test:nothing", "--data", "set.npz"), "gives int: must give a torch.nn.Module"),
+        (("net_of_test:absent", "--data", "set.npz"), "has no attribute 'absent'"),
+        (("net_of_test", "--data", "set.npz"), "must be a module, a colon, a function"),
+        (("net_of_test:make", "--data", "half.npz"), "has no X_test"),
+        (("net_of_test:make", "--data", "no.npz"), "no such file"),
+    ):
+        code, _, err = run(*arguments)
+        assert code == 2
+        assert message in err
+        assert err.count("\n") == 1

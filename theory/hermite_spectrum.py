@@ -1,0 +1,129 @@
+"""The Mercer problem of the kernels with He_k, reduced by O(D) symmetry to small radial blocks.
+
+The kernel is invariant under rotations of x and x' together. So its operator maps the functions
+|x|^(2j) Y(x), Y a harmonic polynomial of degree l, to sums of such functions with the same Y: one
+matrix in j for each l, whose eigenvalues have the dimension of the harmonics as multiplicity.
+"""
+
+import sympy as sp
+from sympy import MatrixSymbol
+
+from lazyrich.support.arguments import positive_integer
+from lazyrich.theory.closed_form import ClosedForm, Step
+from lazyrich.theory.hermite import hermite_ntk_at_init
+from lazyrich.theory.mercer import apply_operator
+from lazyrich.theory.symbols import D, isotropic, x, x_prime
+from lazyrich.theory.wick import dot, equal, expectation
+
+# (a.x)^l is harmonic for a vector a with a.a = 0 (complex; the engine never conjugates).
+_a = MatrixSymbol("harmonic", D, 1)
+_line, _square = sp.symbols("line square")
+
+
+def harmonics(degree: int) -> sp.Expr:
+    """The dimension of the harmonic polynomials of a degree in D variables.
+
+    All homogeneous polynomials less those that are |x|^2 times one of degree - 2.
+
+    >>> harmonics(2)
+    (D - 1)*(D + 2)/2
+    """
+
+    def homogeneous(n: int) -> sp.Expr:
+        return sp.rf(D, n) / sp.factorial(n) if n >= 0 else sp.S.Zero
+
+    return sp.factor(sp.expand_func(homogeneous(degree) - homogeneous(degree - 2)))
+
+
+def radial_block(kernel: sp.Expr, l: int, degree: int) -> tuple[list[int], sp.Matrix]:
+    """The operator on |x|^(2j) Y, Y harmonic of degree l: (the j that it reaches, its matrix).
+
+    ``degree`` is that of the kernel in x. Column j holds the image of the j-th function.
+    """
+    size = (degree - l) // 2 + 1
+    columns = []
+    for j in range(size):
+        image = apply_operator(kernel, dot(x, x) ** j * dot(_a, x) ** l)
+        image = image.subs(
+            {
+                dot(_a, _a): 0,
+                dot(_a, x_prime): _line,
+                dot(x_prime, x_prime): _square,
+            }
+        )
+        polynomial = sp.Poly(sp.expand(image), _line, _square)
+        columns.append([polynomial.coeff_monomial(_line**l * _square**i) for i in range(size)])
+        rest = image - sum(c * _line**l * _square**i for i, c in enumerate(columns[-1]))
+        if sp.expand(rest) != 0:
+            raise AssertionError(f"T of |x|^{2 * j} Y_{l} leaves the block: {image}")
+    block = sp.Matrix(columns).T
+    reached = [i for i in range(size) if any(block.row(i))]
+    return reached, block.extract(reached, reached).applyfunc(sp.factor)
+
+
+def hermite_ntk_eigenvalues(k: int) -> ClosedForm:
+    """The spectrum of the kernel with He_k, block by block, in D, epsilon and sigma.
+
+    ``terms``: harmonics_l to (eigenvalue, multiplicity), or where several radial functions mix to
+    (matrix as a tuple of rows, multiplicity of each of its eigenvalues); ``components``: the two
+    eigenvalues of the blocks of size 2. Raises ``ValueError`` if ``k`` is no positive integer.
+
+    >>> hermite_ntk_eigenvalues(2).terms["harmonics_2"]
+    (2*epsilon**2*sigma**2/D**2, (D - 1)*(D + 2)/2)
+    """
+    k = positive_integer("k", k)
+    kernel = hermite_ntk_at_init(k).expr
+    terms, components, steps = {}, {}, [("The kernel.", kernel)]
+    for l in range(k + 1):
+        reached, block = radial_block(kernel, l, k)
+        if not reached:
+            continue
+        name, count = f"harmonics_{l}", harmonics(l)
+        terms[name] = (block[0] if len(reached) == 1 else _rows(block), count)
+        if len(reached) == 2:
+            components[name] = _pair(block)
+        steps += _steps(l, reached, terms[name])
+    trace = sp.Add(*(_trace(value) * count for value, count in terms.values()))
+    whole = expectation(kernel.subs(x_prime, x), isotropic(x))
+    if not equal(trace, whole):
+        raise AssertionError(f"the blocks have the trace {trace}, not <K(x, x)> = {whole}")
+    steps.append(
+        (
+            "Multiplicities times traces of the blocks add up to <K(x, x)>; no eigenvalue is "
+            "negative, so none is missing.",
+            sp.factor(whole),
+        )
+    )
+    return ClosedForm(
+        name=f"hermite-{k}-ntk-eigenvalues",
+        title=f"(eigenvalue or block, multiplicity) of the kernel with He_{k}, by harmonic degree",
+        expr=sp.Tuple(*(sp.Tuple(*pair) for pair in terms.values())),
+        terms=terms,
+        components=components,
+        steps=steps,
+        assumptions=(
+            "Infinite width, w_i ~ N(0, sigma^2 I), inputs x ~ N(0, I/D). The blocks act on the "
+            "functions |x|^(2j) Y and are not symmetric, as these are not normalised."
+        ),
+        source="derived here, for Kumar et al. 2024, Sec. 15.2; generalises App. 11.1",
+    )
+
+
+def _rows(block: sp.Matrix) -> sp.Tuple:
+    return sp.Tuple(*(sp.Tuple(*block.row(i)) for i in range(block.rows)))
+
+
+def _trace(value: sp.Expr | sp.Tuple) -> sp.Expr:
+    return sp.Add(*(row[i] for i, row in enumerate(value))) if value.func is sp.Tuple else value
+
+
+def _pair(block: sp.Matrix) -> sp.Tuple:
+    """The larger and the smaller eigenvalue of a block of size 2."""
+    half, gap = block.trace() / 2, (block[0, 0] - block[1, 1]) / 2
+    root = sp.sqrt(sp.factor(sp.expand(gap**2 + block[0, 1] * block[1, 0])))
+    return sp.Tuple(sp.factor(half) + root, sp.factor(half) - root)
+
+
+def _steps(l: int, reached: list[int], term: tuple) -> list[Step]:
+    functions = ", ".join("Y" if j == 0 else f"|x|^{2 * j} Y" for j in reached)
+    return [(f"T on {functions}, Y harmonic of degree {l}; the dimension of the Y.", term)]
