@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     default="quick",
     show_default=True,
     metavar="tiny|quick|paper",
-    help="Some seconds, a minute or so, or the paper's own parameters.",
+    help="Size: some seconds, a minute or so, or the paper's own parameters.",
 )
 @click.option(
     "--out",
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 def command(
     wanted: tuple[str, ...], preset: str, out: str, jobs: int, mnist: str | None, quiet: bool
 ) -> None:
-    """Draw the figures NAME ... as PDF and PNG; without NAME, list them.
+    """Draw figures of the papers from scratch, as PDF and PNG, and check what they show.
 
-    NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all. Each figure comes
-    with checks of what it is said to show; exits 1 if one doesn't behave as recorded. index.html
-    in DIR shows all figures there, with captions, checks and parameters.
+    NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all; without NAME, the
+    figures are listed. index.html in DIR is a page of all figures there, with captions, checks and
+    parameters. The exit code is 1 if a check doesn't come out as recorded.
 
     \b
     Examples:

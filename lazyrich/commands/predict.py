@@ -29,8 +29,8 @@ FORMATS = ("text", "json")
     show_default=True,
     help="eta0; eta = eta0 N/alpha^2.",
 )
-@click.option("--draws", type=int, help="Data sets to draw where none is given.  [default: 5]")
-@click.option("--seed", type=int, help="Seed of the first of them.  [default: 0]")
+@click.option("--draws", type=int, help="Number of data sets to draw.  [default: 5]")
+@click.option("--seed", type=int, help="Seed of the first data set drawn.  [default: 0]")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @quiet_option
 def command(
@@ -45,9 +45,9 @@ def command(
 ) -> None:
     """Predict whether a wide network will grok on y = (beta.x)^2/2, and when, before training it.
 
-    From --D and --P: of data sets drawn from the task's law, |beta|^2 = D; medians and ranges.
-    From --data: of this data set. Says for each number in which range its law was validated, with
-    what error, and where the network lies outside. Steps are those of small learning rates.
+    With --D and --P, for data sets drawn at random: medians and ranges. With --data, for your data
+    set. Each number comes with the range in which its law was validated, its error there, and a
+    note where your network lies outside. Steps are those of small learning rates.
 
     \b
     Examples:

@@ -13,8 +13,8 @@ TABLES = ("grid", "fixed")
 
 @click.command("sweep", short_help="Run a grid of networks, resumable, here or on a cluster.")
 @click.argument("file", metavar="FILE.toml")
-@click.option("--folder", help="Where cells are kept and found again.  [default: FILE]")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1: one a core.")
+@click.option("--folder", help="Folder for the finished cells.  [default: FILE without .toml]")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Number of processes; -1 for one a core.")
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster there: tcp://HOST:8786."
 )
@@ -23,10 +23,12 @@ TABLES = ("grid", "fixed")
 def command(
     file: str, folder: str | None, jobs: int, scheduler: str | None, out: str | None, quiet: bool
 ) -> None:
-    """Run every combination of the values in FILE.toml's [grid], with those in [fixed].
+    """Train a network for every combination of the values in a grid, and keep each finished run.
 
-    Keys are the arguments of PolynomialTask and train, and task_seed, label_scale. Finished cells
-    are kept in the folder (by default FILE without .toml), so that a second call resumes or opens.
+    FILE.toml has a table [grid], with a list of values for each key, and a table [fixed], with one
+    value for each. Keys are the arguments of PolynomialTask and train, and task_seed, label_scale.
+    Finished cells are kept in a folder (FILE without .toml): call again to resume after an
+    interruption, or to open a finished sweep.
 
     \b
     Example, FILE.toml:
