@@ -127,8 +127,8 @@ class PolynomialTask:
         is then empty, (0, D), and no population loss is recorded. Arrays are NumPy's, torch's or
         nested lists, and are copied. Without ``X_test`` there are no test samples, and what is
         measured on them is NaN. ``covariance`` is that of the population whose loss is recorded,
-        I/D unless given; it does nothing to X. ``target`` and ``constants`` are as of the task
-        itself, all directions given; beta may be among the constants. Raises ``ValueError`` for a
+        I/D unless given; it does nothing to X. ``target`` and ``constants`` are those of the
+        class, all directions given; beta may be among the constants. Raises ``ValueError`` for a
         wrong shape or type, and for entries that are not finite.
 
         >>> PolynomialTask.from_arrays(X=[[1.0, 2.0]], beta=[1.0, 1.0]).y
