@@ -127,6 +127,12 @@ def test_each_page_begins_with_what_the_reader_gets():
         assert not paragraph.startswith(("#", "|", "-", "`", "!")), name
 
 
+def test_each_page_links_the_glossary():
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts]
+    without = {page.name for page in pages if "glossary.md" not in page.read_text()}
+    assert without == {"glossary.md", "benchmarks.md"}
+
+
 def test_each_option_of_the_command_line_has_a_help_text():
     for name in cli.COMMANDS:
         command = cli.command.get_command(None, name)
