@@ -7,10 +7,10 @@ run a sweep over eight seeds in about a second. Losses are in units of <y^2>.
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
 from lazyrich.simulate import PolynomialTask
@@ -20,9 +20,11 @@ from lazyrich.simulate.moments import Descent
 from lazyrich.simulate.network import predictions
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import default_grid
+from lazyrich.verify import statistics
+from lazyrich.verify.statistics import ALARM, DRAWS, MISS
 
 D = 16
-SEEDS = 8
+SEEDS = DRAWS  # what a sign test needs
 
 Array = np.ndarray
 
@@ -226,20 +228,14 @@ def with_error(values: Array, digits: int = 3) -> str:
 
 
 def rises(what: str, values: Array) -> str:
-    """Assert that the median over seeds rises along the sweep; say how.
+    """Assert that values, (seeds, settings), rise along the sweep, seed by seed; say how.
 
-    ``values`` has shape (seeds, settings); inf means "never within the run".
+    inf means "never within the run". A sign test: see ``statistics.rises``.
 
-    >>> rises("time to grok", np.array([[1.0, 5.0], [2.0, np.inf], [1.5, 9.0]]))
-    'time to grok, medians over 3 seeds along the sweep: 1.5, 9'
+    >>> rises("time to grok", np.array([[1.0, 5.0, np.inf]] * 14))
+    'time to grok rises in 14 of 14 draws (medians 1, 5, never)'
     """
-    medians = np.median(values, axis=0)
-    shown = ", ".join("never" if math.isinf(m) else f"{m:.3g}" for m in medians)
-    line = f"{what}, medians over {len(values)} seeds along the sweep: {shown}"
-    steps = list(pairwise(medians))
-    assert all(a < b or math.isinf(a) for a, b in steps), f"does not rise: {line}"
-    assert medians[0] < medians[-1], f"does not rise: {line}"
-    return line
+    return statistics.rises(what, lambda *_: values, 0)
 
 
 def relative_change(found: Curves) -> Array:
@@ -247,22 +243,21 @@ def relative_change(found: Curves) -> Array:
     return np.sqrt(found.change_square[:, :, -1])
 
 
-# Nothing slower or faster by half an order comes near within this.
-SLOPE_TOLERANCE = 0.05
-
-
-def slope_is(what: str, expected: float, x: Array, values: Array) -> str:
+def slope_is(what: str, expected: float, x: Array, values: Array, smallest: float = 0.25) -> str:
     """Assert the slope of log values, (seeds, settings), over log x; say it.
 
-    It may be off by 0.05, or by five standard errors over the seeds where that is more.
+    Off by at most what the error over the seeds explains; a slope that is wrong by ``smallest`` is
+    seen (Student's t, the error rates of ``statistics``).
 
-    >>> slope_is("y over x", 2, np.array([1.0, 2.0]), np.array([[1.0, 4.0]] * 2))
+    >>> slope_is("y over x", 2, np.array([1.0, 2.0]), np.array([[1.0, 4.0]] * 3))
     'y over x: slope 2.000 ± 0.000'
     """
     slopes = np.polyfit(np.log(x), np.log(values).T, 1)[0]
-    slope, error = float(slopes.mean()), float(slopes.std(ddof=1) / len(slopes) ** 0.5)
+    count = len(slopes)
+    slope, error = float(slopes.mean()), float(slopes.std(ddof=1) / count**0.5)
+    to_alarm, to_miss = stats.t.ppf([1 - ALARM / 2, 1 - MISS], count - 1)
     line = f"{what}: slope {slope:.3f} ± {error:.3f}"
-    assert error < 2 * SLOPE_TOLERANCE, f"too noisy: {line}"
-    off = abs(slope - expected)
-    assert off < max(SLOPE_TOLERANCE, 5 * error), f"{line}, not {expected:g}"
+    assert error * (to_alarm + to_miss) <= smallest, f"too noisy: {line}"
+    allowed = smallest * to_alarm / (to_alarm + to_miss)
+    assert abs(slope - expected) <= allowed, f"{line}, not {expected:g}"
     return line

@@ -43,17 +43,32 @@ def mostly(
 ) -> str:
     """Assert that a draw is True with probability ``share``, not ``against`` or less.
 
-    >>> mostly("a sum of squares is positive", lambda first, n: np.full(n, True), 0)
-    'a sum of squares is positive in 14 of 14 draws'
+    >>> mostly("a square is positive", lambda first, n: np.full(n, True), 0)
+    'a square is positive in 14 of 14 draws'
     >>> mostly("a coin shows heads", lambda first, n: np.arange(first, first + n) % 2 == 0, 0)
     Traceback (most recent call last):
     ...
     AssertionError: a coin shows heads in 7 of 14 draws, fewer than 12
     """
-    n, k = sign_test(share, against)
-    found = int(np.count_nonzero(sample(seed, n)))
+    return in_most(what, sample(seed, sign_test(share, against)[0]), share=share, against=against)
+
+
+DRAWS = sign_test(0.99, 0.5)[0]
+
+
+def in_most(what: str, holds: Array, *, share: float = 0.99, against: float = 0.5) -> str:
+    """The sign test on draws that are there: at least as many as it needs.
+
+    >>> in_most("true", np.full(14, True))
+    'true in 14 of 14 draws'
+    """
+    holds = np.asarray(holds, dtype=bool)
+    n, found = holds.size, int(np.count_nonzero(holds))
+    least = int(stats.binom.ppf(ALARM, n, share))
+    enough = stats.binom.sf(least - 1, n, against) <= MISS
+    assert enough, f"{what}: {n} draws are too few to tell {share:g} from {against:g}"
     line = f"{what} in {found} of {n} draws"
-    assert found >= k, f"{line}, fewer than {k}"
+    assert found >= least, f"{line}, fewer than {least}"
     return line
 
 

@@ -149,6 +149,7 @@ def _delay_grows(data: dict[str, Dataset]) -> Check:
         "alpha",
         "α",
         source="Sec. 3, Fig. 2(c)",
+        claim="fig-2c-alpha",
     )
 
 
@@ -166,6 +167,7 @@ def _vanishes(data: dict[str, Dataset]) -> Check:
         bool((ratio < 1.2).all()),
         expected=False,
         source="Sec. 3, Fig. 2(c)",
+        claim="fig-2c-vanish",
     )
 
 

@@ -221,7 +221,14 @@ def _alpha_claims(runs: Dataset) -> list[Check]:
         "kernel at the start (relative gap)"
     )
     return [
-        ordered("delay-grows-with-alpha", slower, delay, *axis, source=source),
+        ordered(
+            "delay-grows-with-alpha",
+            slower,
+            delay,
+            *axis,
+            source=source,
+            claim="sec-5.1-delay-over-alpha",
+        ),
         _little_alpha_no_rise(runs),
         _little_alpha_no_delay(runs),
         ordered("final-loss-grows-with-alpha", worse, final, *axis, source=source),
@@ -238,6 +245,7 @@ def _little_alpha_no_rise(runs: Dataset) -> Check:
         "below 0.001 at the smallest α, above it at the largest, in every seed",
         bool((rise.isel(alpha=0) < 1e-3).all() and (rise.isel(alpha=-1) > 1e-3).all()),
         source="Sec. 5.1, Fig. 3, caption",
+        claim="sec-5.1-small-alpha",
     )
 
 
@@ -253,6 +261,7 @@ def _little_alpha_no_delay(runs: Dataset) -> Check:
         bool((ratio < 1.5).all()),
         expected=False,
         source="Fig. 3, caption",
+        claim="sec-5.1-small-alpha",
     )
 
 
@@ -365,6 +374,7 @@ def _phase_diagram_claims(grid: Dataset) -> list[Check]:
             corner == longest,
             expected=False,
             source="Fig. 3(e)",
+            claim="fig-3e",
         ),
     ]
 
