@@ -20,6 +20,7 @@ from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import closed_form_function
 from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.small_runs import Setting, curves, slope_is, with_error
+from lazyrich.verify.statistics import DRAWS, in_most, mostly
 from lazyrich.verify.tolerances import assert_close
 
 
@@ -139,15 +140,14 @@ attach(
 @evidence(
     "fig-1-kernel-regression-line",
     "measured",
-    "at P = 5.5 D regression without ridge is within 5% of the best, at P = D not",
+    "at P = 5.5 D regression without ridge is within 10% of the best, at P = D not",
     control={"P": 16},
 )
 def best_kernel_regression(budget: Budget, P: int = 88) -> str:
-    pairs = np.array([_ridge_losses(budget.seed + i, P) for i in range(6)])
+    pairs = np.array([_ridge_losses(budget.seed + i, P) for i in range(DRAWS)])
     ratio = pairs[:, 0] / pairs[:, 1]
     line = f"loss without ridge over that with the best, P = {P / 16:g} D: {with_error(ratio)}"
-    assert ratio.max() < 1.05, f"not the best: {line}"
-    return line
+    return in_most(f"{line}: below 1.1", ratio < 1.1)
 
 
 _infinite_data_sizes = np.array([128.0, 512.0, 2048.0])
@@ -251,17 +251,17 @@ def _fate(alpha: float, rescaled: bool, seed: int) -> float:
 @evidence(
     "sec-8.1-wrong-learning-rates",
     "measured",
-    "one eta for all alpha; with eta ~ 1/alpha^2 the largest alpha trains",
+    "train loss after 500 steps at alpha = 1/99, 1, 99 with one eta; with eta ~ 1/alpha^2 the "
+    "largest alpha trains",
     control={"rescaled": True},
 )
 def wrong_learning_rates(budget: Budget, rescaled: bool = False) -> str:
-    small, middle, large = (_fate(a, rescaled, budget.seed) for a in (1 / 99, 1.0, 99.0))
-    line = f"train loss after 500 steps at alpha = 1/99, 1, 99: {small:.2g}, {middle:.2g}, "
-    line += "diverged" if np.isinf(large) else f"{large:.2g}"
-    assert middle < 0.01, f"the middle alpha does not train: {line}"
-    assert np.isinf(large), f"large alpha does not suffer: {line}"
-    assert small > 0.5, f"small alpha does not suffer: {line}"
-    return line
+    def suffers(first: int, count: int) -> np.ndarray:
+        draws = [[_fate(a, rescaled, first + i) for a in (1 / 99, 1.0, 99.0)] for i in range(count)]
+        small, middle, large = np.array(draws).T
+        return (small > 0.5) & (middle < 0.2) & ~(large < 1)
+
+    return mostly("only the middle alpha trains", suffers, budget.seed)
 
 
 _alphas = np.array([16.0, 64.0, 256.0])
@@ -281,6 +281,7 @@ attach(
         lambda: closed_form("loss-at-init"),
         _no_instability_planted,
     ),
+    part="loss",
 )
 
 
@@ -289,8 +290,28 @@ attach(
     "measured",
     "the centred predictor starts at <y^2> for every alpha, the plain one doesn't",
     control={"centred": False},
+    part="loss",
 )
 def initial(budget: Budget, centred: bool = True) -> str:
     settings = tuple(Setting(alpha=a) for a in _alphas)
     found = curves(settings, centred=centred, steps=1, first_seed=budget.seed, width=50)
     return slope_is("initial loss over alpha", 0.0, _alphas, found.test[:, :, 0])
+
+
+@evidence(
+    "sec-8.1-no-instability",
+    "measured",
+    "at eta_0 = 2 the train loss falls at alpha = 1 to 4096, centred and plain; at 16 neither",
+    control={"rate": 16.0},
+    part="steps",
+)
+def stable(budget: Budget, rate: float = 2.0) -> str:
+    settings = tuple(Setting(alpha=a, learning_rate=rate) for a in (1.0, 16.0, 256.0, 4096.0))
+    lines = []
+    for centred in (True, False):
+        options = {"steps": 300, "width": 100, "centred": centred, "first_seed": budget.seed}
+        train = curves(settings, **options).train
+        falls = (train[:, :, -1] < train[:, :, 0]).all(1)
+        what = f"eta_0 = {rate:g}, {'centred' if centred else 'plain'}: every alpha trains"
+        lines.append(in_most(what, falls))
+    return "; ".join(lines)

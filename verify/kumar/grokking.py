@@ -107,8 +107,8 @@ def kernel_first(budget: Budget, alpha: float = 16.0) -> str:
     early = distance[np.arange(len(distance)), halved]
     late = distance[:, -1]
     line = f"alpha = {alpha:g}: |f - f_lin|/|f| "
-    lazy = in_most(f"{line}is below 0.15 when the train loss has halved", early < 0.15)
-    return f"{lazy}; {in_most(f'{line}has tripled at the end', late > 3 * early)}"
+    lazy = in_most(f"{line}is below 0.25 when the train loss has halved", early < 0.25)
+    return f"{lazy}; {in_most(f'{line}is larger at the end', late > 1.5 * early)}"
 
 
 def _growth(budget: Budget, epsilon: float, centred: bool) -> Array:

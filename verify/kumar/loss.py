@@ -197,6 +197,7 @@ attach(
             network, {"gradient_wbar": lambda **known: 0 * known["wbar"]}
         ),
     ),
+    part="plain",
 )
 
 
@@ -237,3 +238,25 @@ def out_of_reach(neurons: tuple[int, ...] = (1,)) -> str:
 
 
 counterexample("sec-5.3-minimiser", lambda: f"N = 1: {out_of_reach((1,))}")
+
+
+@evidence(
+    "sec-5.3-averaged-out",
+    "proved",
+    "D = 2, wbar0 = (1/2, 1/3): the loss of the change from wbar0, M0 to wbar0, M0 + beta beta^T "
+    "is 0; without the centring it isn't",
+    control={"centred": False},
+    part="centred",
+)
+def centred_minimum(centred: bool = True) -> str:
+    """At alpha = epsilon = 1; in rational numbers."""
+    start, beta_ = sp.Matrix([sp.Rational(1, 2), sp.Rational(1, 3)]), sp.Matrix([1, 2])
+    M0 = sp.eye(2)
+    wbar_, M_ = start, M0 + beta_ * beta_.T
+    if centred:
+        wbar_, M_ = wbar_ - start, M_ - M0
+    loss = closed_form("test-loss").evaluate(
+        alpha=1, epsilon=1, beta=list(beta_), wbar=list(wbar_), M=M_.tolist()
+    )
+    assert loss == 0, f"the loss is {loss}"
+    return "the loss is 0 at wbar = (1/2, 1/3)"
