@@ -16,6 +16,10 @@ from lazyrich.support.files import write_whole
 
 HEAD = """# Benchmarks
 
+What each part of lazyrich costs, and how the cost grows. Use it to plan a long run or a sweep
+([the costs of sweeps](sweeps.md#what-it-costs) in words); words are in
+[the glossary](glossary.md).
+
 Measured by `make bench` on {date}, which rewrites this page: {cpu}, threads: {threads}, Python
 {python}, torch {torch}. Times are the best of several rounds. A ratio is to the first row of its
 table, measured in the same run; a slope is that of the time between a row and the one before, on
