@@ -27,7 +27,9 @@ PROBLEMS = [
 def test_right_theory_passes_at_every_seed(entries, seed):
     report = problem(entries, seed=seed)
     assert report.passed, str(report)
-    assert {"ntk", "ntk-at-init", "population-loss", "laziness"} <= {c.name for c in report.checks}
+    assert {"ntk", "ntk-at-init", "population-loss", "simulator", "laziness"} <= {
+        c.name for c in report.checks
+    }
 
 
 def failed(report):
@@ -64,12 +66,12 @@ def test_a_wrong_activation_in_the_simulation_fails(monkeypatch):
     right = Setting.phi
     monkeypatch.setattr(Setting, "phi", lambda self, h: right(self, h) + 0.01 * h**2)
     names = failed(problem({"activation": "h + c h^3", "c": 0.3}))
-    assert {"ntk", "ntk-at-init", "population-loss"} <= names
+    assert {"ntk", "ntk-at-init", "population-loss", "simulator"} <= names
 
 
 def test_the_report_as_text_json_and_html(tmp_path):
     report = verify.problem({"activation": "h + c h^3", "c": 0.3, "D": 2})
-    assert "9 of 9 checks passed" in str(report)
+    assert "10 of 10 checks passed" in str(report)
     assert "degree 3" in str(report)
     for suffix in (".txt", ".json", ".html"):
         report.write(tmp_path / f"report{suffix}")

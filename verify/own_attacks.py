@@ -257,18 +257,64 @@ def population_loss(setting: Setting) -> Finding:
     """The derived loss of random neurons is the mean over a cubature, or over polar nodes."""
     plane = _in_two_dimensions(setting)
     W, v = plane.network(3, 5)
+    expected = np.array([_mean_loss(plane, W, v)])
+    more = {"v": v.numpy()} if plane.trained else {}
+    values = plane.of(plane.problem.symbols)
+    found = np.array([plane.problem.population_loss(W=W.numpy(), alpha=1.5, **more, **values)])
+    control = _relative((1 + _PLANTED) * found, expected)
+    return Finding(_relative(found, expected), 1e-8, control, "3 neurons, D = 2")
+
+
+def simulator(setting: Setting) -> Finding:
+    """The population loss that a simulated run records is the mean over the inputs.
+
+    At the first step, and where the readouts are fixed also at the last, whose weights it returns.
+    """
+    from lazyrich import simulate
+    from lazyrich.simulate.activations import EPSILON
+
+    plane = _in_two_dimensions(setting)
+    W, v = plane.network(3, 8)
+    described = plane.problem
+    task = simulate.PolynomialTask(
+        D=2,
+        P=plane.P,
+        n_test=1,
+        seed=plane.seed,
+        target=described.target,
+        constants=plane.of(described.target.symbols),
+    )
+    constants = plane.of(described.activation.symbols)
+    run = simulate.train(
+        task,
+        alpha=1.5,
+        epsilon=constants.get("epsilon", EPSILON),
+        steps=20,
+        engine="neurons",
+        init=W,
+        learning_rate=1e-3,
+        readouts=v if plane.trained else None,
+        activation=described.activation,
+        constants=constants,
+        record=[0, 20],
+        alignment=None,
+    )
+    weights = [W] if plane.trained else [W, run.state]
+    found = run.history.population_loss.values[: len(weights)]
+    expected = np.array([_mean_loss(plane, neurons, v) for neurons in weights])
+    control = _relative((1 + _PLANTED) * found, expected)
+    return Finding(_relative(found, expected), 1e-8, control, "3 neurons, D = 2, 20 steps")
+
+
+def _mean_loss(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
+    """<(y - f)^2> at alpha = 1.5, over a cubature or over polar nodes."""
     degree = plane.problem.activation.degree
     if degree is not None:
         points, weights = gauss_hermite(2, 2 * max(degree, plane.problem.target.degree))
     else:
         points, weights = _polar_rule(W.numpy())
     residual = 1.5 * plane.function(W, v, torch.tensor(points)).numpy() - plane.labels(points)
-    expected = np.array([weights @ residual**2])
-    more = {"v": v.numpy()} if plane.trained else {}
-    values = plane.of(plane.problem.symbols)
-    found = np.array([plane.problem.population_loss(W=W.numpy(), alpha=1.5, **more, **values)])
-    control = _relative((1 + _PLANTED) * found, expected)
-    return Finding(_relative(found, expected), 1e-8, control, "3 neurons, D = 2")
+    return float(weights @ residual**2)
 
 
 def _polar_rule(W: Array) -> tuple[Array, Array]:

@@ -229,6 +229,10 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
         "population-loss",
         ("the loss of given neurons is the mean over the inputs", attacks.population_loss),
     )
+    yield (
+        "simulator",
+        ("the population loss of a simulated run is the mean over the inputs", attacks.simulator),
+    )
     yield "laziness", ("descent is kernel regression up to order 1/alpha", attacks.laziness)
 
 
