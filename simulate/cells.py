@@ -19,6 +19,7 @@ from lazyrich.simulate.constants import shared_out
 from lazyrich.simulate.engines import ENGINES, known
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
+    OVERFLOWS,
     Experiment,
     Outcome,
     Settings,
@@ -117,8 +118,8 @@ def _plan(cell: Cell) -> Plan:
 def check(wanted: Sequence[Cell]) -> None:
     """Let the task and ``train`` check the cells, without training. Raises ``ValueError``.
 
-    Every value of each key once, and every combination of the keys once: of numbers, combinations
-    ask only whether they are 0, and of seeds nothing.
+    Every value of each key once, and every combination of the keys once. Combinations ask only
+    for the sign of a number and whether it is 1, and nothing of seeds.
     """
     seen: set[tuple] = set()
     for cell in wanted:
@@ -128,7 +129,7 @@ def check(wanted: Sequence[Cell]) -> None:
             continue
         seen |= {*values, kinds}
         # A number beyond those of a computer is found by the cell itself, and is its result.
-        with suppress(ArithmeticError):
+        with suppress(*OVERFLOWS):
             _plan(cell)
 
 
@@ -136,7 +137,7 @@ def _kind(name: str, value: Any) -> Any:
     """Return what combinations of keys ask of a value."""
     if name in _SEEDS:
         return None
-    return (value > 0, value < 0) if isinstance(value, float) else repr(value)
+    return (value > 0, value < 0, value == 1) if isinstance(value, float) else repr(value)
 
 
 def batches(wanted: Sequence[Cell]) -> list[list[int]]:
@@ -178,11 +179,11 @@ def run(batch: Sequence[Cell]) -> list[Outcome]:
     for place, cell in enumerate(batch):
         try:
             plans[place] = _plan(cell)
-        except ArithmeticError as error:
+        except OVERFLOWS as error:
             found[place] = overflowed(error)
     try:
         found |= zip(plans, _trained(list(plans.values())), strict=True)
-    except ArithmeticError as error:
+    except OVERFLOWS as error:
         if len(plans) == 1:
             return [overflowed(error)]
         for place in plans:  # one by one: which of them was it?

@@ -15,8 +15,12 @@ import xarray
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 
 
+class UnsafeFileError(ValueError):
+    """A file refers to other files, or could keep its reader from ending."""
+
+
 def check_contents(file: h5py.File) -> None:
-    """Raise ``ValueError`` where a file could make its reader read other files, or never end.
+    """Raise ``UnsafeFileError`` where a file could make its reader read other files, or never end.
 
     HDF5 lets a file refer to others (external links, external storage, virtual datasets), hold a
     group in itself, and declare arrays far larger than itself.
@@ -26,7 +30,7 @@ def check_contents(file: h5py.File) -> None:
     ...     check_contents(file)
     Traceback (most recent call last):
     ...
-    ValueError: 'a' refers to another file
+    lazyrich.simulate.netcdf.UnsafeFileError: 'a' refers to another file
     """
     bound = 2**20 + 64 * file.id.get_filesize()
     seen: set[Any] = set()
@@ -35,20 +39,20 @@ def check_contents(file: h5py.File) -> None:
         place, group = waiting.pop()
         about = h5py.h5o.get_info(group.id)  # pyright: ignore[reportAttributeAccessIssue]
         if (about.fileno, about.addr) in seen:
-            raise ValueError(f"{place!r} is held in more than one place")
+            raise UnsafeFileError(f"{place!r} is held in more than one place")
         seen.add((about.fileno, about.addr))
         for name in group:
             path = f"{place}/{name}".lstrip("/")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(f"{path!r} refers to another file")
+                raise UnsafeFileError(f"{path!r} refers to another file")
             entry = group[name]
             if isinstance(entry, h5py.Group):
                 waiting.append((path, entry))
             elif isinstance(entry, h5py.Dataset):
                 if entry.external or entry.is_virtual:
-                    raise ValueError(f"{path!r} refers to another file")
+                    raise UnsafeFileError(f"{path!r} refers to another file")
                 if entry.size is not None and entry.size * entry.dtype.itemsize > bound:
-                    raise ValueError(f"{path!r} is declared larger than its file")
+                    raise UnsafeFileError(f"{path!r} is declared larger than its file")
 
 
 def encoded(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> bytes:

@@ -10,12 +10,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import torch
 import xarray
 from torch import Tensor
 
-from lazyrich.simulate.netcdf import encoded
+from lazyrich.simulate.netcdf import UnsafeFileError, check_contents, encoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
 from lazyrich.support.files import write_whole
 
@@ -181,16 +182,19 @@ def _plain(value: object) -> Any:
     return str(value)
 
 
-def load(path: str | os.PathLike) -> Run:
-    """Return the run in this file, as ``Run.save`` wrote it.
+def load(path: str | os.PathLike) -> Any:
+    """Return the ``Run`` in this file, as ``Run.save`` wrote it, or the dataset of a sweep.
 
-    Raises ``FileNotFoundError`` where there is no file, and ``ValueError`` where it is truncated,
-    no result of lazyrich, or of another version of the format.
+    A file from elsewhere can't make this read other files, or never end. Raises
+    ``FileNotFoundError`` where there is no file, and ``ValueError`` where it is truncated, no
+    result of lazyrich, of another version of the format, or where it refers to other files.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such result file")
     try:
+        with h5py.File(path) as file:
+            check_contents(file)
         with xarray.open_datatree(path, engine="h5netcdf") as tree:
             attributes = tree.attrs
             found = attributes.get("lazyrich_format")
@@ -200,11 +204,16 @@ def load(path: str | os.PathLike) -> Run:
                 raise ValueError(
                     f"{path}: result of format {int(found)}: this version reads format {FORMAT}"
                 )
+            if "history" not in tree.children:
+                return tree.to_dataset().load()  # of a sweep
             history = tree["history"].to_dataset().load()
             state = tree["state"].to_dataset().load()
             config = json.loads(attributes["config"])
+    except UnsafeFileError as error:
+        raise ValueError(f"{path}: {error}") from None
     except (OSError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{path}: truncated or not a netCDF file ({error})") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: truncated or not a netCDF file ({reason})") from error
     tensors = {str(name): torch.tensor(variable.values) for name, variable in state.items()}
     if state.attrs.get("state") == "by name":
         return Run(history, tensors, config)

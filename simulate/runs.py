@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray
 
 from lazyrich.simulate.fingerprint import Arrow, fingerprint
@@ -26,6 +27,8 @@ from lazyrich.simulate.workers import Progress, Workers, run, workers
 from lazyrich.support.files import check_writable
 
 Settings = dict[str, Any]
+# What is raised where numbers are beyond those of a computer.
+OVERFLOWS = (ArithmeticError, torch.linalg.LinAlgError)
 # The variables that say how a run ended.
 STATUS = ("status", "diverged_step", "stable_learning_rate")
 # What a run comes to: its history, with or without its final state, or how it failed.
@@ -102,7 +105,7 @@ class Function(Experiment):
             return [self.function(**settings, **extra)]
         except DivergenceError as error:
             return [diverged(error)]
-        except ArithmeticError as error:
+        except OVERFLOWS as error:
             return [overflowed(error)]
 
 
@@ -266,7 +269,7 @@ def diverged(error: DivergenceError) -> Failure:
 
 def overflowed(error: Exception) -> Failure:
     """Return the failure of a run whose numbers are beyond those of a computer."""
-    return Failure("overflowed", f"{type(error).__name__}: {error}")
+    return Failure("overflowed", f"{type(error).__name__.lstrip('_')}: {error}")
 
 
 @lru_cache(maxsize=256)

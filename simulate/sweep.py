@@ -7,6 +7,7 @@ from typing import Any
 import xarray
 
 from lazyrich.simulate.cells import NETWORK
+from lazyrich.simulate.run import FORMAT
 from lazyrich.simulate.runs import Runs, complete_store, gather, plain
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.store import Store
@@ -57,7 +58,8 @@ def sweep(
     NETWORK.check(wanted)
     pool, store = workers(jobs, scheduler), Store(folder)
     (keys,) = complete_store([(NETWORK, wanted)], store, pool, progress)
-    return gather(runs.axes(), keys, store)
+    found = gather(runs.axes(), keys, store)
+    return found.assign_attrs(lazyrich_format=FORMAT)  # so that ``load`` opens it
 
 
 def _checked_axes(grid: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, list]:

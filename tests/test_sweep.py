@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -168,69 +170,6 @@ def test_two_sweeps_at_once_leave_one_whole_folder(tmp_path, reference):
     assert len(finished_files(folder)) == 12
     assert not list(folder.rglob(".part*"))
     assert simulate.sweep(GRID, folder=folder, jobs=1, **FIXED).identical(reference)
-
-
-class Cluster:
-    """A Dask scheduler and two workers on loopback, each a process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        address_file = folder / "scheduler.json"
-        self.processes = [
-            self._start("scheduler", "--scheduler-file", str(address_file), "--port", "0")
-        ]
-        # The scheduler makes the file before it fills it.
-        written = lambda: address_file.exists() and address_file.read_text()  # noqa: E731
-        wait_for(written, "the scheduler")
-        self.address = self._address(address_file)
-        for _ in range(2):
-            options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
-            self.processes.append(self._start("worker", self.address, *options))
-
-    def _start(self, kind: str, *options: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "dask", kind, *options]
-        command += ["--host", "127.0.0.1", "--no-dashboard"]
-        log = (self.folder / f"{kind}-{time.monotonic_ns()}.log").open("w")
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-    @staticmethod
-    def _address(file: Path) -> str:
-        import json
-
-        return json.loads(file.read_text())["address"]
-
-    def __enter__(self) -> "Cluster":
-        return self
-
-    def __exit__(self, *_error) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-
-@pytest.mark.slow
-def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
-    pytest.importorskip("dask.distributed")
-    grid = {"alpha": [0.5, 1.0, 2.0], "seed": [0, 1, 2, 3], "engine": ["linearised", "moments"]}
-    fixed = {**FIXED, "D": 20, "P": 80, "steps": 300, "epsilon": 0.4}
-    here = simulate.sweep(grid, folder=tmp_path / "here", jobs=1, **fixed)
-    killed = []
-    with Cluster(tmp_path) as cluster:
-
-        def kill_a_worker(done: float, total: float) -> None:
-            if not killed and done > total / 5:
-                killed.append(cluster.processes[-1].pid)
-                os.killpg(killed[0], signal.SIGKILL)
-
-        there = simulate.sweep(
-            grid,
-            folder=tmp_path / "there",
-            scheduler=cluster.address,
-            progress=kill_a_worker,
-            **fixed,
-        )
-    assert killed, "the sweep ended before a worker could be killed"
-    assert there.identical(here)
 
 
 def test_a_diverged_cell_is_marked_and_kept(tmp_path):
@@ -417,3 +356,178 @@ def test_every_byte_of_a_file_counts(two_cells, data):
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= 1 << data.draw(st.integers(0, 7))
     assert damage(bytes(content), path.stem) is not None
+
+
+CELL = {**FIXED, "alpha": 1.0, "epsilon": 0.4}
+
+
+def without(*names: str) -> dict:
+    return {name: value for name, value in CELL.items() if name not in names}
+
+
+@pytest.mark.parametrize("engine", ["moments", "linearised", "neurons"])
+def test_a_cell_whose_numbers_overflow_is_that_cells_result(tmp_path, engine):
+    """It neither ends the sweep nor changes the other cells, in a batch or alone."""
+    few = {"epsilon": [0.4, 0.5]}
+    grid = {"epsilon": [0.4, 1e300, 0.5]}
+    fixed = without("epsilon") | {"engine": engine}
+    found = simulate.sweep(grid, folder=tmp_path / "all", jobs=1, **fixed)
+    assert found.status.values.tolist() == ["finished", "overflowed", "finished"]
+    assert np.isnan(found.train_loss.sel(epsilon=1e300)).all()
+    rest = simulate.sweep(few, folder=tmp_path / "few", jobs=1, **fixed)
+    assert np.array_equal(found.train_loss.sel(epsilon=[0.4, 0.5]), rest.train_loss)
+    assert simulate.sweep(grid, folder=tmp_path / "all", jobs=1, **fixed).identical(found)
+
+
+@pytest.mark.parametrize(
+    ("grid", "fixed", "message"),
+    [
+        ({"engine": ["moments", "linearised"], "momentum": [0.0, 0.5]}, {}, "momentum = 0.5: "),
+        (
+            {
+                "engine": ["moments", "flow"],
+                "momentum": [0.0, 0.5],
+                "decoupled_weight_decay": [0.0, 0.1],
+            },
+            {},
+            "decoupled_weight_decay = 0.1: ",
+        ),
+        ({"label_scale": [1.0, 2.0], "target_degree": [None, 3]}, {}, "label_scale = 2.0: "),
+        ({"record": [[1], [2, 3]]}, {}, "grid record = [[1], [2, 3]]: must be numbers or texts"),
+        ({"seed": [0]}, {"alpha": [1.0, 2.0]}, "alpha = [1.0, 2.0]: must be a finite number"),
+        ({"seed": [0]}, {"alpha": object()}, "alpha = <object object"),
+    ],
+)
+def test_a_combination_that_cannot_run_is_found_before_the_first_cell(
+    tmp_path, grid, fixed, message
+):
+    cell = {**without(*grid), **fixed}
+    with pytest.raises(ValueError) as error:
+        simulate.sweep(grid, folder=tmp_path / "new", jobs=1, **cell)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_numbers_of_other_libraries_work_in_a_grid_and_among_the_fixed(tmp_path):
+    grid = {"alpha": np.array([1.0, 2.0]), "seed": range(2), "sigma": [Fraction(1, 2)]}
+    fixed = without("alpha") | {"P": np.int64(25), "epsilon": sympy.Rational(2, 5)}
+    found = simulate.sweep(grid, folder=tmp_path, jobs=1, **fixed)
+    plain = {"alpha": [1.0, 2.0], "seed": [0, 1], "sigma": [0.5]}
+    again = simulate.sweep(plain, folder=tmp_path, jobs=1, **without("alpha"))
+    assert again.identical(found)
+    assert len(finished_files(tmp_path)) == 4
+
+
+def test_what_a_sweep_returns_can_be_written_and_loaded(tmp_path, reference):
+    reference.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
+    assert simulate.load(tmp_path / "sweep.nc").identical(reference)
+
+
+def test_a_cell_is_a_run_that_can_be_loaded(two_cells):
+    folder, found = two_cells
+    losses = {float(simulate.load(path).history.train_loss[-1]) for path in folder.rglob("*.nc")}
+    assert losses == set(found.train_loss.isel(step=-1).values.tolist())
+
+
+@pytest.mark.parametrize(("jobs", "started"), [(12, 2), (2, 2), (1, 0)])
+def test_there_are_no_more_processes_than_batches(tmp_path, monkeypatch, jobs, started):
+    module, count = sys.modules["lazyrich.simulate.workers"], []
+    start = module._start
+    monkeypatch.setattr(module, "_start", lambda: count.append(1) or start())
+    grid = {"seed": [0, 1]}
+    simulate.sweep(grid, folder=tmp_path, jobs=jobs, engine="linearised", **CELL)
+    assert len(count) == started
+
+
+# A sweep with workers, each batch of which takes a while: killed in the midst of it, by a signal.
+COMMAND = """
+import sys, time
+from lazyrich import cli
+cli.main(["sweep", sys.argv[1], "--jobs", "2"])
+"""
+LONG = """
+[grid]
+seed = [0, 1, 2, 3]
+[fixed]
+D = 60
+P = 400
+alpha = 1.0
+epsilon = 0.4
+width = 200
+steps = 3000000
+engine = "neurons"
+alignment = "test"
+"""
+
+
+def processes_of(session: int) -> list[int]:
+    """Return the workers that a driver has started: by the environment that they inherit."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"LAZYRICH_TEST={session}\0".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            pass
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_no_worker_outlives_its_driver(tmp_path, number, code):
+    (tmp_path / "long.toml").write_text(LONG)
+    mark = time.monotonic_ns()
+    driver = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(tmp_path / "long.toml")],
+        env={**os.environ, "LAZYRICH_TEST": str(mark)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: len(processes_of(mark)) == 3, "two workers")
+    time.sleep(3)  # so that they are at work
+    driver.send_signal(number)
+    _, errors = driver.communicate(timeout=30)  # its pipes close when the last process has ended
+    assert driver.returncode == code
+    wait_for(lambda: not processes_of(mark), "the end of the workers", seconds=10)
+    assert "Traceback" not in errors
+    assert len(errors.split("\n")) <= 3  # one line, after the one that the terminal was in
+
+
+BITS = """
+import sys, hashlib
+from lazyrich import simulate
+grid = {"engine": ["moments", "neurons", "flow"], "seed": [0, 1]}
+fixed = dict(D=40, P=600, width=60, n_test=200, steps=8, alpha=1.0, epsilon=0.4)
+found = simulate.sweep(grid, folder=sys.argv[1], jobs=int(sys.argv[2]), **fixed)
+values = b"".join(found[name].values.tobytes() for name in sorted(found.data_vars))
+print(hashlib.sha256(values).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_one_process_and_two_give_the_same_bits_whatever_the_threads(tmp_path):
+    """Without a limit from outside, torch and BLAS would share a large product among threads."""
+    free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", BITS, str(tmp_path / f"{jobs}-{len(threads)}"), jobs],
+            env=free | threads,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for jobs in ("1", "2")
+        for threads in ({}, {"OMP_NUM_THREADS": "2"})
+    }
+    assert len(found) == 1

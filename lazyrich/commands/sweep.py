@@ -2,13 +2,18 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lazyrich.support.progress import progress_bar, quiet_option
 
+if TYPE_CHECKING:
+    from xarray import Dataset
+
 TABLES = ("grid", "fixed")
+# How a cell can end without a history.
+STATUSES = ("diverged", "overflowed")
 
 
 @click.command("sweep", short_help="Run a grid of networks, resumable, here or on a cluster.")
@@ -64,11 +69,12 @@ def command(
         )
     if dataset_file:
         # Built in memory: HDF5 on a full disk leaves more than one line behind.
-        content = found.to_netcdf(engine="h5netcdf")
+        content = _writable(found).to_netcdf(engine="h5netcdf")
         write_whole(dataset_file, lambda part: part.write_bytes(content))
     sizes = " x ".join(f"{found.sizes[name]} {name}" for name in tables["grid"])
-    diverged = int((found.status == "diverged").sum())
-    click.echo(f"{found.status.size} cells ({sizes}) in {where}; {diverged} diverged")
+    counts = ((status, int((found.status == status).sum())) for status in STATUSES)
+    failed = "".join(f"; {count} {status}" for status, count in counts if count)
+    click.echo(f"{found.status.size} cells ({sizes}) in {where}{failed or '; all finished'}")
     if dataset_file:
         click.echo(f"wrote {dataset_file}")
 
@@ -89,4 +95,15 @@ def _tables(file: Path) -> dict[str, dict[str, Any]]:
             raise ValueError(f"FILE.toml = {file}: {name} must be a table, [{name}]")
     if "grid" not in tables:
         raise ValueError(f"FILE.toml = {file}: must have a table [grid]")
+    from lazyrich.simulate.cells import defaults
+
+    for name, table in tables.items():
+        for key in table:
+            one_of(f"FILE.toml = {file}: [{name}] key", key, defaults())
     return {"fixed": {}, **tables}
+
+
+def _writable(found: "Dataset") -> "Dataset":
+    """Return the dataset with names in the place of axis values that no file can hold."""
+    odd = [name for name in found.indexes if found[name].dtype == object]
+    return found.assign_coords({name: [str(value) for value in found[name].values] for name in odd})
