@@ -269,6 +269,16 @@ def test_bad_input_is_one_line(name, formula, options, message):
     assert "\n" not in str(caught.value)
 
 
+def test_closed_forms_of_your_own_problem():
+    problem = theory.Problem(activation="h + c*h^3")
+    found = theory.check("ntk-at-init", "x.x_prime", problem=problem)
+    assert found.equal is False
+    assert "c = 0" in found.special_points
+    right = "9 c^2 sigma^4 |x|^2 |x_prime|^2 x.x_prime + 18 c^2 sigma^4 (x.x_prime)^3"
+    linear = "(1 + 3 c sigma^2 (|x|^2 + |x_prime|^2)) x.x_prime"
+    assert theory.check("ntk-at-init", f"{right} + {linear}", problem=problem)
+
+
 def _command(*arguments: str) -> subprocess.CompletedProcess:
     code = "import sys; from lazyrich.cli import main; main(sys.argv[1:])"
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

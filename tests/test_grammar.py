@@ -60,6 +60,8 @@ def read(text: str):
         ),
         ("relu(alpha)", sp.Max(alpha, 0)),
         ("pi alpha", sp.pi * alpha),
+        ("x⊤A x + x^⊤A x + x^\\top A x", 3 * form(x, A, x)),
+        ("Tr[A B]", Trace(A * B)),
     ],
 )
 def test_reads_what_papers_write(text, value):
@@ -100,6 +102,11 @@ def test_reads_what_papers_write(text, value):
         ("K(x, x_prime)", ",", "no comma here"),
         ("alpha, 2", ",", "no comma here"),
         ("tr(A, B)", "tr(A, B)", "one argument, not 2"),
+        ("E[x.x]", "E[", "a mean needs no sign"),
+        ("alpha²/D·x.x", "D·x.x", "unclear what is divided"),
+        ("e^D", "e", "write exp(...)"),
+        ("eps D", "eps", "did you mean 'epsilon'"),
+        ("x_ D", "_", "goes on after an underscore"),
         ("x[0]", "[0]", ""),
     ],
 )
@@ -222,6 +229,15 @@ def test_kinds_by_use():
     kinds = {s.name: isinstance(s, MatrixSymbol) for s in value.atoms(sp.Symbol, MatrixSymbol)}
     assert [kinds[name] for name in "bxct"] == [True, True, False, False]
     assert grammar.read("|c|^2", new=grammar.conventional).has(MatrixSymbol)
+
+
+def test_indices():
+    """x_1, x_{1} and x₁ are one vector, and none of them is x."""
+    one, two, three = (
+        grammar.read(text, new=grammar.conventional, kind="any") for text in ("x_1", "x_{1}", "x₁")
+    )
+    assert one == two == three != x
+    assert one.shape == x.shape
 
 
 def test_ambiguous_runs_are_refused():

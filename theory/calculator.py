@@ -141,7 +141,7 @@ def _habits(symmetric: bool = False) -> naming.New:
             return symbol
         return SymmetricMatrixSymbol(symbol.name, D, D) if symmetric else naming.matrix(symbol.name)
 
-    return naming.New(meanings, naming.conventional.in_runs)
+    return naming.New(meanings, naming.conventional.in_runs, naming.conventional.rule)
 
 
 def _is_general(symbol: MatrixSymbol) -> bool:

@@ -9,6 +9,7 @@ import click
 from lazyrich.commands.expectations import arguments, expectation_options
 from lazyrich.commands.points import at_option, point
 from lazyrich.support.output import output_file
+from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("formula")
 @at_option
 @expectation_options
+@problem_options
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
 @click.option("--report", metavar="FILE", help="Write the answer to a .md or .json file as well.")
 @quiet_option
@@ -29,6 +31,7 @@ def command(
     assignments: tuple[str, ...],
     form: str,
     report: str | None,
+    described: dict[str, str],
     quiet: bool,
     **declarations: tuple[str, ...],
 ) -> None:
@@ -39,20 +42,25 @@ def command(
 
     NAME is a closed form (see lazyrich derive), a term of one, such as kernel-alignment.numerator
     or ntk-eigenvalues.radial, or expect: and a polynomial whose mean over Gaussian vectors the
-    formula should be. The formula is written as in a paper: 8 |beta|^2 beta'M beta.
+    formula should be. With --activation, --target or --readouts, NAME is a closed form of your own
+    network. The formula is written as in a paper: 8 |beta|^2 beta'M beta; put -- before one that
+    starts with a minus sign.
 
     \b
     Examples:
       lazyrich check ntk-eigenvalues.radial "epsilon^2/D (1 + 2/D)" --at sigma=1
       lazyrich check kernel-alignment.numerator "2 epsilon^2/D^4 |beta|^2 beta'M beta"
       lazyrich check "expect: (x'Ax)^2" "(tr(A)^2 + 2 tr(A^2))/D^2" --symmetric A
+      lazyrich check target-power.degree_1 "0" --activation "h + c*h^3"
     """
-    from lazyrich.theory import check
+    from lazyrich.theory import Problem, check
 
     file = output_file("--report", report, (".md", ".json"))
     given = arguments(declarations)
     with progress_bar("integrating", quiet) as progress:
-        found = check(name, formula, at=point(assignments), progress=progress, **given)
+        problem = Problem(**described) if described else None
+        values = point(assignments)
+        found = check(name, formula, at=values, problem=problem, progress=progress, **given)
     click.echo(json.dumps(_document(found), indent=2) if form == "json" else str(found))
     if file is not None:
         file.write_text(_report(found, file), encoding="utf-8")

@@ -15,6 +15,7 @@ from lazyrich.support.progress import quiet_option
 if TYPE_CHECKING:
     from lazyrich.theory import ClosedForm, Problem
 
+MOST_TERMS = 6  # of a mean, that are typeset side by side
 FORMATS = ("pretty", "latex", "python", "json")
 
 
@@ -122,7 +123,8 @@ def _pretty(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> st
 
     whole, terms = _parts(closed_form, point)
     at = ", ".join(f"{key} = {value}" for key, value in point.items())
-    lines = [f"{closed_form.title}{' at ' + at if at else ''}", "", block(whole), ""]
+    shown = _by_terms(whole) if closed_form.name == "expectation" else None
+    lines = [f"{closed_form.title}{' at ' + at if at else ''}", "", shown or block(whole), ""]
     for name, term in terms.items():
         lines += [f"  {name}:", "", block(term), ""]
     if steps:
@@ -131,6 +133,16 @@ def _pretty(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> st
             lines += [f"  {number}. {sentence}", "", block(expression), ""]
     lines += [f"Assumes: {closed_form.assumptions}", f"Source:  {closed_form.source}"]
     return "\n".join(lines)
+
+
+def _by_terms(total: Any) -> str | None:
+    """A long sum as formulas of one line each; None for any other expression."""
+    from lazyrich.theory.grammar import write
+
+    if not total.is_Add or len(total.args) <= MOST_TERMS:
+        return None
+    terms = [write(term) for term in total.as_ordered_terms()]
+    return "\n".join(f"    - {t[1:]}" if t.startswith("-") else f"    + {t}" for t in terms)
 
 
 def _prints(text: str) -> bool:

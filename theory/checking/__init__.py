@@ -6,7 +6,7 @@ counter-example, the special points at which they agree by accident, and what is
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
@@ -20,6 +20,9 @@ from lazyrich.theory.checking.subjects import EXPECT, Subject, of_expectation, o
 from lazyrich.theory.closed_form import ClosedForm, latex
 from lazyrich.theory.generate import arguments
 from lazyrich.theory.grammar import write
+
+if TYPE_CHECKING:
+    from lazyrich.theory.problem import Problem
 
 __all__ = ["Check", "Counterexample", "check"]
 
@@ -111,6 +114,7 @@ def check(
     matrices: Collection[str] = (),
     scalars: Collection[str] = (),
     at: Mapping[str, Any] | None = None,
+    problem: "Problem | None" = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Check:
     """Compare a formula with what the theory derives, for every dimension D.
@@ -118,7 +122,8 @@ def check(
     ``name``: a closed form (``"test-loss"``), a term or component of one
     (``"kernel-alignment.numerator"``, ``"ntk-eigenvalues.radial"``, its ``.multiplicity``), or
     ``"expect:"`` and a polynomial, whose mean ``expectation`` derives under the other arguments.
-    A closed form of your own stands in place of a name too. ``at``: values of some symbols, such as
+    A closed form of your own stands in place of a name too, and with ``problem`` the name is one of
+    that problem's closed forms. ``at``: values of some symbols, such as
     ``{"sigma": 1}`` for a formula that has no sigma. Equal is said only where it is proved:
     by canonical forms, or by SymPy's rules where there are roots and functions.
 
@@ -138,14 +143,16 @@ def check(
         "matrices": matrices,
         "scalars": scalars,
     }
-    subject = _subject(name, options, progress)
+    subject = _subject(name, options, problem, progress)
     if not isinstance(formula, str):
         raise ValueError(f"formula = {formula!r}: must be a text such as (beta.x)^2/2")
     return _checked(subject, formula, dict(at or {}))
 
 
-def _subject(name: Any, options: dict[str, Any], progress: Callable | None) -> Subject:
-    from lazyrich.theory import closed_form, names
+def _subject(
+    name: Any, options: dict[str, Any], problem: "Problem | None", progress: Callable | None
+) -> Subject:
+    from lazyrich import theory
     from lazyrich.theory.calculator import expectation
 
     if isinstance(name, str) and name.startswith(EXPECT):
@@ -156,9 +163,9 @@ def _subject(name: Any, options: dict[str, Any], progress: Callable | None) -> S
     if isinstance(name, ClosedForm):
         return of_form(name, [])
     if not isinstance(name, str):
-        raise ValueError(f"name = {name!r}: must be a name such as {next(iter(names()))!r}")
+        raise ValueError(f"name = {name!r}: must be a name such as 'test-loss'")
     first, *path = name.split(".")
-    return of_form(closed_form(first), path)
+    return of_form((problem or theory).closed_form(first), path)
 
 
 def _checked(subject: Subject, formula: str, at: dict[str, Any]) -> Check:

@@ -9,11 +9,10 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.grammar.errors import FormulaError
 from lazyrich.theory.grammar.functions import FUNCTIONS, MAX_HERMITE, hermite
-from lazyrich.theory.grammar.names import CONSTANTS, nearest, plain, split
+from lazyrich.theory.grammar.names import CONSTANTS, New, nearest, plain, split
 from lazyrich.theory.natural import traced
 
 Value = Any  # a scalar (sp.Expr), or a MatrixExpr of shape (n, 1), (1, n) or (n, m)
-Lookup = Callable[[str], Value | None]
 
 MAX_EXPONENT = 200
 MAX_BITS = 4096  # of a number
@@ -24,12 +23,17 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 class Builder:
     """Turns the tree of one text into SymPy.
 
-    ``lookup`` gives the value of a name (in ASCII), or None if it is unknown; ``known`` lists the
-    names that a run of letters may be split into.
+    ``known`` gives the values of names (in ASCII); ``new`` those that a text may bring along.
     """
 
-    def __init__(self, text: str, what: str, lookup: Lookup, known: Mapping[str, Any]):
-        self.text, self.what, self.lookup, self.known = text, what, lookup, known
+    def __init__(
+        self,
+        text: str,
+        what: str,
+        known: Mapping[str, Any],
+        new: New | None = None,
+    ):
+        self.text, self.what, self.known, self.new = text, what, known, new
 
     def build(self, tree: Any) -> Value:
         """The value of a tree or token."""
@@ -70,7 +74,7 @@ class Builder:
         name = plain(word)
         # wbar_0 is wbar0, and Python's lambda is SymPy's lamda.
         for spelling in (name, name.replace("_", ""), name.replace("lambda", "lamda")):
-            if (value := self.lookup(spelling)) is not None:
+            if (value := self.known.get(spelling)) is not None:
                 return value
         return CONSTANTS.get(name)
 
@@ -78,9 +82,8 @@ class Builder:
         if plain(token) in FUNCTIONS:
             return f"a function: expected brackets, {token}(...)"
         if self.text[token.end_pos :].startswith("("):
-            functions = [*FUNCTIONS, *self.known]
-            return nearest(str(token), functions)
-        return nearest(plain(token), self.known)
+            return nearest(str(token), [*FUNCTIONS, *self.known])
+        return nearest(plain(token), self.known, self.new)
 
     # Sums, products, powers
 
@@ -131,10 +134,17 @@ class Builder:
     def _check_division(self, sign: Any, node: Any, fraction: tuple, loose: bool) -> None:
         """1/2D and 1 / 2 D have two readings; 1/2 D has one, and so has 1/2/D."""
         is_fraction = all(getattr(part, "is_Number", False) for part in fraction)
-        tight = _is_tight(node)
+        tight = _is_tight(node) or self._is_mixed(node)
         apart = loose and sign.end_pos != node.meta.start_pos and not is_fraction
         if tight or apart:
             raise self.fail(node, "unclear what is divided: write (a/b) c or a/(b c)")
+
+    def _is_mixed(self, node: Any) -> bool:
+        """Whether a factor such as N·x.x has a scalar before its first dot."""
+        while len(getattr(node, "children", ())) == 1:
+            node = node.children[0]
+        is_dotted = getattr(node, "data", None) == "dotted"
+        return is_dotted and not _shape(self.build(node.children[0]))
 
     def _signed(self, tree: Any) -> Value:
         *signs, node = tree.children

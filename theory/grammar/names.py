@@ -32,9 +32,10 @@ OF_THEORY = {
 def plain(word: str) -> str:
     """A word in ASCII letters: Greek letters by name, small digits as digits, w with a bar as wbar.
 
-    >>> plain("β₁"), plain("w̄")
-    ('beta_1', 'wbar')
+    >>> plain("β₁"), plain("w̄"), plain("x_{12}")
+    ('beta_1', 'wbar', 'x_12')
     """
+    word = word.replace("{", "").replace("}", "")
     word = re.sub("(?<=[^_₀-₉])(?=[₀-₉])", "_", word)
     return word.replace("w̄", "wbar").translate(_PLAIN)
 
@@ -68,23 +69,37 @@ def split(word: str, known: Iterable[str]) -> list[str] | None:
     return ways[-1][0] if ways[-1] else None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say of an unknown name: the nearest known one, or all of them."""
+def nearest(name: str, known: Iterable[str], new: "New | None" = None) -> str:
+    """What to say of an unknown name: the nearest known or possible one, or all known ones."""
+    if name == "e":
+        return "unknown name; write exp(...) for powers of Euler's number"
     known = sorted(known, key=lambda other: (other.lower(), other))
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown name; {hint}Known: {', '.join(known) or 'none'}"
+    everything = [*known, *sorted(new.in_runs if new else ())]
+    longer = [other for other in everything if len(name) > 1 and other.startswith(name)]
+    near = longer or difflib.get_close_matches(name, everything, n=1, cutoff=0.5)
+    hints = [
+        f"did you mean {near[0]!r}?" if near else "",
+        new.rule if new else "",
+        f"Known: {', '.join(known)}" if known else "",
+    ]
+    return "; ".join(["unknown name", " ".join(filter(None, hints))]).removesuffix("; ")
 
 
 class New:
     """The names that a formula may bring along, and what each may stand for.
 
     ``meanings(name)`` gives the symbols that an unknown name may be, likeliest first; ``in_runs``
-    lists those that a run of letters may be split into though they never stand alone.
+    lists those that a run of letters may be split into though they never stand alone; ``rule`` says
+    in a message what a new name may look like.
     """
 
-    def __init__(self, meanings: Callable[[str], tuple[Symbol, ...]], in_runs: Iterable[str] = ()):
-        self.meanings, self.in_runs = meanings, frozenset(in_runs)
+    def __init__(
+        self,
+        meanings: Callable[[str], tuple[Symbol, ...]],
+        in_runs: Iterable[str] = (),
+        rule: str = "",
+    ):
+        self.meanings, self.in_runs, self.rule = meanings, frozenset(in_runs), rule
 
     def __call__(self, name: str) -> tuple[Symbol, ...]:
         """The symbols that the name may be; () if it is not allowed."""
@@ -128,7 +143,7 @@ def _by_habit(name: str) -> tuple[Symbol, ...]:
 
 def _is_letter(name: str) -> bool:
     """A letter or a Greek letter, or a name of the theory, perhaps with an index."""
-    if name in CONSTANTS:
+    if name in CONSTANTS or name == "e":  # pi and I have a meaning, e too many
         return False
     base, _, index = name.partition("_")
     whole = base in _GREEK_NAMES or base in OF_THEORY or re.fullmatch("[A-Za-z]", base)
@@ -137,11 +152,14 @@ def _is_letter(name: str) -> bool:
 
 NONE = New(lambda name: ())  # noqa: ARG005
 # A letter or a Greek letter, perhaps with an index, is a new real scalar.
-scalars = New(_a_scalar, _GREEK_NAMES)
+_RULE = "A new name is a letter or a Greek letter, perhaps with an index."
+scalars = New(_a_scalar, _GREEK_NAMES, _RULE)
 # By the habits of papers: the theory's own names keep their kind (alpha a scalar, beta a vector,
 # M a matrix), other capital letters are matrices, small and Greek letters vectors or scalars as
 # their use requires. An index changes no kind.
-conventional = New(_by_habit, {*_GREEK_NAMES, *OF_THEORY, *"ABCDEFGHJKLMNOPQRSUVWXYZabcuvwx"})
+conventional = New(
+    _by_habit, {*_GREEK_NAMES, *OF_THEORY, *"ABCDEFGHJKLMNOPQRSUVWXYZabcuvwx"}, _RULE
+)
 
 
 def table(names: Mapping[str, Symbol] | Iterable[Symbol]) -> dict[str, Symbol]:

@@ -56,7 +56,7 @@ def read(
             f"{what} = {text}: can't tell vectors from scalars among {', '.join(undecided)}; "
             "declare them"
         )
-    return _first_that_fits(tree, text, fixed, undecided, kind, what)
+    return _first_that_fits(tree, text, fixed, undecided, kind, what, new)
 
 
 def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple[Symbol, ...]]:
@@ -77,7 +77,7 @@ def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple
     return found
 
 
-def _first_that_fits(tree, text, fixed, undecided, kind, what) -> Any:
+def _first_that_fits(tree, text, fixed, undecided, kind, what, new) -> Any:
     """The reading with the fewest names of an unlikely kind; two such readings are an error."""
     failure: FormulaError | None = None
     for count in range(len(undecided) + 1):
@@ -85,7 +85,7 @@ def _first_that_fits(tree, text, fixed, undecided, kind, what) -> Any:
         for changed in combinations(undecided, count):
             chosen = {n: options[n in changed] for n, options in undecided.items()}
             try:
-                readings.append((changed, _build(tree, text, fixed | chosen, kind, what)))
+                readings.append((changed, _build(tree, text, fixed | chosen, kind, what, new)))
             except FormulaError as error:
                 if failure is None or error.position > failure.position:
                     failure = error
@@ -98,8 +98,8 @@ def _first_that_fits(tree, text, fixed, undecided, kind, what) -> Any:
     raise failure
 
 
-def _build(tree: Any, text: str, names: Mapping[str, Any], kind: str, what: str) -> Any:
-    value = build.Builder(text, what, names.get, names).build(tree)
+def _build(tree: Any, text: str, names: Mapping[str, Any], kind: str, what: str, new: New) -> Any:
+    value = build.Builder(text, what, names, new).build(tree)
     if kind == "scalar" and isinstance(value, MatrixExpr):
         place = len(text) - len(text.lstrip())
         found = "vector" if 1 in value.shape else "matrix"

@@ -6,6 +6,7 @@ space bind as loosely as ``*``, so that ``a.x b.x`` is (a.x)(b.x). A division fo
 without brackets, as in ``1/2D``, is refused where it can be read in two ways (``build.py``).
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -46,15 +47,15 @@ def _tokens() -> str:
     functions = "|".join(sorted(FUNCTIONS, key=len, reverse=True))
     return rf"""
 NUMBER: /\d+(\.\d+)?([eE][+-]?\d+)?/ | /(?<![\w)\]}}|'])\.\d+([eE][+-]?\d+)?/
-FUNCTION.2: /(?:{functions}|He_\d+)(?=\s*\()/
-WORD: /[{_LETTER}]̄?[{_LETTER}\d_{SUBSCRIPTS}]*/
+FUNCTION.2: /(?:{functions}|He_\d+)(?=\s*[(\[{{])/
+WORD: /[{_LETTER}]̄?(?:[{_LETTER}\d{SUBSCRIPTS}]|_(?=[{_LETTER}\d_])|_\{{\w+\}})*/
 TIMES.1: /\*(?!\*)|×/
 CARET.2: /\*\*|\^/
 DIVIDE: "/" | "÷"
 PLUS: "+"
 MINUS: /[-−–]/
 DOT: /[.·⋅∙]/
-PRIME: /['′’]|ᵀ|⊤/
+PRIME.3: /['′’]|\^?\s*[ᵀ⊤]|\^\\top\b/
 SUPER: /⁻?[{SUPERSCRIPTS}]+/
 LEFT: /[(\[{{]/
 RIGHT: /[)\]}}]/
@@ -140,6 +141,9 @@ def parse(text: str, what: str = "formula") -> "Tree":
         raise ValueError(f"{what} = {text!r}: must be a text")
     if not text.strip():
         raise ValueError(f"{what} = {text!r}: must be a formula such as (beta.x)^2/2, not empty")
+    if mean := re.search(r"(?<![^\W_])[E𝔼]\s*\[", text):
+        reason = "a mean needs no sign: leave it away"
+        raise FormulaError(text, mean.start(), len(mean[0]), reason, what)
     if len(text) > MAX_CHARACTERS:
         raise ValueError(
             f"{what} = {text[:20]}...: has {len(text)} characters; at most {MAX_CHARACTERS}"
@@ -162,7 +166,9 @@ def parse(text: str, what: str = "formula") -> "Tree":
 _REASONS = {
     "\\": "LaTeX is not read here: write alpha for \\alpha, (a)/(b) for \\frac{a}{b}",
     "=": "expected one formula, without '='",
-    "_": "a name starts with a letter",
+    "_": "a name starts with a letter, and goes on after an underscore",
+    "⟨": "write a.x for a scalar product; a mean needs no sign",
+    "@": "a product needs no sign: write A x",
     '"': "expected no quotation marks",
     "<": "expected one formula, without a comparison or a mean",
     ">": "expected one formula, without a comparison or a mean",
