@@ -3,7 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -53,10 +53,10 @@ def command(
       lazyrich diagnose net:make --data set.npz --loss cross_entropy --train --report answer.html
     """
     from lazyrich.simulate import diagnose
-    from lazyrich.support.output import given_path, output_file
+    from lazyrich.support.output import output_file
 
     page = output_file("--report", report, (".html",))
-    arrays = _data(given_path("--data", data))
+    arrays = _data(data)
     model = _model(network)
     with progress_bar("diagnosing", quiet) as progress:
         found = diagnose(
@@ -96,26 +96,12 @@ def _model(network: str) -> "nn.Module":
     return made
 
 
-def _data(file: Path) -> "Data":
+def _data(file: str) -> "Data":
     """Return the data in the file. Raises ``ValueError`` in one line for anything else."""
-    import numpy as np
-
     from lazyrich.simulate import Data
-    from lazyrich.support.arguments import one_of
+    from lazyrich.support.arrays_file import read_arrays
 
-    if not file.is_file():
-        raise ValueError(f"--data {file}: no such file")
-    arrays: dict[str, Any] = {}
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except Exception as error:  # zipfile, numpy and pickle have a dozen between them
-        raise ValueError(f"--data {file}: not an .npz file of arrays ({error})") from None
-    for name in arrays:
-        one_of(f"--data {file}: array", name, ARRAYS)
-    missing = [name for name in ARRAYS if name not in arrays]
-    if missing:
-        raise ValueError(f"--data {file}: has no {missing[0]}: must hold {', '.join(ARRAYS)}")
+    arrays = read_arrays("--data", file, ARRAYS, ARRAYS)
     try:
         return Data(*(arrays[name] for name in ARRAYS))
     except ValueError as error:

@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,8 +53,6 @@ def command(
       lazyrich predict --D 100 --P 550 --alpha 1 --epsilon 0.02
       lazyrich predict --data set.npz --alpha 4 --epsilon 0.1 --learning-rate 0.5 --format json
     """
-    from lazyrich.support.output import given_path
-
     drawn = {"--D": dimension, "--P": samples, "--draws": draws, "--seed": seed}
     if data is not None:
         for option, value in drawn.items():
@@ -65,18 +62,20 @@ def command(
         missing = "--D" if dimension is None else "--P"
         raise ValueError(f"{missing} is missing: give --D and --P, or --data FILE.npz")
     found = (
-        _of_data(given_path("--data", data), scales)
+        _of_data(data, scales)
         if data is not None
         else _of_draws(dimension, samples, draws, seed, scales, quiet)
     )
     click.echo(json.dumps(_finite(found), indent=2) if form == "json" else _text(found))
 
 
-def _of_data(file: Path, scales: dict[str, float]) -> dict[str, Any]:
+def _of_data(file: str, scales: dict[str, float]) -> dict[str, Any]:
     """The prediction for the data set in the file."""
     from lazyrich.simulate.laws.grokking import data_set, forecast
+    from lazyrich.support.arrays_file import read_arrays
 
-    X, beta = data_set(**_arrays(file))
+    arrays = read_arrays("--data", file, ("X", "y", "beta"), ("X",))
+    X, beta = data_set(**arrays)
     one = forecast(X, beta, **scales)
     P, D = X.shape
     return _report([one], P, D, float(beta @ beta), scales, drawn=False)
@@ -99,26 +98,6 @@ def _of_draws(
     with progress_bar("predicting", quiet) as progress:
         many = forecasts(D, P, draws=count, seed=first, progress=progress, **scales)
     return _report(many, P, D, float(D), scales, drawn=True)
-
-
-def _arrays(file: Path) -> dict[str, Any]:
-    """The arrays X, y and beta in the file. Raises ``ValueError`` in one line for anything else."""
-    import numpy as np
-
-    from lazyrich.support.arguments import one_of
-
-    if not file.is_file():
-        raise ValueError(f"--data {file}: no such file")
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except Exception as error:  # zipfile, numpy and pickle have a dozen between them
-        raise ValueError(f"--data {file}: not an .npz file of arrays ({error})") from None
-    for name in arrays:
-        one_of(f"--data {file}: array", name, ("X", "y", "beta"))
-    if "X" not in arrays:
-        raise ValueError(f"--data {file}: must hold an array X of shape (P, D)")
-    return arrays
 
 
 def _report(
