@@ -346,3 +346,52 @@ def test_the_mean_loss_at_initialisation(activation, target, readouts):
     error = np.std(losses) / np.sqrt(len(losses))
     assert abs(np.mean(losses) - mean) < 5 * error
     assert abs(np.mean(losses) - 1.5 * mean) > 5 * error  # the control
+
+
+# Numbers of erf and relu, and bad input
+
+
+def test_the_spectrum_of_relu_is_that_of_its_arc_cosine_kernel():
+    """x.x'/4 alone has the eigenvalue 1/(4 D); the arcsine adds to it: (1/2 pi) <t asin t> D/D."""
+    found = Problem("relu(h)").spectrum(D=3, sigma=1.0)
+    # In three dimensions the cosine t is uniform: <t^2>/4 + <t^2 asin(t)>/(2 pi) with the norm.
+    linear = next(s for s in found.spaces if s.degree == 1)
+    assert abs(linear.value - 1 / 12) < 1e-12
+    constant = next(s for s in found.spaces if s.degree == 0)
+    assert abs(constant.value - 1 / 16) < 1e-12  # <t asin t>/(2 pi) = (pi/8)/(2 pi)
+    total = sum(s.value * s.multiplicity for s in found.spaces) + found.tail
+    # <K(x, x)> = <|x|^2>/2; at equal vectors the arcsine keeps half of the digits.
+    assert abs(total - 1 / 2) < 1e-7
+    assert found.error < 1e-12
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 400])
+def test_the_eigenvalues_of_erf_add_up_and_more_nodes_change_nothing(d):
+    problem = Problem("erf(2 h)", "beta.x", readouts="trained")
+    found = problem.spectrum(D=d, sigma_w=0.7, sigma_v=1.3, beta=np.ones(d), highest=20)
+    assert found.error < 1e-8 * found.spaces[0].value
+    assert found.tail >= 0
+    assert abs(sum(s.power for s in found.spaces) + found.null - 1) < 1e-9
+    assert all(s.degree <= 1 for s in found.spaces) or d > 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"D": 0, "c": 1.0, "sigma": 1.0}, "D = 0: must be a positive integer"),
+        ({"D": 2, "sigma": 1.0}, "missing c"),
+        ({"D": 2, "c": 1.0, "sigma": -1.0}, "sigma = -1.0"),
+        ({"D": 2, "c": 1.0, "sigma": 1.0, "beta": [1.0]}, r"beta has shape \(1,\)"),
+        ({"D": 2, "c": 1.0, "sigma": 1.0, "k": 2}, "k: no symbol"),
+    ],
+)
+def test_bad_values_of_a_spectrum_are_one_clear_line(values, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Problem("h + c h^3").spectrum(**values)
+    assert "\n" not in str(error.value)
+
+
+def test_a_scaled_relu_is_a_multiple():
+    assert Problem("3 relu(2 h)").activation.text == "6 relu(h)"
+    with pytest.raises(ValueError, match="activation"):
+        Problem("relu(-h)")

@@ -60,7 +60,7 @@ class Activation:
 
     def __init__(self, expression: "str | sp.Expr | Activation" = DEFAULT):
         self.h = h
-        self.expr = _with_package_symbols(_read(expression))
+        self.expr = _plain_relu(_with_package_symbols(_read(expression)))
         self.kind = _kind(self.expr)
 
     def __repr__(self) -> str:
@@ -178,6 +178,17 @@ def _with_package_symbols(expr: sp.Expr) -> sp.Expr:
         if names.count(symbol.name) > 1:
             raise ValueError(f"activation = {expr}: two different symbols are named {symbol.name}")
     return expr.subs({s: own[s.name] for s in expr.free_symbols if s.name in own})
+
+
+def _plain_relu(expr: sp.Expr) -> sp.Expr:
+    """relu(a h) for a number a > 0 as a relu(h)."""
+
+    def plain(*args: sp.Expr) -> sp.Expr:
+        slope = sum(args).coeff(h, 1) if len(args) == 2 and 0 in args else sp.S.Zero
+        known = slope.is_positive and sum(args) == slope * h
+        return slope * relu(h) if known else sp.Max(*args)
+
+    return expr.replace(sp.Max, plain)
 
 
 def _kind(expr: sp.Expr) -> str:

@@ -1,8 +1,8 @@
 """The spectrum of the initial kernel in numbers, with the target on it, and the lazy curve.
 
 For a polynomial activation the blocks of ``radial`` are exact and are diagonalised. For erf and
-relu the kernel is integrated: angles by Gauss-Legendre nodes (against the zonal polynomials), norms
-by Gauss-Laguerre nodes; the stated error is the change from half as many nodes.
+relu the kernel is integrated over angles (against the zonal polynomials) and norms, by
+Gauss-Legendre nodes; the stated error is the change from half as many nodes.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
 
 _SMALL = 1e-13  # of the trace: an eigenvalue below is rounding
-_ANGLES, _NORMS = 240, 48
+_ANGLES, _NORMS, _HIGHEST = 240, 96, 60
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
     if problem.activation.degree is not None:
         sectors, tail, error = _exact_sectors(problem, D, numbers), 0.0, 0.0
     else:
-        highest = positive_integer("highest", highest)
+        if (highest := positive_integer("highest", highest)) > _HIGHEST:
+            raise ValueError(f"highest = {highest}: must be at most {_HIGHEST}")
         sectors, tail, error = _integrated(problem, D, highest, numbers)
     spaces, trace = [], sum(m * float(s.values.sum()) for m, s in sectors.values()) + tail
     for l, (multiplicity, sector) in sectors.items():
@@ -171,8 +172,10 @@ def _total_power(problem: "Problem", D: int, values: dict[str, Any]) -> float:
 def _value(problem: "Problem", key: str, expr: sp.Expr, D: int, values: dict[str, Any]) -> float:
     formula = problem.formula(key, expr, "numpy")
     for name, symbol in formula.names.items():
-        if isinstance(symbol, MatrixSymbol) and len(values[name]) != D:
-            raise ValueError(f"{name} has {len(values[name])} entries or rows: D is {D}")
+        if isinstance(symbol, MatrixSymbol):
+            wanted = (D,) if symbol.shape[1] == 1 else (D, D)
+            if np.shape(values[name]) != wanted:
+                raise ValueError(f"{name} has shape {np.shape(values[name])}: must be {wanted}")
     return float(formula({"D": D, **values}))
 
 
@@ -191,7 +194,8 @@ def _integrated(
         for l, (_, sector) in fine.items()
         for a, b in zip(sector.values[::-1], coarse[l][1].values[::-1], strict=False)
     )
-    squares, masses = _norm_nodes(D, _NORMS)
+    radii, masses = _norm_nodes(D, _NORMS)
+    squares = radii**2
     diagonal = formula({"_q": squares, "_q_prime": squares, "_r": squares})
     trace = float(masses @ diagonal)
     found = sum(m * float(s.values.sum()) for m, s in fine.values())
@@ -199,12 +203,13 @@ def _integrated(
 
 
 def _norm_nodes(D: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """|x|^2 and weights adding up to 1: |x|^2 D/2 has the density of Gauss-Laguerre."""
-    from scipy.linalg import eigh_tridiagonal
-
-    i = np.arange(count)
-    nodes, vectors = eigh_tridiagonal(2 * i + D / 2, np.sqrt(i[1:] * (i[1:] + D / 2 - 1)))
-    return 2 * np.abs(nodes) / D, vectors[0] ** 2
+    """|x| on Gauss-Legendre nodes within 14 standard deviations, and weights adding up to 1."""
+    nodes, masses = np.polynomial.legendre.leggauss(count)
+    low, high = max(0.0, 1 - 10 / np.sqrt(D)), 1 + 10 / np.sqrt(D)
+    radii = low + (high - low) * (nodes + 1) / 2
+    logs = (D - 1) * np.log(radii) - D * (radii**2 - 1) / 2
+    weights = masses * np.exp(logs)
+    return radii, weights / weights.sum()
 
 
 def _angle_nodes(D: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -231,9 +236,9 @@ def _zonals(D: int, highest: int, cosines: np.ndarray) -> list[np.ndarray]:
 def _sectors_by_nodes(
     problem: "Problem", formula: Any, D: int, highest: int, angles: int, norms: int
 ) -> dict[int, tuple[int, _Sector]]:
-    squares, masses = _norm_nodes(D, norms)
+    radii, masses = _norm_nodes(D, norms)
+    squares = radii**2
     cosines, weights = _angle_nodes(D, angles)
-    radii = np.sqrt(squares)
     product = (radii[:, None] * radii)[..., None] * cosines
     first, second = squares[:, None, None], squares[None, :, None]
     kernel = formula({"_q": first, "_q_prime": second, "_r": product}) + 0 * product
@@ -263,6 +268,8 @@ def learning_curve(
         raise ValueError(f"P = {P!r}: must be positive integers")
     if np.isnan(found.null):
         raise ValueError("the learning curve needs values for the symbols of the target")
+    if ridge < 0:
+        raise ValueError(f"ridge = {ridge}: must be at least 0")
     losses = [_mean_loss(found, int(size), float(ridge), float(noise)) for size in sizes]
     return np.array(losses)[0] if np.ndim(P) == 0 else np.array(losses)
 
