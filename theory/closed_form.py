@@ -43,8 +43,8 @@ class ClosedForm:
         """The symbols of ``expr`` and ``terms`` by name: the keywords of ``evaluate``.
 
         >>> from lazyrich import theory
-        >>> theory.closed_form("ntk-at-init").symbols
-        {'D': D, 'epsilon': epsilon, 'sigma': sigma, 'x': x, 'x_prime': x'}
+        >>> theory.closed_form("target-decomposition").symbols
+        {'D': D, 'beta': beta}
         """
         return generate.arguments(whole((self.expr, *self.terms.values())))
 
@@ -110,7 +110,7 @@ class ClosedForm:
 
         >>> from lazyrich import theory
         >>> theory.closed_form("ntk-eigenvalues").subs(D=100, epsilon="1/2").terms["radial"]
-        (13*sigma**2/5000, 1)
+        (51*sigma**2/20000, 1)
         """
         point = {self._name_of(key): given for key, given in {**(point or {}), **more}.items()}
         known = self._read(point)
@@ -157,9 +157,9 @@ class ClosedForm:
             return one_of("argument", key, self.symbols)
         name = generate.python_name(key) if isinstance(key, sp.Symbol | MatrixSymbol) else key
         if self.symbols.get(name) != key:
+            other = f"another {key} than that of" if name in self.symbols else f"{key!r}: not in"
             raise ValueError(
-                f"{key!r} is no symbol of {self.name}: take one of its ``symbols``, "
-                f"{', '.join(self.symbols)}"
+                f"{other} {self.name}, whose symbols are {', '.join(self.symbols)} (``symbols``)"
             )
         return name
 

@@ -116,9 +116,10 @@ def latex(expr: Any) -> str:
 def pretty(expr: Any, *, unicode: bool = True) -> str:
     """Any expression of the theory as two-dimensional text, on demand in ASCII.
 
-    >>> print(pretty(sp.Symbol("alpha") * sp.Symbol("beta") ** 2, unicode=False))
-              2
-    alpha*beta
+    >>> print(pretty(sp.Symbol("alpha") / 2, unicode=False))
+    alpha
+    -----
+      2
     """
     before = pretty_use_unicode(unicode)  # SymPy's printer reads both this and its settings
     try:

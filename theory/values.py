@@ -85,7 +85,7 @@ def scalar(name: str, value: Any, symbol: sp.Symbol) -> sp.Expr:
         (laws, allowed) for laws, allowed in _LAWS if all(_obeys(symbol, law) for law in laws)
     )
     if found is not None and "integer" in laws and found.is_Float:
-        found = sp.Integer(int(found)) if found == int(found) else None
+        found = sp.Integer(int(found)) if float(found).is_integer() else None
     if found is None or any(getattr(found, f"is_{law}") is False for law in laws):
         raise ValueError(f"{name} = {shown(value)}: must be {allowed}")
     return found

@@ -13,7 +13,8 @@ Trace(M)/D
 """
 
 from collections.abc import Callable, Collection
-from functools import cache
+from functools import cache, wraps
+from typing import ParamSpec, TypeVar
 
 import sympy as sp
 from sympy import MatrixSymbol, Trace
@@ -24,7 +25,22 @@ from lazyrich.theory.symbols import Gaussian
 from lazyrich.theory.words import ONE, Contraction, Polynomial, Reader, Word
 
 Report = Callable[[float, float], None]
+P = ParamSpec("P")
+R = TypeVar("R")
 Vector = tuple[Word, MatrixSymbol]  # the vector (word) a, for a deterministic end a
+
+
+def _in_one_line(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, with one clear line for an expression that is nested too deeply."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except RecursionError:
+            raise ValueError("the expression is nested too deeply to be read") from None
+
+    return guarded
 
 
 def dot(a: MatrixExpr, b: MatrixExpr) -> sp.Expr:
@@ -37,6 +53,7 @@ def form(a: MatrixExpr, matrix: MatrixExpr, b: MatrixExpr) -> sp.Expr:
     return Trace(a.T * matrix * b)
 
 
+@_in_one_line
 def canonical(expr: sp.Expr, symmetric: Collection[MatrixSymbol] = ()) -> sp.Expr:
     """The same polynomial in traces and bilinear forms, expanded and canonically spelt.
 
@@ -50,6 +67,7 @@ def canonical(expr: sp.Expr, symmetric: Collection[MatrixSymbol] = ()) -> sp.Exp
     return _written(reader.polynomial(expr), reader)
 
 
+@_in_one_line
 def canonical_matrix(matrix: MatrixExpr, symmetric: Collection[MatrixSymbol] = ()) -> MatrixExpr:
     """The same matrix (or vector) as a sum of words with canonical scalar coefficients.
 
@@ -60,11 +78,13 @@ def canonical_matrix(matrix: MatrixExpr, symmetric: Collection[MatrixSymbol] = (
     return Reader(symmetric).canonical_matrix(matrix)
 
 
+@_in_one_line
 def equal(a: sp.Expr, b: sp.Expr, symmetric: Collection[MatrixSymbol] = ()) -> bool:
     """Whether two polynomials in traces and bilinear forms are equal for every dimension."""
-    return canonical(a - b, symmetric) == 0
+    return canonical(words.scalar(a) - words.scalar(b), symmetric) == 0
 
 
+@_in_one_line
 def expectation(
     expr: sp.Expr,
     *laws: Gaussian,
@@ -86,6 +106,7 @@ def expectation(
     """
     reader = Reader(symmetric)
     polynomial = reader.polynomial(expr)
+    _check_laws(laws, reader)
     for law in laws:
         polynomial = words.tidy(_Pairings(law, reader, progress).integrate(polynomial))
     return _written(polynomial, reader)
@@ -100,6 +121,7 @@ def _written(polynomial: Polynomial, reader: Reader) -> sp.Expr:
     return expr
 
 
+@_in_one_line
 def gradient(
     expr: sp.Expr, symbol: MatrixSymbol, symmetric: Collection[MatrixSymbol] = ()
 ) -> MatrixExpr:
@@ -113,6 +135,8 @@ def gradient(
     beta*beta.T
     """
     reader = Reader(symmetric)
+    if not isinstance(symbol, MatrixSymbol):
+        raise ValueError(f"symbol = {symbol!r}: must be a vector or matrix, a MatrixSymbol")
     polynomial = words.tidy(reader.polynomial(expr))
     _check_not_hidden(symbol, polynomial)
     terms = [
@@ -161,7 +185,6 @@ class _Pairings:
     """Integrates one Gaussian vector out of polynomials."""
 
     def __init__(self, law: Gaussian, reader: Reader, progress: Report | None = None):
-        _check_law(law, reader)
         self.progress = progress or (lambda done, total: None)  # noqa: ARG005
         self.x = law.vector
         self.symmetric = reader.symmetric
@@ -261,14 +284,22 @@ class _Pairings:
         return [(matrix, 2)] if matrix == backward else [(matrix, 1), (backward, 1)]
 
 
-def _check_law(law: Gaussian, reader: Reader) -> None:
-    if not isinstance(law, Gaussian):
-        raise ValueError(f"law = {law}: must be isotropic(vector) or Gaussian(vector, covariance)")
-    vector, covariance = law.vector, law.covariance
-    if covariance.shape != (vector.shape[0], vector.shape[0]):
-        raise ValueError(f"covariance = {covariance}: must be square of size {vector.shape[0]}")
-    if reader.canonical_matrix(covariance - covariance.T) != sp.ZeroMatrix(*covariance.shape):
-        raise ValueError(f"covariance = {covariance}: must be symmetric")
+def _check_laws(laws: tuple[Gaussian, ...], reader: Reader) -> None:
+    """Each law must be of another vector, a column, with a symmetric covariance of its size."""
+    for number, law in enumerate(laws):
+        if not isinstance(law, Gaussian):
+            raise ValueError(
+                f"law = {law}: must be isotropic(vector) or Gaussian(vector, covariance)"
+            )
+        vector, covariance = law.vector, law.covariance
+        if not isinstance(vector, MatrixSymbol) or vector.shape[1] != 1:
+            raise ValueError(f"law of {vector}: must be of a column vector, a MatrixSymbol (D, 1)")
+        if vector in [other.vector for other in laws[:number]]:
+            raise ValueError(f"law of {vector}: is given twice")
+        if covariance.shape != (vector.shape[0], vector.shape[0]):
+            raise ValueError(f"covariance = {covariance}: must be square of size {vector.shape[0]}")
+        if reader.canonical_matrix(covariance - covariance.T) != sp.ZeroMatrix(*covariance.shape):
+            raise ValueError(f"covariance = {covariance}: must be symmetric")
 
 
 def _check_not_hidden(symbol: MatrixSymbol, polynomial: Polynomial) -> None:

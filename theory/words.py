@@ -19,7 +19,9 @@ import sympy as sp
 from sympy import MatrixSymbol, Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
+from lazyrich.support.arguments import shown
 from lazyrich.theory.symbols import SymmetricMatrixSymbol
+from lazyrich.theory.values import number
 
 
 class Letter(NamedTuple):
@@ -154,6 +156,24 @@ def tidy(polynomial: Polynomial) -> Polynomial:
     return {m: c for m, c in expanded.items() if c != 0}
 
 
+def scalar(expr: object) -> sp.Expr:
+    """A number or an expression of SymPy. Raises ``ValueError`` for anything else, such as text.
+
+    >>> scalar("Trace(M)")
+    Traceback (most recent call last):
+    ...
+    ValueError: expr = 'Trace(M)': must be an expression of SymPy; theory.expectation reads text
+    """
+    found = None if isinstance(expr, str) else number(expr)
+    if isinstance(expr, MatrixExpr):
+        found = expr  # refused with its reason where it is read
+    if found is None:
+        raise ValueError(
+            f"expr = {shown(expr)}: must be an expression of SymPy; theory.expectation reads text"
+        )
+    return found
+
+
 class Reader:
     """Turns SymPy expressions into polynomials in canonical contractions.
 
@@ -167,9 +187,11 @@ class Reader:
     def polynomial(self, expr: sp.Expr) -> Polynomial:
         """Read a scalar: any polynomial in ``Trace`` objects with coefficients free of matrices.
 
-        Raises ``ValueError`` where a matrix stands anywhere else.
+        Raises ``ValueError`` where a matrix stands anywhere else, and for text.
         """
-        expr = sp.sympify(expr)
+        return self._polynomial(scalar(expr))
+
+    def _polynomial(self, expr: sp.Expr) -> Polynomial:
         if isinstance(expr, MatrixExpr):
             raise ValueError(f"expr = {expr}: matrices must stand inside Trace(...)")
         if isinstance(expr, Trace):
@@ -181,12 +203,12 @@ class Reader:
         if isinstance(expr, sp.Add):
             total: Polynomial = {}
             for term in expr.args:
-                add_to(total, self.polynomial(term))
+                add_to(total, self._polynomial(term))
             return total
         if isinstance(expr, sp.Mul):
-            return reduce(product, map(self.polynomial, expr.args))
+            return reduce(product, map(self._polynomial, expr.args))
         if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:
-            return power(self.polynomial(expr.base), int(expr.exp))
+            return power(self._polynomial(expr.base), int(expr.exp))
         raise ValueError(f"expr = {expr}: must be a polynomial in traces and bilinear forms")
 
     def matrix_terms(self, matrix: MatrixExpr) -> Iterator[tuple[Polynomial, Word]]:
@@ -197,7 +219,7 @@ class Reader:
         elif isinstance(matrix, sp.MatMul):
             scalar, factors = matrix.as_coeff_matrices()
             _check_shapes(matrix, factors)
-            terms: Iterable[tuple[Polynomial, Word]] = [(self.polynomial(scalar), ())]
+            terms: Iterable[tuple[Polynomial, Word]] = [(self._polynomial(scalar), ())]
             for factor in factors:
                 terms = [
                     (product(c, d), word + more)
