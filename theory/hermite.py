@@ -13,6 +13,7 @@ from lazyrich.theory.symbols import D, beta, epsilon, isotropic, sigma, w, x, x_
 from lazyrich.theory.wick import dot, equal, expectation, gradient
 
 h = sp.Symbol("h", real=True)  # the argument of an activation or of a target's link function
+LARGEST = 40  # the kernel of a higher degree takes minutes
 _SOURCE = "derived here, for Kumar et al. 2024, Sec. 15.2"
 
 
@@ -37,15 +38,22 @@ def hermite_activation(k: int, argument: sp.Expr = h) -> sp.Expr:
     return argument + epsilon / 2 * hermite(k, argument)
 
 
+def _degree(k: int) -> int:
+    k = positive_integer("k", k)
+    if k > LARGEST:
+        raise ValueError(f"k = {k}: must be at most {LARGEST}; a higher degree takes minutes")
+    return k
+
+
 def hermite_ntk_at_init(k: int) -> ClosedForm:
     """The normalised kernel at infinite-width initialisation for the activation with He_k.
 
-    Raises ``ValueError`` if ``k`` is not a positive integer.
+    Raises ``ValueError`` if ``k`` is no integer from 1 to 40.
 
     >>> hermite_ntk_at_init(2).expr
     epsilon**2*sigma**2*Trace(x.T*x')**2 + Trace(x.T*x')
     """
-    k = positive_integer("k", k)
+    k = _degree(k)
     neuron = hermite_activation(k, dot(w, x))
     slope = gradient(neuron, w)
     product = sp.Trace(slope.T * slope.subs(x, x_prime))
@@ -104,13 +112,13 @@ def information_exponent(link: sp.Expr, variance: sp.Expr | None = None) -> int:
 def hermite_target_power(k: int) -> ClosedForm:
     """The power of He_k(beta.x) in each Hermite degree of x, any beta.
 
-    ``terms``: degree_0 or degree_1, ..., degree_k. Raises ``ValueError`` if ``k`` is not a positive
-    integer.
+    ``terms``: degree_0 or degree_1, ..., degree_k. Raises ``ValueError`` if ``k`` is no integer
+    from 1 to 40.
 
     >>> hermite_target_power(3).evaluate_terms(D=4, beta=[2, 0, 0, 0])
     {'degree_1': 0, 'degree_3': 6}
     """
-    k = positive_integer("k", k)
+    k = _degree(k)
     powers = power_by_degree(hermite(k))
     total = sp.Add(*powers.values())
     generic, special = information_exponent(hermite(k)), information_exponent(hermite(k), sp.S.One)

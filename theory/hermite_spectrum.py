@@ -6,59 +6,31 @@ matrix in j for each l, whose eigenvalues have the dimension of the harmonics as
 """
 
 import sympy as sp
-from sympy import MatrixSymbol
 
 from lazyrich.support.arguments import positive_integer
 from lazyrich.theory.closed_form import ClosedForm, Step
 from lazyrich.theory.hermite import hermite_ntk_at_init
-from lazyrich.theory.mercer import apply_operator
-from lazyrich.theory.symbols import D, isotropic, x, x_prime
+from lazyrich.theory.problem import radial
+from lazyrich.theory.problem.radial import harmonics
+from lazyrich.theory.symbols import isotropic, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation
 
-# (a.x)^l is harmonic for a vector a with a.a = 0 (complex; the engine never conjugates).
-_a = MatrixSymbol("harmonic", D, 1)
-_line, _square = sp.symbols("line square")
+__all__ = ["harmonics", "hermite_ntk_eigenvalues"]
+
+LARGEST = 12  # a higher degree takes minutes
 
 
-def harmonics(degree: int) -> sp.Expr:
-    """The dimension of the harmonic polynomials of a degree in D variables.
-
-    All homogeneous polynomials less those that are |x|^2 times one of degree - 2.
-
-    >>> harmonics(2)
-    (D - 1)*(D + 2)/2
-    """
-
-    def homogeneous(n: int) -> sp.Expr:
-        return sp.rf(D, n) / sp.factorial(n) if n >= 0 else sp.S.Zero
-
-    return sp.factor(sp.expand_func(homogeneous(degree) - homogeneous(degree - 2)))
-
-
-def radial_block(kernel: sp.Expr, l: int, degree: int) -> tuple[list[int], sp.Matrix]:
-    """The operator on |x|^(2j) Y, Y harmonic of degree l: (the j that it reaches, its matrix).
-
-    ``degree`` is that of the kernel in x. Column j holds the image of the j-th function.
-    """
-    size = (degree - l) // 2 + 1
-    columns = []
-    for j in range(size):
-        image = apply_operator(kernel, dot(x, x) ** j * dot(_a, x) ** l)
-        image = image.subs(
-            {
-                dot(_a, _a): 0,
-                dot(_a, x_prime): _line,
-                dot(x_prime, x_prime): _square,
-            }
-        )
-        polynomial = sp.Poly(sp.expand(image), _line, _square)
-        columns.append([polynomial.coeff_monomial(_line**l * _square**i) for i in range(size)])
-        rest = image - sum(c * _line**l * _square**i for i, c in enumerate(columns[-1]))
-        if sp.expand(rest) != 0:
-            raise AssertionError(f"T of |x|^{2 * j} Y_{l} leaves the block: {image}")
-    block = sp.Matrix(columns).T
-    reached = [i for i in range(size) if any(block.row(i))]
-    return reached, block.extract(reached, reached).applyfunc(sp.factor)
+def _radial_kernel(kernel: sp.Expr) -> sp.Expr:
+    """The kernel in the scalars |x|^2, |x'|^2 and x.x'. Raises ``AssertionError`` for any other."""
+    scalars = {
+        dot(x, x): radial.q,
+        dot(x_prime, x_prime): radial.q_prime,
+        dot(x, x_prime): radial.r,
+    }
+    found = kernel.xreplace(scalars)
+    if found.has(sp.Trace):
+        raise AssertionError(f"the kernel is not invariant under rotations: {found}")
+    return sp.expand(found)
 
 
 def hermite_ntk_eigenvalues(k: int) -> ClosedForm:
@@ -66,18 +38,20 @@ def hermite_ntk_eigenvalues(k: int) -> ClosedForm:
 
     ``terms``: harmonics_l to (eigenvalue, multiplicity), or where several radial functions mix to
     (matrix as a tuple of rows, multiplicity of each of its eigenvalues); ``components``: the two
-    eigenvalues of the blocks of size 2. Raises ``ValueError`` if ``k`` is no positive integer.
+    eigenvalues of the blocks of size 2. Raises ``ValueError`` if ``k`` is no integer from 1 to 12.
 
     >>> hermite_ntk_eigenvalues(2).terms["harmonics_2"]
     (2*epsilon**2*sigma**2/D**2, (D - 1)*(D + 2)/2)
     """
     k = positive_integer("k", k)
+    if k > LARGEST:
+        raise ValueError(
+            f"k = {k}: must be at most {LARGEST}; the spectrum of a higher degree takes minutes"
+        )
     kernel = hermite_ntk_at_init(k).expr
     terms, components, steps = {}, {}, [("The kernel.", kernel)]
-    for l in range(k + 1):
-        reached, block = radial_block(kernel, l, k)
-        if not reached:
-            continue
+    for l, kappa in radial.coefficient_matrices(_radial_kernel(kernel)).items():
+        reached, block = radial.reached(kappa), radial.block(l, kappa)
         name, count = f"harmonics_{l}", harmonics(l)
         terms[name] = (block[0] if len(reached) == 1 else _rows(block), count)
         if len(reached) == 2:
