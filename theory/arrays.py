@@ -17,10 +17,15 @@ Symbol = sp.Symbol | MatrixSymbol
 def read(xp, name: str, value: Any, symbol: Symbol, like: Any) -> Any:
     """A Python number, or a floating array of the type and on the device of ``like``, checked."""
     if not hasattr(value, "dtype"):
-        value = _plain(name, value, symbol)
+        try:
+            value = _plain(name, value, symbol)
+        except RecursionError:
+            raise ValueError(f"{name} is nested too deeply: must be real numbers") from None
     if is_number(value):
         return values.whole(name, value, symbol)
     array = as_array(xp, name, value, like)
+    if isinstance(symbol, sp.Symbol) and symbol.is_integer:
+        _check_whole(xp, name, array)
     if isinstance(symbol, SymmetricMatrixSymbol):
         _check_symmetric(xp, name, array)
     return array
@@ -85,6 +90,11 @@ def _kind(value: Any) -> str:
 
 def _is_torch(xp) -> bool:
     return xp.__name__ == "torch"
+
+
+def _check_whole(xp, name: str, array: Any) -> None:
+    if is_open(array) and not bool(((array >= 1) & (array == xp.floor(array))).all()):
+        raise ValueError(f"{name} = {shown(array)}: must be positive whole numbers")
 
 
 def _check_symmetric(xp, name: str, array: Any) -> None:

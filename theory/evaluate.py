@@ -57,8 +57,10 @@ def _matrix(expr: MatrixExpr | sp.MatrixBase, values: Mapping[str, Any], free: b
     parts = [value(part, values, free=free) for part in expr.args]
     if isinstance(expr, sp.Identity | sp.ZeroMatrix):
         return expr.func(*parts) if free else _explicit(expr, [int(part) for part in parts])
-    if isinstance(expr, sp.MatAdd | sp.MatMul):
-        return reduce(add if isinstance(expr, sp.MatAdd) else mul, parts)
+    if isinstance(expr, sp.MatAdd):
+        return reduce(add, parts)
+    if isinstance(expr, sp.MatMul):
+        return _product(parts)
     if isinstance(expr, sp.Inverse):  # before MatPow, which it is a case of
         return _inverse(parts[0])
     if isinstance(expr, sp.MatPow):
@@ -68,6 +70,15 @@ def _matrix(expr: MatrixExpr | sp.MatrixBase, values: Mapping[str, Any], free: b
     if isinstance(expr, DiagMatrix):
         return sp.diag(*parts[0]) if isinstance(parts[0], sp.MatrixBase) else DiagMatrix(parts[0])
     raise ValueError(f"{expr}: no rule for {type(expr).__name__}")
+
+
+def _product(parts: list) -> Any:
+    """A scalar times matrices. Infinity times a matrix is no matrix in SymPy: entry by entry."""
+    scalar = sp.Mul(*(part for part in parts if isinstance(part, sp.Expr) and not part.is_Matrix))
+    matrix = reduce(mul, (part for part in parts if getattr(part, "is_Matrix", False)))
+    if scalar.is_finite is False or scalar == sp.nan:
+        return matrix.applyfunc(lambda entry: scalar * entry)
+    return scalar * matrix
 
 
 def _explicit(expr: MatrixExpr, sizes: list[int]) -> sp.MatrixBase:
