@@ -85,7 +85,7 @@ def _model(network: str) -> "nn.Module":
     try:
         make = getattr(importlib.import_module(module), function)
         made = make()
-    except Exception as error:  # whatever the user's own code raises
+    except Exception as error:  # the user's code may raise anything
         line = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"MODULE:FUNCTION = {network}: {line}") from error
     finally:

@@ -14,7 +14,7 @@ from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.forecast import forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.laziness import along_the_path
-from lazyrich.simulate.diagnosis.pilots import BUDGET, pilots, watched
+from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, watched
 from lazyrich.simulate.diagnosis.trained import compared
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.losses import Loss, loss_function
@@ -95,27 +95,28 @@ def diagnose(
     laziness = along_the_path(expansion, path, max(fitted, path[0][0]))
     horizon = LONG * fitted if horizon is None else horizon
     stages.next()
-    runs = None
+    runs: list[Pilot] = []
+    decided = with_pilots
     if with_pilots:
-        runs = []
+        options = {"decay": decay, "time": horizon, "budget": budget}
+        far = laziness.departure
         try:
-            options = {"decay": decay, "time": horizon, "budget": budget}
-            far = laziness.departure
-            runs = pilots(model, data, loss, departure=far, **options, progress=stages.part)
+            for one in pilots(model, data, loss, departure=far, **options, progress=stages.part):
+                runs.append(one)
         except KeyboardInterrupt:
-            warnings.warn("interrupted: the forecast is made without pilot runs", stacklevel=2)
-            runs = None
-    found = forecast(lazily, laziness, runs, decay=decay, horizon=horizon)
+            warnings.warn("interrupted: the forecast is made from the runs so far", stacklevel=2)
+            decided = bool(runs)
+    found = forecast(lazily, laziness, runs if decided else None, decay=decay, horizon=horizon)
     if train and run is None:
         run, _, cost["gradients of training"] = watched(
             copy.deepcopy(model), data, loss, decay=decay, time=horizon, budget=4 * budget
         )
-    cost["gradients of pilots"] = sum(pilot.evaluations for pilot in runs or [])
+    cost["gradients of pilots"] = sum(pilot.evaluations for pilot in runs)
     trained = None
     if run is not None:
-        trained = compared(model, expansion, given, run, kernels, runs or [])
+        trained = compared(model, expansion, given, run, kernels, runs)
     stages.finish()
-    return Diagnosis(found, lazy, kernel, laziness, runs or [], trained, cost)
+    return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost)
 
 
 def _kernel(expansion: Expansion, kernels: Any) -> Any:

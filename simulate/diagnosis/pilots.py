@@ -8,7 +8,7 @@ the transition of Lyu et al. at about log(alpha)/weight_decay does.
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,15 +121,14 @@ def pilots(
     departure: float,
     budget: int = BUDGET,
     progress: Callable[[float, float], object] | None = None,
-) -> list[Pilot]:
-    """Run the network at scales r from rich to lazy, as far as the budget goes, up to r = 1/2.
+) -> Iterator[Pilot]:
+    """Run the network at scales r from rich to lazy, as far as the budget goes, up to 1/2.
 
     ``departure`` from the twin at r = 1 goes about as 1/r: runs begin where it is about 1/2, at r
     from 1/64 to 1/4. Times are as long as ``time`` at r = 1.
     """
     first = min(max(2 * departure, 1 / 64), 1 / 4)
     scales = [first * 2**i for i in range(8) if first * 2**i <= 0.5 + 1e-12]
-    found: list[Pilot] = []
     for number, r in enumerate(scales):
 
         def report(done: float | int, total: float | int, number: int = number) -> None:
@@ -145,10 +144,9 @@ def pilots(
             budget=budget,
             progress=report,
         )
-        found.append(Pilot(r, run, ended, used))
-        if ended in ("flat", "budget") and len(found) > 1:
-            break
-    return found
+        yield Pilot(r, run, ended, used)
+        if ended in ("flat", "budget") and number > 0:
+            return
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def fit_flow(
     ``torch.optim.SGD``'s ``weight_decay`` (that of (weight_decay/2) |w|^2), is first order in its
     rate away.
 
-    - ``loss``, ``metrics``, ``measures`` and what is recorded: as of ``fit``, and ``evaluations``
+    - ``loss``, ``metrics``, ``measures`` and what is recorded: as for ``fit``, and ``evaluations``
       of the gradient so far.
     - ``record``: increasing times in [0, time]; if None, 60 spaced evenly in their logarithm and
       60 spaced evenly.
@@ -63,7 +63,7 @@ def fit_flow(
       the weights' norm, relative to these. Errors of steps add up, or decay as the flow does.
       The step is of third order where the gradient has two derivatives; at the kinks of a ReLU
       it is of first, and short steps keep the error down.
-    - ``checkpoint``, ``checkpoint_seconds``, ``progress``: as of ``fit``, progress in time.
+    - ``checkpoint``, ``checkpoint_seconds``, ``progress``: as for ``fit``, progress in time.
 
     Raises ``ValueError`` for bad input, and ``rkc.StepSizeError`` where the flow blows up.
 
