@@ -118,6 +118,15 @@ def module_name(name: str) -> str:
     return f"{__name__}.{source}.{file}"
 
 
+def too_small(name: str) -> set[str]:
+    """Return the names of the checks for which a figure's tiny preset is too small.
+
+    >>> too_small("1"), "groks" in too_small("lyu-2")
+    (set(), True)
+    """
+    return set(getattr(module(name), "TOO_SMALL", ()))
+
+
 def seconds(name: str, preset: str = "quick", jobs: int = 1) -> float:
     """Return about how long a figure takes on this machine, in seconds, if nothing is finished.
 
@@ -141,10 +150,11 @@ def make(
 ) -> "Result":
     """Draw one figure, check its claims, and write both to the folder ``out``.
 
-    ``preset``: "tiny", some seconds, too small for some of the claims; "quick", up to a minute or
-    two; or "paper", the authors' sizes. Writes ``figure-NAME.pdf`` and ``.png``, the same bytes
-    every time, and a report with caption, parameters and checks, ``figure-NAME.md`` and ``.json``,
-    each whole or not at all; ``index.html`` shows all figures of the folder with their checks.
+    ``preset``: "tiny", some seconds, too small for some of the claims, which the report names;
+    "quick", up to a minute or two; or "paper", the authors' sizes. Writes ``figure-NAME.pdf`` and
+    ``.png``, the same bytes every time, and a report with caption, parameters and checks,
+    ``figure-NAME.md`` and ``.json``, each whole or not at all; ``index.html`` shows all figures of
+    the folder with their checks.
 
     The runs are kept in ``out``/runs, one file each by the hash of its configuration and of the
     code: an interrupted figure resumes. ``jobs`` processes do the runs, one thread each, so that
@@ -180,7 +190,11 @@ def make(
         parameters = replace(parameters, mnist=mnist)
     with one_thread():
         data = run_all(figure.sweeps(parameters), folder / "runs", jobs, progress)
-        checks = tuple(figure.claims(parameters, data))
+        small = too_small(name) if preset == "tiny" else set()
+        checks = tuple(
+            replace(check, too_small=check.name in small)
+            for check in figure.claims(parameters, data)
+        )
         with house_style():
             pictures = rendered(figure.picture(parameters, data), ("pdf", "png"))
     result = Result(

@@ -15,12 +15,13 @@ class Check:
     as holding, both as text; ``holds`` is whether it did. ``expected`` is lazyrich's record of
     whether it does: False for a claim of the paper that does not come out, which is a result. A
     check passes if the data behave as recorded, so that a change in either direction is noticed.
+    With ``too_small`` the runs are known to be too small to show the claim: it passes either way.
     ``claim`` is the claim of the ledger (``lazyrich.verify``) that the check is evidence for.
 
     >>> refuted = Check("final-loss", "the smaller epsilon, the lower the final loss",
     ...                 "0.03 > 0.01", "increasing", holds=False, expected=False)
     >>> refuted.passed, refuted.outcome
-    (True, 'does not hold (as recorded)')
+    (True, 'does not hold (known)')
     """
 
     name: str
@@ -31,19 +32,30 @@ class Check:
     expected: bool = True
     source: str = ""
     claim: str = ""
+    too_small: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether the data behave as lazyrich has recorded."""
-        return bool(self.holds) == self.expected
+        """Whether the data behave as lazyrich has recorded, or are too small to tell."""
+        return self.too_small or bool(self.holds) == self.expected
 
     @property
     def outcome(self) -> str:
-        """What to print: whether it holds, and whether that is as recorded."""
-        verdict = "holds" if self.holds else "does not hold"
-        if not self.passed:
-            return f"{verdict} (UNEXPECTED)"
-        return verdict if self.holds else f"{verdict} (as recorded)"
+        """What to print; ``OUTCOMES`` says what each means."""
+        if bool(self.holds) != self.expected:
+            changed = "changed: holds now" if self.holds else "changed: does not hold now"
+            return "too small to tell" if self.too_small else changed
+        return "holds" if self.holds else "does not hold (known)"
+
+
+# The outcomes of checks and what they mean, for readers.
+OUTCOMES = {
+    "holds": "the runs show what is claimed",
+    "does not hold (known)": "the runs do not show what is claimed; lazyrich records this as a "
+    "result",
+    "changed": "the outcome differs from what lazyrich has recorded; look at it",
+    "too small to tell": "these runs, of the tiny preset, are too small to show the claim",
+}
 
 
 def spread(values) -> str:

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lazyrich.paper_figures.checks import OUTCOMES
 from lazyrich.support.files import write_whole
 from lazyrich.support.pages import page, table, table_row
 
@@ -27,7 +28,7 @@ def write_gallery(folder: Path, order: list[str]) -> Path:
     paths = [folder / f"figure-{name}.json" for name in order]
     reports = [json.loads(path.read_text()) for path in paths if path.exists()]
     target = folder / "index.html"
-    body = _contents(reports) + "\n".join(map(_figure, reports))
+    body = _contents(reports) + _outcomes() + "\n".join(map(_figure, reports))
     write_whole(target, lambda part: part.write_text(page("Figures", body), encoding="utf-8"))
     return target
 
@@ -40,24 +41,35 @@ def _contents(reports: list[dict[str, Any]]) -> str:
         unexpected = sum(not check["passed"] for check in checks)
         outcome = f"{holding} of {len(checks)} checks hold"
         if unexpected:
-            outcome += f', <span class="failed">{unexpected} not as recorded</span>'
-        link = f'<a href="#{report["figure"]}">Figure {escape(report["figure"])}</a>'
-        rows.append(table_row(link, escape(report["title"]), report["preset"], outcome))
+            outcome += f', <span class="failed">{unexpected} changed</span>'
+        name = _text(report["figure"])
+        link = f'<a href="#{name}">Figure {name}</a>'
+        rows.append(table_row(link, _text(report["title"]), _text(report["preset"]), outcome))
     return table(("figure", "what it shows", "preset", "checks"), "\n".join(rows))
 
 
+def _outcomes() -> str:
+    lines = "".join(f"<li><b>{_text(k)}</b>: {_text(v)}.</li>" for k, v in OUTCOMES.items())
+    return f"<p>Outcomes of checks:</p><ul>{lines}</ul>\n"
+
+
+def _text(value: object) -> str:
+    """Return a value from a report as text in HTML: a report is data, never markup."""
+    return escape(str(value))
+
+
 def _figure(report: dict[str, Any]) -> str:
-    name, title = escape(report["figure"]), escape(report["title"])
+    name, title = _text(report["figure"]), _text(report["title"])
     parameters = "; ".join(f"{k} = {v}" for k, v in report["parameters"].items())
     rows = "\n".join(map(_check, report["checks"]))
+    made = f"lazyrich {report['lazyrich']}, {report['seconds']} s (stored runs cost nothing)"
     return (
         f'<h2 id="{name}">Figure {name}: {title}</h2>\n'
         f'<p><a href="figure-{name}.pdf"><img src="figure-{name}.png" alt="{title}"></a></p>\n'
-        f"<p>{escape(report['caption'])}</p>\n"
+        f"<p>{_text(report['caption'])}</p>\n"
         + table(("what is claimed", "where", "measured", "would hold if", "outcome"), rows)
-        + f"<details><summary>Preset {escape(report['preset'])}, lazyrich "
-        f"{escape(report['lazyrich'])}, {report['seconds']} s (runs that were found finished cost "
-        f"nothing): parameters</summary><p>{escape(parameters)}</p></details>\n"
+        + f"<details><summary>Preset {_text(report['preset'])}, {_text(made)}: parameters</summary>"
+        f"<p>{_text(parameters)}</p></details>\n"
     )
 
 
@@ -65,9 +77,9 @@ def _check(check: dict[str, Any]) -> str:
     style = "confirmed" if check["holds"] else "refuted"
     style = style if check["passed"] else "failed"
     return table_row(
-        escape(check["sentence"]),
-        escape(check["source"] or "lazyrich"),
-        escape(check["measured"]),
-        escape(check["allowed"]),
-        f'<span class="{style}">{escape(check["outcome"])}</span>',
+        _text(check["sentence"]),
+        _text(check["source"] or "lazyrich"),
+        _text(check["measured"]),
+        _text(check["allowed"]),
+        f'<span class="{style}">{_text(check["outcome"])}</span>',
     )

@@ -11,7 +11,10 @@ from lazyrich.simulate.runs import Runs
 
 
 class FigureModule(Protocol):
-    """A file of a figure. A new figure is a file that has these, and a line in the catalogue."""
+    """A file of a figure. A new figure is a file that has these, and a line in the catalogue.
+
+    It may also have ``TOO_SMALL``, the names of the checks for which the tiny preset is too small.
+    """
 
     @property
     def PRESETS(self) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether every check behaves as recorded."""
+        """Whether every check comes out as recorded, or is too small to tell."""
         return all(check.passed for check in self.checks)
 
 

@@ -4,7 +4,7 @@ A new figure is a new line in ``FIGURES``.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -26,128 +26,57 @@ class Expected:
     """What is expected of a figure at its tiny size.
 
     ``backwards`` names checks that must fail on histories that run backwards in time: what groks
-    no longer does, what grows falls. All checks must pass but those that ``too_small`` names, for
-    which the tiny networks are too small, or too few.
+    no longer does, what grows falls.
     """
 
     backwards: set[str]
-    too_small: set[str] = field(default_factory=set)
 
 
 FIGURES = {
     "1": Expected({"groks", "beats-kernel-regression", "weight-norm-grows", "features-align"}),
     "3": Expected(
-        {"large-alpha-is-lazy", "lazy-limit", "weight-norm-plain", "delay-grows-with-alpha"},
-        too_small={
-            "small-alpha-no-rise",
-            "grid-small-epsilon-low-loss",
-            "lazy-misaligned-groks-most",
-        },
+        {"large-alpha-is-lazy", "lazy-limit", "weight-norm-plain", "delay-grows-with-alpha"}
     ),
     "2": Expected({"groks-in-accuracy", "groks-in-loss", "weight-norm-grows"}),
     "4": Expected({"test-falls-later", "wide-falls"}),
-    "lyu-1": Expected(
-        {"fits-early", "groks"}, too_small={"misgrokking-falls", "transition-where-predicted"}
-    ),
-    # Modulo 13 ReLU does not learn the rest of the table.
-    "lyu-2": Expected(
-        {"slope-1-square", "margin-grows"},
-        too_small={
-            "groks",
-            "transition-near-log-alpha",
-            "slope-1-relu",
-            "sharper-with-alpha",
-            "time-as-1-over-lambda",
-            "classification-drifts",
-        },
-    ),
+    "lyu-1": Expected({"fits-early", "groks"}),
+    "lyu-2": Expected({"slope-1-square", "margin-grows"}),
     "lyu-3": Expected({"fits-in-tens-of-steps", "completes-late", "late-certificate"}),
-    "lyu-4": Expected(
-        {"loss-falls-as-1-over-t-log-t", "l1-margin-still-grows"},
-        too_small={"transition-without-decay", "not-sharp-by-steps"},
-    ),
+    "lyu-4": Expected({"loss-falls-as-1-over-t-log-t", "l1-margin-still-grows"}),
     "transition-time": Expected({"slope-1-depth-2", "slope-1-classification"}),
     "implicit-bias-path": Expected({"ends-at-least-l1"}),
-    "8": Expected(
-        {"groks-in-accuracy"},
-        too_small={
-            "later-with-alpha-published",
-            "later-with-alpha-controlled",
-            "less-at-small-alpha-controlled",
-        },
-    ),
-    "6": Expected(
-        {"digits-delay-grows"},
-        too_small={
-            "digits-grokking-vanishes",
-            "transformer-groks",
-            "transformer-delay-grows-published",
-        },
-    ),
+    "8": Expected({"groks-in-accuracy"}),
+    "6": Expected({"digits-delay-grows"}),
     "9": Expected(
         {
             "goldilocks-groks-published",
             "goldilocks-groks-misaligned",
             "more-samples-nearer-together-misaligned",
             "worse-than-random-misaligned",
-        },
-        too_small={
-            "failure-is-linear-power-misaligned",
-            "goldilocks-linear-rises-and-falls-misaligned",
-            "many-samples-low-linear-published",
-        },
+        }
     ),
-    "12": Expected(
-        {"groks", "decay-ends-grokking"},
-        too_small={"groks", "decay-ends-grokking", "laziness-recovers-at-last"},
-    ),
-    "13": Expected(
-        {"student-tracks-until-half"},
-        too_small={"transformer-ends-elsewhere"},
-    ),
-    "lazy-curve": Expected({"law-within-6-percent"}, too_small={"law-within-6-percent"}),
+    "12": Expected({"groks", "decay-ends-grokking"}),
+    "13": Expected({"student-tracks-until-half"}),
+    "lazy-curve": Expected({"law-within-6-percent"}),
     "population-time": Expected({"one-formula", "exact-in-one-dimension"}),
     "collapse": Expected({"collapse", "train-first"}),
     "time-to-grok": Expected({"train-fall", "test-fall", "spike-alone", "decades"}),
     "phase-diagram": Expected({"own-data-set", "parameters-alone", "three-phases"}),
-    "window-edge": Expected(
-        {"least-trace"}, too_small={"spike-recedes", "spike-is-below", "spike-decides"}
-    ),
-    "16": Expected(
-        {"train-loss-to-zero", "perfect-accuracy-without-zero-loss"},
-        too_small={"dips-when-it-generalises"},
-    ),
+    "window-edge": Expected({"least-trace"}),
+    "16": Expected({"train-loss-to-zero", "perfect-accuracy-without-zero-loss"}),
     "17": Expected({"others-do-not"}),
     "18": Expected({"no-grokking-in-the-loss", "test-loss-does-not-rise"}),
-    "5": Expected(
-        {"middle-j-groks", "misaligned-labels-fail-beyond", "leak-makes-j-hard"},
-        too_small={"aligned-labels-move-together", "larger-j-is-harder", "larger-j-delays"},
-    ),
+    "5": Expected({"middle-j-groks", "misaligned-labels-fail-beyond", "leak-makes-j-hard"}),
     "10": Expected(
-        {"rise-shrinks-added-two", "rise-shrinks-mixed-wide", "rise-vanishes-added-two"},
-        too_small={
-            "initial-loss-falls-added-two",
-            "initial-loss-falls-mixed-wide",
-            "alignment-rises-mixed-wide",
-        },
+        {"rise-shrinks-added-two", "rise-shrinks-mixed-wide", "rise-vanishes-added-two"}
     ),
-    "19": Expected(
-        {"more-samples-suffice", "last-eigenvector-fails"},
-        too_small={
-            "larger-j-is-harder",
-            "more-samples-help-published",
-            "more-samples-help-fixed-functions",
-        },
-    ),
-    "14": Expected({"groks-2", "groks-3", "more-directions-are-harder"}, too_small={"groks-1"}),
+    "19": Expected({"more-samples-suffice", "last-eigenvector-fails"}),
+    "14": Expected({"groks-2", "groks-3", "more-directions-are-harder"}),
     "7": Expected(
         {"large-sigma-moves-less", "joint-preserves-feature-learning", "small-labels-are-lazy"}
     ),
     "11": Expected({"wide-falls", "same-mechanism", "rise-is-linear-wide"}),
-    "15": Expected(
-        {"groks-degree-3", "rise-is-linear-degree-3"},
-        too_small={"beats-kernel-regression-degree-3", "groks-degree-4"},
-    ),
+    "15": Expected({"groks-degree-3", "rise-is-linear-degree-3"}),
 }
 
 
@@ -186,6 +115,7 @@ def test_a_figure_writes_the_same_bytes_again_whatever_the_users_style(number, f
     assert [path.suffix for path in made.paths] == [".pdf", ".png", ".md", ".json"]
     first = [path.read_bytes() for path in made.paths[:3]]
     report = json.loads(made.paths[3].read_text())
+    assert made.passed
     assert report["figure"] == number
     assert report["passed"] == made.passed
     assert [check["name"] for check in report["checks"]] == [check.name for check in made.checks]
@@ -204,9 +134,10 @@ def test_the_checks_pass_that_can_at_this_size(number, folder):
     checks = figure.claims(p, data)
     by_name = {check.name: check for check in checks}
     assert len(by_name) == len(checks) > 3
-    assert FIGURES[number].too_small <= set(by_name)
+    too_small = paper_figures.too_small(number)
+    assert too_small <= set(by_name)
     failed = {name for name, check in by_name.items() if not check.passed}
-    assert failed <= FIGURES[number].too_small
+    assert failed <= too_small
 
 
 def _backwards(runs):

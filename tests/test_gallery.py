@@ -17,7 +17,7 @@ CHECK = {
     "expected": True,
     "source": "Sec. 1",
     "passed": False,
-    "outcome": "does not hold (UNEXPECTED)",
+    "outcome": "changed: does not hold now",
 }
 
 
@@ -41,7 +41,18 @@ def test_the_gallery_shows_the_figures_that_are_there_in_their_order(tmp_path):
     assert re.findall(r"<h2[^>]*>(Figure \d)", page) == ["Figure 1", "Figure 3"]
     assert "Shown &amp; chosen." in page
     assert "x &lt; y" in page
-    assert page.count("1 not as recorded") == 2
+    assert page.count("1 changed") == 2
+
+
+def test_a_report_is_data_and_never_markup(tmp_path):
+    attack = "<script>alert(1)</script>"
+    changes = dict.fromkeys(("title", "preset", "caption", "seconds", "lazyrich"), attack)
+    checks = [{**CHECK, **dict.fromkeys(("sentence", "measured", "allowed", "outcome"), attack)}]
+    text = json.dumps(report("1", **changes, checks=checks, parameters={attack: attack}))
+    (tmp_path / "figure-1.json").write_text(text)
+    page = write_gallery(tmp_path, ["1"]).read_text()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") > 8
 
 
 def test_the_gallery_needs_nothing_from_elsewhere(tmp_path):

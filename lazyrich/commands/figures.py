@@ -38,7 +38,7 @@ def command(
 
     NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all; without NAME, the
     figures are listed. index.html in DIR is a page of all figures there, with captions, checks and
-    parameters. The exit code is 1 if a check doesn't come out as recorded.
+    parameters. The exit code is 1 if the outcome of a check has changed from what lazyrich records.
 
     \b
     Examples:

@@ -50,6 +50,11 @@ class Parameters:
     seeds: int = 12
 
 
+TOO_SMALL = {
+    "alignment-rises-mixed-wide",
+    "initial-loss-falls-added-two",
+    "initial-loss-falls-mixed-wide",
+}
 PRESETS = {
     "tiny": Parameters(
         D=12,

@@ -39,6 +39,11 @@ class Parameters:
     device: str = "auto"
 
 
+TOO_SMALL = {
+    "decay-ends-grokking",
+    "groks",
+    "laziness-recovers-at-last",
+}
 PRESETS = {
     "tiny": Parameters(
         p=13, fraction=0.7, d_model=16, learning_rate=2e-3, steps=500, seeds=1, device="cpu"

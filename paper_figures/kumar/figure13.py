@@ -53,6 +53,9 @@ class Parameters:
     device: str = "auto"
 
 
+TOO_SMALL = {
+    "transformer-ends-elsewhere",
+}
 PRESETS = {
     "tiny": Parameters(
         D=12,

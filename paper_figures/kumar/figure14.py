@@ -41,6 +41,9 @@ class Parameters:
     seeds: int = 5
 
 
+TOO_SMALL = {
+    "groks-1",
+}
 PRESETS = {
     "tiny": Parameters(D=12, P=108, width=40, learning_rate=0.2, steps=10_000, seeds=2),
     "quick": Parameters(D=40, P=360, width=100, learning_rate=0.4, steps=30_000, seeds=3),

@@ -49,6 +49,10 @@ class Parameters:
     seeds: int = 6
 
 
+TOO_SMALL = {
+    "beats-kernel-regression-degree-3",
+    "groks-degree-4",
+}
 PRESETS = {
     "tiny": Parameters(
         D=4,

@@ -16,6 +16,9 @@ from lazyrich.paper_figures.studies.modular import (
 from lazyrich.plotting import WIDTH, letter, look, steps_axis
 from lazyrich.simulate.outcome import settled
 
+TOO_SMALL = {
+    "dips-when-it-generalises",
+}
 PRESETS, sweeps = modular.PRESETS, modular.sweeps
 
 SEED = 0  # drawn

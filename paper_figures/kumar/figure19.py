@@ -38,6 +38,11 @@ class Parameters:
     seeds: int = 6
 
 
+TOO_SMALL = {
+    "larger-j-is-harder",
+    "more-samples-help-fixed-functions",
+    "more-samples-help-published",
+}
 PRESETS = {
     "tiny": Parameters(
         D=16,

@@ -68,6 +68,11 @@ class Parameters:
 
 
 # Smaller, with the learning rates in proportion to D: the rates of the kernel are of order 1/D.
+TOO_SMALL = {
+    "grid-small-epsilon-low-loss",
+    "lazy-misaligned-groks-most",
+    "small-alpha-no-rise",
+}
 PRESETS = {
     "paper": Parameters(),
     "quick": Parameters(

@@ -46,6 +46,11 @@ class Parameters:
     seeds: int = 8
 
 
+TOO_SMALL = {
+    "aligned-labels-move-together",
+    "larger-j-delays",
+    "larger-j-is-harder",
+}
 PRESETS = {
     "tiny": Parameters(
         D=20,

@@ -61,6 +61,11 @@ class Parameters:
     device: str = "auto"
 
 
+TOO_SMALL = {
+    "digits-grokking-vanishes",
+    "transformer-delay-grows-published",
+    "transformer-groks",
+}
 PRESETS = {
     "tiny": Parameters(
         P=100,

@@ -27,6 +27,11 @@ from lazyrich.paper_figures.studies.student import (
 from lazyrich.plotting import WIDTH, letter, shades, steps_axis
 from lazyrich.simulate.runs import Runs
 
+TOO_SMALL = {
+    "later-with-alpha-controlled",
+    "later-with-alpha-published",
+    "less-at-small-alpha-controlled",
+}
 PRESETS = study.PRESETS
 
 

@@ -42,6 +42,11 @@ class Parameters:
     initial_seeds: int = 400
 
 
+TOO_SMALL = {
+    "failure-is-linear-power-misaligned",
+    "goldilocks-linear-rises-and-falls-misaligned",
+    "many-samples-low-linear-published",
+}
 PRESETS = {
     "tiny": Parameters(
         D=16, sizes=(20, 48, 200), width=40, learning_rate=0.2, steps=40_000, seeds=2

@@ -39,6 +39,9 @@ class Parameters:
 
 
 _QUICK = {"error": 0.02, "most": 1500}
+TOO_SMALL = {
+    "law-within-6-percent",
+}
 PRESETS = {
     "tiny": Parameters(
         D=16, samples=(4, 16, 40, 120), dimensions=(8, 16), gammas=(0.5, 1.0, 2.0), **_QUICK

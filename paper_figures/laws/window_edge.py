@@ -40,6 +40,11 @@ class Parameters:
     spike_ratios: tuple[float, ...] = (1.25, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8)
 
 
+TOO_SMALL = {
+    "spike-decides",
+    "spike-is-below",
+    "spike-recedes",
+}
 PRESETS = {
     "tiny": Parameters(dimensions=(6, 9), ratios=(1.5, 4), seeds=3, spike_dimensions=(10, 1000)),
     "quick": Parameters(

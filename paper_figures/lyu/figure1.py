@@ -42,6 +42,10 @@ class Parameters:
     seeds: int = 3
 
 
+TOO_SMALL = {
+    "misgrokking-falls",
+    "transition-where-predicted",
+}
 PRESETS = {
     "tiny": Parameters(d=1000, n_sparse=60, n_margin=8, n_test=200, seeds=2),
     "quick": Parameters(d=10_000, n_sparse=128, n_test=1000),

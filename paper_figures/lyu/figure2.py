@@ -46,6 +46,15 @@ class Parameters:
 # Without a bias: with it the flow takes twenty times as many steps, as the weights come to slide
 # along the kinks of ReLU.
 _SMALL = {"bias": False, "fraction": 0.85, "device": "cpu"}
+# Modulo 13 ReLU does not learn the rest of the table.
+TOO_SMALL = {
+    "classification-drifts",
+    "groks",
+    "sharper-with-alpha",
+    "slope-1-relu",
+    "time-as-1-over-lambda",
+    "transition-near-log-alpha",
+}
 PRESETS = {
     "tiny": Parameters(
         p=13,

@@ -38,6 +38,10 @@ class Parameters:
     seeds: int = 3
 
 
+TOO_SMALL = {
+    "not-sharp-by-steps",
+    "transition-without-decay",
+}
 PRESETS = {
     "tiny": Parameters(d=1000, n=60, n_test=300, alpha=4.0, seeds=2),
     "quick": Parameters(d=10_000, n=128, n_test=1000, seeds=2),
