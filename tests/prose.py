@@ -39,7 +39,7 @@ WORDS = {
     r"albeit|whilst|amongst|betwixt|unto|oft|yonder": "although, while, among, between, often",
     r"(?:can't|cannot|can|could) bear": "is stable at, allows",
     r"which is it|as good as those": "repeat the noun",
-    r"by name of|for want of|else than|save (?:for|that)": "called, without, other than, except",
+    r"for want of|else than|save (?:for|that)": "without, other than, except",
 }
 PATTERN = re.compile(
     r"\b(?:" + "|".join(f"(?P<w{i}>{word})" for i, word in enumerate(WORDS)) + r")\b", re.IGNORECASE
