@@ -12,6 +12,7 @@ from lazyrich.simulate import cells
 
 def batch(count: int, D: int, P: int, n_test: int, width: float) -> list[cells.Cell]:
     same = {"D": D, "P": P, "n_test": n_test, "width": width, "alpha": 1.0, "epsilon": 0.02}
+    same |= {"engine": "moments", "centred": True}
     same |= {"learning_rate": 0.1, "steps": 5, "alignment": "train", "record": [0, 5]}
     return [cells.complete(same | {"seed": i, "task_seed": i}) for i in range(count)]
 

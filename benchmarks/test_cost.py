@@ -55,6 +55,7 @@ def test_dimension(measure, D):
 def plans(count, *, D, P, width, steps):
     given = {n: p.default for n, p in inspect.signature(simulate.train).parameters.items()}
     given |= NUMBERS | {"width": width, "steps": steps, "record": [steps], "alignment": None}
+    given |= {"engine": "moments"}
     task = simulate.PolynomialTask(D, P, n_test=1, seed=0)
     return [plan(**given | {"task": task, "seed": seed}) for seed in range(count)]
 

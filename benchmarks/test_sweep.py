@@ -7,7 +7,7 @@ import pytest
 from lazyrich import simulate
 
 FIXED = {"D": 10, "P": 50, "n_test": 50, "width": 100, "epsilon": 0.25, "steps": 1000}
-FIXED |= {"learning_rate": 0.5, "alignment": None}
+FIXED |= {"learning_rate": 0.5, "alignment": None, "engine": "moments", "centred": False}
 
 
 def grid(count):

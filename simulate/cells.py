@@ -17,6 +17,7 @@ from typing import Any
 from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.constants import shared_out
 from lazyrich.simulate.engines import ENGINES, known
+from lazyrich.simulate.network import WIDTH
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
     OVERFLOWS,
@@ -52,13 +53,14 @@ def defaults() -> dict[str, Any]:
     """Return every key of a cell with its default; ``inspect.Parameter.empty`` where it has none.
 
     >>> defaults()["engine"], defaults()["label_scale"]
-    ('moments', 1.0)
+    ('flow', 1.0)
     """
     of_task = inspect.signature(PolynomialTask).parameters
     of_train = inspect.signature(train).parameters
     found = {name: of_task[name].default for name in _OF_TASK}
     found |= {"task_seed": of_task["seed"].default, "label_scale": 1.0}
-    return found | {name: p.default for name, p in of_train.items() if name not in _LEFT_OUT}
+    found |= {name: p.default for name, p in of_train.items() if name not in _LEFT_OUT}
+    return found | {"width": WIDTH}
 
 
 def complete(values: Mapping[str, Any]) -> Cell:
@@ -121,6 +123,7 @@ def check(wanted: Sequence[Cell]) -> None:
     Every value of each key once, and every combination of the keys once. Combinations ask only
     for the sign of a number and whether it is 1, and nothing of seeds.
     """
+    _refuse_repeats(wanted)
     seen: set[tuple] = set()
     for cell in wanted:
         values = {(name, repr(value)) for name, value in cell.items() if name not in _SEEDS}
@@ -131,6 +134,19 @@ def check(wanted: Sequence[Cell]) -> None:
         # A number beyond those of a computer is found by the cell itself, and is its result.
         with suppress(*OVERFLOWS):
             _plan(cell)
+
+
+def _refuse_repeats(wanted: Sequence[Cell]) -> None:
+    """Raise ``ValueError`` where cells differ in ``seed`` alone, and it draws nothing."""
+    infinite = [cell for cell in wanted if cell["width"] == math.inf]
+    seeds: dict[str, Any] = {}
+    for cell in infinite:
+        rest = repr({**cell, "seed": None})
+        if seeds.setdefault(rest, cell["seed"]) != cell["seed"]:
+            raise ValueError(
+                f"seed = {cell['seed']}: at width = inf no weights are drawn, so all seeds are one "
+                "run: vary task_seed, which draws the data"
+            )
 
 
 def _kind(name: str, value: Any) -> Any:
@@ -272,7 +288,7 @@ class OwnTask(Experiment):
     def cost(self, settings: Settings) -> float:
         """Return the multiplications of a run, roughly."""
         mine = {name: value for name, value in settings.items() if name in defaults()}
-        return cost(complete({"alpha": 1.0, "epsilon": 1.0, **mine}))
+        return cost(complete(mine))
 
     def code(self, settings: Settings) -> str:
         """Return the fingerprint of the code behind a run."""

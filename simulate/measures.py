@@ -82,6 +82,8 @@ class MomentMeasures:
     def descent_losses(self, snapshot: Snapshot) -> dict[str, float]:
         """Return the same of where gradient descent is instead of its flow."""
         assert snapshot.descent is not None
+        if not all(bool(torch.isfinite(part).all()) for part in snapshot.descent):
+            return dict.fromkeys(LOSSES, float("nan"))
         return self._losses(*snapshot.descent)
 
     def alignments(self, snapshot: Snapshot, name: str) -> dict[str, float]:

@@ -21,6 +21,7 @@ from lazyrich.simulate.shapes import Float, Number
 from lazyrich.simulate.two_layer import TwoLayer
 from lazyrich.support.arguments import finite, one_of, positive_integer
 
+WIDTH = 500  # of Figure 1
 # Where alpha^2 is no float64, neither is a learning rate in the weights.
 LARGEST_ALPHA = 1e150
 
@@ -186,9 +187,7 @@ def _initial(D: int, given: Mapping[str, Any]) -> tuple[Tensor | None, PseudoNeu
     if init is None:
         if isinstance(width, float) and width == float("inf"):
             return None, PseudoNeurons.isotropic(D, sigma)
-        if width is None:
-            raise ValueError("width = None: must be a positive integer or inf, or give init")
-        N = positive_integer("width", width)
+        N = positive_integer("width", WIDTH if width is None else width)
         W = sigma * standard_normal(seed, "weights", (N, D))
         return W, PseudoNeurons.from_weights(W)
     if isinstance(init, tuple):

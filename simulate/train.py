@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import lazyrich
-from lazyrich.simulate.activations import DEFAULT
+from lazyrich.simulate.activations import DEFAULT, EPSILON
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
 from lazyrich.simulate.engines import Engine, known, refuse_unsupported
 from lazyrich.simulate.network import Network, activation_symbols, activation_text
@@ -28,6 +28,9 @@ from lazyrich.support.arguments import finite, one_of, positive_integer
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
+# Of Figure 1, as the other defaults.
+STEPS = 100_000
+
 CONVENTIONS = (
     "f(x) = (alpha/N) sum_i v_i phi(w_i.x), {phi}, {readouts}; {target}; "
     "x ~ N(0, covariance), I/D by default; loss = mean of (f - y)^2, no factor 1/2; gradient "
@@ -41,13 +44,13 @@ CONVENTIONS = (
 def train(
     task: PolynomialTask,
     *,
-    alpha: float,
-    epsilon: float,
-    steps: int,
+    alpha: float = 1.0,
+    epsilon: float = EPSILON,
+    steps: int = STEPS,
     width: int | float | None = None,
-    engine: str = "moments",
+    engine: str = "flow",
     learning_rate: float = 1.0,
-    centred: bool = False,
+    centred: bool = True,
     init: object = None,
     sigma: float = 1.0,
     seed: int = 0,
@@ -67,31 +70,35 @@ def train(
     descent_tolerance: float | None = None,
     progress: Callable[[int, int], Any] | None = None,
 ) -> Run:
-    """Train f(x) = (alpha/N) sum_i v_i phi(w_i.x) on the task by full-batch gradient descent.
+    """Train a two-layer network f(x) = (alpha/N) sum_i v_i phi(w_i.x) on a task; return the run.
 
-    phi(h) = h + (epsilon/2) h^2 and v_i = 1, unless ``activation_degree`` and ``readouts`` say so.
+    Use it to see one network learn: when it fits, when it generalises, how far it is lazy. Without
+    options it trains the network of Figure 1 of Kumar et al., as ``lazyrich simulate`` does.
 
-    The loss is the mean of (f - y)^2, of f(x;w) - f(x;w0) where ``centred``; the step size is
-    eta = learning_rate N/alpha^2, so that curves compare across N and alpha over
+    The loss is the mean of (f - y)^2, by default of the centred predictor f(x; w) - f(x; w0). The
+    step size is eta = learning_rate N/alpha^2, so that curves compare across N and alpha over
     tau = learning_rate * step.
 
-    - ``width``: the number N of neurons, or ``math.inf``. The initial weights are N(0, sigma^2),
-      from ``seed`` by a stream of their own; or ``init`` gives them: W of shape (N, D), or the
-      pair (wbar, M), M any symmetric matrix, for the engines that need no neurons (then leave
-      ``width`` out).
-    - ``engine``: "moments", exact in (wbar, M) for every N; "neurons", one by one by autograd;
-      "flow", gradient flow of (wbar, M), the limit of small learning rates, at the same tau;
-      "linearised", the closed form of the lazy limit.
+    - ``width``: the number N of neurons, or ``math.inf``; 500 unless ``init`` is given. The initial
+      weights are N(0, sigma^2), from ``seed`` by a stream of their own; or ``init`` gives them: W
+      of shape (N, D), or the pair (wbar, M), M any symmetric matrix, for the engines that need no
+      neurons (then leave ``width`` out).
+    - ``engine``: "flow", gradient flow, the limit of small learning rates, at the same tau;
+      "moments", gradient descent exact in (wbar, M) for every N; "neurons", one by one by autograd;
+      "linearised", the closed form of the lazy limit. ``engines.register`` adds others. What an
+      engine doesn't support is refused in one line that names the engines that do.
+    - ``activation``: phi(h), a polynomial in h, a multiple of erf(a h) or of relu(h), as text, a
+      SymPy expression or a ``theory.Activation``; ``epsilon`` and ``constants`` give its symbols
+      values. By default h + (epsilon/2) h^2; any other needs the engine "neurons".
+      ``activation_degree`` k is short for h + (epsilon/2) He_k(h), He_k the probabilists' Hermite
+      polynomial.
     - ``readouts``, for "neurons" only: "gaussian", v_i ~ N(0, 1) from a stream of their own, or an
       array (N,); they are then trained along with the weights, at the same rate. None: fixed at 1.
-    - ``activation_degree``, for "neurons" only: k for phi(h) = h + (epsilon/2) He_k(h), He_k the
-      probabilists' Hermite polynomial. The population loss is exact for these too.
     - ``momentum``: heavy-ball, as in ``torch.optim.SGD``. ``weight_decay`` adds
       (weight_decay/2) (1/N) sum_i |w_i|^2 to the loss, so a step shrinks w by
       learning_rate weight_decay/alpha^2; ``decoupled_weight_decay`` multiplies w by
       1 - learning_rate decoupled_weight_decay at each step, outside momentum. Readouts that are
-      trained decay as the weights do. None of the three
-      for "linearised", no decoupled decay with momentum for "flow".
+      trained decay as the weights do.
     - ``optimiser``, for "neurons" only, is called with the list of parameters and returns the
       ``torch.optim.Optimizer`` to use in place of all of the above; there is no tau then.
     - ``record``: the steps to record, 0 being before the first update; a log-spaced grid if None.

@@ -31,7 +31,15 @@ def options(**changes) -> dict:
     """All arguments of train, as plan wants them."""
     found = {n: p.default for n, p in inspect.signature(simulate.train).parameters.items()}
     del found["task"]
-    found |= {"width": 7, "steps": STEPS, "alpha": 1.0, "epsilon": 0.5, "learning_rate": 0.3}
+    found |= {
+        "engine": "moments",
+        "centred": False,
+        "width": 7,
+        "steps": STEPS,
+        "alpha": 1.0,
+        "epsilon": 0.5,
+        "learning_rate": 0.3,
+    }
     return found | {"alignment": "train"} | changes
 
 

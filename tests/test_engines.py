@@ -158,7 +158,7 @@ def test_moments_without_neurons_follow_the_recursion_of_the_joint_moments(
     draw = 10.0**size * standard_normal(seed, "weights", (D + 1, D))
     wbar, M = draw[0], draw[1:] + draw[1:].T  # indefinite, mostly
     options = with_stable_rate(task, M, descent)
-    exact = train_or_discard(task, init=(wbar, M), record=[0], **options)
+    exact = train_or_discard(task, engine="moments", init=(wbar, M), record=[0], **options)
     pseudo = Columns.of_pseudo_neurons(task, options, PseudoNeurons.from_moments(wbar, M))
     joint = JointMoments(task, options, wbar, M)
     found = joint.course()
@@ -178,7 +178,7 @@ def test_infinite_width_is_any_network_with_isotropic_second_moment(D, P, seed, 
     W = D**0.5 * sigma * torch.cat([torch.eye(D), -torch.eye(D)]).double()
     options = with_stable_rate(task, second_moment(W), descent)
     both = options | {"record": [0, options["steps"]]}
-    infinite = train_or_discard(task, width=math.inf, sigma=sigma, **both)
+    infinite = train_or_discard(task, engine="moments", width=math.inf, sigma=sigma, **both)
     finite = train_or_discard(task, engine="neurons", init=W, **both)
     pseudo = Columns.of_pseudo_neurons(task, options, PseudoNeurons.isotropic(D, sigma))
     compare(infinite, finite, Columns.of_neurons(task, options, W), pseudo, "float64")
@@ -229,6 +229,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(engine, dtype):
     def history(task_seed, seed):
         task = simulate.PolynomialTask(6, 12, n_test=20, seed=task_seed)
         options = {"alpha": 1.5, "epsilon": 0.5, "width": 5, "steps": 30, "learning_rate": 0.5}
+        options["centred"] = False
         return simulate.train(task, engine=engine, dtype=dtype, seed=seed, **options).history
 
     assert history(3, 4).identical(history(3, 4))
@@ -240,6 +241,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(engine, dtype):
 def test_a_run_goes_on_from_the_state_of_another(engine):
     task = simulate.PolynomialTask(3, 5, n_test=5, seed=2)
     options = {"alpha": 1.0, "epsilon": 0.5, "engine": engine, "learning_rate": 0.2}
+    options["centred"] = False
     whole = simulate.train(task, width=4, steps=40, **options)
     half = simulate.train(task, width=4, steps=20, **options)
     rest = simulate.train(task, init=half.state, steps=20, **options)
@@ -257,6 +259,7 @@ def test_other_optimisers_train_the_neurons_and_leave_no_time_tau():
         epsilon=0.5,
         width=4,
         engine="neurons",
+        centred=False,
         steps=200,
         optimiser=lambda parameters: torch.optim.Adam(parameters, lr=0.05),
     )
@@ -271,6 +274,7 @@ def test_a_gpu_gives_what_the_cpu_gives(dtype):
     task = simulate.PolynomialTask(10, 30, n_test=50, seed=0)
     options = {"alpha": 2.0, "epsilon": 0.3, "width": 20, "steps": 200, "momentum": 0.5}
     options |= {"learning_rate": 0.5, "centred": True, "weight_decay": 0.01, "dtype": dtype}
+    options["engine"] = "moments"
     here, there = (simulate.train(task, device=d, **options).history for d in ("cpu", "cuda"))
     # Stable descent: the 200 steps' roundings of sums of up to 30 terms add up at most.
     unit = torch.finfo(getattr(torch, dtype)).eps

@@ -129,6 +129,7 @@ def _modules(seen: dict, roots, without=()) -> str:
 
 
 SMALL = {"D": 4, "P": 9, "alpha": 1.0, "epsilon": 0.5, "steps": 6, "width": 5, "n_test": 5}
+SMALL |= {"engine": "moments", "centred": False}
 FIT = {"p": 5, "width": 8, "fraction": 0.8, "learning_rate": 2.0, "steps": 3, "device": "cpu"}
 FLOW = {"d": 30, "n": 8, "k": 1, "weight_decay": 1e-2, "depth": 2, "end": 2.0, "alpha": 3.0}
 LABELS = {"way": "train", "j": 2, "power": "one", "seed": 0}

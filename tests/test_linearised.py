@@ -137,6 +137,7 @@ def test_without_centring_large_alpha_is_not_lazy():
     """The negative control of the slope: f(w0), to be unlearnt, grows with alpha."""
     task = simulate.PolynomialTask(4, 12, n_test=50, seed=3)
     options = {"epsilon": 0.5, "width": 50, "steps": 300, "learning_rate": 0.05, "record": [300]}
+    options["centred"] = False
     gaps = []
     for alpha in (100.0, 10_000.0):
         ends = [
@@ -152,6 +153,7 @@ def test_moments_of_no_neurons_whose_kernel_has_a_negative_eigenvalue_are_refuse
     task = simulate.PolynomialTask(2, 6, n_test=3, seed=0)
     init = (np.zeros(2), -4 * np.eye(2))
     options = {"alpha": 1.0, "epsilon": 2.0, "steps": 5, "init": init, "learning_rate": 0.1}
+    options["centred"] = False
     with pytest.raises(ValueError, match="init gives a train kernel with an eigenvalue of -"):
         simulate.train(task, engine="linearised", **options)
     history = simulate.train(task, engine="moments", **options | {"steps": 1}).history

@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich import simulate
+from lazyrich.cli import main
 from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.record import DESCRIPTIONS, checked_grid, default_grid
 
 TASK = simulate.PolynomialTask(3, 6, n_test=5, seed=0)
 OPTIONS = {"alpha": 1.0, "epsilon": 0.5, "width": 4, "steps": 30, "learning_rate": 0.2}
+OPTIONS |= {"engine": "moments", "centred": False}
 MOMENTS = (np.zeros(3), np.eye(3))
 
 
@@ -188,7 +190,6 @@ def test_files_of_something_else_or_of_another_version_are_refused(tmp_path):
         ({"width": 0}, "width = 0: must be a positive integer"),
         ({"width": 2.5}, "width = 2.5: must be a positive integer"),
         ({"width": math.nan}, "width = nan: must be a positive integer"),
-        ({"width": None}, "width = None: must be a positive integer or inf, or give init"),
         ({"engine": "momemts"}, "engine = 'momemts': did you mean 'moments'"),
         ({"engine": None}, "engine = None: Allowed: neurons, moments"),
         ({"width": math.inf, "engine": "neurons"}, "needs a finite width, or init = W"),
@@ -299,3 +300,18 @@ def test_the_plot_marks_both_times_and_calls_each_loss_by_its_name():
     )
     assert "test loss" in {t.get_text() for t in labels.plot().axes[0].get_legend().texts}
     assert run.plot(axes) is axes.figure
+
+
+def test_without_options_it_is_what_the_command_line_runs(tmp_path):
+    """One set of defaults: in Python, in a sweep, and from the command line."""
+    task = simulate.PolynomialTask(D=4, P=10, seed=0)
+    here = simulate.train(task)
+    main(["simulate", "--D", "4", "--P", "10", "--out", str(tmp_path / "run.nc"), "--quiet"])
+    there = simulate.load(tmp_path / "run.nc")
+    found = simulate.sweep({"seed": [0]}, folder=tmp_path / "cells", jobs=1, D=4, P=10)
+    steps = here.history.step
+    for name in ("train_loss", "population_loss", "alignment"):
+        assert here.history[name].equals(there.history[name].sel(step=steps))
+        assert np.array_equal(here.history[name], found[name].sel(seed=0, step=steps))
+    assert here.config == there.config
+    assert (here.config["width"], here.config["steps"]) == (500, 100_000)

@@ -167,7 +167,7 @@ def test_bad_activations_are_one_line(given, message):
 
 def test_a_sweep_over_targets_and_activations(tmp_path):
     found = simulate.sweep(
-        {"target": ["(beta.x)**2/2", "(beta.x)**3 + k"], "noise": [0.0, 0.1]},
+        {"target": ["(beta.x)**2 + k", "(beta.x)**3 + k"], "noise": [0.0, 0.1]},
         folder=tmp_path, jobs=1, D=3, P=9, n_test=5, alpha=1.0, width=3, steps=5,
         activation="h + c*h^3", constants={"c": 0.1, "k": 1.0}, engine="neurons",
     )  # fmt: skip

@@ -67,7 +67,8 @@ def options(n, **more):
     """What ``train`` is asked for a network ``n``."""
     W, v = weights(n)
     asked = {"alpha": n["alpha"], "epsilon": n["epsilon"], "activation_degree": n["degree"]}
-    return asked | {"init": W, "readouts": v if n["readouts"] else None, "engine": "neurons"} | more
+    asked |= {"init": W, "readouts": v if n["readouts"] else None, "engine": "neurons"}
+    return asked | {"centred": False} | more
 
 
 def descend(task, n, steps, *, rate, centred, momentum, weight_decay, decoupled_weight_decay):

@@ -245,6 +245,7 @@ def _fate(alpha: float, rescaled: bool, seed: int) -> float:
     task = PolynomialTask(D=8, P=30, n_test=1, seed=seed)
     rate = 1.0 if rescaled else alpha**2
     options = {"width": float("inf"), "centred": True, "alignment": None, "steps": 500}
+    options["engine"] = "moments"
     try:
         run = train(task, alpha=alpha, epsilon=0.25, learning_rate=rate, **options)
     except DivergenceError:

@@ -77,6 +77,7 @@ def _fixed_rate(seed: int, j: int) -> None:
     scaled = PolynomialTask.from_arrays(X=task.X, beta=2.0**j * task.beta)
     c = 4.0**j
     options = {"epsilon": 0.5, "width": 5, "steps": 20, "alignment": None, "seed": seed % 1000}
+    options |= {"engine": "moments", "centred": False}
     rate = 0.01 / max(1.0, c**2)
     one = train(task, alpha=1.0, learning_rate=rate, **options).history.train_loss
     other = train(scaled, alpha=c, learning_rate=rate * c**2, **options).history.train_loss

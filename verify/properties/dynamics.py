@@ -100,7 +100,8 @@ def scales_train_alike(
 
 def short_run(task: PolynomialTask, W: Array, **changed: Any) -> Run:
     """A hundred steps from the weights W (N, D), by default at 1/20 of the stable rate."""
-    options: dict[str, Any] = {"steps": 100, "alignment": None, "init": W} | changed
+    options: dict[str, Any] = {"steps": 100, "alignment": None, "init": W, "engine": "moments"}
+    options |= {"centred": False} | changed
     if "learning_rate" not in options:
         start = map(tensor, (W.mean(0), W.T @ W / len(W)))
         numbers = {k: options[k] for k in ("alpha", "epsilon")}
