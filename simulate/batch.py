@@ -48,7 +48,7 @@ def batch_size(P: int, D: int, width: int | float, n_test: int) -> int:
     >>> batch_size(P=50, D=10, width=100, n_test=1000)
     32
     >>> batch_size(P=200, D=80, width=500, n_test=1000), batch_size(10**5, 200, float("inf"), 1)
-    (7, 1)
+    (5, 1)
     """
     K = min(width - 1, D) + 1
     W = int(width) * D if math.isfinite(width) else 0

@@ -186,7 +186,7 @@ def run(batch: Sequence[Cell]) -> list[Outcome]:
 
     Raises ``ValueError`` for bad input.
 
-    >>> cell = complete({"D": 5, "P": 9, "alpha": 1, "epsilon": 0.5, "steps": 3, "width": 4})
+    >>> cell = complete({"D": 5, "P": 9, "steps": 3, "width": 4, "engine": "moments"})
     >>> [outcome.history.sizes["step"] for outcome in run([cell, cell | {"seed": 1}])]
     [4, 4]
     """

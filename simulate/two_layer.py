@@ -18,10 +18,11 @@ from lazyrich.simulate.shapes import Float
 class TwoLayer:
     """A network with these weights W (N, D) and readouts (N,), the latter None where fixed at 1.
 
+    >>> from lazyrich.simulate.activations import Curved
     >>> W, v = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([0.5, -1.0])
     >>> X = torch.tensor([[0.5, 1.0], [2.0, -1.0]])
     >>> both = TwoLayer(W, v, alpha=2.0, activation=Curved(0.25, degree=3))
-    >>> f = lambda W, v: TwoLayer(W, v, 2.0, both.activation)(X)
+    >>> f = lambda W, v: TwoLayer(W, v, 2.0, Curved(0.25, degree=3))(X)
     >>> by_W, by_v = torch.autograd.functional.jacobian(f, (W, v))     # K from the definition
     >>> ntk = torch.einsum("pid,qid->pq", by_W, by_W) + by_v @ by_v.T
     >>> bool(torch.allclose(both.ntk_normalised(X, X), ntk / (2.0**2 / 2)))
@@ -36,6 +37,7 @@ class TwoLayer:
     def __call__(self, X: Float[Tensor, "P D"]) -> Float[Tensor, " P"]:
         """Return f(x) for every row x of X (eqs. 1, 21).
 
+        >>> from lazyrich.simulate.activations import Curved
         >>> W = torch.tensor([[1.0], [3.0]])
         >>> TwoLayer(W, None, alpha=1.0, activation=Curved(1.0))(torch.tensor([[2.0]]))
         tensor([14.])
@@ -50,6 +52,7 @@ class TwoLayer:
     ) -> Float[Tensor, " P"]:
         """Return f at (W + dW/alpha, v + dv/alpha) less f here, accurately for every alpha.
 
+        >>> from lazyrich.simulate.activations import Curved
         >>> W = torch.tensor([[1.0], [3.0]])
         >>> lazy = TwoLayer(W, None, alpha=1e20, activation=Curved(1.0))
         >>> lazy.rise(torch.tensor([[1.0]]), torch.ones(2, 1), None)   # phi'(1) + phi'(3), over 2
