@@ -98,8 +98,7 @@ def _nothing(p: Parameters) -> float:
 
 def _critical() -> float:
     """The epsilon above which no number of samples is worse than predicting nothing."""
-    terms = closed_form("lazy-curve-limit").evaluate_terms(k=1, s=1, gamma=1, sigma=1)
-    return float(terms["critical_epsilon"])
+    return float(closed_form("lazy-curve-limit").functions("numpy")["critical_epsilon"](sigma=1.0))
 
 
 def _dots(ax: Axes, x: np.ndarray, rows: Dataset, color, label: str, marker: str) -> None:
