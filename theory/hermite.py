@@ -8,25 +8,13 @@ differ by the constant alpha epsilon/2.
 import sympy as sp
 
 from lazyrich.support.arguments import positive_integer
+from lazyrich.theory.activation import h, hermite
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.symbols import D, beta, epsilon, isotropic, sigma, w, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation, gradient
 
-h = sp.Symbol("h", real=True)  # the argument of an activation or of a target's link function
 LARGEST = 40  # the kernel of a higher degree takes minutes
 _SOURCE = "derived here, for Kumar et al. 2024, Sec. 15.2"
-
-
-def hermite(k: int, argument: sp.Expr = h) -> sp.Expr:
-    """The probabilists' Hermite polynomial He_k, by He_{n+1} = h He_n - He_n'.
-
-    >>> hermite(3)
-    h**3 - 3*h
-    """
-    polynomial = sp.S.One
-    for _ in range(k):
-        polynomial = sp.expand(h * polynomial - sp.diff(polynomial, h))
-    return polynomial.subs(h, argument)
 
 
 def hermite_activation(k: int, argument: sp.Expr = h) -> sp.Expr:

@@ -12,6 +12,7 @@ from lazyrich.theory.closed_form import ClosedForm, Step
 from lazyrich.theory.hermite import hermite_ntk_at_init
 from lazyrich.theory.problem import radial
 from lazyrich.theory.problem.radial import harmonics
+from lazyrich.theory.problem.spectrum import pair_of_eigenvalues, rows, trace_of
 from lazyrich.theory.symbols import isotropic, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation
 
@@ -53,11 +54,11 @@ def hermite_ntk_eigenvalues(k: int) -> ClosedForm:
     for l, kappa in radial.coefficient_matrices(_radial_kernel(kernel)).items():
         reached, block = radial.reached(kappa), radial.block(l, kappa)
         name, count = f"harmonics_{l}", harmonics(l)
-        terms[name] = (block[0] if len(reached) == 1 else _rows(block), count)
+        terms[name] = (block[0] if len(reached) == 1 else rows(block), count)
         if len(reached) == 2:
-            components[name] = _pair(block)
+            components[name] = pair_of_eigenvalues(block)
         steps += _steps(l, reached, terms[name])
-    trace = sp.Add(*(_trace(value) * count for value, count in terms.values()))
+    trace = sp.Add(*(trace_of(value) * count for value, count in terms.values()))
     whole = expectation(kernel.subs(x_prime, x), isotropic(x))
     if not equal(trace, whole):
         raise AssertionError(f"the blocks have the trace {trace}, not <K(x, x)> = {whole}")
@@ -81,21 +82,6 @@ def hermite_ntk_eigenvalues(k: int) -> ClosedForm:
         ),
         source="derived here, for Kumar et al. 2024, Sec. 15.2; generalises App. 11.1",
     )
-
-
-def _rows(block: sp.Matrix) -> sp.Tuple:
-    return sp.Tuple(*(sp.Tuple(*block.row(i)) for i in range(block.rows)))
-
-
-def _trace(value: sp.Expr | sp.Tuple) -> sp.Expr:
-    return sp.Add(*(row[i] for i, row in enumerate(value))) if value.func is sp.Tuple else value
-
-
-def _pair(block: sp.Matrix) -> sp.Tuple:
-    """The larger and the smaller eigenvalue of a block of size 2."""
-    half, gap = block.trace() / 2, (block[0, 0] - block[1, 1]) / 2
-    root = sp.sqrt(sp.factor(sp.expand(gap**2 + block[0, 1] * block[1, 0])))
-    return sp.Tuple(sp.factor(half) + root, sp.factor(half) - root)
 
 
 def _steps(l: int, reached: list[int], term: tuple) -> list[Step]:

@@ -15,7 +15,7 @@ from lazyrich.theory.symbols import D, b, epsilon, sigma
 k = sp.Symbol("k", positive=True)  # the effective ridge over the linear eigenvalue: D kappa
 s = sp.Symbol("s", positive=True)  # (epsilon sigma)^2
 _c = sp.Symbol("c", positive=True)
-delta = sp.Symbol("delta", positive=True)  # P over D^2/2, all there is for the kernel to learn
+gamma_2 = sp.Symbol("gamma_2", positive=True)  # P over D^2/2, all there is for the kernel to learn
 
 
 def in_many_dimensions(expr: sp.Expr) -> sp.Expr:
@@ -25,12 +25,12 @@ def in_many_dimensions(expr: sp.Expr) -> sp.Expr:
 
 
 def quadratically_many() -> sp.Expr:
-    """The limit of the loss at P = delta D^2/2, over (|beta|^2/D)^2, as a function of delta.
+    """The limit of the loss at P = gamma_2 D^2/2, over (|beta|^2/D)^2, as a function of gamma_2.
 
     There linear and radial functions are learned, and the traceless ones are being learned.
 
     >>> quadratically_many()
-    1/2 - delta/2
+    1/2 - gamma_2/2
     """
     finite = lazy_learning_curve()
 
@@ -38,8 +38,8 @@ def quadratically_many() -> sp.Expr:
         at = sp.sympify(expr).subs({kappa: k * s / D**2, b: D}).subs(epsilon, sp.sqrt(s) / sigma)
         return sp.factor(sp.limit(sp.factor(at), D, sp.oo))
 
-    (at_delta,) = sp.solve(limit(2 * finite.terms["samples"] / D**2) - delta, k)
-    return sp.expand(sp.simplify(limit(finite.expr).subs(k, at_delta)))
+    (at_gamma,) = sp.solve(limit(2 * finite.terms["samples"] / D**2) - gamma_2, k)
+    return sp.expand(sp.simplify(limit(finite.expr).subs(k, at_gamma)))
 
 
 def critical_curvature(excess: sp.Expr) -> tuple[sp.Expr, sp.Poly]:
@@ -65,7 +65,7 @@ def lazy_curve_limit() -> ClosedForm:
     In units of (|beta|^2/D)^2. ``terms``: ``gamma`` = P/D at k; ``null``, the loss of predicting 0;
     ``critical_epsilon``, from which on the loss is never above it; ``ridgeless_many`` and
     ``ridgeless_few``, the loss for epsilon -> 0 at gamma above and below 1; ``quadratically_many``,
-    the loss at P = delta D^2/2. ``components``: ``peak``, the height at its largest for small
+    the loss at P = gamma_2 D^2/2. ``components``: ``peak``, the height at its largest for small
     epsilon.
 
     >>> lazy_curve_limit().terms["critical_epsilon"]
@@ -111,7 +111,7 @@ def lazy_curve_limit() -> ClosedForm:
             ("The critical epsilon.", sp.sqrt(critical) / sigma),
             ("epsilon -> 0, gamma > 1.", many),
             ("epsilon -> 0, gamma < 1.", few),
-            ("With P = delta D^2/2 samples, at kappa = k s/D^2.", quadratically_many()),
+            ("With P = gamma_2 D^2/2 samples, at kappa = k s/D^2.", quadratically_many()),
             ("Between, at k = c sqrt(s): the loss times sqrt(s),", near),
             ("largest at this c, which is gamma = 1. The height of the peak:", peak),
         ],

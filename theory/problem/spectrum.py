@@ -55,7 +55,7 @@ def ntk_eigenvalues(problem: "Problem") -> ClosedForm:
 
 
 def _trace_step(whole: sp.Expr, terms: dict[str, tuple]) -> Step:
-    total = sp.Add(*(_trace(value) * count for value, count in terms.values()))
+    total = sp.Add(*(trace_of(value) * count for value, count in terms.values()))
     expected = radial.trace(whole)
     if sp.cancel(total - expected) != 0:
         raise AssertionError(f"the blocks have the trace {total}, not <K(x, x)> = {expected}")
@@ -71,7 +71,8 @@ def rows(block: sp.Matrix) -> sp.Tuple:
     return sp.Tuple(*(sp.Tuple(*block.row(i)) for i in range(block.rows)))
 
 
-def _trace(value: sp.Expr | sp.Tuple) -> sp.Expr:
+def trace_of(value: sp.Expr | sp.Tuple) -> sp.Expr:
+    """Return the trace of a matrix as a tuple of rows, or an eigenvalue as it is."""
     return sp.Add(*(row[i] for i, row in enumerate(value))) if value.func is sp.Tuple else value
 
 

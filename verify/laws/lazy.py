@@ -127,8 +127,8 @@ attach(
     equality(
         "the limit of lazy-learning-curve at kappa of order 1/D^2",
         lambda: closed_form("lazy-curve-limit").terms["quadratically_many"],
-        lambda: (1 - sp.Symbol("delta", positive=True)) / 2,
-        lambda: (1 - sp.Symbol("delta", positive=True)) ** 2 / 2,
+        lambda: (1 - sp.Symbol("gamma_2", positive=True)) / 2,
+        lambda: (1 - sp.Symbol("gamma_2", positive=True)) ** 2 / 2,
     ),
 )
 
