@@ -153,7 +153,10 @@ def _in_one_line(error: Exception) -> tuple[str, int]:
         return str(error), 2
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # of torch
         return f"not enough memory: {error or 'the numbers given are too large'}", 2
-    if isinstance(error, OverflowError | ZeroDivisionError) or "LinAlgError" in str(type(error)):
+    out_of_range = isinstance(error, OverflowError | ZeroDivisionError) or (
+        "LinAlgError" in str(type(error)) or str(error).startswith("math ")  # of the module math
+    )
+    if out_of_range:
         return f"a number left the range of floating point: take less extreme ones ({error})", 2
     if isinstance(error, ValueError | ArithmeticError):
         return str(error), 2
