@@ -269,6 +269,17 @@ def test_bad_input_is_one_line(name, formula, options, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_formula_given_by_cases():
+    """Each finite case has a name, and a counter-example meets its condition."""
+    right = "3/4 * (b/D)^2 (1 + P (P - 2)(D + 4)/((P + 2)(P + 4)(P - D - 1)))"
+    assert theory.check("early-plateau.many_samples", right)
+    assert theory.check("early-plateau.1", right)
+    wrong = theory.check("early-plateau.many_samples", right.replace("D - 1", "D - 2"))
+    point = wrong.counterexample.point
+    assert point["P"] >= point["D"] + 2
+    assert "P >= D + 2" in wrong.assumptions
+
+
 def test_closed_forms_of_your_own_problem():
     problem = theory.Problem(activation="h + c*h^3")
     found = theory.check("ntk-at-init", "x.x_prime", problem=problem)

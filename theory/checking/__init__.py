@@ -85,9 +85,9 @@ class Check:
             "difference": {"text": text(self.difference), "latex": latex(self.difference)},
             "counterexample": point
             and {
-                "point": {name: str(value) for name, value in point.point.items()},
-                "formula": str(points.plain(point.given)),
-                "right": str(points.plain(point.right)),
+                "point": {name: points.as_json(value) for name, value in point.point.items()},
+                "formula": points.as_json(point.given),
+                "right": points.as_json(point.right),
             },
             "special_points": list(self.special_points),
             "words": list(self.words),
@@ -177,7 +177,7 @@ def _checked(subject: Subject, formula: str, at: dict[str, Any]) -> Check:
     found, special, words = None, [], []
     if not equal:
         varied = list(arguments(sp.Tuple(right, given)))
-        found = points.smallest(right, given, varied)
+        found = points.smallest(right, given, varied, subject.condition)
         if equal is None and found is not None:
             equal = False
         elif equal is None:

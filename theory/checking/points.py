@@ -13,6 +13,7 @@ from lazyrich.theory.generate import arguments
 from lazyrich.theory.symbols import SymmetricMatrixSymbol
 
 _MOST = 4000  # points that are tried
+_SIZES = 6  # the largest dimension
 _DIGITS = 40
 _TINY = sp.Rational(1, 10**25)
 
@@ -35,13 +36,31 @@ def plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, sp.MatrixBase) else value
 
 
-def smallest(right: Any, given: Any, varied: Sequence[str]) -> Counterexample | None:
+def as_json(value: Any) -> Any:
+    """Integers as numbers, other exact values as text such as "1/4", matrices as lists.
+
+    >>> as_json([[1, sp.Rational(1, 4)]])
+    [[1, '1/4']]
+    """
+    value = plain(value)
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    return int(value) if sp.sympify(value).is_Integer else str(value)
+
+
+def smallest(
+    right: Any, given: Any, varied: Sequence[str], condition: Any = sp.true
+) -> Counterexample | None:
     """The first simple point at which the formulas differ; None if none is found.
 
-    ``varied`` names the arguments that matter: the others keep their simplest value.
+    ``varied`` names the arguments that matter: the others keep their simplest value. Only points
+    that meet ``condition`` count.
     """
     symbols = arguments(sp.Tuple(right, given))
     for point in _points(symbols, varied):
+        plain_numbers = {symbols[n]: v for n, v in point.items() if not isinstance(v, list)}
+        if condition.subs(plain_numbers) == sp.false:
+            continue
         values = _values(right, given, point)
         if values and _differ(*values):
             return Counterexample(point, *values)
@@ -70,7 +89,7 @@ def _values(right: Any, given: Any, point: Mapping[str, Any]) -> tuple[Any, Any]
 def _points(symbols: Mapping[str, Any], varied: Sequence[str]) -> Iterator[dict[str, Any]]:
     sizes = [n for n in symbols if _is_size(n, symbols)]
     others = [name for name in symbols if name not in sizes]
-    places = {name: 3 if name in sizes else _choices(symbols[name]) for name in symbols}
+    places = {name: _SIZES if name in sizes else _choices(symbols[name]) for name in symbols}
     domain = {
         name: range(places[name] if name in varied or name in sizes else 1)
         for name in (*sizes, *others)

@@ -32,7 +32,7 @@ class Remarks:
     def special_points(self) -> list[str]:
         """Where the two agree, though not everywhere: D = 1, |beta| = 1, epsilon = 1, ..."""
         found = [name for name, point in self._candidates() if self._agrees(point)]
-        return [*found, *self._where_symmetric()]
+        return [*dict.fromkeys(found), *self._where_symmetric()]
 
     def _where_symmetric(self) -> list[str]:
         """Whether the two agree for symmetric matrices."""

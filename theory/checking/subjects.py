@@ -29,6 +29,7 @@ class Subject:
     assumptions: str
     names: Mapping[str, Any]  # what a formula may contain
     general: tuple[MatrixSymbol, ...] = ()
+    condition: Any = sp.true  # where the right form holds
 
     def read(self, formula: str) -> Any:
         """A formula in the subject's names. Raises ``ValueError`` for what can't be read."""
@@ -65,7 +66,7 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
 
     Raises ``ValueError`` for an unknown part, and for a form of several parts without one.
     """
-    parts: dict[str, Any] = {**form.components, **form.terms}
+    parts: dict[str, Any] = {**_items(form.expr), **form.components, **form.terms}
     expr, name = form.expr, form.name
     if path:
         one_of("term", path[0], parts)
@@ -84,16 +85,35 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
         raise ValueError(f"name = {name!r}: has several parts: {whole}")
     if not isinstance(expr, sp.Expr | MatrixExpr):
         raise ValueError(f"name = {name!r}: is no formula but {expr}")
+    assumptions, condition = form.assumptions, sp.true
+    if isinstance(expr, sp.Piecewise):
+        expr, condition = _finite_case(name, expr)
+        assumptions = f"{condition}. {assumptions}"
     everything = sp.Tuple(*_flat([form.expr, *parts.values()]))
-    return Subject(name, form.title, expr, form.assumptions, arguments(everything))
+    names = arguments(everything)
+    return Subject(name, form.title, expr, assumptions, names, condition=condition)
 
 
 def _items(expr: Any) -> dict[str, Any]:
-    """The parts of a tuple by name."""
+    """The parts of a tuple, or the finite cases of a formula that has several, by name."""
+    if isinstance(expr, sp.Piecewise) and len(cases := _finite_cases(expr)) > 1:
+        return {str(i): sp.Piecewise(case) for i, case in enumerate(cases, start=1)}
     if not isinstance(expr, tuple | sp.Tuple):
         return {}
     keys = _PAIR if _is_pair(expr) else [str(i + 1) for i in range(len(expr))]
     return dict(zip(keys, expr, strict=True))
+
+
+def _finite_cases(expr: sp.Piecewise) -> list[tuple[sp.Expr, Any]]:
+    return [(value, condition) for value, condition in expr.args if value.is_infinite is not True]
+
+
+def _finite_case(name: str, expr: sp.Piecewise) -> tuple[sp.Expr, Any]:
+    """The one case in which the formula is finite, and when that is."""
+    cases = _finite_cases(expr)
+    if len(cases) != 1:
+        raise ValueError(f"name = {name!r}: has no value to compare")
+    return cases[0]
 
 
 def _is_pair(expr: Any) -> bool:
