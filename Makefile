@@ -12,7 +12,7 @@ PACKAGES := lazyrich theory simulate verify paper_figures
 SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -type f \) -print) \
 	setup.cfg pyproject.toml README.md LICENSE
 
-.PHONY: demo test lint docs bench dev clean
+.PHONY: demo test lint docs bench seeds dev clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lazyrich derive ntk-eigenvalues --steps
@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/lazyrich derive test-loss
 	mkdir -p demo
 	$(BIN)/lazyrich simulate --out demo/grokking.nc --plot demo/grokking.png
-	$(BIN)/lazyrich verify --report demo/verdicts.html --errata demo/errata.md
+	$(BIN)/lazyrich verify --jobs 2 --report demo/verdicts.html --errata demo/errata.md
 	$(BIN)/lazyrich figures 1 3 4 --preset quick --jobs 2 --out demo
 
 # The tests run against the installed wheel: PYTHONSAFEPATH keeps the checkout's folders off
@@ -36,6 +36,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/prose.py
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+# The whole ledger at 30 seeds: hours. SEEDS=3 CLAIMS="law- lyu" for less.
+seeds: $(VENV)/.installed
+	$(BIN)/python -m lazyrich.verify.seeds docs/seeds.md $(CLAIMS) --seeds $(or $(SEEDS),30) --jobs 2
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -110,6 +110,7 @@ def _every_start_groks(narrow: Dataset) -> Check:
         bool(groks.all()),
         expected=False,
         source="Fig. 11",
+        claim="fig-11",
     )
 
 
@@ -127,6 +128,7 @@ def _misalignment_last(wide: Dataset) -> Check:
         "above 0.8 at the peak, and lower at the end, in the median seed",
         bool(np.median(at_peak) > 0.8 and np.median(final) < np.median(at_peak)),
         source="Fig. 11",
+        claim="fig-11",
     )
 
 

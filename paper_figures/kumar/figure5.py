@@ -161,6 +161,7 @@ def _together(joint: Dataset) -> Check:
         "less than half of that, in the median seed",
         bool(np.median(one) < np.median(middle) / 2),
         source="Fig. 5(a)",
+        claim="fig-5a",
     )
 
 
@@ -173,6 +174,7 @@ def _groks(runs: Dataset) -> Check:
         "above 2, within the run, in the median seed",
         bool(2 < np.median(ratio) < np.inf),
         source="Fig. 5(b)",
+        claim="fig-5b",
     )
 
 
@@ -186,6 +188,7 @@ def _cannot(runs: Dataset, which: str, expected: bool) -> Check:
         bool((final > HALF).all()),
         expected=expected,
         source="Fig. 5(c)",
+        claim="fig-5c",
     )
 
 

@@ -179,6 +179,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "alpha",
             "α",
             source="Sec. 6, Fig. 6(a)",
+            claim="fig-6a",
         ),
         _vanishes(p, data["digits"]),
         _memorises(p, data["published"]),
@@ -199,6 +200,7 @@ def _vanishes(p: Parameters, runs: Dataset) -> Check:
         bool((ratio <= 1.5).all()),
         expected=False,
         source="Sec. 6, Fig. 6(a)",
+        claim="fig-6a-vanish",
     )
 
 
@@ -227,6 +229,7 @@ def _transformer_delay(p: Parameters, runs: Dataset, sweep: str, expected: bool)
         "α",
         expected=expected,
         source="Sec. 6, Fig. 6(b)" if sweep == "published" else "",
+        claim="fig-6b",
     )
 
 

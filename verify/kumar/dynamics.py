@@ -241,7 +241,7 @@ def first_moves(budget: Budget, centred: bool = True) -> str:
 
 
 def _fate(alpha: float, rescaled: bool, seed: int) -> float:
-    """The final train loss over <y^2> at one eta for all alpha, or at eta ~ 1/alpha^2."""
+    """The final train loss over the first at one eta for all alpha, or at eta ~ 1/alpha^2."""
     task = PolynomialTask(D=8, P=30, n_test=1, seed=seed)
     rate = 1.0 if rescaled else alpha**2
     options = {"width": float("inf"), "centred": True, "alignment": None, "steps": 500}
@@ -250,7 +250,7 @@ def _fate(alpha: float, rescaled: bool, seed: int) -> float:
         run = train(task, alpha=alpha, epsilon=0.25, learning_rate=rate, **options)
     except DivergenceError:
         return float("inf")
-    return float(run.history.train_loss[-1]) / 0.75
+    return float(run.history.train_loss[-1] / run.history.train_loss[0])
 
 
 @evidence(

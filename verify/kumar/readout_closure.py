@@ -12,8 +12,6 @@ from lazyrich.verify.kumar.readouts import networks_with
 from lazyrich.verify.properties import readouts as laws
 from lazyrich.verify.properties import tensor
 
-SECTIONS = {11: "Derivations for Toy Model", 12: "Loss Decomposition With Readouts"}
-
 
 def _kernels(W: float, v: float) -> tuple[float, tuple]:
     """K(1, 1) of one neuron at D = 1, epsilon = 0, alpha = 1, with its (wbar, M)."""
@@ -49,17 +47,6 @@ def pair(v: float = 0.0) -> str:
 
 
 counterexample("footnote-2-kernel", lambda: "N = D = 1, epsilon = 0: " + pair(0.0))
-
-
-@evidence(
-    "footnote-2-section",
-    "read",
-    "titles of the sections",
-    control={"number": 11},
-)
-def section(number: int = 12) -> str:
-    assert "Readouts" in SECTIONS[number], f"Section {number} is {SECTIONS[number]!r}"
-    return f"Section {number}: {SECTIONS[number]!r}"
 
 
 def _short_flow(given_, rho, a, e) -> float:
