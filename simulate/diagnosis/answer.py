@@ -55,7 +55,7 @@ class Diagnosis:
         found = self.forecast
         words = {
             AT_ONCE: "It will generalise at once",
-            GROKS: "It will memorise first and generalise later: it groks",
+            GROKS: "It will memorise first and generalise later (grok)",
             MEMORISES: f"It will memorise, and not generalise within time {found.horizon:.3g}",
             UNFITTED: f"It will not fit the training set within time {found.horizon:.3g}",
             UNKNOWN: "Whether it will generalise can't be said without runs at smaller scales",

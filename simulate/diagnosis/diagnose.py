@@ -26,6 +26,8 @@ from lazyrich.support.arguments import finite, positive_integer
 _RTOL = 1e-4
 # Without a time, as long as this many times what the lazy twin takes to fit.
 LONG = 100.0
+# ... and, with weight decay, as long as this over it: the transition comes at log(alpha)/decay.
+DECAYS = 10.0
 
 
 @checks_its_arguments
@@ -35,7 +37,6 @@ def diagnose(
     *,
     loss: Loss | str = "mse",
     weight_decay: float | int = 0.0,
-    momentum: float | int = 0.0,
     time: float | int | None = None,
     with_pilots: bool = True,
     run: Run | None = None,
@@ -48,11 +49,11 @@ def diagnose(
 
     Use it on a network at its initial weights, before training or with the ``run`` of training. The
     model itself is left as it is. Times are learning rate times steps of gradient descent at a
-    small rate; momentum makes them shorter by 1 - momentum.
+    small rate; momentum makes training 1/(1 - momentum) times as fast.
 
     - ``data`` needs a test set. ``loss``: as for ``fit``.
     - ``time``: how long you mean to train; "never" means not within it. None: 100 times as long as
-      the linearised twin takes to fit the training set.
+      the linearised twin takes to fit the training set, and at least 10/weight_decay.
     - ``with_pilots``: train copies with an output 2 to 64 times smaller, which is cheap, and
       extrapolate. Each takes at most ``budget`` gradients. Without them only a lazy network without
       weight decay gets a forecast.
@@ -75,7 +76,7 @@ def diagnose(
     'generalises at once'
     """
     loss, decay = loss_function(loss), finite("weight_decay", weight_decay)
-    given = Given(checked_data(data), loss, decay, None, finite("momentum", momentum), rtol=_RTOL)
+    given = Given(checked_data(data), loss, decay, rtol=_RTOL)
     horizon = None if time is None else finite("time", time, positive=True)
     budget = positive_integer("budget", budget)
     expansion = Expansion(model, data)
@@ -93,7 +94,8 @@ def diagnose(
     last = float(lazy.history.time[-1])
     fitted = lazily.train_fall if math.isfinite(lazily.train_fall) else last
     laziness = along_the_path(expansion, path, max(fitted, path[0][0]))
-    horizon = LONG * fitted if horizon is None else horizon
+    if horizon is None:
+        horizon = max(LONG * fitted, DECAYS / decay if decay > 0 else 0.0)
     stages.next()
     runs: list[Pilot] = []
     decided = with_pilots

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from lazyrich.simulate.diagnosis.laziness import Laziness
-from lazyrich.simulate.diagnosis.pilots import Extrapolated, Pilot, extrapolated
-from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED, Outcome, phase_of
+from lazyrich.simulate.diagnosis.pilots import Extrapolated, Pilot, extrapolated, final_share
+from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, SHARE, UNFITTED, Outcome, phase_of
 
 # Below this departure from the twin the train loss falls as the twin's does.
 FOLLOWS = 0.3
@@ -44,6 +44,8 @@ def forecast(
     1. The train loss falls when the twin's does, if the network follows it up to then (departure
        below ``FOLLOWS``) or no pilot run fitted within its budget; else when the pilot runs say.
     2. The test loss falls when the twin's does, if it does; else when the pilot runs say.
+       But never if, without weight decay, the final test losses of the pilot runs rise so fast
+       with the scale that the one asked for would end above the level of a fall.
     3. Times beyond the horizon are "never". The phase is that of ``outcome.phase_of``.
     4. Without pilot runs, a network that is not lazy is not decided, and neither is one with weight
        decay, unless the twin generalises.
@@ -56,6 +58,8 @@ def forecast(
     if not math.isfinite(train.value) and any(pilot.ended == "budget" for pilot in runs):
         train = twin_train
     later = extrapolated(runs, "test", decay) if runs else Extrapolated.never()
+    if decay == 0 and final_share(runs) > SHARE:
+        later = Extrapolated.never()
     lazily = math.isfinite(twin_test.value) and twin_test.value <= later.value
     test = twin_test if lazily else later
     if not lazily and undecided:
@@ -82,7 +86,11 @@ def _reason(
     if lazily:
         return f"its linearised twin generalises by itself; {where}"
     if phase == MEMORISES and not math.isfinite(test.value):
-        cut = " in its budget" if runs and runs[-1].ended == "budget" else ""
+        if not runs:
+            return f"its linearised twin does not generalise; {where}"
+        if any(math.isfinite(pilot.outcome.test_fall) for pilot in runs):
+            return f"runs at smaller scales generalise, but less the larger the scale; {where}"
+        cut = " in its budget" if runs[-1].ended == "budget" else ""
         return f"neither its linearised twin nor a run at a smaller scale generalises{cut}; {where}"
     scales = ", ".join(f"{pilot.r:.2g}" for pilot in runs)
     what = {

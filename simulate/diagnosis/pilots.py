@@ -38,8 +38,8 @@ RTOL = 1e-2
 class Pilot:
     """One run at the scale ``r``: its outcome in time, and why it ended.
 
-    ``ended``: "fell" (both losses have), "flat" (nothing moves any more), "end" of the time asked
-    for, or "budget".
+    ``ended``: "flat" (nothing moves any more), "end" of the time asked for, or "budget"; other runs
+    also "fell" (both losses have).
     """
 
     r: float
@@ -74,11 +74,13 @@ def watched(
     decay: float,
     time: float,
     budget: int = BUDGET,
+    to_the_end: bool = False,
     progress: Callable[[float, float], object] | None = None,
 ) -> tuple[Run, str, int]:
     """Train the model by gradient flow until its losses have fallen, or nothing moves any more.
 
-    Returns the run, why it ended, and how many gradients it took.
+    Returns the run, why it ended, and how many gradients it took. ``to_the_end``: go on after the
+    losses have fallen.
     """
     data = data.fitted(model)
     flow = Flow(model, data, loss, decay, RTOL)
@@ -94,7 +96,7 @@ def watched(
             below = row["test_loss"] < SHARE * zero["zero_test_loss"]
             fitted = row["train_loss"] < SHARE * zero["zero_train_loss"]
             fell = min(fell, step.end) if below and fitted else math.inf
-            if step.end > _WATCHED * fell:
+            if step.end > _WATCHED * fell and not to_the_end:
                 ended = "fell"
             elif decay == 0 and row["train_loss"] < FLAT * zero["zero_train_loss"]:
                 ended = "flat"
@@ -142,10 +144,12 @@ def pilots(
             decay=decay,
             time=time / (1.0 if decay > 0 else r**2),
             budget=budget,
+            to_the_end=True,
             progress=report,
         )
-        yield Pilot(r, run, ended, used)
-        if ended in ("flat", "budget") and number > 0:
+        one = Pilot(r, run, ended, used)
+        yield one
+        if not math.isfinite(one.outcome.test_fall) and ended != "end" and number > 0:
             return
 
 
@@ -185,3 +189,21 @@ def extrapolated(runs: list[Pilot], side: str, decay: float) -> Extrapolated:
     far = 1 / float(r[-1])
     value, spread = float(tau[-1]) * far**power, max(1.5, far**0.5)
     return Extrapolated(value, value / spread, value * spread)
+
+
+def final_share(runs: list[Pilot]) -> float:
+    """Return the test loss at r = 1 after all training, over that of predicting nothing.
+
+    From the ends of the last two pilot runs that came to one, as a power of r that does not fall.
+    NaN where fewer than two did.
+    """
+    ends = []
+    for pilot in runs:
+        history = pilot.run.history
+        if pilot.ended in ("flat", "end") and math.isfinite(pilot.outcome.train_fall):
+            ends.append((pilot.r, float(history.test_loss[-1] / history.zero_test_loss)))
+    if len(ends) < 2:
+        return math.nan
+    (r, share), (last_r, last) = ends[-2:]
+    power = max(math.log(max(last, 1e-300) / max(share, 1e-300)) / math.log(last_r / r), 0.0)
+    return last * (1 / last_r) ** power

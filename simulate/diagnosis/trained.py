@@ -114,8 +114,10 @@ def _rate(run: Run, unit: str) -> float | None:
     """Return what turns records into times of the flow; None for other optimisers than SGD."""
     if unit == "time":
         return 1.0
-    descends = str(run.config.get("optimiser", "")).startswith("SGD")
-    return run.config.get("learning_rate") if descends else None
+    if not str(run.config.get("optimiser", "")).startswith("SGD"):
+        return None
+    rate = run.config.get("learning_rate")
+    return None if rate is None else rate / (1 - (run.config.get("momentum") or 0.0))
 
 
 def _check_start(expansion: Expansion, run: Run) -> None:

@@ -113,6 +113,7 @@ def fit(
     history = history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
     config = {"trainer": "fit", "optimiser": trainer.settings[-1], "steps": steps}
     config |= {"learning_rate": trainer.rate(), "batch_size": batches.key[0], "seed": seed}
+    config["momentum"] = trainer.optimiser.param_groups[0].get("momentum")
     return recorder.run(history, config)
 
 

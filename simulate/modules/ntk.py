@@ -103,8 +103,9 @@ class _Kernel:
         self.memory, self.batch = memory, batch
         self.row = network.count * torch.finfo(network.dtype).bits // 8
         self.samples = n if X2 is X else n + m
-        # Rows made at a time: a small part of the memory, next to what holds them all.
-        self.most = max(1, min(batch * network.C, memory // (8 * self.row)))
+        # Rows made at a time: all, or a small part of the memory next to what holds them all.
+        part = memory if 2 * self.samples * network.C * self.row <= memory else memory // 8
+        self.most = max(1, min(batch * network.C, n * network.C, part // self.row))
 
     def made(self, outputs: str) -> Tensor:
         """Return the kernel in the shape that ``ntk`` promises."""
@@ -118,39 +119,32 @@ class _Kernel:
                 stacklevel=4,
             )
         if self._fits(C):
-            J, J2 = self._both(range(C))
-            if traced:
-                return J.reshape(n, -1) @ J2.reshape(m, -1).T
-            return (J @ J2.T).reshape(n, *out, m, *out)
+            K = _gram(*self._both(range(C)), n if traced else n * C, m if traced else m * C)
+            return K if traced else K.reshape(n, *out, m, *out)
         if traced and self._fits(1):
-            K = torch.zeros(n, m, dtype=self.network.dtype, device=self.network.like.device)
-            for a in range(C):
-                J, J2 = self._both([a])
-                K += J @ J2.T
-                del J, J2
-            return K
+            return torch.stack([_gram(*self._both([a]), n, m) for a in range(C)]).sum(0)
         K = self._by_products(traced)
         return K if traced else K.reshape(n, *out, m, *out)
 
     def _fits(self, outputs: int) -> bool:
         return (self.samples * outputs + self.most) * self.row <= self.memory
 
-    def _both(self, outputs: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _both(self, outputs: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
         J = self._jacobian(self.X, self.n, outputs)
         return J, J if self.X2 is self.X else self._jacobian(self.X2, self.m, outputs)
 
-    def _jacobian(self, X: Tree, n: int, outputs: Sequence[int]) -> Tensor:
-        """Return the rows of all samples and these outputs, sample by sample."""
-        shape = (n * len(outputs), self.network.count)
-        J = torch.empty(shape, dtype=self.network.dtype, device=self.network.like.device)
-        done = 0
+    def _jacobian(self, X: Tree, n: int, outputs: Sequence[int]) -> list[Tensor]:
+        """Return the rows of all samples and these outputs: a matrix for each parameter."""
+        count, done = n * len(outputs), 0
+        J: list[Tensor] = []
         for part in self.network.parts(X, outputs, self.most):
-            count, column = len(next(iter(part.values()))), 0
-            for value in part.values():
-                width = value[0].numel()
-                J[done : done + count, column : column + width] = value.flatten(1)
-                column += width
-            done += count
+            pieces = [value.flatten(1).to(self.network.dtype) for value in part.values()]
+            if len(pieces[0]) == count:
+                return pieces  # all at once: nothing to put together
+            J = J or [piece.new_empty((count, piece.shape[1])) for piece in pieces]
+            for whole, piece in zip(J, pieces, strict=True):
+                whole[done : done + len(piece)] = piece
+            done += len(pieces[0])
         return J
 
     def _by_products(self, traced: bool) -> Tensor:
@@ -182,6 +176,12 @@ class _Kernel:
             most = max(1, self.memory // (4 * self.row))
             parts = self.network.rows(self.X2, range(self.network.C), most)
             return torch.cat([part @ flat_row for part in parts]).reshape(self.m, self.network.C)
+
+
+def _gram(J: list[Tensor], J2: list[Tensor], rows: int, columns: int) -> Tensor:
+    """Return the products of all rows, summed over the parameters and what a row holds."""
+    parts = zip(J, J2, strict=True)
+    return torch.stack([a.reshape(rows, -1) @ b.reshape(columns, -1).T for a, b in parts]).sum(0)
 
 
 @checks_its_arguments
