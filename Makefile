@@ -16,8 +16,8 @@ SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -t
 
 demo: $(VENV)/.installed
 	$(BIN)/lazyrich derive ntk-eigenvalues --steps
-	$(BIN)/lazyrich derive target-decomposition
-	$(BIN)/lazyrich derive test-loss
+	-$(BIN)/lazyrich check ntk-eigenvalues.radial "epsilon^2 sigma^2/D (1 + 1/D)"
+	$(BIN)/lazyrich predict --D 100 --P 550 --alpha 1 --epsilon 0.02
 	mkdir -p demo
 	$(BIN)/lazyrich simulate --out demo/grokking.nc --plot demo/grokking.png
 	$(BIN)/lazyrich verify --jobs 2 --report demo/verdicts.html --errata demo/errata.md
