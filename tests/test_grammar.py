@@ -143,6 +143,7 @@ def test_marks_the_place_in_one_line(text, place, reason):
         "x" + "'" * 15000,
         "D^" * 3000 + "D",
         "+".join(["D"] * 30000),
+        "1/((" * 19 + "x" + ")).x" * 19,
         "exp(" * 39 + "200" + ")" * 39 + "^",
         "\x00",
         "D\u202e",

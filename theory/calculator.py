@@ -18,7 +18,7 @@ from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.generate import python_name
 from lazyrich.theory.grammar import names as naming
 from lazyrich.theory.grammar import read, write
-from lazyrich.theory.natural import Hidden, matrix_symbols, scalar
+from lazyrich.theory.natural import Hidden, check_size, matrix_symbols, scalar
 from lazyrich.theory.symbols import D, Gaussian, I, SymmetricMatrixSymbol, sigma
 
 MAX_DEGREE = 48
@@ -214,6 +214,7 @@ def _covariance(vector: MatrixSymbol, given: Mapping[str, Any], known: dict) -> 
 
 
 def _check_degree(integrand: sp.Expr, vectors: list[MatrixSymbol]) -> None:
+    check_size(integrand, "expr")
     degree = _degree(integrand, vectors)
     if degree > MAX_DEGREE:
         raise ValueError(f"expr has degree {degree} in the Gaussians: must be at most {MAX_DEGREE}")

@@ -3,6 +3,7 @@
 SymPy keeps x^T A x as a matrix of shape (1, 1); the theory writes such a scalar as a ``Trace``.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -93,6 +94,32 @@ def matrix_symbols(expr: Any) -> dict[str, MatrixSymbol]:
 
     found = sorted(expr.atoms(MatrixSymbol), key=lambda symbol: (symbol.name, str(type(symbol))))
     return {python_name(symbol): symbol for symbol in found}
+
+
+MAX_TERMS = 100_000
+
+
+def check_size(expr: Any, what: str) -> None:
+    """Raise ``ValueError`` if an expression is too large to be multiplied out.
+
+    >>> check_size((sp.Symbol("a") + sp.Symbol("b")) ** 3, "expr")
+    """
+    if (terms := _terms_at_most(expr)) > MAX_TERMS:
+        size = f"{terms:.0e}".replace("e+", "*10^") if terms < 10**300 else "more than 10^300"
+        raise ValueError(
+            f"{what}: has {size} terms when it is multiplied out; must be at most {MAX_TERMS}"
+        )
+
+
+def _terms_at_most(expr: Any) -> int:
+    if isinstance(expr, sp.Add | sp.MatAdd):
+        return sum(map(_terms_at_most, expr.args))
+    if isinstance(expr, sp.Pow | sp.MatPow) and expr.exp.is_Integer:
+        base, power = _terms_at_most(expr.base), abs(int(expr.exp))
+        if isinstance(expr, sp.MatPow):
+            return base**power
+        return int(sp.binomial(base + power - 1, power))
+    return math.prod(map(_terms_at_most, expr.args))
 
 
 class Hidden:

@@ -14,6 +14,7 @@ from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.generate import arguments
 from lazyrich.theory.grammar import conventional, read
 from lazyrich.theory.grammar import names as naming
+from lazyrich.theory.natural import check_size
 
 EXPECT = "expect:"
 _PAIR = ("eigenvalue", "multiplicity")
@@ -35,6 +36,7 @@ class Subject:
         """A formula in the subject's names. Raises ``ValueError`` for what can't be read."""
         new = conventional if self.name.startswith(EXPECT) else _OF_MODEL
         given = read(formula, self.names, new=new, kind="any")
+        check_size(given, "formula")
         given = self._by_norm(given)
         if given == 0 and isinstance(self.expr, MatrixExpr):
             given = sp.ZeroMatrix(*self.expr.shape)

@@ -34,11 +34,14 @@ class Builder:
         new: New | None = None,
     ):
         self.text, self.what, self.known, self.new = text, what, known, new
+        self._built: dict[int, Value] = {}  # by the tree's identity: a tree is built once
 
     def build(self, tree: Any) -> Value:
         """The value of a tree or token."""
-        kind = tree.data if hasattr(tree, "data") else tree.type
-        return getattr(self, f"_{str(kind).lower()}")(tree)
+        if id(tree) not in self._built:
+            kind = tree.data if hasattr(tree, "data") else tree.type
+            self._built[id(tree)] = getattr(self, f"_{str(kind).lower()}")(tree)
+        return self._built[id(tree)]
 
     def fail(self, node: Any, reason: str) -> FormulaError:
         """The error that marks a tree or token."""
