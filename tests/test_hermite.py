@@ -19,11 +19,12 @@ from lazyrich.theory.hermite import (
     h,
     hermite,
     hermite_ntk_at_init,
+    hermite_ntk_eigenvalues,
     hermite_target_power,
     information_exponent,
 )
-from lazyrich.theory.hermite_spectrum import harmonics, hermite_ntk_eigenvalues
 from lazyrich.theory.mercer import apply_operator
+from lazyrich.theory.problem.radial import harmonics
 from lazyrich.theory.symbols import D, beta, epsilon, sigma, x, x_prime
 from lazyrich.theory.wick import dot, equal
 from lazyrich.verify.certificates import hermite as certificates

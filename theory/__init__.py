@@ -102,8 +102,8 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "Higher degrees (hermite-K-... for any K)": {
         "hermite-3-ntk-at-init": ("hermite", "the initial kernel for h + (epsilon/2) He_3(h)"),
         "hermite-4-ntk-at-init": ("hermite", "the same with He_4"),
-        "hermite-3-ntk-eigenvalues": ("hermite_spectrum", "its spectrum by degree of harmonics"),
-        "hermite-4-ntk-eigenvalues": ("hermite_spectrum", "the same with He_4"),
+        "hermite-3-ntk-eigenvalues": ("hermite", "its spectrum by degree of harmonics"),
+        "hermite-4-ntk-eigenvalues": ("hermite", "the same with He_4"),
         "hermite-3-target-power": ("hermite", "power of He_3(beta.x) by degree, any beta"),
         "hermite-4-target-power": ("hermite", "the same of He_4(beta.x)"),
     },

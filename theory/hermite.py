@@ -5,15 +5,20 @@ phi' alone, so that k = 2 has the kernel of the paper's phi(h) = h + (epsilon/2)
 differ by the constant alpha epsilon/2.
 """
 
+from functools import cache
+
 import sympy as sp
 
 from lazyrich.support.arguments import positive_integer
 from lazyrich.theory.activation import h, hermite
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.symbols import D, beta, epsilon, isotropic, sigma, w, x, x_prime
-from lazyrich.theory.wick import dot, equal, expectation, gradient
+from lazyrich.theory.problem import Problem
+from lazyrich.theory.problem.form import instance
+from lazyrich.theory.symbols import D, beta, epsilon, x
+from lazyrich.theory.wick import dot
 
-LARGEST = 40  # the kernel of a higher degree takes minutes
+__all__ = ["h", "hermite", "hermite_activation", "information_exponent", "power_by_degree"]
+LARGEST, LARGEST_SPECTRUM = 40, 12  # higher degrees take minutes
 _SOURCE = "derived here, for Kumar et al. 2024, Sec. 15.2"
 
 
@@ -26,11 +31,16 @@ def hermite_activation(k: int, argument: sp.Expr = h) -> sp.Expr:
     return argument + epsilon / 2 * hermite(k, argument)
 
 
-def _degree(k: int) -> int:
+@cache
+def hermite_problem(k: int, largest: int = LARGEST) -> Problem:
+    """The network with He_k and the target He_k(beta.x).
+
+    Raises ``ValueError`` if ``k`` is no integer from 1 to ``largest``.
+    """
     k = positive_integer("k", k)
-    if k > LARGEST:
-        raise ValueError(f"k = {k}: must be at most {LARGEST}; a higher degree takes minutes")
-    return k
+    if k > largest:
+        raise ValueError(f"k = {k}: must be at most {largest}; a higher degree takes minutes")
+    return Problem(hermite_activation(k), hermite(k, dot(beta, x)))
 
 
 def hermite_ntk_at_init(k: int) -> ClosedForm:
@@ -41,46 +51,43 @@ def hermite_ntk_at_init(k: int) -> ClosedForm:
     >>> hermite_ntk_at_init(2).expr
     epsilon**2*sigma**2*Trace(x.T*x')**2 + Trace(x.T*x')
     """
-    k = _degree(k)
-    neuron = hermite_activation(k, dot(w, x))
-    slope = gradient(neuron, w)
-    product = sp.Trace(slope.T * slope.subs(x, x_prime))
-    kernel = expectation(product, isotropic(w, sigma**2))
-    return ClosedForm(
+    return instance(
+        hermite_problem(k).closed_form("ntk-at-init"),
         name=f"hermite-{k}-ntk-at-init",
         title=f"The normalised kernel at initialisation for phi(h) = h + (epsilon/2) He_{k}(h)",
-        expr=kernel,
-        steps=[
-            ("One neuron's output.", neuron),
-            ("Its gradient in the weights w.", slope),
-            ("Products at x and x', averaged over w ~ N(0, sigma^2 I): K of (x, x').", kernel),
-        ],
-        assumptions="w_i ~ N(0, sigma^2 I): the limit N -> infinity, and the mean at every N.",
+        terms={},
         source=_SOURCE,
+    )
+
+
+def hermite_ntk_eigenvalues(k: int) -> ClosedForm:
+    """The spectrum of the kernel with He_k, block by block, in D, epsilon and sigma.
+
+    ``terms``: harmonics_l to (eigenvalue, multiplicity), or where several radial functions mix to
+    (matrix as a tuple of rows, multiplicity of each of its eigenvalues); ``components``: the two
+    eigenvalues of the blocks of size 2. Raises ``ValueError`` if ``k`` is no integer from 1 to 12.
+
+    >>> hermite_ntk_eigenvalues(2).terms["harmonics_2"]
+    (2*epsilon**2*sigma**2/D**2, (D - 1)*(D + 2)/2)
+    """
+    return instance(
+        hermite_problem(k, LARGEST_SPECTRUM).closed_form("ntk-eigenvalues"),
+        name=f"hermite-{k}-ntk-eigenvalues",
+        title=f"(eigenvalue or block, multiplicity) of the kernel with He_{k}, by harmonic degree",
+        source="derived here, for Kumar et al. 2024, Sec. 15.2; generalises App. 11.1",
     )
 
 
 def power_by_degree(link: sp.Expr) -> dict[int, sp.Expr]:
     """The power of a target link(beta.x) in each Hermite degree of x, {degree: power}.
 
-    ``link`` is a polynomial in ``h``. The part of degree n of a function g of x ~ N(0, C) has the
-    power (1/n!) <grad^n g> contracted with itself by C, and grad^n link(beta.x) is the n-th
-    derivative of the link times n factors of beta.
+    ``link`` is a polynomial in ``h``; degrees without power are left out.
 
     >>> power_by_degree(h**2)
     {0: Trace(beta.T*beta)**2/D**2, 2: 2*Trace(beta.T*beta)**2/D**2}
     """
-    degree = sp.Poly(link, h).degree()
-    powers = {}
-    for n in range(degree + 1):
-        mean = expectation(sp.diff(link, h, n).subs(h, dot(beta, x)), isotropic(x))
-        power = sp.factor(mean**2 * (dot(beta, beta) / D) ** n / sp.factorial(n))
-        if power != 0:
-            powers[n] = power
-    whole = expectation(sp.expand(link.subs(h, dot(beta, x)) ** 2), isotropic(x))
-    if not equal(sp.Add(*powers.values()), whole):
-        raise AssertionError(f"the powers of {link} by degree do not add up to {whole}")
-    return powers
+    powers = Problem(h, link.subs(h, dot(beta, x))).powers
+    return {n: power for n, power in powers.items() if power != 0}
 
 
 def information_exponent(link: sp.Expr, variance: sp.Expr | None = None) -> int:
@@ -106,28 +113,22 @@ def hermite_target_power(k: int) -> ClosedForm:
     >>> hermite_target_power(3).evaluate_terms(D=4, beta=[2, 0, 0, 0])
     {'degree_1': 0, 'degree_3': 6}
     """
-    k = _degree(k)
-    powers = power_by_degree(hermite(k))
-    total = sp.Add(*powers.values())
-    generic, special = information_exponent(hermite(k)), information_exponent(hermite(k), sp.S.One)
-    return ClosedForm(
+    form = hermite_problem(k).closed_form("target-power")
+    exponents = sp.Tuple(
+        information_exponent(hermite(k)), information_exponent(hermite(k), sp.S.One)
+    )
+    return instance(
+        form,
         name=f"hermite-{k}-target-power",
         title=f"The power of the target He_{k}(beta.x) in each Hermite degree of x",
-        expr=total,
-        terms={f"degree_{n}": power for n, power in powers.items()},
-        components={"information_exponent": sp.Tuple(generic, special)},
+        terms={name: power for name, power in form.terms.items() if power != 0},
+        components={"information_exponent": exponents},
         steps=[
-            ("The target.", hermite(k, dot(beta, x))),
-            (
-                "The power in degree n is <n-th derivative of He_k at beta.x>^2 (|beta|^2/D)^n/n!, "
-                f"for n = {', '.join(map(str, powers))}.",
-                tuple(powers.values()),
-            ),
-            ("They add up to <y^2>.", total),
+            *form.steps,
             (
                 "The information exponent for |beta|^2 != D, and for |beta|^2 = D, where beta.x "
                 "has unit variance and all the power is in degree k.",
-                sp.Tuple(generic, special),
+                exponents,
             ),
         ],
         assumptions="x ~ N(0, I/D), so that beta.x ~ N(0, |beta|^2/D); beta != 0.",

@@ -4,6 +4,8 @@ f(x) = (alpha/N) sum_i phi(w_i.x), phi(h) = h + (epsilon/2) h^2 (Kumar et al. 20
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
 import sympy as sp
 from sympy import MatrixSymbol
@@ -12,18 +14,17 @@ from lazyrich.theory import words
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.symbols import (
     M,
-    N,
     alpha,
     epsilon,
-    isotropic,
-    sigma,
     w,
     wbar,
     x,
-    x_prime,
 )
-from lazyrich.theory.wick import canonical, dot, expectation, gradient
+from lazyrich.theory.wick import canonical, dot
 from lazyrich.theory.words import Polynomial, Reader
+
+if TYPE_CHECKING:
+    from lazyrich.theory.problem import Problem
 
 
 def activation(h: sp.Expr) -> sp.Expr:
@@ -70,14 +71,6 @@ def _other_end(item: words.Contraction) -> MatrixSymbol | None:
     return item.right if item.left == w else item.left
 
 
-def ntk_of_average(average) -> sp.Expr:
-    """The NTK sum_i grad_i f(x).grad_i f(x'), where ``average`` is a mean over the neurons."""
-    neuron = alpha / N * activation(dot(w, x))
-    at_x = gradient(neuron, w)
-    at_x_prime = at_x.subs(x, x_prime)
-    return canonical(N * average(sp.Trace(at_x.T * at_x_prime)))
-
-
 def network_function(phi: Callable[[sp.Expr], sp.Expr] = activation) -> ClosedForm:
     """f(x) in terms of wbar and M [Kumar et al. 2024, Sec. 5, eqs. 3, 4]."""
     neuron = phi(dot(w, x))
@@ -98,40 +91,33 @@ def network_function(phi: Callable[[sp.Expr], sp.Expr] = activation) -> ClosedFo
     )
 
 
+@cache
+def model() -> "Problem":
+    """The paper's problem: this activation with readouts fixed at 1, and its target."""
+    from lazyrich.theory.activation import h
+    from lazyrich.theory.problem import Problem
+    from lazyrich.theory.target import target
+
+    return Problem(activation(h), target())
+
+
 def ntk() -> ClosedForm:
     """The neural tangent kernel at any weights [Kumar et al. 2024, eqs. 2, 5, 18]."""
-    neuron = alpha / N * activation(dot(w, x))
-    kernel = ntk_of_average(neuron_average)
-    normalised = canonical(kernel / (alpha**2 / N))
-    return ClosedForm(
-        name="ntk",
+    from lazyrich.theory.problem.form import instance
+
+    return instance(
+        model().closed_form("ntk"),
         title="The neural tangent kernel, and the paper's K = NTK/(alpha^2/N)",
-        expr=kernel,
-        terms={"ntk": kernel, "ntk_normalised": normalised},
-        steps=[
-            ("The share of one neuron in f(x).", neuron),
-            ("Its gradient in the neuron's weights.", gradient(neuron, w)),
-            ("Scalar products of the gradients at x and x', summed over the N neurons.", kernel),
-            ("Divided by alpha^2/N: the paper's K.", normalised),
-        ],
-        assumptions="Readouts fixed at 1; any width N, any weights.",
         source="Kumar et al. 2024, Sec. 4.1 eq. (2), Sec. 5 eq. (5), App. 11.2 eq. (18)",
     )
 
 
 def ntk_at_init() -> ClosedForm:
     """The normalised kernel at infinite-width initialisation [Kumar et al. 2024, eq. 10]."""
-    kernel = ntk_of_average(lambda expr: expectation(expr, isotropic(w, sigma**2)))
-    normalised = canonical(kernel / (alpha**2 / N))
-    return ClosedForm(
-        name="ntk-at-init",
+    from lazyrich.theory.problem.form import instance
+
+    return instance(
+        model().closed_form("ntk-at-init"),
         title="The normalised kernel at initialisation with weights of variance sigma^2",
-        expr=normalised,
-        terms={"ntk": kernel, "ntk_normalised": normalised},
-        steps=[
-            ("Sum over neurons, each averaged over w ~ N(0, sigma^2 I).", kernel),
-            ("Divided by alpha^2/N: the paper's K, with sigma = 1 there.", normalised),
-        ],
-        assumptions="w_i ~ N(0, sigma^2 I): the limit N -> infinity, and the mean at every N.",
         source="Kumar et al. 2024, App. 11.1, eq. (10)",
     )

@@ -10,8 +10,7 @@ from sympy import Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.mercer import eigenspaces
-from lazyrich.theory.network import ntk_at_init
+from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.population_dynamics import population_flow
 from lazyrich.theory.symbols import M0, D, I, M, alpha, b, beta, epsilon, sigma, wbar, wbar0
 from lazyrich.theory.symbols import u as probe
@@ -95,7 +94,7 @@ def _lazy_rates(rates: tuple[sp.Expr, sp.Expr]) -> dict[str, sp.Expr]:
     linear = sp.Matrix([sp.limit(sp.expand(part.subs(near)) / a, a, sp.oo) for part in rates])
     found = (-linear.jacobian([d_1, d_perp])).eigenvals()
     clock = 2 * epsilon**2 * sigma**2 / D**2  # d(a T)/d tau
-    values, _ = eigenspaces(ntk_at_init().expr)
+    values = {name: value for name, (value, _) in ntk_eigenvalues().terms.items()}
     expected = {name: sp.factor(2 * values[name] / clock) for name in ("radial", "traceless")}
     if {sp.factor(value) for value in found} != set(expected.values()):
         raise AssertionError(f"the lazy rates {found} are not those of the kernel, {expected}")

@@ -3,36 +3,24 @@
 At initialisation v_i ~ N(0, sigma_v^2) and w_i ~ N(0, sigma_w^2 I), independent.
 """
 
+from functools import cache
 from typing import Any
 
 import sympy as sp
-from sympy import MatrixSymbol
 
+from lazyrich.theory.activation import h
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.mercer import eigenspaces, multiplicity, projectors
+from lazyrich.theory.mercer import by_eigenspace
 from lazyrich.theory.network import activation, neuron_average
-from lazyrich.theory.symbols import D, N, P, alpha, isotropic, u, w, x, x_prime
+from lazyrich.theory.problem import Problem
+from lazyrich.theory.problem.form import instance
+from lazyrich.theory.problem.kernel import sigma_v, sigma_w, v
+from lazyrich.theory.symbols import N, P, alpha, w, x
+from lazyrich.theory.target import target
 from lazyrich.theory.training_symbols import rho
-from lazyrich.theory.wick import canonical, canonical_matrix, dot, equal, expectation, gradient
+from lazyrich.theory.wick import canonical, canonical_matrix, dot, gradient
 
-v = sp.Symbol("v", real=True)  # the readout weight of one neuron
-sigma_w = sp.Symbol("sigma_w", positive=True)  # standard deviation of the initial weights
-sigma_v = sp.Symbol("sigma_v", positive=True)  # the same of the readouts
-_readouts = MatrixSymbol("v_vector", D, 1)  # a Gaussian vector whose component along a unit u is v
-
-
-def readout_average(expr: sp.Expr) -> sp.Expr:
-    """The mean over v ~ N(0, sigma_v^2) of a polynomial in v.
-
-    >>> readout_average(3 * v**4 + v)
-    9*sigma_v**4
-    """
-    total = sp.S.Zero
-    for (degree,), coefficient in sp.Poly(sp.expand(expr), v).terms():
-        if degree % 2 == 0:  # odd moments vanish
-            moment = expectation(dot(u, _readouts) ** degree, isotropic(_readouts, sigma_v**2))
-            total += coefficient * moment.subs(dot(u, u), 1)
-    return canonical(total)
+__all__ = ["sigma_v", "sigma_w", "v"]
 
 
 def neuron() -> sp.Expr:
@@ -43,15 +31,6 @@ def neuron() -> sp.Expr:
 def _derivatives() -> dict[str, Any]:
     """Of one neuron's share, in its readout v and in its weights w."""
     return {"readout": sp.diff(neuron(), v), "weights": gradient(neuron(), w)}
-
-
-def neuron_kernels() -> dict[str, sp.Expr]:
-    """One neuron's part of the NTK, from its readout v and from its weights w."""
-    by_v, by_w = _derivatives().values()
-    return {
-        "readouts": canonical(by_v * by_v.subs(x, x_prime)),
-        "weights": canonical(sp.Trace(by_w.T * by_w.subs(x, x_prime))),
-    }
 
 
 def readout_network_function() -> ClosedForm:
@@ -109,35 +88,21 @@ def readout_moment_flow() -> ClosedForm:
     )
 
 
+@cache
+def model() -> Problem:
+    """The paper's network with both layers trained, and its target."""
+    return Problem(activation(h), target(), readouts="trained")
+
+
 def readout_ntk_at_init() -> ClosedForm:
     """The normalised kernel of both layers at initialisation [Kumar et al. 2024, eq. 23].
 
     ``terms``: ntk, ntk_normalised, and the parts of the latter from readouts and weights.
     """
-    parts = {}
-    for name, of_neuron in neuron_kernels().items():
-        averaged = expectation(readout_average(of_neuron), isotropic(w, sigma_w**2))
-        parts[name] = canonical(N * averaged)
-    kernel = canonical(sp.Add(*parts.values()))
-    normalised = canonical(kernel / (alpha**2 / N))
-    return ClosedForm(
+    return instance(
+        model().closed_form("ntk-at-init"),
         name="readout-ntk-at-init",
         title="The normalised kernel of both layers at initialisation",
-        expr=normalised,
-        terms={
-            "ntk": kernel,
-            "ntk_normalised": normalised,
-            "from_readouts": canonical(parts["readouts"] / (alpha**2 / N)),
-            "from_weights": canonical(parts["weights"] / (alpha**2 / N)),
-        },
-        steps=[
-            ("The share of one neuron in f(x).", neuron()),
-            ("Its derivative in the readout v.", sp.diff(neuron(), v)),
-            ("Its gradient in the weights w.", gradient(neuron(), w)),
-            ("Products at x and x', N neurons, averaged: the readouts' part,", parts["readouts"]),
-            ("and the weights' part.", parts["weights"]),
-            ("Divided by alpha^2/N: the paper's K, with sigma_v = sigma_w = 1 there.", normalised),
-        ],
         assumptions=(
             "v_i ~ N(0, sigma_v^2), w_i ~ N(0, sigma_w^2 I), independent, one learning rate for "
             "both layers: the limit N -> infinity, and the mean at every N. Only <v^2> enters."
@@ -152,27 +117,10 @@ def readout_ntk_eigenvalues() -> ClosedForm:
     ``terms``: linear, radial, traceless to (eigenvalue, multiplicity); ``components``: the
     projectors.
     """
-    kernel = readout_ntk_at_init().expr
-    values, steps = eigenspaces(kernel)
-    values = {k: sp.factor(value) for k, value in values.items()}
-    parts = projectors()
-    rebuilt = sp.Add(*(values[k] * parts[k] for k in values))
-    if not equal(rebuilt, kernel):
-        raise AssertionError(f"the eigenspaces do not exhaust the kernel: {rebuilt} != {kernel}")
-    sizes = {k: multiplicity(part) for k, part in parts.items()}
-    terms = {k: (values[k], sizes[k]) for k in values}
-    return ClosedForm(
+    return instance(
+        by_eigenspace(model().closed_form("ntk-eigenvalues")),
         name="readout-ntk-eigenvalues",
         title="(eigenvalue, multiplicity) of the kernel of both layers",
-        expr=sp.Tuple(*(sp.Tuple(*pair) for pair in terms.values())),
-        terms=terms,
-        components=parts,
-        steps=[
-            ("The kernel of both layers.", kernel),
-            *steps,
-            ("Multiplicities, as traces of the projectors.", tuple(sizes.values())),
-            ("Eigenvalue times projector, summed, gives the kernel back.", kernel),
-        ],
         assumptions=(
             "As readout-ntk-at-init, inputs x ~ N(0, I/D). No constants: phi(0) = 0 keeps every "
             "function of the kernel zero at x = 0."

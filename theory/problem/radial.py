@@ -153,6 +153,13 @@ def rank(kappa: sp.Matrix) -> int:
     return functions(kappa)[1].cols
 
 
+def projector(l: int, j: int) -> sp.Expr:
+    """Return the kernel of the projection on the functions |x|^(2j) Y, Y harmonic of degree l."""
+    product = (q * q_prime) ** j
+    terms = (z * r ** (l - 2 * i) * (q * q_prime) ** i for i, z in enumerate(zonal(l)))
+    return product * sp.Add(*terms) / weight(l, 2 * j)
+
+
 def trace(kernel: sp.Expr) -> sp.Expr:
     """Return <K(x, x)> over x ~ N(0, I/D)."""
     diagonal = sp.Poly(sp.expand(kernel.subs({q_prime: q, r: q})), q)

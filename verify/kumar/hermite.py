@@ -14,10 +14,10 @@ from lazyrich.theory.hermite import (
     hermite,
     hermite_activation,
     hermite_ntk_at_init,
+    hermite_ntk_eigenvalues,
     hermite_target_power,
     information_exponent,
 )
-from lazyrich.theory.hermite_spectrum import hermite_ntk_eigenvalues
 from lazyrich.theory.network import activation
 from lazyrich.theory.symbols import D, beta, epsilon, isotropic
 from lazyrich.theory.wick import dot, expectation

@@ -12,7 +12,7 @@ from sympy import MatrixSymbol
 
 from lazyrich.theory import closed_form
 from lazyrich.theory.hermite import h, information_exponent
-from lazyrich.theory.hermite_spectrum import harmonics
+from lazyrich.theory.problem.radial import harmonics
 from lazyrich.theory.network import activation
 from lazyrich.theory.symbols import D, isotropic, x, x_prime
 from lazyrich.theory.wick import dot, expectation

@@ -17,8 +17,7 @@ from numpy.polynomial import hermite_e
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from lazyrich.theory.hermite import h, hermite_ntk_at_init, power_by_degree
-from lazyrich.theory.hermite_spectrum import hermite_ntk_eigenvalues
+from lazyrich.theory.hermite import h, hermite_ntk_at_init, hermite_ntk_eigenvalues, power_by_degree
 from lazyrich.theory.symbols import D, beta, epsilon, sigma, x, x_prime
 from lazyrich.theory.wick import dot
 from lazyrich.verify.properties.lazy import random_points
