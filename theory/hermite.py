@@ -31,7 +31,6 @@ def hermite_activation(k: int, argument: sp.Expr = h) -> sp.Expr:
     return argument + epsilon / 2 * hermite(k, argument)
 
 
-@cache
 def hermite_problem(k: int, largest: int = LARGEST) -> Problem:
     """The network with He_k and the target He_k(beta.x).
 
@@ -40,6 +39,11 @@ def hermite_problem(k: int, largest: int = LARGEST) -> Problem:
     k = positive_integer("k", k)
     if k > largest:
         raise ValueError(f"k = {k}: must be at most {largest}; a higher degree takes minutes")
+    return _problem(k)
+
+
+@cache
+def _problem(k: int) -> Problem:
     return Problem(hermite_activation(k), hermite(k, dot(beta, x)))
 
 

@@ -12,8 +12,8 @@ from sympy import MatrixSymbol
 
 from lazyrich.theory import closed_form
 from lazyrich.theory.hermite import h, information_exponent
-from lazyrich.theory.problem.radial import harmonics
 from lazyrich.theory.network import activation
+from lazyrich.theory.problem.radial import harmonics
 from lazyrich.theory.symbols import D, isotropic, x, x_prime
 from lazyrich.theory.wick import dot, expectation
 from lazyrich.verify.evidence import attach, evidence
