@@ -22,6 +22,7 @@ demo: $(VENV)/.installed
 	$(BIN)/lazyrich simulate --out demo/grokking.nc --plot demo/grokking.png
 	$(BIN)/lazyrich verify --jobs 2 --report demo/verdicts.html --errata demo/errata.md
 	$(BIN)/lazyrich figures 1 3 4 --preset quick --jobs 2 --out demo
+	@echo "Open demo/index.html (the figures) and demo/verdicts.html (the verdicts)."
 
 # The tests run against the installed wheel: PYTHONSAFEPATH keeps the checkout's folders off
 # sys.path (also in the processes that tests start), and tests/test_package.py checks it.
