@@ -143,7 +143,7 @@ def moment_step_decay(phi: Phi = activation) -> ClosedForm:
         components={"F": matrix, "g": shift},
         steps=[
             ("The gradient of (kappa/2) mean |w_i|^2, times eta, is this share of w.", share),
-            ("Decoupled decay takes this share besides.", eta_0 * kappa_d),
+            ("Decoupled decay takes this share as well.", eta_0 * kappa_d),
             ("The map w -> F w - g of every neuron now has this F,", matrix),
             ("and g is that of moment-step.", shift),
             *_averages(),

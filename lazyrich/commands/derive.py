@@ -226,6 +226,11 @@ def _source(expression: Any) -> str:
         def _print_Rational(self, expr):
             return f"Rational({expr.p}, {expr.q})"
 
+        def _print_MatrixBase(self, expr):  # in one line
+            return f"Matrix({self._print(expr.tolist())})"
+
+        _print_ImmutableDenseMatrix = _print_MatrixBase
+
     return Printer().doprint(sympy.sympify(expression))
 
 

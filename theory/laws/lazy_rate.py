@@ -52,7 +52,7 @@ def lazy_rate() -> ClosedForm:
     f = f_lazy + (epsilon/alpha) (I - K(., X) K^-1) S, where S(x) = v.x + ``terms["drive"]``,
     with g and G of ``terms`` (``g``: X^T K^-1 y; ``G``) and
     v = sum over mu, nu of J_mu,nu (x_mu.x_nu) x_mu. ``expr``: J in the eigenvectors of K.
-    ``simulate.predict.lazy_rate`` puts it together for a data set.
+    ``simulate.laws.lazy_rate`` puts it together for a data set.
     """
     parts = lazy_coordinates().terms
     memory = _memory()

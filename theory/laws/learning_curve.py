@@ -33,7 +33,7 @@ def lazy_learning_curve() -> ClosedForm:
 
     ``terms``: ``samples``, the P at which kappa is the effective ridge; ``linear``, ``radial``,
     ``traceless``, the loss on each eigenspace; ``exact_from``, the P from which on the loss is 0.
-    b stands for |beta|^2. ``simulate.predict.lazy`` solves for kappa.
+    b stands for |beta|^2. ``simulate.laws.lazy`` solves for kappa.
     """
     spaces = spectrum()
     learned = {k: value / (value + kappa) for k, (value, _, _) in spaces.items()}

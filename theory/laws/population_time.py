@@ -83,7 +83,7 @@ def population_time() -> ClosedForm:
     and for a << D^(-3/2); ``tau``, the tau that is one unit of T; ``loss``, the test loss over
     (|beta|^2/D)^2 in q_1 and q_perp. ``components``: ``log_rates``, those of q_1 and q_perp in T,
     exact. b stands for |beta|^2.
-    ``simulate.predict.population`` solves for T.
+    ``simulate.laws.population`` solves for T.
     """
     d_y, _, across = _in_two_numbers()
     needed = (1 - p) / (1 + p / a)

@@ -108,7 +108,7 @@ def spike_growth() -> ClosedForm:
         assumptions=(
             "As slaved-flow; one direction alone, and kept: right at first for every eigenvector v "
             "of (1/P) sum e x x^T, later for none, as directions compete and turn "
-            "(simulate.predict.rich_flow). |v| = 1."
+            "(simulate.laws.rich_flow). |v| = 1."
         ),
         source="derived here",
     )
