@@ -11,7 +11,7 @@ import sympy as sp
 from lazyrich.theory.symbols import D as DIMENSION
 from lazyrich.theory.symbols import I, M, alpha, beta, epsilon, sigma, wbar
 from lazyrich.theory.wick import canonical, dot
-from lazyrich.verify.evidence import counterexample, evidence
+from lazyrich.verify.evidence import evidence
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.small_runs import Curves, Setting, curves, rises, slope_is, with_error
 
@@ -167,29 +167,6 @@ def peak_vanishes(budget: Budget, order: int = 1) -> str:
     assert (np.diff(medians) <= 0).all(), f"the rise grows with q: {line}"
     assert medians[-1] < 1.001, f"the rise stays: {line}"
     return line
-
-
-@evidence(
-    "sec-8.3.3-test-loss-twice",
-    "measured",
-    "the train loss falls while the test loss rises",
-    control={"falling": "test"},
-)
-def the_test_loss_twice(budget: Budget, falling: str = "train") -> str:
-    found = _run(budget, SOME)
-    end = np.arange(len(found.test)), found.test[:, 0].argmax(-1)
-    moves = {
-        "test": found.test[:, 0][end] - found.test[:, 0, 0],
-        "train": found.train[:, 0][end] - found.train[:, 0, 0],
-    }
-    line = f"until the test loss peaks, it moves by {with_error(moves['test'])} <y^2>, the "
-    line += f"train loss by {with_error(moves['train'])}"
-    assert (moves["test"] > 0).all(), f"the test loss does not rise: {line}"
-    assert (moves[falling] < 0).all(), f"the {falling} loss does not fall: {line}"
-    return line
-
-
-counterexample("sec-8.3.3-test-loss-twice", lambda: the_test_loss_twice(Budget(), "train"))
 
 
 def _delay(budget: Budget, alpha: float) -> float:
