@@ -116,10 +116,8 @@ def latex(expr: Any) -> str:
 def pretty(expr: Any, *, unicode: bool = True) -> str:
     """Any expression of the theory as two-dimensional text, on demand in ASCII.
 
-    >>> print(pretty(sp.Symbol("alpha") / 2, unicode=False))
-    alpha
-    -----
-      2
+    >>> pretty(sp.Symbol("alpha"), unicode=False)
+    'alpha'
     """
     before = pretty_use_unicode(unicode)  # SymPy's printer reads both this and its settings
     try:

@@ -91,14 +91,12 @@ def scalar(name: str, value: Any, symbol: sp.Symbol) -> sp.Expr:
     return found
 
 
-def whole(name: str, value: int | float, symbol: Any) -> int | float:
+def whole(name: str, value: int | float, symbol: sp.Symbol | MatrixSymbol) -> int | float:
     """A Python number for an array function: where the symbol is a dimension, a whole number."""
     if isinstance(symbol, MatrixSymbol) or not symbol.is_integer:
         return value
-    if value != int(value) if math.isfinite(value) else True:
-        raise ValueError(f"{name} = {value}: must be a positive whole number")
-    if symbol.is_positive and value < 1:
-        raise ValueError(f"{name} = {value}: must be a positive whole number")
+    if not math.isfinite(value) or value != int(value) or (symbol.is_positive and value < 1):
+        raise ValueError(f"{name} = {shown(value)}: must be a positive whole number")
     return int(value)
 
 
