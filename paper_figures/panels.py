@@ -58,9 +58,10 @@ def swept_curves(ax: Axes, runs: Dataset, parameter: str, *, seed: int = 0) -> N
     ax.set(yscale="log", ylim=(1e-4, 2), ylabel="loss")
 
 
-def dashes() -> list[Line2D]:
-    """Return the legend's lines for train and test loss where the colours are a parameter's."""
-    looks = [LOOKS[name] for name in ("train_loss", "population_loss")]
+def dashes(train: str = "train loss", test: str = "test loss") -> list[Line2D]:
+    """Return the legend's lines for train and test where the colours are a parameter's."""
+    pairs = ((train, LOOKS["train_loss"]), (test, LOOKS["population_loss"]))
     return [
-        Line2D([], [], color="black", linestyle=k["linestyle"], label=k["label"]) for k in looks
+        Line2D([], [], color="black", linestyle=line["linestyle"], label=label)
+        for label, line in pairs
     ]

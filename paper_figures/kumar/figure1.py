@@ -133,7 +133,7 @@ def _draw_paths(ax: Any, found: Paths) -> None:
     ax.set_anchor("N")
     ax.set_box_aspect((1.2, 1.2, 1), zoom=1.25)
     ax.view_init(elev=22, azim=-60)
-    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.08))
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.0))
 
 
 def _draw_losses(ax: Axes, data: dict[str, Dataset]) -> None:
@@ -282,20 +282,15 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     s = p.small
     return (
         f"(a) Path of the weights of a small network (solid; D = {s.D}, P = {s.P}, N = {s.width}, "
-        f"α = {s.alpha:g}, ε = {s.epsilon:g}) under gradient flow and of its linearised twin "
-        "(dashed), projected on three orthonormal directions: towards the lazy solution w_lazy "
-        "where the twin ends (kernel regression), the rest of the network's way within the affine "
-        "subspace S(X, w₀) that linearised networks can reach (grey; the first two directions lie "
-        "in it, so that it projects on the plane drawn), and its way out of S; not to one scale. "
-        "All three marked points lie in these three dimensions. "
-        f"(b) Train and test loss of a network (thick) and of its linearised twin (thin), both "
-        f"centred, f(x;w) − f(x;w₀), from the same weights on the same data: D = {p.D}, P = {p.P}, "
-        f"N = {p.width}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², "
-        f"no weight decay; gradient flow, {gap_in_words(data['network'])}. Lines: seed 0; bands: "
-        f"range of {p.seeds} seeds (data and weights). The test loss is the exact mean over "
-        "x ~ N(0, I/D). Horizontal: test loss of kernel regression without ridge with the NTK at "
-        "the start, "
-        f"{float(floor.sel(seed=0)):.3f}, which the twin approaches beyond the steps shown. "
-        "(c) Weight norm √Tr M (dashed) and kernel-task alignment (solid): that of H K H with H y, "
-        f"centred in both, on {p.n_test:,} test points; diagonal included."
+        f"α = {s.alpha:g}, ε = {s.epsilon:g}) and of its linearised twin (dashed), in three "
+        "orthonormal directions, not to one scale. Grey: the affine subspace S(X, w₀) that a "
+        "linearised network can reach; the third direction is the network's way out of S. "
+        f"(b) Losses of a network (thick) and of its linearised twin (thin), centred, D = {p.D}, "
+        f"P = {p.P}, N = {p.width}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = "
+        f"{p.learning_rate:g} N/α², no weight decay. Gradient flow, "
+        f"{gap_in_words(data['network'])}. Lines: seed 0; bands: range of {p.seeds} seeds. "
+        "Horizontal: test loss of kernel regression with the initial kernel, "
+        f"{float(floor.sel(seed=0)):.3f}, where the twin ends. "
+        "(c) Weight norm √Tr M (dashed) and centred kernel-task alignment (solid) of the network, "
+        f"on {p.n_test:,} test points."
     )

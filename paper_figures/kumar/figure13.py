@@ -158,7 +158,7 @@ def _momentum(ax: Axes, p: Parameters, data: dict[str, Dataset]) -> None:
     ax.plot([], [], color="black", linewidth=0.7, label="without momentum")
     steps_axis(ax, p.steps / (1 - p.momentum))
     ax.set(yscale="log", xlabel=f"steps/(1 − {p.momentum:g})")
-    ax.legend(*_first(ax, ("test loss", "without momentum")), loc="lower left")
+    ax.legend(*_first(ax, ("train loss", "test loss", "without momentum")), loc="lower left")
 
 
 def _first(ax: Axes, wanted: tuple[str, ...]) -> tuple[list, list]:

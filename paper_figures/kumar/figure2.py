@@ -63,7 +63,7 @@ def _sweep(ax, p: Parameters, runs: Dataset) -> None:
         ax.plot(one.step, one.test_loss * p.p, color=color, label=f"α = {alpha:g}")
         ax.plot(one.step, one.train_loss * p.p, color=color, linewidth=0.7, linestyle=(0, (4, 1.5)))
     ax.set(yscale="log", ylabel="loss / loss of predicting 0", ylim=(3e-3, 5))
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", title="dashed: train")
 
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:

@@ -67,12 +67,12 @@ class Parameters:
     grid_seeds: int = 3
 
 
-# Smaller, with the learning rates in proportion to D: the rates of the kernel are of order 1/D.
 TOO_SMALL = {
     "grid-small-epsilon-low-loss",
     "lazy-misaligned-groks-most",
     "small-alpha-no-rise",
 }
+# Smaller, with the learning rates in proportion to D: the rates of the kernel are of order 1/D.
 PRESETS = {
     "paper": Parameters(),
     "quick": Parameters(
@@ -406,24 +406,19 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     censored = (time_to_grok(data["grid"], threshold=THRESHOLD).phase == MEMORISES).values
     fitted = censored & (data["grid"].train_loss.isel(step=-1) < 1e-6).values
     theirs = ", ".join(f"{a / HALF:.3g}" for a in p.alphas)
-    scale = "" if p.D == 100 else " (the authors' scaled to this D)"
+    scale = "" if p.D == 100 else ", the authors' η₀ scaled to this D"
     return (
-        f"Networks of N = {p.width} neurons on y = (β·x)²/2, |β|² = D = {p.D}; dashed: train loss, "
-        f"solid: test loss (exact mean over x ~ N(0, I/D)); gradient flow at learning rates{scale} "
-        f"η = η₀ N/α². (a) α swept at ε = {p.epsilon:g}, P = {p.P_alpha}, η₀ = {p.learning_rate:g} "
-        f"({gap_in_words(data['alpha'])}), centred predictor f(x;w) − f(x;w₀). In the authors' "
-        "convention, "
-        f"without the ½ in y, α is twice as large ({theirs}) and losses are four times as large. "
-        f"(b) ε swept at α = {p.alpha:g}, P = {p.P}, of the plain predictor f(x;w); (b′) of the "
-        "centred one. The paper's settings of (b) are not published; which predictor is trained "
-        "decides whether a smaller ε ends at a lower test loss. Lines: seed 0. (c), (d) The way of "
-        "the weights of small networks (D = 20, P = 90, N = 100, centred; colours as in (a) and "
-        "(b)): how far they are from w₀ within the affine subspace S(X, w₀) that linearised "
-        "networks can reach, and how far off it; dots: the end. S depends on ε, not on α. The "
-        "linearised network stays at 0. (e) Median over "
-        f"{p.grid_seeds} seeds of the time to grok: the first step from which the test loss stays "
-        f"below {THRESHOLD}, less the same for the train loss; P = {p.P}, η₀ = "
-        f"{p.grid_learning_rate:g}, centred. Hatched: not within T = {p.grid_steps:,} steps, "
-        f"as in {censored.sum()} of {censored.size} runs; {fitted.sum()} of those have by then "
-        "interpolated the training set (train loss below 10⁻⁶): their test loss has settled."
+        f"Networks of N = {p.width} neurons on y = (β·x)²/2, |β|² = D = {p.D}, gradient flow at "
+        f"η = η₀ N/α²{scale}. Dashed: train loss; solid: test loss; lines: seed 0. "
+        f"(a) α swept at ε = {p.epsilon:g}, P = {p.P_alpha}, η₀ = {p.learning_rate:g}, centred "
+        f"predictor ({gap_in_words(data['alpha'])}). In the authors' convention, without the ½ in "
+        f"y, α is twice as large ({theirs}) and losses are four times as large. "
+        f"(b) ε swept at α = {p.alpha:g}, P = {p.P}, plain predictor; (b′) centred predictor. "
+        "(c), (d) Weights of small networks (D = 20, P = 90, N = 100, centred; colours as in (a) "
+        "and (b)): distance from w₀ within the affine subspace S(X, w₀) that linearised networks "
+        f"can reach, and distance from S; dots: the end. (e) Median time to grok ({p.grid_seeds} "
+        f"seeds; test loss below {THRESHOLD} minus train loss below {THRESHOLD}); P = {p.P}, η₀ = "
+        f"{p.grid_learning_rate:g}, centred. Hatched: not within T = {p.grid_steps:,} steps "
+        f"({censored.sum()} of {censored.size} runs; {fitted.sum()} of them with a train loss "
+        "below 10⁻⁶, so that their test loss has settled)."
     )

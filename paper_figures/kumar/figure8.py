@@ -13,6 +13,7 @@ from xarray import Dataset
 
 from lazyrich.paper_figures.checks import Check, ends, ordered, spread
 from lazyrich.paper_figures.experiments import student_and_teacher
+from lazyrich.paper_figures.panels import dashes
 from lazyrich.paper_figures.runs import of_fit
 from lazyrich.paper_figures.studies import student as study
 from lazyrich.paper_figures.studies.student import (
@@ -73,6 +74,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
         letter(ax, text, title)
     axes[0].set(ylabel=f"accuracy within {p.threshold:g}", ylim=(-0.02, 1.05))
     axes[0].legend(loc="upper left")
+    axes[1].legend(handles=dashes("train accuracy", "test accuracy"), loc="upper left")
     return figure
 
 

@@ -149,7 +149,8 @@ def _edges(ax: Axes, p: Parameters, found: np.ndarray, trace: np.ndarray) -> Non
     ax.plot(p.dimensions, _edges_of(p, trace), color=BLACK, linewidth=1.0, label="least trace")
     edges = [spike_edge(p, D) for D in p.spike_dimensions]
     ax.plot(p.spike_dimensions, edges, color=BLUE, linestyle="--", label="spike stands out")
-    ax.set(xscale="log", xlabel="D", ylabel="P/D", ylim=(0, None))
+    highest = np.nanmax([*edges, *_edges_of(p, found), *_edges_of(p, trace), 1.0])
+    ax.set(xscale="log", xlabel="D", ylabel="P/D", ylim=(0, 1.1 * highest))
     ax.legend(loc="lower left")
 
 
