@@ -106,4 +106,4 @@ def _tables(file: Path) -> dict[str, dict[str, Any]]:
 def _writable(found: "Dataset") -> "Dataset":
     """Return the dataset with names in the place of axis values that no file can hold."""
     odd = [name for name in found.indexes if found[name].dtype == object]
-    return found.assign_coords({name: [str(value) for value in found[name].values] for name in odd})
+    return found.assign_coords({name: list(map(str, found.indexes[name])) for name in odd})
