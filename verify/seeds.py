@@ -48,7 +48,7 @@ def table(found: dict[str, dict[int, Row]]) -> str:
         "# The ledger at many seeds",
         "",
         "Every claim of the ledger at every seed, with every negative control (`make seeds`). The "
-        "threshold of a measured claim allows a false alarm at one seed in a thousand. Use this page "
+        "threshold of a measured claim allows a false alarm at one seed in a thousand. Use it "
         "to see that no verdict rests on a lucky seed; words are in [the glossary](glossary.md).",
         "",
         f"Seeds: {', '.join(map(str, seeds))}. Claims without randomness run once. "
