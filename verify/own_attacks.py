@@ -292,6 +292,7 @@ def simulator(setting: Setting) -> Finding:
         steps=20,
         engine="neurons",
         init=W,
+        centred=False,
         learning_rate=1e-3,
         readouts=v if plane.trained else None,
         activation=described.activation,
