@@ -10,6 +10,7 @@ import sympy as sp
 from lazyrich.theory import grammar
 from lazyrich.theory import symbols as model
 from lazyrich.theory.gaussian_pair import mean_derivative
+from lazyrich.theory.grammar import functions
 from lazyrich.theory.grammar import names as naming
 
 h = sp.Symbol("h", real=True)  # the argument of an activation
@@ -21,15 +22,12 @@ _ALLOWED = "a polynomial in h, a multiple of erf(a*h), or a multiple of relu(h)"
 
 
 def hermite(k: int, argument: sp.Expr = h) -> sp.Expr:
-    """Return the probabilists' Hermite polynomial He_k, by He_{n+1} = h He_n - He_n'.
+    """Return the probabilists' Hermite polynomial He_k.
 
     >>> hermite(3)
     h**3 - 3*h
     """
-    polynomial = sp.S.One
-    for _ in range(k):
-        polynomial = sp.expand(h * polynomial - sp.diff(polynomial, h))
-    return polynomial.subs(h, argument)
+    return functions.hermite(k, argument)
 
 
 def relu(argument: sp.Expr) -> sp.Expr:

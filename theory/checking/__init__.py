@@ -13,7 +13,7 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.support.arguments import one_of
 from lazyrich.theory.checking import points
-from lazyrich.theory.checking.compare import Plain, compare
+from lazyrich.theory.checking.compare import Plain, decide
 from lazyrich.theory.checking.points import Counterexample
 from lazyrich.theory.checking.remarks import Remarks
 from lazyrich.theory.checking.subjects import EXPECT, Subject, of_expectation, of_form
@@ -172,7 +172,7 @@ def _checked(subject: Subject, formula: str, at: dict[str, Any]) -> Check:
     right, given = subject.expr, subject.read(formula)
     right, given = (_at(part, at, subject) for part in (right, given))
     plain = Plain(subject.general)
-    decision = compare(right, given, plain)
+    decision = decide(right, given, plain)
     equal, how = decision.equal, decision.how
     found, special, words = None, [], []
     if not equal:

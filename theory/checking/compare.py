@@ -114,7 +114,7 @@ class Plain(Reader):
         return sp.sympify(plain).xreplace(back)
 
 
-def compare(right: Any, given: Any, plain: Plain) -> Decision:
+def decide(right: Any, given: Any, plain: Plain) -> Decision:
     """Whether ``given`` equals ``right`` for every dimension."""
     if isinstance(right, MatrixExpr):
         return _compare_matrices(right, given, plain)

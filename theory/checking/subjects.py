@@ -107,7 +107,8 @@ def _items(expr: Any) -> dict[str, Any]:
 
 
 def _finite_cases(expr: sp.Piecewise) -> list[tuple[sp.Expr, Any]]:
-    return [(value, condition) for value, condition in expr.args if value.is_infinite is not True]
+    cases: Any = expr.args
+    return [(value, condition) for value, condition in cases if value.is_infinite is not True]
 
 
 def _finite_case(name: str, expr: sp.Piecewise) -> tuple[sp.Expr, Any]:

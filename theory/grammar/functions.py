@@ -43,15 +43,12 @@ MAX_HERMITE = 40
 
 
 def hermite(degree: int, value: sp.Expr) -> sp.Expr:
-    """The probabilists' Hermite polynomial He_n of a value.
+    """The probabilists' Hermite polynomial He_n of a value, by He_{n+1} = h He_n - He_n'.
 
     >>> hermite(3, sp.Symbol("h"))
     h**3 - 3*h
     """
-    h = sp.Dummy()
-    previous, current = sp.S.One, h
-    if degree == 0:
-        return sp.S.One
-    for n in range(1, degree):
-        previous, current = current, sp.expand(h * current - n * previous)
-    return current.subs(h, value)
+    h, polynomial = sp.Dummy(), sp.S.One
+    for _ in range(degree):
+        polynomial = sp.expand(h * polynomial - sp.diff(polynomial, h))
+    return polynomial.subs(h, value)
