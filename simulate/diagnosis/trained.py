@@ -193,9 +193,11 @@ def _advice(o: Outcome, cause: str, pilots: list[Pilot]) -> str:
         return "More samples or a kernel better aligned would help; a smaller alpha need not."
     better = [p for p in pilots if math.isfinite(p.outcome.test_fall)]
     if better:
-        best = min(better, key=lambda p: p.outcome.test_fall / max(p.outcome.train_fall, 1e-300))
+        ratios = [p.outcome.test_fall / max(p.outcome.train_fall, 1e-300) for p in better]
+        best = int(np.argmin(ratios))
         return (
-            f"Make it richer: at an output scale {1 / best.r:.0f} times smaller (and a learning "
-            f"rate larger by the square of that) it {best.outcome.phase}."
+            f"Make it richer: at an output scale {1 / better[best].r:.0f} times smaller (and a "
+            "learning rate larger by the square of that) the test loss falls "
+            f"{ratios[best]:.3g} times as late as the train loss."
         )
     return "Make it richer: try alpha ten times smaller, at a learning rate 100 times larger."
