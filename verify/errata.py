@@ -140,8 +140,10 @@ def markdown(report: Report) -> str:
 
 def _counts(parts: list[Part]) -> str:
     """How many entries of each kind, in a sentence."""
-    kinds = {"C": "correction", "N": "statement not reproduced", "A": "assumption to be stated"}
-    return ", ".join(counted(len(part.rows), kinds[part.letter]) for part in parts) + "."
+    nouns = {"C": ("correction", ""), "N": ("statement", " not reproduced")}
+    nouns["A"] = ("assumption", " to be stated")
+    kinds = [(len(part.rows), *nouns[part.letter]) for part in parts]
+    return ", ".join(f"{counted(count, noun)}{rest}" for count, noun, rest in kinds) + "."
 
 
 def _editorial(source: str) -> list[str]:

@@ -176,6 +176,9 @@ def attacked(
     ``share``: fraction of the budget's examples, for expensive examples.
     """
 
+    def searching(budget: Budget) -> Budget:
+        return Budget(max(100, budget.examples), budget.seed)
+
     def part(budget: Budget) -> Budget:
         return Budget(max(1, round(share * budget.examples)), budget.seed)
 
@@ -183,7 +186,8 @@ def attacked(
         "attacked",
         sentence,
         lambda budget: attack(law, *inputs, budget=part(budget)),
-        lambda budget: attack(planted, *inputs, budget=budget, shrink=False),
+        # It ends at the first input that it fails on, so that many cost little.
+        lambda budget: attack(planted, *inputs, budget=searching(budget), shrink=False),
     )
 
 

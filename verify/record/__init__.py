@@ -69,10 +69,10 @@ def select(names: Iterable[str]) -> list[Claim]:
 
 
 def _is_in(claim: Claim, group: str) -> bool:
-    """Whether the group is the claim's source or the beginning of its name, up to a mark."""
+    """Whether the group is the claim's source or the beginning of its name; fig-1 is not fig-15."""
     rest = claim.name.removeprefix(group)
     return group == claim.source or (
-        rest != claim.name and (group.endswith("-") or rest[0] in "-.")
+        rest != claim.name and (group.endswith("-") or not rest[0].isdigit())
     )
 
 
