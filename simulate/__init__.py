@@ -13,6 +13,8 @@ True
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lazyrich.simulate.many import run_many
+from lazyrich.simulate.outcome import Outcome, time_to_grok
 from lazyrich.simulate.run import Run, load
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.sweep import sweep
@@ -21,6 +23,7 @@ from lazyrich.simulate.train import train
 
 if TYPE_CHECKING:
     from lazyrich.simulate.diagnosis import Diagnosis, diagnose, lazy_curve
+    from lazyrich.simulate.laws.prediction import Prediction, forecast
     from lazyrich.simulate.lyu import (
         CompletionTask,
         DiagonalNet,
@@ -62,7 +65,9 @@ __all__ = [
     "FitDivergenceError",
     "LinearTask",
     "MatrixFactorisation",
+    "Outcome",
     "PolynomialTask",
+    "Prediction",
     "Run",
     "Scaled",
     "as_matrix",
@@ -71,6 +76,7 @@ __all__ = [
     "effective_dimension",
     "fit",
     "fit_flow",
+    "forecast",
     "hessian_eigenvalues",
     "kernel_alignments",
     "kernel_change",
@@ -82,11 +88,13 @@ __all__ = [
     "ntk",
     "ntk_product",
     "parameter_change",
+    "run_many",
     "sharpness",
     "sparse_classification",
     "sparse_regression",
     "stable_rate",
     "sweep",
+    "time_to_grok",
     "train",
     "trained_weights",
     "weight_norm",
@@ -96,7 +104,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load on first use what is there for any torch module, and the models of Lyu et al."""
     if name in __all__:
-        for part in ("modules", "diagnosis", "lyu"):  # the last loads SciPy
+        for part in ("modules", "diagnosis", "laws.prediction", "lyu"):  # the last loads SciPy
             module = importlib.import_module(f"lazyrich.simulate.{part}")
             if name in module.__all__:
                 return getattr(module, name)

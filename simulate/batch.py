@@ -65,7 +65,7 @@ def train_batch(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
     They must share the stops, D, centring, precision and device; else ``ValueError``. The numbers
     are those of ``train`` up to rounding.
     """
-    if len({_shared(plan) for plan in plans}) != 1 or not plans[0].engine.batches:
+    if len({shared(plan) for plan in plans}) != 1 or not plans[0].engine.batches:
         raise ValueError("plans: must be runs of engine 'moments' alike in what a batch shares")
     found: list[Run | DivergenceError | None] = [None] * len(plans)
     for lazy in {plan.training.lazy for plan in plans}:
@@ -101,7 +101,8 @@ def _train_alike(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
     return [errors[i] if i in errors else r.finish() for i, r in enumerate(recordings)]
 
 
-def _shared(plan: Plan) -> tuple:
+def shared(plan: Plan) -> tuple:
+    """Return what the runs of one batch have in common."""
     training = plan.training
     X, centred = training.X, training.network.centred
     return (plan.engine.name, training.stops, training.task.D, centred, X.dtype, X.device)

@@ -143,7 +143,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
         change = lazy.change(stop)
         wbar, M = lazy.moments(stop)
         weights = PseudoNeurons(start.columns + change.columns, start.signs)
-        moved = tuple(part.double() for part in lazy.moved_moments(stop))
+        a, A = lazy.moved_moments(stop)
         yield Snapshot(
             stop,
             wbar.double(),
@@ -152,7 +152,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
             float(change.square()),
             start.wbar.double(),
             start.M.double(),
-            moved=moved if network.centred else None,
+            moved=(a.double(), A.double()) if network.centred else None,
         )
         training.report(stop)
 

@@ -5,6 +5,7 @@ One step is two matrix products of P, D and k + 1 <= D + 1, and elementwise work
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,12 +65,13 @@ class Descent:
             return torch.as_tensor(value, dtype=V.dtype, device=V.device)[..., None, None]
 
         alpha, epsilon = number(alpha), number(epsilon)
-        numbers = Rule(**{name: number(value) for name, value in rule.items()})
+        tensors: dict[str, Any] = {name: number(value) for name, value in rule.items()}
+        numbers = Rule(**tensors)
         count = number(X.shape[-2] if samples is None else samples)
         gain = torch.ones_like(alpha) if lazy else alpha
         self._gain, self._inverse = gain, 1 / alpha
         self._quadratic = gain * epsilon / 2 * neurons.signs[..., None, :]
-        self._constant = numbers.push(gain, count)
+        self._constant = torch.as_tensor(numbers.push(gain, count))
         self._slope = self._constant * epsilon
 
         self._H0 = torch.matmul(V, self._XT) if lazy else None

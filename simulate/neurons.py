@@ -141,11 +141,12 @@ def _snapshot(step: int, state: Weights | Changes, centred: bool) -> Snapshot:
     wbar, M = W.mean(0), W.T @ W / N
     square = sum(float(array.square().sum()) for array in now) / N
     change = sum(float(array.square().sum()) for array in changes) / N
-    found = Snapshot(step, wbar, M, square, change, wbar, M, None, W, *now[1:])
+    readouts = now[1] if len(now) > 1 else None
+    found = Snapshot(step, wbar, M, square, change, wbar, M, W=W, readouts=readouts)
     if not centred:
         return found
     dW = moved[0]
     cross = (W - changes[0]).T @ dW / N  # with the initial weights
     of_moments = dW.mean(0), cross + cross.T + changes[0].T @ dW / N
-    readouts = moved[1] if len(moved) > 1 else None
-    return replace(found, moved=of_moments, W_moved=dW, readouts_moved=readouts)
+    readouts_moved = moved[1] if len(moved) > 1 else None
+    return replace(found, moved=of_moments, W_moved=dW, readouts_moved=readouts_moved)

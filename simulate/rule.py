@@ -125,11 +125,15 @@ class Update:
         self, rule: Rule, array: Tensor, *, alpha: Number, origin: Tensor | None = None
     ) -> None:
         self._array, self._origin = array, origin
-        self._momentum = rule.momentum if _any(rule.momentum) else None
-        self._decay = rule.decay_per_step(alpha) if _any(rule.weight_decay) else None
-        shrinks = _any(rule.decoupled_weight_decay)
-        self._lost = rule.decoupled_per_step if shrinks else None
-        self._kept = 1 - rule.decoupled_per_step if shrinks else None
+
+        def tensor(value: Number) -> Tensor:
+            return torch.as_tensor(value, dtype=array.dtype, device=array.device)
+
+        decays, shrinks = _any(rule.weight_decay), _any(rule.decoupled_weight_decay)
+        self._momentum = tensor(rule.momentum) if _any(rule.momentum) else None
+        self._decay = tensor(rule.decay_per_step(alpha)) if decays else None
+        self._lost = tensor(rule.decoupled_per_step) if shrinks else None
+        self._kept = tensor(1 - rule.decoupled_per_step) if shrinks else None
         self.velocity = torch.zeros_like(array)
 
     def __call__(self, gradient: Tensor) -> None:
@@ -143,7 +147,7 @@ class Update:
             move = self.velocity.mul_(self._momentum).add_(gradient)
         if self._kept is not None:
             self._array.mul_(self._kept)
-            if self._origin is not None:
+            if self._origin is not None and self._lost is not None:
                 self._array.sub_(self._origin * self._lost)
         self._array.sub_(move)
 

@@ -75,7 +75,7 @@ class Training:
         from lazyrich.theory import Problem  # here: SymPy takes a while
 
         task, goal = self.task, self.task.goal
-        values = dict(self.symbols)
+        values: dict[str, Any] = dict(self.symbols)
         if goal is None:
             target, values["beta"] = DEFAULT, task.beta
         else:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lazyrich import simulate
 from lazyrich.simulate import PolynomialTask, train
 from lazyrich.simulate.laws import grokking, rich_flow, spike
 from lazyrich.simulate.laws.least_trace import least_trace
@@ -238,3 +239,56 @@ def test_predict_refuses_in_one_line(predict, tmp_path):
         code, out, error = predict(*scales, *arguments)
         assert (code, out, error.count("\n")) == (2, "", 1)
         assert part in error
+
+
+def _degenerate(kind):
+    """Forty inputs that don't tell all features apart: equal rows, a column of zeros."""
+    task = PolynomialTask(4, 40, n_test=1, seed=0)
+    X = task.X.clone()
+    if kind == "equal rows":
+        X[:] = X[0]
+    elif kind == "a zero column":
+        X[:, 1] = 0
+    elif kind == "few rows, often":
+        X[:] = X[:5].repeat(8, 1)
+    return PolynomialTask.from_arrays(X, task.beta)
+
+
+@pytest.mark.parametrize("kind", ["equal rows", "a zero column", "few rows, often", "all"])
+def test_the_lazy_loss_follows_the_rank_and_not_the_number_of_samples(kind):
+    task = _degenerate(kind)
+    (found,) = simulate.forecast(task, epsilon=0.1).forecasts
+    run = train(task, engine="linearised", width=math.inf, epsilon=0.1, steps=1)
+    expected = float(run.history.kernel_regression_population_loss)
+    assert found.lazy_loss == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert (found.lazy_loss == 0) == (kind == "all")
+
+
+def test_labels_of_single_precision_give_the_forecast_of_double():
+    task = PolynomialTask(10, 80, n_test=1, seed=0)
+    single = {"X": task.X.float().numpy(), "y": task.y.float().numpy()}
+    scales = {"alpha": 4.0, "epsilon": 0.02}
+    found, expected = simulate.forecast(single, **scales), simulate.forecast(task, **scales)
+    assert found.test_fall == pytest.approx(expected.test_fall, rel=1e-5)
+
+
+def test_the_command_prints_what_the_function_returns(predict):
+    options = ("--D", "10", "--P", "60", "--alpha", "1", "--epsilon", "0.1", "--draws", "2")
+    found = simulate.forecast(D=10, P=60, alpha=1.0, epsilon=0.1, draws=2)
+    assert predict(*options) == (0, f"{found}\n", "")
+    assert predict(*options, "--format", "json")[1] == found.json() + "\n"
+    assert found.phase in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (PolynomialTask(3, 5, target="(beta.x)^3"), r"this task has y = "),
+        (PolynomialTask(3, 5, noise=0.1), "noise of variance 0.01"),
+        ({"X": [[1.0]], "z": 3}, "data has X, z: must have X, and y or beta"),
+        ([1.0], "data is list: must be a task"),
+    ],
+)
+def test_what_the_laws_are_not_for_is_one_line(data, message):
+    with pytest.raises(ValueError, match=message):
+        simulate.forecast(data)

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import least_squares
 
-from lazyrich.simulate import kernel_regression
 from lazyrich.simulate.arrays import natural, real_array
-from lazyrich.simulate.laws.lazy import exact_from
+from lazyrich.simulate.laws.lazy import exact_from, loss_of_nothing
 from lazyrich.simulate.laws.rich_flow import HORIZON, early_growth, rich_curve
 from lazyrich.simulate.laws.spike import root
+from lazyrich.simulate.linearised import LinearisedDescent
 from lazyrich.simulate.metrics import population_terms
 from lazyrich.simulate.outcome import SHARE, Outcome
+from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.support.arguments import finite, positive_integer
@@ -28,6 +30,7 @@ from lazyrich.support.arguments import finite, positive_integer
 DRAWS = 5
 # The lazy loss of one data set is not computed for more samples: it takes P^3/3 multiplications.
 MOST_SAMPLES = 2500
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def forecast(
     curve, unit = rich_curve(inputs, target, s), laziness / rate
     train = curve.train_fall * unit
     if train == 0:
-        train = _linear_fall(inputs, task.y.numpy(), epsilon, 3 * (b / task.D) ** 2 / 4) / rate
+        train = _linear_fall(inputs, task.y.numpy(), epsilon, loss_of_nothing(task.D, b)) / rate
     test = max(curve.test_fall * unit, train)
     horizon = HORIZON * task.D**2 / b * unit
     return Forecast(train, test, horizon, _plateau(task), _lazy_loss(task, epsilon))
@@ -140,6 +143,7 @@ def target_behind(
     >>> bool(abs(abs(found @ task.beta.numpy()) - 10) < 1e-6)
     True
     """
+    X, y, rounding = *(array.astype(float) for array in (X, y)), max(_unit(X), _unit(y))
     P, D = X.shape
     if P < 2 * D - 1:
         raise ValueError(f"y: P = {P} samples of D = {D} don't tell beta: give beta")
@@ -152,7 +156,8 @@ def target_behind(
             lambda w: (X @ w)[:, None] * X,  # pyright: ignore[reportArgumentType]
             xtol=1e-15,
         )
-        if np.abs(fit.fun).max() <= 1e-8 * scale:
+        # Labels of single precision are off by some roundings of their own.
+        if np.abs(fit.fun).max() <= max(1e-8, 32 * D**0.5 * rounding) * scale:
             return fit.x
     raise ValueError("y: no beta found with y = (beta.x)^2/2: give beta, or other labels")
 
@@ -172,7 +177,15 @@ def data_set(X: object, y: object = None, beta: object = None) -> tuple[np.ndarr
     if y is None:
         raise ValueError("y, beta: one of both must be given")
     labels = real_array("y", y, (P,), f"(P,) = ({P},)").numpy()
-    return inputs.numpy(), target_behind(inputs.numpy(), labels)
+    single = any(_unit(array) > 1e-8 for array in (X, y))
+    kind = np.float32 if single else np.float64
+    return inputs.numpy(), target_behind(inputs.numpy(), labels.astype(kind))
+
+
+def _unit(array: object) -> float:
+    """Return the unit of rounding of an array of floats, that of double precision for the rest."""
+    dtype = np.dtype(str(getattr(array, "dtype", "float64")).removeprefix("torch."))
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
 def _scales(alpha: float, epsilon: float) -> tuple[float, float]:
@@ -213,12 +226,46 @@ def _plateau(task: PolynomialTask) -> float:
 
 
 def _lazy_loss(task: PolynomialTask, epsilon: float) -> float:
-    if exact_from(task.D) <= task.P:
-        return 0.0
-    if task.P > MOST_SAMPLES:
+    """Return the loss of fully lazy training, NaN where it takes too long.
+
+    By the kernel on the samples, or by its features where they are fewer: linear functions x and
+    products epsilon x_i x_j. It is 0 where the samples tell all features apart, which is a matter
+    of rank and not of how many samples there are.
+    """
+    features = exact_from(task.D)
+    if min(features, task.P) > MOST_SAMPLES:
         return math.nan
-    try:
-        wbar, M = kernel_regression.fit(task.X, task.y, epsilon=epsilon, sigma=1.0)
-    except ValueError:  # samples that say the same
-        return math.nan
-    return _loss(task, wbar, epsilon * M)
+    if features > task.P:
+        lazy = LinearisedDescent(
+            PseudoNeurons.isotropic(task.D, 1.0),
+            task.X,
+            task.y,
+            alpha=1.0,
+            epsilon=epsilon,
+            learning_rate=1.0,
+            centred=True,
+        )
+        wbar, M = lazy.moved_moments(math.inf)
+        return _loss(task, wbar, epsilon * M)
+    return _loss_by_features(task, epsilon)
+
+
+def _loss_by_features(task: PolynomialTask, epsilon: float) -> float:
+    D = task.D
+    rows, columns = torch.triu_indices(D, D)
+    weight = torch.where(rows == columns, 1.0, math.sqrt(2.0)).to(task.X.dtype) * epsilon
+    gram, moment = 0.0, 0.0
+    for X, y in zip(task.X.split(_BLOCK), task.y.split(_BLOCK), strict=True):
+        features = torch.cat([X, X[:, rows] * X[:, columns] * weight], 1)
+        gram, moment = gram + features.T @ features, moment + features.T @ y
+    values, vectors = torch.linalg.eigh(torch.as_tensor(gram))
+    alive = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
+    if bool(alive.all()):
+        return 0.0  # the target is one of these functions
+    scaled = torch.where(alive, vectors.T @ moment / torch.where(alive, values, 1.0), 0.0)
+    found = vectors @ scaled
+    M = found.new_zeros(D, D)
+    M[rows, columns] = M[columns, rows] = (
+        found[D:] * weight * torch.where(rows == columns, 2.0, 1.0)
+    )
+    return _loss(task, found[:D], M)

@@ -37,6 +37,15 @@ def _functions(name: str) -> dict[str, Callable]:
     return closed_form(name).functions("numpy")
 
 
+def loss_of_nothing(D: int, b: int | float) -> float:
+    """Return <y^2>, the loss of predicting nothing, at |beta|^2 = b.
+
+    >>> loss_of_nothing(10, 10.0)
+    0.75
+    """
+    return float(_functions("early-plateau")["null"](D=D, b=float(b)))
+
+
 def exact_from(D: int) -> int:
     """Return the P from which on lazy training is exact: D (D + 3)/2.
 

@@ -17,11 +17,14 @@ multiplications.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.integrate import RK45
 
+from lazyrich.simulate.laws.lazy import loss_of_nothing
 from lazyrich.simulate.outcome import SHARE, settled_at
 from lazyrich.simulate.shapes import Float
 
@@ -102,6 +105,13 @@ def rich_curve(
     return RichCurve(times, trains, tests, solver.nfev)
 
 
+@cache
+def _terms() -> dict[str, Callable]:
+    from lazyrich.theory import closed_form  # here, since importing SymPy takes a while
+
+    return closed_form("test-loss").functions("numpy")
+
+
 class _Flow:
     """The limit's right-hand side: the state is F's free columns, and the logarithms of the rest.
 
@@ -111,13 +121,13 @@ class _Flow:
     def __init__(self, X: np.ndarray, beta: np.ndarray, s: float, free: int) -> None:
         self._X, self._beta, self._s, self._free = X, beta, s, free
         P, D = X.shape
-        self._basis = np.linalg.qr(X)[0] if D < P else np.eye(P)
+        self._basis = column_basis(X) if D < P else np.eye(P)
         self._inverse = np.linalg.pinv(X)
         self._y, self._first = (X @ beta) ** 2 / 2, s * (X**2).sum(1)
         V = early_growth(X, self._y)[1]
         self._kept, self._kept_squares = V[:, free:], (X @ V[:, free:]) ** 2
         b = float(beta @ beta)
-        self.null, self.unit = 3 * (b / D) ** 2 / 4, D**2 / b
+        self.null, self.unit = loss_of_nothing(D, b), D**2 / b
         self.start = np.concatenate([math.sqrt(s) * V[:, :free].ravel(), np.zeros(D - free)])
         # Of f, which is of the size of b and a small difference where s is large.
         self.rtol = RTOL * min(1.0, b / s)
@@ -150,10 +160,25 @@ class _Flow:
         F, squares = self._split(state)
         misfit, D = self._misfit(self._X @ F, squares), len(self._beta)
         r, u = self._unfitted(misfit), self._inverse @ misfit
-        E = F @ F.T + (self._kept * squares) @ self._kept.T - self._s * np.eye(D)
-        E -= np.outer(self._beta, self._beta)
-        test = np.trace(E) ** 2 / (4 * D**2) + (E**2).sum() / (2 * D**2) + u @ u / D
+        M = F @ F.T + (self._kept * squares) @ self._kept.T - self._s * np.eye(D)
+        common = {"D": D, "alpha": 1.0}
+        quadratic = common | {"epsilon": 1.0, "beta": self._beta, "M": M}
+        terms = _terms()
+        test = terms["variance"](**quadratic) + terms["misalignment"](**quadratic)
+        test = float(test + terms["linear"](**common, wbar=u))
         return float(r @ r / len(r) / self.null), float(test / self.null)
+
+
+def column_basis(X: Float[np.ndarray, "P D"]) -> Float[np.ndarray, "P rank"]:
+    """Return an orthonormal basis of what linear functions give on these inputs, P > D.
+
+    >>> column_basis(np.ones((3, 2))).shape
+    (3, 1)
+    """
+    rank = int(np.linalg.matrix_rank(X))
+    if rank == X.shape[1]:
+        return np.linalg.qr(X)[0]
+    return np.linalg.svd(X, full_matrices=False)[0][:, :rank]
 
 
 def early_growth(
@@ -172,7 +197,7 @@ def early_growth(
     P, D = X.shape
     if P <= D:
         return np.zeros(D), np.eye(D)
-    basis = np.linalg.qr(X)[0]
+    basis = column_basis(X)
     rho = y - basis @ (basis.T @ y)
     values, vectors = np.linalg.eigh(X.T @ (rho[:, None] * X) / P)
     return values[::-1], vectors[:, ::-1]

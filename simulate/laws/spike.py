@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
+from lazyrich.simulate.laws.lazy import loss_of_nothing
 from lazyrich.simulate.shapes import Float
 from lazyrich.support.arguments import positive_integer
 
@@ -93,7 +94,7 @@ def spikes(D: int, P: int, draws: int = DRAWS, seed: int = 0) -> list[Spike]:
     D, P = positive_integer("D", D), positive_integer("P", P)
     if P <= D:
         raise ValueError(f"P = {P}: must be above D = {D}: there is no residual")
-    rng, noise = np.random.default_rng(seed), (3 / 4 * D / (P - D)) ** 0.5
+    rng, noise = np.random.default_rng(seed), (loss_of_nothing(D, D) * D / (P - D)) ** 0.5
     found = []
     for _ in range(draws):
         z, xi = rng.standard_normal((2, P))
