@@ -182,8 +182,9 @@ def _plain_relu(expr: sp.Expr) -> sp.Expr:
     """relu(a h) for a number a > 0 as a relu(h)."""
 
     def plain(*args: sp.Expr) -> sp.Expr:
-        slope = sum(args).coeff(h, 1) if len(args) == 2 and 0 in args else sp.S.Zero
-        known = slope.is_positive and sum(args) == slope * h
+        total = sp.Add(*args) if len(args) == 2 and 0 in args else sp.S.Zero
+        slope: Any = total.coeff(h, 1)
+        known = slope.is_positive and total == slope * h
         return slope * relu(h) if known else sp.Max(*args)
 
     return expr.replace(sp.Max, plain)
