@@ -271,6 +271,15 @@ def test_bad_input_is_one_line(name, formula, options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["test-loss", "lazy-movement", "kernel-alignment", "ntk"])
+def test_evaluate_takes_the_counterexample(name):
+    form = theory.closed_form(name)
+    found = theory.check(name, "1/7").counterexample
+    point = {k: v for k, v in found.point.items() if k in form.arguments()}
+    assert form.evaluate(**point) == found.right
+    assert found.right != found.given == sp.Rational(1, 7)
+
+
 def test_a_formula_given_by_cases():
     """Each finite case has a name, and a counter-example meets its condition."""
     right = "3/4 * (b/D)^2 (1 + P (P - 2)(D + 4)/((P + 2)(P + 4)(P - D - 1)))"

@@ -128,7 +128,7 @@ def _simple(symbol: Any, place: int, sizes: Mapping[str, Any]) -> Any:
     if not isinstance(symbol, MatrixSymbol):
         return _numbers(symbol)[place]
     rows, columns = (int(_size(size, sizes)) for size in symbol.shape)
-    if columns == 1:
+    if symbol.shape[1] == 1:
         return [_VECTORS[place](i, rows) for i in range(rows)]
     table = _SYMMETRIC if isinstance(symbol, SymmetricMatrixSymbol) else _GENERAL
     return [[table[place](i, j) for j in range(columns)] for i in range(rows)]

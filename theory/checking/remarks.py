@@ -58,7 +58,9 @@ class Remarks:
                 yield f"|{python_name(item.left)}| = 1", {symbol: sp.S.One}
             elif item.left is not None and item.right is not None and not item.word:
                 yield f"{python_name(item.left)}.{python_name(item.right)} = 0", {symbol: sp.S.Zero}
-        for name in sorted({n for item in contractions.values() for n in _names(item)}):
+        inverted = {n for item in contractions.values() for n in _inverted(item)}
+        names = {n for item in contractions.values() for n in _names(item)}
+        for name in sorted(names - inverted):
             yield f"{name} = 0", {s: 0 for s, item in contractions.items() if name in _names(item)}
 
     def _in_one_dimension(self, contractions: dict) -> Iterator[tuple[str, dict]]:
@@ -218,6 +220,12 @@ def _matrices(item: Contraction) -> list[MatrixSymbol]:
 
 def _names(item: Contraction) -> set[str]:
     return {python_name(matrix) for matrix in _matrices(item)}
+
+
+def _inverted(item: Contraction) -> set[str]:
+    """The matrices of which the contraction has an inverse: they can't be 0."""
+    inverses = [x.matrix for x in item.word if isinstance(x.matrix, sp.Inverse)]
+    return {python_name(m) for inverse in inverses for m in inverse.atoms(MatrixSymbol)}
 
 
 def _commuting(item: Contraction) -> sp.Expr:
