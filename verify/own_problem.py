@@ -54,6 +54,13 @@ class ProblemReport:
         """Whether all checks passed."""
         return not self.failed
 
+    def _by_reason(self) -> dict[str, list[str]]:
+        """The closed forms that are not available, by the reason."""
+        reasons: dict[str, list[str]] = {}
+        for name, why in self.not_available.items():
+            reasons.setdefault(why, []).append(name)
+        return reasons
+
     def __str__(self) -> str:
         width = max(len(check.name) for check in self.checks)
         lines = [self.problem, ", ".join(f"{k} = {v}" for k, v in self.settings.items()), ""]
@@ -61,8 +68,8 @@ class ProblemReport:
             verdict = "passed" if check.passed else "FAILED"
             lines.append(f"{check.name:{width}}  {verdict}  {check.statement}")
             lines.append(f"{'':{width}}          {check.found}; control: {check.control}")
-        for name, why in self.not_available.items():
-            lines.append(f"{name:{width}}  -       {why}")
+        for why, names in self._by_reason().items():
+            lines.append(f"\nnot available ({why}): {', '.join(names)}")
         lines += ["", f"{len(self.checks) - len(self.failed)} of {len(self.checks)} checks passed"]
         return "\n".join(lines)
 
@@ -89,7 +96,10 @@ class ProblemReport:
         )
         settings = ", ".join(f"{k} = {v}" for k, v in self.settings.items())
         head = ("check", "statement", "verdict", "found", "control", "time")
-        why = "".join(f"<li>{escape(k)}: {escape(v)}</li>" for k, v in self.not_available.items())
+        why = "".join(
+            f"<li>{escape(reason)}: {escape(', '.join(names))}</li>"
+            for reason, names in self._by_reason().items()
+        )
         missing = f"<h2>Not available, and why</h2><ul>{why}</ul>" if why else ""
         body = f"<p>{escape(self.problem)}</p><p>{escape(settings)}</p>{table(head, rows)}{missing}"
         return page("Your problem, verified", body)
