@@ -6,7 +6,6 @@ import numpy as np
 import sympy as sp
 
 from lazyrich.simulate import PolynomialTask, train
-from lazyrich.theory import closed_form
 from lazyrich.theory.symbols import alpha, epsilon
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.ledger import Budget
@@ -87,19 +86,6 @@ def inputs_of_other_scale(doubled: int = 1) -> str:
     difference = sp.expand(scaled - f(alpha * sp.sqrt(d**doubled), epsilon * sp.sqrt(d), h))
     assert difference == 0, f"off by {difference}"
     return "alpha phi(sqrt(D) h) is alpha sqrt(D) phi'(h) with epsilon sqrt(D) in phi'"
-
-
-@evidence(
-    "sec-6.1-without-laziness",
-    "derived",
-    "training depends on alpha/c for labels c y: smaller labels act as a larger alpha",
-    control={"power": -1},
-)
-def unit_labels(power: int = 1) -> str:
-    c = sp.Symbol("c", positive=True)
-    scale = closed_form("scale-equivalence").terms["labels"]
-    assert sp.simplify(scale * c**power / alpha) == 1, f"the scale is {scale}"
-    return f"training depends on {scale}; |y| = 1 against |y|^2 = 3 P/4 is c = 2/sqrt(3 P)"
 
 
 @lru_cache(maxsize=8)

@@ -183,6 +183,13 @@ _FALLEN = "1 less the test loss over its start, when the train loss has halved"
 
 
 @evidence(
+    "sec-16.3-accuracy-alone",
+    "measured",
+    "published student: accuracy at 0.01 is delayed, the test loss falls from the start",
+    control={"halved": _polynomial_test_when_train_halves},
+    own_setting=True,
+)
+@evidence(
     "sec-16.1-equivalent",
     "measured",
     "published student: delayed in accuracy, yet the test loss falls with the train loss at first",
@@ -228,19 +235,6 @@ def thresholds(budget: Budget, coarse: float = 0.1) -> str:
     fine = mean_exceeds(_DELAYED, _accuracy_delay(0.01), budget.seed, 0.5, smallest=2.5, pilot=3)
     delay, what = _early_accuracy_delay(coarse), f"the same at {coarse:g}"
     return f"{fine}; {mean_is(what, delay, budget.seed, 0.3, smallest=1.0)}"
-
-
-@evidence(
-    "sec-16.3-accuracy-alone",
-    "measured",
-    "published student: accuracy at 0.01 is delayed, the test loss falls from the start",
-    control={"halved": _polynomial_test_when_train_halves},
-    own_setting=True,
-)
-def accuracy_alone(
-    budget: Budget, halved: Callable[[int, int], Array] = _test_when_train_halves
-) -> str:
-    return groks_in_accuracy_only(budget, halved)
 
 
 def _every_threshold(P: int, thetas: tuple[float, ...]) -> Sample:

@@ -163,6 +163,12 @@ def _counterexample() -> str:
 
 
 @evidence(
+    "sec-6.1-without-laziness",
+    "derived",
+    "labels of unit norm are labels c y with c = 2/sqrt(3 P), and act as a larger alpha",
+    control={"power": -1},
+)
+@evidence(
     "sec-5.1-label-scale-direction",
     "derived",
     "labels c y train as output scale alpha/c: larger labels are a smaller alpha",
