@@ -100,6 +100,15 @@ def _flow_check(training: Training) -> None:
     if rule.momentum and rule.decoupled_weight_decay:
         reason = "must be 0 for 'flow' with momentum, which leaves it out"
         raise ValueError(f"decoupled_weight_decay = {rule.decoupled_weight_decay}: {reason}")
+    if not float(rule.learning_rate) * training.stops[-1] <= LONGEST:
+        raise ValueError(
+            f"learning_rate = {rule.learning_rate:g}, steps = {training.stops[-1]}: their product, "
+            f"the time of the flow, must be at most {LONGEST:g}"
+        )
+
+
+# Beyond it even a stabilised integrator takes days.
+LONGEST = 1e12
 
 
 def _no_evaluations(sizes: Sizes) -> float:

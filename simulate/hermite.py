@@ -123,6 +123,10 @@ def population_by_degree(
         overlaps = U[rows] @ U.T / U.shape[1]
         power = torch.ones_like(overlaps)
         for n in degrees:
-            powers[n] += means[n][rows] @ power @ means[n] / float(math.factorial(n))
+            share = means[n][rows] @ power @ means[n]
+            if not bool(torch.isfinite(share)):  # an overlap that counts for nothing overflowed
+                counts = (means[n][rows] != 0)[:, None] & (means[n] != 0)
+                share = means[n][rows] @ torch.where(counts, power, 0.0) @ means[n]
+            powers[n] += share / float(math.factorial(n))
             power *= overlaps
     return {f"degree_{n}": power for n, power in enumerate(powers)}

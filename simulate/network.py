@@ -19,7 +19,7 @@ from lazyrich.simulate.hermite import degree
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.shapes import Float, Number
 from lazyrich.simulate.two_layer import TwoLayer
-from lazyrich.support.arguments import finite, one_of, positive_integer
+from lazyrich.support.arguments import finite, fits_memory, one_of, positive_integer
 
 WIDTH = 500  # of Figure 1
 # Where alpha^2 is no float64, neither is a learning rate in the weights.
@@ -188,6 +188,7 @@ def _initial(D: int, given: Mapping[str, Any]) -> tuple[Tensor | None, PseudoNeu
         if isinstance(width, float) and width == float("inf"):
             return None, PseudoNeurons.isotropic(D, sigma)
         N = positive_integer("width", WIDTH if width is None else width)
+        fits_memory(f"width = {N}, D = {D}: the weights", 8.0 * N * D)
         W = sigma * standard_normal(seed, "weights", (N, D))
         return W, PseudoNeurons.from_weights(W)
     if isinstance(init, tuple):

@@ -68,12 +68,17 @@ def checked_grid(record: object, steps: int) -> tuple[int, ...]:
         return default_grid(steps)
     if not isinstance(record, Iterable) or isinstance(record, str | bytes):
         raise ValueError(f"record = {record!r}: must be a list of steps, or None")
-    grid = tuple(sorted({natural("record", step) for step in record}))
-    if not grid:
+    found: set[int] = set()
+    for count, value in enumerate(record):  # which may have no end
+        step = natural("record", value)
+        if step > steps:
+            raise ValueError(f"record = {step}: must be at most steps = {steps}")
+        if count > 2 * steps + 1000:
+            raise ValueError(f"record has over {count} entries: must be a list of steps, or None")
+        found.add(step)
+    if not found:
         raise ValueError("record is empty: must name at least one step, or be None")
-    if grid[-1] > steps:
-        raise ValueError(f"record = {grid[-1]}: must be at most steps = {steps}")
-    return grid
+    return tuple(sorted(found))
 
 
 class Recorder:

@@ -315,3 +315,17 @@ def test_without_options_it_is_what_the_command_line_runs(tmp_path):
         assert np.array_equal(here.history[name], found[name].sel(seed=0, step=steps))
     assert here.config == there.config
     assert (here.config["width"], here.config["steps"]) == (500, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"record": itertools.count()}, "record = 31: must be at most steps = 30"),
+        ({"record": itertools.repeat(3)}, "record has over .* entries: must be a list of steps"),
+        ({"engine": "flow", "learning_rate": 1e300}, "the time of the flow, must be at most 1e"),
+        ({"width": 10**12}, "width = 1000000000000, D = 3: the weights would take"),
+    ],
+)
+def test_what_would_never_end_is_refused_in_one_line(given, message):
+    with pytest.raises(ValueError, match=message):
+        simulate.train(TASK, **OPTIONS | given)

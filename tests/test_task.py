@@ -137,3 +137,12 @@ def test_the_highest_degree_has_a_population_loss_and_the_next_is_refused():
     assert float(run.history.population_loss[0]) == pytest.approx(math.factorial(98), rel=1e-10)
     with pytest.raises(ValueError, match="target_degree = 99: must be at most 98"):
         PolynomialTask(4, 5, target_degree=99)
+
+
+def test_a_steep_linear_part_leaves_the_population_loss_of_a_high_degree_a_number():
+    """Its overlaps to the 20th power are no numbers, and count for nothing."""
+    task = PolynomialTask(5, 30, n_test=9, seed=0, target_degree=20)
+    history = train(task, engine="linearised", width=8, steps=100).history
+    terms = sum(history[name] for name in history if str(name).startswith("degree_"))
+    assert np.isfinite(history.population_loss).all()
+    np.testing.assert_allclose(terms, history.population_loss, rtol=1e-12)
