@@ -92,6 +92,15 @@ def test_lanczos_needs_no_kernel_and_gives_the_same(decay):
     assert small.config["method"] == "lanczos"
 
 
+@pytest.mark.parametrize("method", ["eigen", "lanczos"])
+def test_default_steps_are_whole_and_reach_the_floor(method):
+    model, data = problem()
+    rate = 0.1 * simulate.stable_rate(model, data, "mse")
+    run = lazy_curve(model, data, learning_rate=rate, momentum=0.5, method=method)
+    assert run.history.step.dtype == np.int64
+    assert run.outcome().train_fall < math.inf
+
+
 def test_the_floor_is_kernel_regression():
     model, data = problem(n=5)
     run = lazy_curve(model, data)

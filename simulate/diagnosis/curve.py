@@ -1,7 +1,7 @@
 """``lazy_curve``: the training and test curves of the linearised network, without training."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -232,43 +232,17 @@ def _by_modes(curve: _Curve, kernels: tuple[Tensor, Tensor] | None, times: Any) 
     """Solve the mean square error: exactly, in every mode."""
     given, expansion = curve.given, curve.expansion
     c = 2 / expansion.size
-    r0 = (expansion.f0 - expansion.labels()).flatten()
+    residual = (expansion.f0 - expansion.labels()).flatten() - curve.g
     if expansion.m:
         expansion.labels(test=True)
-
-    def solved(modes: Modes, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if given.rate is None:
-            return modes.flow(at / (1 - given.momentum), c, given.decay)
-        return modes.descent(at, c, given.decay, given.rate, given.momentum)
-
     if kernels is not None:
-        modes = of_kernel(*kernels, r0 - curve.g, curve.g)
+        modes = of_kernel(*kernels, residual, curve.g)
     else:
-
-        def settled(before: list[Any]) -> Callable[[Modes], bool]:
-            """Return a test of whether the losses have stopped to change from look to look."""
-
-            def test(modes: Modes) -> bool:
-                at = _times(modes, curve, c) if times is None else times
-                a, b = solved(modes, at[[len(at) // 2, -1]])
-                now = [
-                    curve.losses(modes.train @ a[:, i], modes.test @ a[:, i], b[i]) for i in (0, 1)
-                ]
-                before.append(now)
-                pair = before[-2:]
-                return len(pair) == 2 and np.allclose(*pair, rtol=1e-4, atol=0, equal_nan=True)
-
-            return test
-
-        first = of_products(expansion.product, r0 - curve.g, _LANCZOS_ITERATIONS, settled([]))
-        modes = first
+        modes = _krylov(curve, residual, c, times)
         if given.decay > 0:
-            second = of_products(expansion.product, curve.g, _LANCZOS_ITERATIONS, settled([]))
-            modes = together(first, second)
+            modes = together(modes, _krylov(curve, curve.g, c, times))
     at = _times(modes, curve, c) if times is None else times
-    if given.rate is not None and times is None:
-        at = np.unique(np.round(at / given.rate))
-    a, b = solved(modes, at)
+    a, b = _solved(modes, given, at, c)
     for i, time in enumerate(at):
         moved, moved_test = modes.train @ a[:, i], modes.test @ a[:, i]
         curve.add(float(time), moved, moved_test, float(b[i]), modes.vectors @ a[:, i])
@@ -285,13 +259,36 @@ def _by_modes(curve: _Curve, kernels: tuple[Tensor, Tensor] | None, times: Any) 
     return curve.run(torch.as_tensor(modes.vectors @ a[:, -1]), float(b[-1]), extra)
 
 
+def _solved(modes: Modes, given: Given, at: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coefficients of the modes, and b, at these times or steps."""
+    if given.rate is None:
+        return modes.flow(at / (1 - given.momentum), c, given.decay)
+    return modes.descent(at, c, given.decay, given.rate, given.momentum)
+
+
+def _krylov(curve: _Curve, start: Tensor, c: float, times: Any) -> Modes:
+    """Return the modes of one vector, as many as the losses at half and at the end depend on."""
+    seen: list[list[list[float]]] = []
+
+    def settled(modes: Modes) -> bool:
+        at = _times(modes, curve, c) if times is None else times
+        a, b = _solved(modes, curve.given, at[[len(at) // 2, -1]], c)
+        seen.append(
+            [curve.losses(modes.train @ a[:, i], modes.test @ a[:, i], float(b[i])) for i in (0, 1)]
+        )
+        pair = seen[-2:]
+        return len(pair) == 2 and np.allclose(*pair, rtol=1e-4, atol=0, equal_nan=True)
+
+    return of_products(curve.expansion.product, start, _LANCZOS_ITERATIONS, settled)
+
+
 def _stable_rate(modes: Modes, c: float, given: Given) -> float:
     curvature = c * float(modes.k.max()) + given.decay
     return 2 * (1 + given.momentum) / curvature if curvature > 0 else math.inf
 
 
 def _times(modes: Modes, curve: _Curve, c: float) -> np.ndarray:
-    """Return times from the fastest mode to the end of training, in learning rate x steps."""
+    """Return times, or steps, from the fastest mode to the end of training."""
     given = curve.given
     fastest = 1 / max(c * float(modes.k.max()) + given.decay, 1e-300)
     limit = modes.limit(c, given.decay)
@@ -305,7 +302,8 @@ def _times(modes: Modes, curve: _Curve, c: float) -> np.ndarray:
         if abs(now - floor) <= _NEAR * max(start, floor):
             break
     speed = 1 - given.momentum
-    return np.concatenate([[0.0], speed * np.geomspace(fastest / 10, 4 * last, RECORDS)])
+    found = np.concatenate([[0.0], speed * np.geomspace(fastest / 10, 4 * last, RECORDS)])
+    return found if given.rate is None else np.unique(np.round(found / given.rate))
 
 
 def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | None) -> Run:
