@@ -188,20 +188,28 @@ def _finite(content: Any) -> Any:
 
 def _text(found: dict[str, Any]) -> str:
     drawn = found["data sets drawn"]
-    of_what = f"{drawn} data set{'s' if drawn > 1 else ''} drawn" if drawn else "this data set"
+    what = "for this data set"
+    if drawn:
+        what = f"median [range] of {drawn} data sets drawn" if drawn > 1 else "for 1 data set drawn"
     lines = [
         f"D = {found['D']}, P = {found['P']}, alpha/epsilon = {found['alpha/epsilon']:.4g}, "
-        f"alpha epsilon/|beta|^2 = {found['alpha epsilon/|beta|^2']:.4g}; {of_what}"
+        f"alpha epsilon/|beta|^2 = {found['alpha epsilon/|beta|^2']:.4g}; {what}"
     ]
     notes: dict[str, list[str]] = {}
     for name, quantity in found["quantities"].items():
         lines.append(f"  {name + ':':30} {_value(name, quantity, drawn)}")
         outside = quantity["outside the validated range"]
-        where = f"OUTSIDE the validated range in {', '.join(outside)}: " if outside else ""
-        note = f"{where}validated for {quantity['validated for']}: {quantity['error there']}"
+        note = f"    validated for {quantity['validated for']}"
+        note += f"\n    error there: {quantity['error there']}"
+        note += f"\n    OUTSIDE the validated range in {', '.join(outside)}" if outside else ""
         notes.setdefault(note, []).append(name)
-    lines.append(f"never: {found['never']}; falls: below 2/15 of the loss of predicting nothing")
-    lines += [f"{', '.join(names)}: {note}" for note, names in notes.items()]
+    lines += [
+        "",
+        f'"never" = {found["never"]}. A loss has "fallen" once it stays below 2/15 of the loss of '
+        "predicting nothing.",
+        "How far to trust it:",
+    ]
+    lines += [f"  {', '.join(names)}\n{note}" for note, names in notes.items()]
     return "\n".join(lines)
 
 
