@@ -28,7 +28,10 @@ from lazyrich.support.files import check_writable
 
 Settings = dict[str, Any]
 # What is raised where numbers are beyond those of a computer.
-OVERFLOWS = (ArithmeticError, torch.linalg.LinAlgError)
+OVERFLOWS = (
+    ArithmeticError,
+    torch.linalg.LinAlgError,  # pyright: ignore[reportPrivateImportUsage]
+)
 # The variables that say how a run ended.
 STATUS = ("status", "diverged_step", "stable_learning_rate")
 # What a run comes to: its history, with or without its final state, or how it failed.
@@ -240,6 +243,11 @@ def _contents(
 
     Their content takes longer to make than to write.
     """
+    if any(address(batch[i], experiment.code(batch[i])) != key for i, key in missing.items()):
+        raise ValueError(
+            "a worker has other code or other packages than this process: install the same "
+            "versions of lazyrich, torch and the rest everywhere"
+        )
     outcomes = experiment.outcomes(batch, checkpoint)
     return {key: sealed(_content(outcomes[i]), key, batch[i]) for i, key in missing.items()}
 

@@ -397,3 +397,17 @@ def test_a_process_exits_with_the_code():
     failed = start("derive", "nothing")
     assert failed.returncode == 2
     assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", ["folder", "jobs", "progress", "scheduler", "grid", "alhpa"])
+@pytest.mark.parametrize("table", ["grid", "fixed"])
+def test_a_key_of_a_sweeps_file_that_is_no_setting_is_one_line(run, tmp_path, table, key):
+    file = tmp_path / "s.toml"
+    tables = {"grid": "seed = [0, 1]\n", "fixed": "D = 5\n"}
+    tables[table] += f"{key} = [1]\n"
+    file.write_text("".join(f"[{name}]\n{text}" for name, text in tables.items()))
+    code, out, err = run(f"sweep {file}")
+    assert (code, out) == (2, "")
+    assert f"[{table}] key = {key!r}: " in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [file]

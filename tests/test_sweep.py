@@ -534,3 +534,12 @@ def test_one_process_and_two_give_the_same_bits_whatever_the_threads(tmp_path):
         for threads in ({}, {"OMP_NUM_THREADS": "2"})
     }
     assert len(found) == 1
+
+
+def test_a_worker_with_other_code_is_refused(tmp_path):
+    """Its results would be stored under the address of this code."""
+    cell = cells.complete(CELL)
+    key = address(cell, cells.NETWORK.code(cell))
+    assert list(runs._contents(cells.NETWORK, [cell], {0: key}, tmp_path / "c.pt")) == [key]
+    with pytest.raises(ValueError, match="a worker has other code"):
+        runs._contents(cells.NETWORK, [cell], {0: address(cell, "other")}, tmp_path / "c.pt")
