@@ -13,7 +13,7 @@ from lazyrich.theory.symbols import I, M, alpha, beta, epsilon, sigma, wbar
 from lazyrich.theory.wick import canonical, dot
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.ledger import Budget
-from lazyrich.verify.small_runs import Curves, Setting, curves, rises, slope_is, with_error
+from lazyrich.verify.small_runs import Curves, Setting, curves, rises, slope_is
 from lazyrich.verify.statistics import Array, in_most, mean_exceeds
 
 FEW, SOME, MANY = 20, 60, 240

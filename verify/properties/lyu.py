@@ -158,9 +158,9 @@ def jacobian_is_the_derivative(problem: Problem, a: float, factor: float = 1.0) 
     u, v = (
         a * (np.exp(s * z / 2) if L == 2 else (1 - s * c * z) ** (-1 / (L - 2))) for s in (1, -1)
     )
-    q = formula("diagonal-net-weights", "slope")(a=a, L=L, u=u, v=v)
+    w_z = formula("diagonal-net-weights", "slope")(a=a, L=L, u=u, v=v)
     exact = formula("diagonal-net-dual-flow", "jacobian")(
-        a=a, L=L, n=n, d=len(z), X=X, q=q, ell_ff=np.broadcast_to(curved, (n,)).astype(float)
+        a=a, L=L, n=n, d=len(z), X=X, w_z=w_z, ell_ff=np.broadcast_to(curved, (n,)).astype(float)
     )
     size = float(abs(exact).max()) or 1.0
     return within("the Jacobian", factor * exact, numeric, size)
