@@ -178,6 +178,6 @@ def _moved(seed: int, P: int, ratio: float) -> float:
 )
 def few_samples(budget: Budget, P: int = _D // 2) -> str:
     ratios = np.array([4e-3, 2e-3, 1e-3])
-    seeds = range(budget.seed, budget.seed + 3)
+    seeds = range(budget.seed, budget.seed + 6)
     values = np.array([[_moved(seed, P, ratio) for ratio in ratios] for seed in seeds])
     return slope_is(f"P = {P}: change of M over epsilon/alpha", 1, ratios, values)

@@ -250,7 +250,7 @@ def _regression(budget: Budget, per_depth: int, second: float = 1.0) -> str:
     for depth in (2, 3) if second == 1 else (2,):
         rows = [
             [_errors(Budget(1, budget.seed + s), depth, lamda, a, second) for a in _scales]
-            for s in range(3)
+            for s in range(6)
         ]
         what = f"L = {depth}: distance from the min-L2 interpolant over a"
         lines.append(slope_is(what, -per_depth * depth, _scales, np.array(rows)))
@@ -278,7 +278,7 @@ attach(
 def in_lambda(budget: Budget, expected: float = 1.0) -> str:
     decays = np.array([1e-2, 1e-3, 1e-4])
     rows = []
-    for s in range(3):
+    for s in range(6):
         net = [gaussian(2, 4, budget.seed + s, alpha=16.0, lamda=k) for k in decays]
         rows.append([_misfit(one, float(np.log(4))) for one in net])
     return slope_is("misfit |f - y| over lambda", expected, decays, np.array(rows))
