@@ -161,7 +161,7 @@ class NeuronMeasures:
         parts = [now.ridges(task.mixing), *(part.times(-1) for part in target)]
         if self._network.centred:
             parts.append(self._start.ridges(task.mixing).times(-1))
-        noise = {"noise": now.W.new_tensor(task.noise**2)} if task.noise else {}
+        noise = {"label_noise": now.W.new_tensor(task.noise**2)} if task.noise else {}
         return _with_population(losses, population_by_degree(parts) | noise)
 
     def _by_theory(self, snapshot: Snapshot) -> dict[str, Tensor]:

@@ -49,7 +49,7 @@ def population_terms(
     """
     if not task.has_population:
         return {}
-    noise = {"noise": M.new_tensor(task.noise**2)} if task.noise else {}
+    noise = {"label_noise": M.new_tensor(task.noise**2)} if task.noise else {}
     goal = task.goal
     if goal is not None and goal.quadratic is not None:
         c, b, B = (part.to(M.device) for part in goal.quadratic)

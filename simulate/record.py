@@ -19,7 +19,7 @@ DESCRIPTIONS = {
     "variance": "term of the population loss, eq. (6): error in the variance",
     "misalignment": "term of the population loss, eq. (6): misalignment of M with beta",
     "linear": "term of the population loss, eq. (6): power of the linear modes",
-    "noise": "term of the population loss: the variance of the labels' noise",
+    "label_noise": "term of the population loss: the variance of the labels' noise",
     "weight_norm": "root mean square over the neurons of |w|, sqrt(Tr M); of |(w, v)| with "
     "readouts v trained",
     "parameter_change": "|W - W0|_F/|W0|_F, of (W, v) with readouts v trained; NaN where W0 = 0",

@@ -7,6 +7,7 @@ from typing import Any
 import xarray
 
 from lazyrich.simulate.cells import NETWORK
+from lazyrich.simulate.record import DESCRIPTIONS
 from lazyrich.simulate.run import FORMAT
 from lazyrich.simulate.runs import Runs, complete_store, gather, plain
 from lazyrich.simulate.shapes import checks_its_arguments
@@ -67,6 +68,11 @@ def _checked_axes(grid: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str
     for name, values in grid.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
             raise ValueError(f"grid {name} = {values!r}: must be a list of values")
+        if name in DESCRIPTIONS:
+            raise ValueError(
+                f"grid {name}: can't be an axis, as the runs record a quantity of this name; make "
+                "one sweep a value"
+            )
         axes[name] = [plain(name, value) for value in values]
         if any(isinstance(value, list | dict) for value in axes[name]):
             raise ValueError(

@@ -230,6 +230,7 @@ def test_label_scale_multiplies_the_labels_and_nothing_else():
         ({"alpha": []}, {}, "grid alpha is empty: must have at least one value"),
         ({"alpha": 3.0}, {}, "grid alpha = 3.0: must be a list of values"),
         ({"alpha": [1.0, 1.0]}, {}, "grid alpha = [1.0, 1.0]: must have no value twice"),
+        ({"alignment": ["test", "train"]}, {}, "grid alignment: can't be an axis, as the runs"),
         ({"alpha": [1.0], "D": [2]}, {}, "D = 6: is in the grid too; must be in one of both"),
         ({"alhpa": [1.0]}, {}, "key = 'alhpa': did you mean 'alpha'?"),
         ({"alpha": [1.0, 0.0]}, {}, "alpha = 0.0: must be a finite number other than 0"),

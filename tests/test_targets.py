@@ -169,7 +169,8 @@ def test_a_sweep_over_targets_and_activations(tmp_path):
     found = simulate.sweep(
         {"target": ["(beta.x)**2 + k", "(beta.x)**3 + k"], "noise": [0.0, 0.1]},
         folder=tmp_path, jobs=1, D=3, P=9, n_test=5, alpha=1.0, width=3, steps=5,
-        activation="h + c*h^3", constants={"c": 0.1, "k": 1.0}, engine="neurons", learning_rate=0.01,
+        activation="h + c*h^3", constants={"c": 0.1, "k": 1.0}, engine="neurons",
+        learning_rate=0.01,
     )  # fmt: skip
     assert (found.status == "finished").all()
     noisy, plain = found.train_loss.sel(noise=0.1), found.train_loss.sel(noise=0.0)

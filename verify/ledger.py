@@ -124,21 +124,21 @@ class Claim:
         """The evidence attached to this claim. Imports its code on first use."""
         from lazyrich.verify.evidence import evidence_for
 
-        return evidence_for(self)
+        return evidence_for(self)  # pyright: ignore[reportArgumentType, reportReturnType]
 
     @property
     def figures(self) -> "tuple[FigureCheck, ...]":
         """The checks of figures that are evidence for this claim; drawing the figure runs them."""
         from lazyrich.verify.figure_checks import checks_for
 
-        return checks_for(self)
+        return checks_for(self)  # pyright: ignore[reportArgumentType]
 
     @property
     def computed_counterexample(self) -> Callable[[], str] | None:
         """The function that computes the counter-example, where there is one."""
         from lazyrich.verify.evidence import counterexample_for
 
-        return counterexample_for(self)
+        return counterexample_for(self)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Report:
         if suffix == ".html":
             from lazyrich.verify.report_html import to_html
 
-            content = to_html(self)
+            content = to_html(self)  # pyright: ignore[reportArgumentType]
         else:
             content = to_markdown(self) if suffix == ".md" else to_json(self)
         write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))

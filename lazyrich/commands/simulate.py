@@ -165,7 +165,7 @@ def _record(steps: int) -> set[int]:
 
 def _table(history: "Dataset") -> str:
     """The losses and the terms of the last, at the steps to print."""
-    terms = ("variance", "misalignment", "linear", "noise")
+    terms = ("variance", "misalignment", "linear", "label_noise")
     degrees = [str(name) for name in history if str(name).startswith("degree_")]
     columns = (*LOSSES, *filter(history.__contains__, terms), *degrees)
     rows = history.sel(step=sorted(_printed(int(history.step[-1]))))

@@ -48,7 +48,7 @@ def _over_least_squares(curvature: float, first: int, count: int) -> Array:
 def same_plateau(budget: Budget, curvatures: tuple[float, ...] = (0.0025, 0.02)) -> str:
     def near(first: int, count: int) -> Array:
         ratios = np.stack([_over_least_squares(e, first, count) for e in curvatures])
-        return (abs(ratios - 1) < 0.03).all(0)
+        return np.all(abs(ratios - 1) < 0.03, axis=0)
 
     what = f"epsilon = {curvatures}: the train loss of lazy flow is within 3% of least squares"
     return mostly(what, near, budget.seed)

@@ -40,7 +40,9 @@ def _several_directions(
     one = PseudoNeurons.isotropic(dimension, 1.0)
     start = PseudoNeurons(one.columns.repeat(seeds, 1, 1), one.signs.repeat(seeds, 1))
     numbers = {"alpha": 1.0, "epsilon": 0.1}
-    descent = Descent(start, X[:, :P], y[:, :P], learning_rate=4.0, centred=True, **numbers)
+    descent = Descent(
+        start, X[:, :P], y[:, :P], learning_rate=4.0, centred=True, alpha=1.0, epsilon=0.1
+    )
     first_wbar, first_M = start.wbar.clone(), start.M.clone()
     records = []
     for _ in range(150):

@@ -316,7 +316,7 @@ def stable(budget: Budget, rate: float = 2.0) -> str:
     for centred in (True, False):
         options = {"steps": 300, "width": 100, "centred": centred, "first_seed": budget.seed}
         train = curves(settings, **options).train
-        falls = (train[:, :, -1] < train[:, :, 0]).all(1)
+        falls = np.all(train[:, :, -1] < train[:, :, 0], axis=1)
         what = f"eta_0 = {rate:g}, {'centred' if centred else 'plain'}: every alpha trains"
         lines.append(in_most(what, falls))
     return "; ".join(lines)

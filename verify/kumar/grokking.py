@@ -32,7 +32,7 @@ def delays(found: Curves, relative: bool = False) -> Array:
     """
     rates = np.array([s.learning_rate for s in found.settings])
     train, test = found.when(found.train < 0.1), found.when(found.test < 0.25)
-    in_most("the train loss falls", np.isfinite(train).all(1))
+    in_most("the train loss falls", np.all(np.isfinite(train), axis=1))
     with np.errstate(invalid="ignore"):
         return test / train if relative else rates * (test - train)
 
