@@ -395,3 +395,26 @@ def test_a_scaled_relu_is_a_multiple():
     assert Problem("3 relu(2 h)").activation.text == "6 relu(h)"
     with pytest.raises(ValueError, match="activation"):
         Problem("relu(-h)")
+
+
+@pytest.mark.parametrize("activation", ["h + h^3", "He_4(h)", "erf(h)", "relu(h)"])
+def test_eigenvalues_and_tail_add_up_to_the_trace_in_high_dimension(activation):
+    # <K(x, x)> tends to <phi'(h)^2> as D grows, here computed on Gaussian nodes.
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    h, masses = 10 * nodes, weights * np.exp(-50 * nodes**2)
+    slopes = {
+        "h + h^3": 1 + 3 * h**2,
+        "He_4(h)": 4 * h**3 - 12 * h,
+        "erf(h)": 2 / np.sqrt(np.pi) * np.exp(-(h**2)),
+        "relu(h)": h > 0,
+    }
+    expected = masses @ slopes[activation] ** 2 / masses.sum()
+    found = Problem(activation).spectrum(D=10**6, sigma=1.0)
+    total = sum(s.value * s.multiplicity for s in found.spaces) + found.tail
+    assert total == pytest.approx(expected, rel=2e-4)
+
+
+def test_the_lazy_curve_in_high_dimension_does_not_depend_on_the_highest_degree():
+    at = {"P": 1000, "D": 1000, "sigma": 1.0, "beta": np.eye(1000)[0]}
+    low, high = (Problem("erf(h)", "beta.x").learning_curve(highest=k, **at) for k in (4, 12))
+    assert high == pytest.approx(low, rel=1e-6)

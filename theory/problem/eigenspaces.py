@@ -21,7 +21,7 @@ from lazyrich.theory.symbols import D as _D
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
 
-_SMALL = 1e-13  # of the trace: an eigenvalue below is rounding
+_SMALL = 1e-13  # an eigenvalue below this part of the scale that it was computed at is rounding
 _ANGLES, _NORMS, _HIGHEST = 240, 96, 60
 
 
@@ -42,9 +42,9 @@ class Eigenspace:
 class Spectrum:
     """The eigenspaces of the initial kernel, the largest eigenvalue first.
 
-    ``tail`` is the sum of the eigenvalues of higher harmonic degrees that were left out, ``null``
-    the target's power outside the eigenspaces, ``error`` bounds that of an eigenvalue: the change
-    from half as many nodes, 0 where nothing is integrated.
+    ``tail`` is the sum of the eigenvalues that were left out, those of higher harmonic degrees and
+    those too small to be computed, ``null`` the target's power outside the eigenspaces. ``error``
+    bounds that of an eigenvalue: the change from half as many nodes, 0 where nothing is integrated.
     """
 
     D: int
@@ -67,12 +67,13 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
     numbers, with_target = _numbers(problem, values)
     products = _products(problem, D, values) if with_target else {}
     if problem.activation.degree is not None:
-        sectors, tail, error = _exact_sectors(problem, D, numbers), 0.0, 0.0
+        sectors, error = _exact_sectors(problem, D, numbers), 0.0
+        trace = sum(m * float(s.values.sum()) for m, s in sectors.values())
     else:
         if (highest := positive_integer("highest", highest)) > _HIGHEST:
             raise ValueError(f"highest = {highest}: must be at most {_HIGHEST}")
-        sectors, tail, error = _integrated(problem, D, highest, numbers)
-    spaces, trace = [], sum(m * float(s.values.sum()) for m, s in sectors.values()) + tail
+        sectors, trace, error = _integrated(problem, D, highest, numbers)
+    spaces = []
     for l, (multiplicity, sector) in sectors.items():
         powers = (
             sector.powers(products.get(l, {}))
@@ -80,9 +81,11 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
             else np.full_like(sector.values, np.nan)
         )
         for value, power in zip(sector.values, powers, strict=True):
-            if value > _SMALL * trace:
+            if value > _SMALL * sector.scale and multiplicity * value > _SMALL * trace:
                 spaces.append(Eigenspace(l, float(value), multiplicity, float(power)))
     spaces.sort(key=lambda space: -space.value)
+    kept = sum(space.multiplicity * space.value for space in spaces)
+    tail = trace - kept if trace - kept > 1e-9 * trace else 0.0
     null = float("nan")
     if with_target:
         whole = _total_power(problem, D, values)
@@ -110,10 +113,14 @@ def _numbers(problem: "Problem", values: dict[str, Any]) -> tuple[dict[sp.Symbol
 
 @dataclass(frozen=True)
 class _Sector:
-    """One harmonic degree: eigenvalues (k,), and (k, n) inner products with |x|^(2i) Y by ``i``."""
+    """One harmonic degree: eigenvalues (k,), and (k, n) inner products with |x|^(2i) Y by ``i``.
+
+    ``scale`` is the size of the numbers that the eigenvalues were computed from.
+    """
 
     values: np.ndarray
     products: dict[int, np.ndarray]
+    scale: float
 
     def powers(self, target: dict[tuple[int, int], float]) -> np.ndarray:
         """The target's power on each eigenfunction."""
@@ -142,7 +149,7 @@ def _exact_sectors(
         products = {
             i: functions.T @ np.array([moments[i + j] for j in found]) for i in range(highest + 1)
         }
-        sectors[l] = multiplicity, _Sector(values, products)
+        sectors[l] = multiplicity, _Sector(values, products, float(values[-1]))
     return sectors
 
 
@@ -182,7 +189,7 @@ def _value(problem: "Problem", key: str, expr: sp.Expr, D: int, values: dict[str
 def _integrated(
     problem: "Problem", D: int, highest: int, numbers: dict[sp.Symbol, float]
 ) -> tuple[dict[int, tuple[int, _Sector]], float, float]:
-    """Sectors of harmonic degree up to ``highest``, the tail's trace, and the error."""
+    """Sectors of harmonic degree up to ``highest``, the kernel's trace, and the error."""
     from lazyrich.theory.problem.kernel import initial_parts
 
     expr = sp.Add(*initial_parts(problem).values()).subs(numbers)
@@ -198,8 +205,7 @@ def _integrated(
     squares = radii**2
     diagonal = formula({"_q": squares, "_q_prime": squares, "_r": squares})
     trace = float(masses @ diagonal)
-    found = sum(m * float(s.values.sum()) for m, s in fine.values())
-    return fine, max(trace - found, 0.0), float(error)
+    return fine, trace, float(error)
 
 
 def _norm_nodes(D: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -243,6 +249,7 @@ def _sectors_by_nodes(
     first, second = squares[:, None, None], squares[None, :, None]
     kernel = formula({"_q": first, "_q_prime": second, "_r": product}) + 0 * product
     highest = min(highest, 1) if D == 1 else highest
+    scale = float(np.sqrt(masses @ (kernel**2 @ weights) @ masses))
     zonals = _zonals(D, highest, cosines)
     roots = np.sqrt(masses)
     sectors = {}
@@ -255,7 +262,7 @@ def _sectors_by_nodes(
             * np.sqrt(float(radial.weight(l, 0).subs(_D, D) / radial.norm_moment(l).subs(_D, D)))
             for i in range(problem.target.degree // 2 + 1)
         }
-        sectors[l] = int(radial.harmonics(l).subs(_D, D)), _Sector(values, parts)
+        sectors[l] = int(radial.harmonics(l).subs(_D, D)), _Sector(values, parts, scale)
     return sectors
 
 
