@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.outcome import settled_at
+
 Array = np.ndarray
 
 
@@ -31,10 +33,12 @@ class Addition:
     test_accuracy: Array
     weight_square: Array
 
-    def when(self, reached: Array) -> Array:
-        """The first recorded step of each run at which it holds; inf where it never does."""
-        first = self.steps[reached.argmax(-1)].astype(float)
-        return np.where(reached.any(-1), first, np.inf)
+    def reaches(self, accuracy: Array, level: float) -> Array:
+        """The step from which an accuracy, (..., records), is at the level or above; else inf."""
+        below = np.nextafter(level, 0)
+        return np.apply_along_axis(
+            lambda row: settled_at(self.steps, row, below, above=True), -1, accuracy
+        )
 
 
 def pairs(p: int) -> tuple[Tensor, Tensor]:

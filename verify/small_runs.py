@@ -18,6 +18,7 @@ from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.metrics import mean_square, population_terms
 from lazyrich.simulate.moments import Descent
 from lazyrich.simulate.network import predictions
+from lazyrich.simulate.outcome import settled_at
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import default_grid
 from lazyrich.verify import statistics
@@ -122,10 +123,12 @@ class Curves:
 
         return self.of_all(measure)
 
-    def when(self, reached: Array) -> Array:
-        """The first recorded step of each run at which it holds; inf where it never does."""
-        first = self.steps[reached.argmax(-1)].astype(float)
-        return np.where(reached.any(-1), first, np.inf)
+    def falls(self, loss: Array, share: float) -> Array:
+        """The step from which a loss over <y^2>, (..., records), stays below a share of it.
+
+        As ``simulate.outcome`` has it: inf where it does not by the last record.
+        """
+        return np.apply_along_axis(lambda row: settled_at(self.steps, row, share), -1, loss)
 
 
 @lru_cache(maxsize=64)

@@ -98,7 +98,7 @@ def delayed_at_any_epsilon(budget: Budget, factor: float = 2.0) -> str:
     found = curves(
         (Setting(epsilon=8.0, learning_rate=1 / 32),), centred=False, first_seed=budget.seed
     )
-    train, test = (found.when(part[:, 0] < 0.1) for part in (found.train, found.test))
+    train, test = (found.falls(part[:, 0], 0.1) for part in (found.train, found.test))
     return in_most(f"epsilon = 8: test over train time above {factor:g}", test > factor * train)
 
 
@@ -136,7 +136,7 @@ _alphas, _epsilons = (0.25, 1.0, 4.0), (0.1, 0.2, 0.4)
 def _table(budget: Budget) -> Array:
     """Delays in tau, (seeds, alpha, epsilon), of the plain predictor."""
     settings = tuple(
-        Setting(alpha=a, epsilon=e, learning_rate=min(2.0, 8 * a))
+        Setting(alpha=a, epsilon=e, learning_rate=min(2.0, 4 * a))
         for a in _alphas
         for e in _epsilons
     )

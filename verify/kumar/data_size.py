@@ -25,7 +25,7 @@ def _run(budget: Budget, P: int, centred: bool = True) -> Curves:
 
 def _falls(found: Curves) -> tuple[Array, Array]:
     """Steps at which train loss < 10% and test loss < 25% of <y^2>, (seeds,) each."""
-    train, test = found.when(found.train < 0.1), found.when(found.test < 0.25)
+    train, test = found.falls(found.train, 0.1), found.falls(found.test, 0.25)
     return train[:, 0], test[:, 0]
 
 

@@ -31,7 +31,7 @@ def delays(found: Curves, relative: bool = False) -> Array:
     In tau = eta_0 step, or as a ratio of the two times; inf where the test loss never falls.
     """
     rates = np.array([s.learning_rate for s in found.settings])
-    train, test = found.when(found.train < 0.1), found.when(found.test < 0.25)
+    train, test = found.falls(found.train, 0.1), found.falls(found.test, 0.25)
     in_most("the train loss falls", np.all(np.isfinite(train), axis=1))
     with np.errstate(invalid="ignore"):
         return test / train if relative else rates * (test - train)
@@ -169,8 +169,8 @@ _sizes = (20, 60, 240)
 )
 def intermediate_sample_sizes(budget: Budget, sizes: tuple[int, ...] = _sizes) -> str:
     runs = [curves((Setting(),), P=P, first_seed=budget.seed) for P in sizes]
-    few, some, many = (r.when(r.test < 0.25)[:, 0] for r in runs)
-    train = [r.when(r.train < 0.1)[:, 0] for r in runs]
+    few, some, many = (r.falls(r.test, 0.25)[:, 0] for r in runs)
+    train = [r.falls(r.train, 0.1)[:, 0] for r in runs]
     never = in_most(f"P = {sizes[0]}: the test loss never falls", np.isinf(few))
     late = in_most(f"P = {sizes[1]}: it falls late", (1.5 * train[1] < some) & np.isfinite(some))
     at_once = in_most(f"P = {sizes[2]}: it falls with the train loss", many < 1.5 * train[2])
@@ -213,7 +213,7 @@ def no_rise_at_small_alpha(budget: Budget, alpha: float = 1 / 16) -> str:
 )
 def delay_at_small_alpha(budget: Budget, factor: float = 1.5) -> str:
     found = _over_alpha(budget, (1 / 16,))
-    train, test = (found.when(part[:, 0] < 0.1) for part in (found.train, found.test))
+    train, test = (found.falls(part[:, 0], 0.1) for part in (found.train, found.test))
     return in_most(f"alpha = 1/16: test over train time is above {factor:g}", test > factor * train)
 
 

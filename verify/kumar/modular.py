@@ -38,7 +38,7 @@ def _published(first: int, count: int, share: float = 0.9, alpha: float = 1.0) -
 
 def _times(run: Addition) -> tuple[Array, Array]:
     """When 90% of the training pairs are right, and when 90% of the test pairs are."""
-    return run.when(run.train_accuracy >= 0.9), run.when(run.test_accuracy >= 0.9)
+    return run.reaches(run.train_accuracy, 0.9), run.reaches(run.test_accuracy, 0.9)
 
 
 def _log_delay(run: Addition) -> Array:

@@ -75,7 +75,7 @@ def linear(claimed: Any = -2 * (kappa / alpha**2 + kappa_d)) -> str:
 )
 def decay_helps(budget: Budget, records: tuple[int, ...] = (0, 2, 3)) -> str:
     found = _decaying(budget)
-    times = found.when(found.test < 0.5)[:, list(records)]
+    times = found.falls(found.test, 0.5)[:, list(records)]
     decays = [_DECAYS[k] for k in records]
     return rises(f"time over kappa = {decays}, largest first", times[:, ::-1])
 
@@ -83,7 +83,7 @@ def decay_helps(budget: Budget, records: tuple[int, ...] = (0, 2, 3)) -> str:
 def _delays(budget: Budget, P: int, decay: float) -> np.ndarray:
     settings = (Setting(decay=decay),)
     found = curves(settings, P=P, centred=False, first_seed=budget.seed)
-    ratio = found.when(found.test < 0.25) / found.when(found.train < 0.1)
+    ratio = found.falls(found.test, 0.25) / found.falls(found.train, 0.1)
     return np.where(np.isnan(ratio), np.inf, ratio)[:, 0]
 
 
@@ -123,7 +123,7 @@ _level = sp.Symbol("level", positive=True)
 def exact_prediction(budget: Budget, inverse: bool = False) -> str:
     def slope(first: int, count: int) -> np.ndarray:
         found = _decaying(Budget(seed=first), seeds=count)
-        times = found.when(found.test < 0.5)[:, [1, 3]]
+        times = found.falls(found.test, 0.5)[:, [1, 3]]
         times = np.minimum(times, found.steps[-1])  # where later, a bound
         values = np.log(times[:, 1] / times[:, 0]) / np.log(_DECAYS[3] / _DECAYS[1])
         return -np.ones(count) if inverse else values

@@ -163,7 +163,7 @@ def competing(budget: Budget, order: tuple[int, int, int] = (0, 1, 2)) -> str:
         Setting(alpha=alpha, epsilon=0.25, decay=decay) for alpha, decay in _cases.values()
     )
     found = curves(settings, centred=False, steps=2500, first_seed=budget.seed)
-    lazy, decayed, lazier = found.when(found.test < 0.5)[:, list(order)].T
+    lazy, decayed, lazier = found.falls(found.test, 0.5)[:, list(order)].T
     helps = in_most("the test loss halves earlier with ten times the decay", decayed < lazy)
     return f"{helps}; {in_most('later again at a larger alpha', lazier > decayed)}"
 
