@@ -345,7 +345,8 @@ def gather(axes: Mapping[str, list], keys: Sequence[str], store: Store) -> xarra
             known.update(item)
         columns.put(i, item, described)
     joined = xarray.Dataset(coords={**coordinates, **axes})
-    joined = joined.assign_coords(step=columns.steps)
+    if len(columns.steps) or not columns.values:  # what is no history has no steps
+        joined = joined.assign_coords(step=columns.steps)
     shape = tuple(map(len, axes.values()))
     for name, values in columns.values.items():
         variable = described[name]

@@ -45,6 +45,7 @@ def test_the_authors_convention_is_ours_at_half_the_alpha(centred, alpha, epsilo
     assume(losses[-1] < 2 * losses[0])  # a rate that is too large diverges in both
     ours = train(
         task,
+        engine="moments",
         alpha=alpha / 2,
         epsilon=epsilon,
         init=W0,
