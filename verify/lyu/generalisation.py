@@ -7,7 +7,8 @@ import sympy as sp
 from scipy.stats import norm
 
 from lazyrich.theory import closed_form
-from lazyrich.theory.lyu.sparse_bounds import d, delta, k, n
+from lazyrich.theory.lyu.sparse_bounds import delta, k
+from lazyrich.theory.lyu.symbols import d, n
 from lazyrich.verify.diagonal_flow import (
     Array,
     Problem,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lazyrich.simulate import DiagonalNet, LinearTask, sparse_classification
 from lazyrich.simulate.laws.sparse_transition import LEVEL, predicted_transition
 from lazyrich.theory import closed_form
-from lazyrich.theory.lyu.sparse_bounds import d as dimension
 from lazyrich.theory.lyu.symbols import L as depth
+from lazyrich.theory.lyu.symbols import d as dimension
 from lazyrich.verify.diagonal_flow import Array, Problem, follow, largest_l2_margin
 from lazyrich.verify.evidence import attach, attacked, equality
 from lazyrich.verify.ledger import Budget, Evidence
