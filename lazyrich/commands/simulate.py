@@ -114,7 +114,7 @@ def command(
     from lazyrich.simulate.constants import shared_out
     from lazyrich.support.files import write_whole
 
-    values = dict(_constant(text) for text in constants)
+    values = dict(constant(text) for text in constants)
     of_target, of_activation = shared_out(values, target, options["activation"])
     task = PolynomialTask(
         D=dimension,
@@ -141,7 +141,7 @@ def command(
         click.echo(f"wrote {file}")
 
 
-def _constant(text: str) -> tuple[str, float]:
+def constant(text: str) -> tuple[str, float]:
     """NAME=NUMBER as a pair."""
     name, _, value = text.partition("=")
     try:

@@ -1,0 +1,103 @@
+"""What lazy training of your own network reaches, on average over data sets, before any training.
+
+The numbers come from the kernel's spectrum and the target's power (``theory.Problem``). Nothing is
+said of rich training, for which there are laws only for phi = h + (epsilon/2) h^2.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lazyrich.support.arguments import finite, positive_integer
+from lazyrich.theory import Problem
+
+
+@dataclass(frozen=True)
+class LazyPrediction:
+    """Mean test losses of fully lazy training on inputs N(0, I/D); they include the noise.
+
+    ``nothing`` is the loss of predicting nothing, ``plateau`` what least squares of y on x leaves
+    with many samples, ``curve`` the mean loss by number of samples, ``floor`` that with infinitely
+    many. ``exact_from`` is the number of samples from which ``floor`` is reached without noise, or
+    None, and then ``reason`` says why. ``print(prediction)`` shows it; ``json()`` is text.
+    """
+
+    problem: str
+    D: int
+    P: int
+    nothing: float
+    plateau: float
+    curve: dict[int, float]
+    floor: float
+    exact_from: int | None
+    reason: str = ""
+
+    def json(self) -> str:
+        """Return all of it as JSON."""
+        return json.dumps(asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.problem}, D = {self.D}; lazy training, x ~ N(0, I/D), means over data sets",
+            f"  loss of predicting nothing:               {self.nothing:.4g}",
+            f"  plateau, linear least squares, many data: {self.plateau:.4g}",
+        ]
+        for P, loss in self.curve.items():
+            lines.append(f"  {f'lazy test loss at P = {P}:':42s}{loss:.4g}")
+        lines.append(f"  lazy floor, infinitely many samples:      {self.floor:.4g}")
+        exact = f"no number of samples: {self.reason}"
+        if self.exact_from is not None:
+            exact = f"P = {self.exact_from}, as many as the kernel has functions"
+        lines.append(f"  lazy training reaches its floor from:     {exact}")
+        lines.append(
+            "The lazy test losses are approximate (Gaussian features); the other numbers are exact."
+        )
+        return "\n".join(lines)
+
+
+def predict_lazy(
+    problem: Problem, D: int, P: int, *, noise: float = 0.0, **symbols: Any
+) -> LazyPrediction:
+    """Return what lazy training of ``problem`` reaches with P samples in D dimensions.
+
+    ``symbols`` are the values of the symbols of activation and target, and of ``sigma``
+    (``sigma_w`` and ``sigma_v`` with trained readouts), 1 by default. beta is sqrt(D) along the
+    first axis unless given. Raises ``ValueError`` for a missing or unknown symbol, or for sizes
+    that make no sense.
+
+    >>> found = predict_lazy(Problem("h + c*h^3", "(beta.x)^2/2"), D=4, P=10, c=0.1)
+    >>> found.nothing, found.floor, found.exact_from          # an odd kernel learns no even target
+    (0.75, 0.75, 24)
+    """
+    D, P, noise = positive_integer("D", D), positive_integer("P", P), finite("noise", noise)
+    scales = ("sigma",) if problem.readouts == "fixed" else ("sigma_w", "sigma_v")
+    values: dict[str, Any] = {**dict.fromkeys(scales, 1.0), **symbols}
+    if "beta" in problem.target.symbols:
+        values.setdefault("beta", [math.sqrt(D)] + [0.0] * (D - 1))
+    sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
+    curve = problem.learning_curve(P=sizes, D=D, noise=noise, **values)
+    spectrum = problem.spectrum(D=D, **values)
+    of_target = {name: values[name] for name in problem.target.symbols}
+    powers = problem.closed_form("target-power").subs(D=D, **of_target).terms
+    nothing = float(sum(powers.values())) + noise**2
+    exact_from, reason = None, ""
+    try:
+        exact_from = int(problem.closed_form("lazy-sample-size").subs(D=D).expr)
+    except ValueError as error:
+        reason = (
+            str(error).rsplit(": ", 1)[-1]
+            if "harmonics" not in str(error)
+            else ("the kernel has functions of every degree")
+        )
+    return LazyPrediction(
+        problem=f"phi = {problem.activation.text}, y = {problem.target.text}",
+        D=D,
+        P=P,
+        nothing=nothing,
+        plateau=nothing - float(powers.get("degree_1", 0)),
+        curve=dict(zip(sizes, map(float, curve), strict=True)),
+        floor=spectrum.null + noise**2,
+        exact_from=exact_from,
+        reason=reason,
+    )

@@ -1,0 +1,60 @@
+"""Predictions for a user's own network, against the papers' model and kernel regression."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from lazyrich.cli import main
+from lazyrich.simulate.laws import lazy
+from lazyrich.simulate.laws.own_problem import predict_lazy
+from lazyrich.theory import Problem
+
+
+@pytest.mark.parametrize("epsilon", [0.2, 1.0])
+def test_the_papers_model_has_the_numbers_of_its_own_laws(epsilon):
+    found = predict_lazy(Problem(), D=12, P=30, epsilon=epsilon)
+    for P, loss in found.curve.items():
+        assert loss == pytest.approx(lazy.lazy_loss(12, P, epsilon).total, rel=1e-6)
+    assert found.exact_from == lazy.exact_from(12)
+    assert found.nothing == pytest.approx(0.75)
+    assert found.floor == pytest.approx(0, abs=1e-12)
+
+
+def test_the_lazy_loss_of_a_cubic_network_is_that_of_kernel_regression_on_average():
+    """Over 300 data sets. Control: the loss predicted for twice the samples is another."""
+    D, P, rng = 6, 12, np.random.default_rng(0)
+    found = predict_lazy(Problem("h + c*h^3", "(beta.x)^3"), D=D, P=P, c=0.3)
+    losses = []
+    for _ in range(300):
+        X, new = (rng.standard_normal((n, D)) / math.sqrt(D) for n in (P, 200))
+
+        def kernel(a, b, c=0.3):  # E phi'(u) phi'(v) x.x', by the moments of a Gaussian pair
+            dot = a @ b.T
+            u, v = (a**2).sum(1)[:, None], (b**2).sum(1)[None]
+            return dot * (1 + 3 * c * (u + v) + 9 * c**2 * (u * v + 2 * dot**2))
+
+        y, y_new = ((math.sqrt(D) * points[:, 0]) ** 3 for points in (X, new))
+        f = kernel(new, X) @ np.linalg.solve(kernel(X, X), y)
+        losses.append(np.mean((f - y_new) ** 2))
+    mean, error = np.mean(losses), np.std(losses) / math.sqrt(len(losses))
+    # Gaussian features are an approximation: a tenth, and five standard errors of the mean.
+    assert abs(mean - found.curve[P]) < 0.1 * mean + 5 * error
+    assert abs(mean - found.curve[2 * P]) > 0.1 * mean + 5 * error
+
+
+def test_the_command_prints_it_and_refuses_what_does_not_belong(capsys):
+    asked = ["predict", "--D", "6", "--P", "12", "--activation", "h + c h^3", "--constant", "c=0.1"]
+    main([*asked, "--format", "json"])
+    assert json.loads(capsys.readouterr().out)["exact_from"] == 62
+    main(asked)
+    assert "lazy floor" in capsys.readouterr().out
+    for extra, message in (
+        (["--alpha", "1"], "--alpha 1.0: must be left out"),
+        (["--constant", "q=1"], "q: no symbol of this problem"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([*asked, *extra])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
