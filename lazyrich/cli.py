@@ -141,7 +141,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Ended as end:
         _stop(f"ended by {signal.Signals(end.number).name}", 128 + end.number)
     except Exception as error:
+        if _was_interrupted(error):
+            _stop("interrupted", 130)
         _stop(*_in_one_line(error))
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: a compiled module reports it as a failed import."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _in_one_line(error: Exception) -> tuple[str, int]:

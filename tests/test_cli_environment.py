@@ -76,6 +76,13 @@ def test_an_early_ctrl_c_gives_no_traceback(delay):
     assert (started.returncode, out, err.lstrip("\n")) == (130, "", "lazyrich: interrupted\n")
 
 
+def test_ctrl_c_behind_a_failed_import_is_an_interruption():
+    error = ImportError("initialization failed")
+    error.__cause__ = KeyboardInterrupt()
+    assert cli._was_interrupted(error)
+    assert not cli._was_interrupted(ImportError("no module"))
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
 def test_terminals_without_utf8_get_ascii(encoding):
     code, out, err = finished(

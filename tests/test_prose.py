@@ -6,6 +6,9 @@ import pytest
 
 from . import prose
 
+# What tools write into a checkout.
+OUTPUTS = {".shadow", ".venv", "build", "dist", "demo", "_build"}
+
 SAMPLES = [
     "foretells",
     "the dearest first",
@@ -78,5 +81,5 @@ def test_only_the_list_itself_is_left_out():
     read = set(prose.files())
     assert {file.name for file in prose.THE_LIST} == {"prose.py", "test_prose.py"}
     assert not prose.THE_LIST & read
-    python = {f for f in prose.ROOT.rglob("*.py") if not {".shadow", ".venv"} & set(f.parts)}
+    python = {f for f in prose.ROOT.rglob("*.py") if not OUTPUTS & set(f.parts)}
     assert python - prose.THE_LIST - read == set()
