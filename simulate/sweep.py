@@ -37,7 +37,7 @@ def sweep(
     Finished cells are kept in ``folder`` and found again: a second call opens them, and a call
     after an interruption resumes. A cell is found by its settings and by the code that computes
     it. A file that was damaged or misplaced is computed again, with a warning. ``jobs`` processes
-    (-1: one a core) do the work, or with ``scheduler`` the workers of the Dask cluster at that
+    (-1: one per core) do the work, or with ``scheduler`` the workers of the Dask cluster at that
     address (extra ``cluster``). Every cell runs with one thread: the results have the same bits
     for any number of jobs. Cells of engine "moments" run in batches (see ``cells.batches``): the
     last bits of a cell may depend on the grid that it was first run in, and on nothing else.

@@ -33,7 +33,7 @@ _THREADS = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR")
 
 
 def workers(jobs: int = -1, scheduler: str | None = None) -> "Workers":
-    """Return ``jobs`` processes (-1: one a core), or the workers of the Dask cluster at an address.
+    """Return ``jobs`` processes (-1: one per core), or the workers of a Dask cluster at an address.
 
     Raises ``ValueError`` for bad input. Workers that were killed, or a cluster that can't be
     reached, raise an ``OSError`` of one line as they are used.

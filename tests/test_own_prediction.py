@@ -58,3 +58,15 @@ def test_the_command_prints_it_and_refuses_what_does_not_belong(capsys):
             main([*asked, *extra])
         assert stopped.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_test_set_in_the_file_of_diagnose_changes_no_prediction(tmp_path, capsys):
+    X = np.random.default_rng(0).standard_normal((60, 6)) / math.sqrt(6)
+    train = {"X": X, "y": X[:, 0] ** 2 * 3}
+    printed = []
+    for name, more in (("plain", {}), ("both", {"X_test": X[:9], "y_test": train["y"][:9]})):
+        np.savez(tmp_path / f"{name}.npz", **train, **more)
+        asked = ["--data", str(tmp_path / f"{name}.npz"), "--alpha", "4", "--epsilon", "0.1"]
+        main(["predict", *asked, "--format", "json"])
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]

@@ -37,6 +37,8 @@ def command(
 ) -> None:
     """Compare FORMULA with the closed form NAME, for every dimension D.
 
+    Use it before you build on a formula that you derived or read.
+
     The answer is "equal for every D", or the difference, the right form, the smallest exact
     counter-example and what is off. The exit code is 0 if equal, and 1 otherwise.
 

@@ -45,6 +45,9 @@ def command(
 ) -> None:
     """Print the closed form NAME, derived for symbolic dimension D. Without NAME, list them all.
 
+    Use it to look up a formula of the theory, to see how it is derived, or to get it in LaTeX,
+    Python or JSON.
+
     With --activation, --target or --readouts the closed forms are those of your own network.
 
     Values of --at for only some of the symbols leave the others symbolic.

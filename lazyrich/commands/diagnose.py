@@ -22,7 +22,13 @@ ARRAYS = ("X", "y", "X_test", "y_test")
 @click.argument("network", metavar="MODULE:FUNCTION")
 @click.option("--data", required=True, metavar="FILE.npz", help="X, y, X_test and y_test.")
 @click.option("--loss", type=click.Choice(LOSSES), default="mse", show_default=True)
-@click.option("--weight-decay", type=float, default=0.0, show_default=True, help="As SGD's.")
+@click.option(
+    "--weight-decay",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Weight decay, as in torch's SGD.",
+)
 @click.option("--time", type=float, help="Learning rate x steps that you mean to train.")
 @click.option("--no-pilots", is_flag=True, help="Run no copies at smaller scales.")
 @click.option("--train", is_flag=True, help="Train a copy, and compare it with its lazy twin.")
@@ -42,6 +48,8 @@ def command(
     quiet: bool,
 ) -> None:
     """Say whether a torch module is lazy or rich, whether it will grok, when, and why.
+
+    Use it before a long run, or to understand a run whose test loss fell late.
 
     FUNCTION in MODULE (a file net.py in this folder is the module net) takes no arguments and
     returns the module at its initial weights. The data file holds X, y, X_test and y_test. The
@@ -80,7 +88,9 @@ def _model(network: str) -> "nn.Module":
 
     module, colon, function = network.partition(":")
     if not (module and colon and function):
-        raise ValueError(f"MODULE:FUNCTION = {network}: must be a module, a colon, a function")
+        raise ValueError(
+            f"MODULE:FUNCTION = {network}: must be a module, a colon, a function: net:make"
+        )
     sys.path.insert(0, str(Path.cwd()))
     try:
         make = getattr(importlib.import_module(module), function)

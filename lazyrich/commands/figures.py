@@ -36,6 +36,8 @@ def command(
 ) -> None:
     """Draw figures of the papers from scratch, as PDF and PNG, and check what they show.
 
+    Use it to reproduce a figure, or to see it at another size.
+
     NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all; without NAME, the
     figures are listed. index.html in DIR is a page of all figures there, with captions, checks and
     parameters. The exit code is 1 if the outcome of a check has changed from what lazyrich records.

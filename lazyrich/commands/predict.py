@@ -12,8 +12,12 @@ FORMATS = ("text", "json")
 @click.command("predict", short_help="Predict whether and when a network will grok.")
 @click.option("--D", "dimension", type=int, help="Dimension of the inputs.")
 @click.option("--P", "samples", type=int, help="Number of training samples.")
-@click.option("--data", metavar="FILE.npz", help="A data set, with X, and y or beta.")
-@click.option("--alpha", type=float, help="Scale of the output: laziness.")
+@click.option(
+    "--data",
+    metavar="FILE.npz",
+    help="A data set: X, and y or beta. X_test and y_test are not used.",
+)
+@click.option("--alpha", type=float, help="Scale of the output; larger is lazier.")
 @click.option("--epsilon", type=float, help="Curvature of the activation.")
 @click.option("--learning-rate", type=float, help="eta0; eta = eta0 N/alpha^2.  [default: 1]")
 @click.option("--draws", type=int, help="Number of data sets to draw.  [default: 5]")
@@ -83,7 +87,10 @@ def command(
     if data is not None:
         from lazyrich.support.arrays_file import read_arrays
 
-        found = forecast(read_arrays("--data", data, ("X", "y", "beta"), ("X",)), **scales)
+        allowed = ("X", "y", "beta", "X_test", "y_test")  # the files of diagnose hold a test set
+        arrays = read_arrays("--data", data, allowed, ("X",))
+        train = {name: arrays[name] for name in ("X", "y", "beta") if name in arrays}
+        found = forecast(train, **scales)
     else:
         given: dict[str, Any] = {"draws": draws, "seed": seed}
         given = {name: value for name, value in given.items() if value is not None}

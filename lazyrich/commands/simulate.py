@@ -35,11 +35,11 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--P", "samples", type=int, default=550, help="Number of training samples.")
 @click.option("--n-test", type=int, default=1000, help="Number of test samples.")
 @click.option("--indices", type=int, default=1, help="Number of directions of the target.")
-@click.option("--target-degree", type=int, help="k: learn He_k(beta.x), and not (beta.x)^2/2.")
+@click.option("--target-degree", type=int, help="k: learn He_k(beta.x) instead of (beta.x)^2/2.")
 @click.option("--target", default="(beta.x)**2/2", help="A polynomial such as (beta.x)^3.")
 @click.option("--noise", type=float, default=0.0, help="Standard deviation of the labels' noise.")
 @click.option("--width", default="500", callback=_width, help="Number N of neurons, or inf.")
-@click.option("--alpha", type=float, default=1.0, help="Scale of the output: laziness.")
+@click.option("--alpha", type=float, default=1.0, help="Scale of the output; larger is lazier.")
 @click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
 @click.option("--activation", default="h + epsilon/2*h**2", help="phi(h), such as h + 0.1 h^3.")
 @click.option(
@@ -52,8 +52,10 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option(
     "--activation-degree", type=int, help="k: phi(h) = h + (epsilon/2) He_k(h), engine neurons."
 )
-@click.option("--readouts", help="gaussian: N(0, 1), and trained too, engine neurons.")
-@click.option("--sigma", type=float, default=1.0, help="Standard deviation of the weights at 0.")
+@click.option(
+    "--readouts", help="gaussian: draw them from N(0, 1) and train them (engine neurons)."
+)
+@click.option("--sigma", type=float, default=1.0, help="Standard deviation of the initial weights.")
 @click.option("--engine", default="flow", help="flow, moments, neurons or linearised.")
 @click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
 @click.option("--learning-rate", type=float, default=1.0, help="eta0; eta = eta0 N/alpha^2.")
@@ -61,13 +63,15 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     "--centred/--no-centred", default=True, help="Train f(x;w) - f(x;w0), or f(x;w) itself."
 )
 @click.option("--momentum", type=float, default=0.0, help="Heavy-ball momentum.")
-@click.option("--weight-decay", type=float, default=0.0, help="Weight decay in the loss.")
-@click.option("--decoupled-weight-decay", type=float, default=0.0, help="Decoupled weight decay.")
-@click.option("--rtol", type=float, default=1e-4, help="Relative tolerance of flow.")
+@click.option(
+    "--weight-decay", type=float, default=0.0, help="Weight decay as a penalty in the loss."
+)
+@click.option("--decoupled-weight-decay", type=float, default=0.0, help="Weight decay as in AdamW.")
+@click.option("--rtol", type=float, default=1e-4, help="Relative tolerance of engine flow.")
 @click.option(
     "--descent-tolerance",
     type=float,
-    help="With flow: warn where a loss of gradient descent differs by more than this part.",
+    help="With flow: warn where a loss of gradient descent differs by more than this fraction.",
 )
 @click.option("--seed", type=int, default=0, help="Seed of the task and of the weights.")
 @click.option("--dtype", default="float64", help="float64 or float32.")
@@ -89,6 +93,8 @@ def command(
     **options: Any,
 ) -> None:
     """Train a two-layer network on a polynomial task, and print its losses and whether it groks.
+
+    Use it to see one run in detail; lazyrich sweep trains many.
 
     The network is f(x) = (alpha/N) sum_i phi(w_i.x), with phi(h) = h + (epsilon/2) h^2, and the
     target y = (beta.x)^2/2, unless options say otherwise. Without options: the setting of Figure 1

@@ -19,7 +19,9 @@ STATUSES = ("diverged", "overflowed")
 @click.command("sweep", short_help="Run a grid of networks, resumable, here or on a cluster.")
 @click.argument("file", metavar="FILE.toml")
 @click.option("--folder", help="Folder for the finished cells.  [default: FILE without .toml]")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1: one a core.")
+@click.option(
+    "--jobs", type=int, default=-1, show_default=True, help="Processes; -1: one per core."
+)
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster there: tcp://HOST:8786."
 )

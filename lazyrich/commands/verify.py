@@ -44,7 +44,9 @@ def command(
     errata: str | None,
     quiet: bool,
 ) -> None:
-    """Check what the papers say, and the laws of lazyrich, with evidence that runs.
+    """Check the statements of the papers, and the laws of lazyrich, by running code.
+
+    Use it before you rely on an equation or a statement of a paper.
 
     CLAIM is a claim's name, the beginning of names (sec-16, law-), or a source (kumar, lyu, laws);
     default: all. For each claim: its verdict and the kinds of evidence; for claims that are named
