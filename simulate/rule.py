@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lazyrich.simulate.shapes import Number
-from lazyrich.support.arguments import finite
+from lazyrich.support.arguments import finite, not_negative
 
 NUMBERS = ("learning_rate", "momentum", "weight_decay", "decoupled_weight_decay")
 DECAYS = ("weight_decay", "decoupled_weight_decay")
@@ -46,7 +46,7 @@ class Rule:
         momentum = finite("momentum", given["momentum"])
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum = {given['momentum']!r}: must be at least 0 and below 1")
-        decays = [_not_negative(name, given[name]) for name in DECAYS]
+        decays = [not_negative(name, given[name]) for name in DECAYS]
         rule = cls(rate, momentum, *decays, optimiser=given["optimiser"])
         if rule.optimiser is not None and rule.used():
             name = rule.used()[0]
@@ -160,9 +160,3 @@ class Update:
 
 def _any(value: Number) -> bool:
     return bool(torch.as_tensor(value).any())
-
-
-def _not_negative(name: str, value: object) -> float:
-    if finite(name, value) < 0:
-        raise ValueError(f"{name} = {value!r}: must be at least 0")
-    return finite(name, value)

@@ -15,7 +15,7 @@ from lazyrich.simulate.arrays import natural, real_array, standard_normal, symme
 from lazyrich.simulate.goals import DEFAULT, Goal
 from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
-from lazyrich.support.arguments import finite, fits_memory, positive_integer
+from lazyrich.support.arguments import by_name, fits_memory, not_negative, positive_integer
 
 
 class PolynomialTask:
@@ -86,10 +86,8 @@ class PolynomialTask:
             f"D = {D}, P = {P}, n_test = {n_test}, indices = {indices}: the inputs and directions",
             8.0 * D * (P + n_test + indices),
         )
-        self.noise = finite("noise", noise)
-        if self.noise < 0:
-            raise ValueError(f"noise = {noise!r}: must be at least 0")
-        self.goal = _goal(target, D, constants, seed)
+        self.noise = not_negative("noise", noise)
+        self.goal = _goal(target, D, by_name("constants", constants), seed)
         if self.goal is not None and (indices > 1 or target_degree is not None):
             raise ValueError("target: must be left out where indices or target_degree are given")
         beta = standard_normal(seed, "beta", (indices, D))
@@ -147,7 +145,7 @@ class PolynomialTask:
         if not (isinstance(target, str) and target == DEFAULT):
             if y is not None:
                 raise ValueError("y, target: must be given one of them, and not both")
-            given = dict(constants or {}) | ({} if beta is None else {"beta": beta})
+            given = by_name("constants", constants) | ({} if beta is None else {"beta": beta})
             task.goal = Goal.read(target, D, given)
             task.beta = task.goal.directions
             task.y, task.y_test = task.target(task.X), task.target(task.X_test)

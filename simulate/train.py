@@ -24,7 +24,7 @@ from lazyrich.simulate.stability import (
 )
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
-from lazyrich.support.arguments import finite, one_of, positive_integer
+from lazyrich.support.arguments import by_name, finite, one_of, positive_integer
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -148,6 +148,7 @@ def plan(task: Any, **given: Any) -> Plan:
     if not isinstance(task, PolynomialTask):
         raise ValueError(f"task = {task!r}: must be a PolynomialTask")
     engine = known(given["engine"])
+    given["constants"] = by_name("constants", given["constants"])
     steps = positive_integer("steps", given["steps"])
     grid = checked_grid(given["record"], steps)
     network, rule = Network.checked(task.D, given), Rule.checked(given)
@@ -256,7 +257,7 @@ def _config(training: Training, engine: Engine, given: dict[str, Any]) -> dict:
     width, init, readouts = given["width"], given["init"], given["readouts"]
     network, rule, drawn = training.network, training.rule, given["init"] is None
     W = network.W
-    constants = {name: float(value) for name, value in (given["constants"] or {}).items()}
+    constants = {name: float(value) for name, value in given["constants"].items()}
     config = {
         "task": training.task.describe(),
         "engine": engine.name,

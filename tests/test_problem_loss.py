@@ -74,8 +74,8 @@ def test_it_is_the_mean_over_a_cubature(coefficients, target, D, N, trained, cen
     values, W = values_of(problem, D, rng), rng.normal(size=(N, D))
     more = {"v": rng.normal(size=N)} if trained else {}
     if centred:
-        more["W0"] = rng.normal(size=(N + 1, D))
-        more |= {"v0": rng.normal(size=N + 1)} if trained else {}
+        more["W0"] = rng.normal(size=(N, D))
+        more |= {"v0": rng.normal(size=N)} if trained else {}
     degree = max(TARGETS[target], len(coefficients) - 1)
 
     def phi(h):
@@ -187,3 +187,14 @@ def test_bad_input_is_one_clear_line(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         Problem("h^3").population_loss(**({"W": [[1.0, 2.0]]} | arguments))
     assert "\n" not in str(error.value)
+
+
+def test_a_start_of_another_width_and_negative_noise_are_refused():
+    problem = Problem("h + c*h**3", "beta.x")
+    known = {"W": [[1.0, 0.0], [0.0, 1.0]], "beta": [1.0, 0.0], "c": 0.1}
+    with pytest.raises(ValueError, match=r"W0 has shape \(1, 2\): must be that of W, \(2, 2\)"):
+        problem.population_loss(W0=[[1.0, 0.0]], **known)
+    with pytest.raises(ValueError, match=r"noise = -0\.1: must be at least 0"):
+        problem.population_loss(noise=-0.1, **known)
+    with pytest.raises(ValueError, match=r"noise = -0\.1: must be at least 0"):
+        problem.learning_curve(P=3, D=2, c=0.1, sigma=1.0, beta=[1.0, 0.0], noise=-0.1)

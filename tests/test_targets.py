@@ -139,6 +139,8 @@ def test_an_activation_by_any_name_is_the_same_run():
         ({"target": "x'B x", "constants": {"B": [[1.0]]}}, r"B has shape \(1, 1\): must be"),
         ({"constants": {"q": 1.0}}, "constants q: target = .* has only beta"),
         ({"noise": -1.0}, "noise = -1.0: must be at least 0"),
+        ({"target": "beta.x + c", "constants": [1]}, "constants = .1.: must map names to values"),
+        ({"constants": "c"}, "constants = 'c': must map names to values"),
         ({"target": "beta.x", "indices": 2}, "target: must be left out where indices"),
     ],
 )
@@ -155,6 +157,7 @@ def test_bad_targets_are_one_line(given, message):
         ({"activation": "h + h^3", "epsilon": 0.5}, "epsilon = 0.5: activation = .* has no eps"),
         ({"activation": "h + h^3", "engine": "flow"}, "activation = 'h .*; use engine = 'neurons'"),
         ({"activation": "tan(h)"}, "activation = "),
+        ({"activation": "h + c*h^3", "constants": "c"}, "constants = 'c': must map names"),
         ({"activation": "h + h^3", "activation_degree": 2}, "activation_degree = 2: must be left"),
     ],
 )

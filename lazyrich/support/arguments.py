@@ -9,7 +9,7 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # No array is longer, and NumPy and torch count no further.
@@ -102,6 +102,34 @@ def finite(name: str, value: Any, *, nonzero: bool = False, positive: bool = Fal
     if not math.isfinite(number) or (nonzero and number == 0) or (positive and number <= 0):
         raise ValueError(f"{name} = {shown(value)}: must be {allowed}")
     return number
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Return ``value`` as a ``float`` if it is a finite number of at least 0.
+
+    >>> not_negative("noise", -1.0)
+    Traceback (most recent call last):
+    ...
+    ValueError: noise = -1.0: must be at least 0
+    """
+    number = finite(name, value)
+    if number < 0:
+        raise ValueError(f"{name} = {shown(value)}: must be at least 0")
+    return number
+
+
+def by_name(name: str, value: Any) -> dict[str, Any]:
+    """Return a mapping of names to values as a ``dict``; an empty one for None.
+
+    >>> by_name("constants", ["c"])
+    Traceback (most recent call last):
+    ...
+    ValueError: constants = ['c']: must map names to values, such as {'c': 1.0}
+    """
+    value = {} if value is None else value
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ValueError(f"{name} = {shown(value)}: must map names to values, such as {{'c': 1.0}}")
+    return dict(value)
 
 
 def fits_memory(what: str, size: float) -> None:

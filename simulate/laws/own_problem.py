@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lazyrich.support.arguments import finite, positive_integer
+from lazyrich.support.arguments import not_negative, positive_integer
 from lazyrich.theory import Problem
 
 
@@ -70,7 +70,7 @@ def predict_lazy(
     >>> found.nothing, found.floor, found.exact_from          # an odd kernel learns no even target
     (0.75, 0.75, 24)
     """
-    D, P, noise = positive_integer("D", D), positive_integer("P", P), finite("noise", noise)
+    D, P, noise = positive_integer("D", D), positive_integer("P", P), not_negative("noise", noise)
     scales = ("sigma",) if problem.readouts == "fixed" else ("sigma_w", "sigma_v")
     values: dict[str, Any] = {**dict.fromkeys(scales, 1.0), **symbols}
     if "beta" in problem.target.symbols:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 from sympy import MatrixSymbol
 
-from lazyrich.support.arguments import finite, one_of
+from lazyrich.support.arguments import finite, not_negative, one_of
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory.activation import DEFAULT as DEFAULT_ACTIVATION
 from lazyrich.theory.activation import Activation, h
@@ -210,7 +210,7 @@ class Problem:
         """
         from lazyrich.theory.problem.neurons import population_loss
 
-        alpha, noise = finite("alpha", alpha), finite("noise", noise)
+        alpha, noise = finite("alpha", alpha), not_negative("noise", noise)
         if by_degree and self.activation.degree is None:
             raise ValueError(f"by_degree: {self.activation.kind} has all Hermite degrees")
         parts = population_loss(self, W, alpha, v, W0, v0, symbols)
@@ -254,7 +254,7 @@ class Problem:
         from lazyrich.theory.problem.eigenspaces import learning_curve, spectrum
 
         found = spectrum(self, D, highest, symbols)
-        return learning_curve(found, P, finite("ridge", ridge), finite("noise", noise))
+        return learning_curve(found, P, finite("ridge", ridge), not_negative("noise", noise))
 
     # What several closed forms need
 

@@ -60,8 +60,8 @@ def _stacked(problem: "Problem", W: Any, v: Any, W0: Any, v0: Any) -> tuple[Arra
             raise ValueError("v0 is given without W0")
         return W, readouts / W.shape[0]
     W0 = _as_array("W0", W0, 2, like=W)
-    if W0.shape[1] != W.shape[1]:
-        raise ValueError(f"W0 has shape {tuple(W0.shape)}: must be (N, {W.shape[1]})")
+    if W0.shape != W.shape:
+        raise ValueError(f"W0 has shape {tuple(W0.shape)}: must be that of W, {tuple(W.shape)}")
     initial = _readouts(problem, "v0", v0, W0)
     xp = _namespace(W)
     together = xp.concatenate([readouts / W.shape[0], -initial / W0.shape[0]])
