@@ -7,6 +7,7 @@ import numpy as np
 import xarray
 
 from lazyrich.simulate.arrays import natural
+from lazyrich.simulate.labels import note
 from lazyrich.simulate.measures import LOSSES, MomentMeasures, NeuronMeasures, zero_losses
 from lazyrich.simulate.stability import Diverged, has_diverged
 from lazyrich.simulate.training import Snapshot, Training
@@ -132,20 +133,20 @@ class Recorder:
         history = xarray.Dataset(coords={"step": ("step", steps, {"units": "gradient steps"})})
         if self._training.rule.optimiser is None:
             tau = self._training.rule.learning_rate * steps
-            note = {"long_name": "tau = learning_rate * step", "units": "1"}
-            history = history.assign_coords(tau=("step", tau, note))
+            label = note("tau", "tau = learning_rate * step")
+            history = history.assign_coords(tau=("step", tau, label))
         for name in self._rows[0]:
             degree = f"term of the population loss: power of Hermite {name.replace('_', ' ')}"
             description = degree if name.startswith("degree_") else DESCRIPTIONS[name]
             values = np.array([row[name] for row in self._rows])
             if name.endswith("alignment"):
                 description += f"; K the normalised NTK on the {self._alignment_set} set"
-            history[name] = ("step", values, {"long_name": description, "units": "1"})
+            history[name] = ("step", values, note(name, description))
         for name, value in zero_losses(self._training.task).items():
-            history[name] = ((), value, {"long_name": DESCRIPTIONS[name], "units": "1"})
+            history[name] = ((), value, note(name, DESCRIPTIONS[name]))
         for name, value in self._measures.kernel_regression().items():
-            note = {"long_name": f"{name.replace('_', ' ')} {_FLOOR}", "units": "1"}
-            history[f"kernel_regression_{name}"] = ((), value, note)
+            label = note(f"kernel_regression_{name}", f"{name.replace('_', ' ')} {_FLOOR}")
+            history[f"kernel_regression_{name}"] = ((), value, label)
         history.attrs = attributes
         return history
 

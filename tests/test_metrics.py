@@ -180,7 +180,7 @@ def test_the_alignments_recorded_are_on_the_set_asked_for(which):
     W = run.state
     K = ntk_normalised(X, X, W.mean(0), W.T @ W / 4, epsilon=0.5)
     assert float(run.history.alignment[-1]) == pytest.approx(float(alignment(K, y)), rel=1e-12)
-    assert f"{which} set" in run.history.centred_alignment.attrs["long_name"]
+    assert f"{which} set" in run.history.centred_alignment.attrs["description"]
     centred = float(centred_alignment(K, y))
     assert float(run.history.centred_alignment[-1]) == pytest.approx(centred, rel=1e-10)
 

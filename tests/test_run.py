@@ -66,6 +66,7 @@ def test_every_variable_says_what_it_is_and_the_history_what_its_conventions_are
     assert measured <= set(DESCRIPTIONS)
     for variable in (*history.data_vars.values(), *history.coords.values()):
         assert variable.attrs["units"]
+        assert len(variable.attrs.get("long_name", "")) <= 40  # on an axis
     assert "alpha/N" in history.attrs["conventions"]
     assert history.attrs["predictor"] == "f(x;w)"
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import lazyrich
 from lazyrich.simulate.arrays import real_array
+from lazyrich.simulate.labels import note
 from lazyrich.simulate.lyu.descent import descend, steps_at, warn_of_instability
 from lazyrich.simulate.lyu.dual import DualFlow
 from lazyrich.simulate.lyu.linear_task import LinearTask
@@ -254,10 +255,10 @@ class DiagonalNet:
             "invariant_gap": self._invariant_gap(path, scale).numpy(),
         }
         for name, values in added.items():
-            found[name] = ("time", values, {"long_name": _NOTES[name], "units": "1"})
+            found[name] = ("time", values, note(name, _NOTES[name]))
         if path.nu is not None:
-            note = {"long_name": "dual variables: w is a function of X^T nu", "units": "1"}
-            found["nu"] = (("time", "sample"), path.nu, note)
+            label = note("nu", "dual variables: w is a function of X^T nu")
+            found["nu"] = (("time", "sample"), path.nu, label)
         config = {"task": task.describe(), "net": self.describe(task), **given}
         config |= {"lazyrich": lazyrich.__version__, "torch": str(torch.__version__)}
         return Run(found, {"u": path.u[-1].clone(), "v": path.v[-1].clone()}, config)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 import lazyrich
 from lazyrich.simulate import rkc
+from lazyrich.simulate.labels import note
 from lazyrich.simulate.lyu.completion_task import CompletionTask
 from lazyrich.simulate.lyu.descent import Layers, descend, steps_at, warn_of_instability
 from lazyrich.simulate.lyu.dual import SolverError
@@ -224,21 +225,21 @@ def _history(
 ) -> xarray.Dataset:
     scale = alpha * np.exp(-decay * times)
     rows = [_measure(task, U, V, float(a), decay) for (U, V), a in zip(layers, scale, strict=True)]
-    note = {"long_name": "time of gradient flow, learning rate times step", "units": "1"}
-    found = xarray.Dataset(coords={"time": ("time", times, note)})
-    note = {"long_name": "alpha exp(-lambda t): what is left of the initial scale", "units": "1"}
-    found = found.assign_coords(scale=("time", scale, note))
+    label = note("time", "time of gradient flow, learning rate times step")
+    found = xarray.Dataset(coords={"time": ("time", times, label)})
+    label = note("scale", "alpha exp(-lambda t): what is left of the initial scale")
+    found = found.assign_coords(scale=("time", scale, label))
     for name, text in DESCRIPTIONS.items():
         values = np.array([row[name] for row in rows])
-        found[name] = ("time", values, {"long_name": text, "units": "1"})
+        found[name] = ("time", values, note(name, text))
     zeros = torch.zeros_like(task.X)
     for name, value, what in (
         ("zero_train_loss", float(task.y.square().mean()), "train loss of W = 0"),
         ("zero_test_loss", task.test_loss(zeros), "test loss of W = 0"),
     ):
-        found[name] = ((), value, {"long_name": what, "units": "1"})
+        found[name] = ((), value, note(name, what))
     W = np.array([(U @ U.T - V @ V.T).numpy() for U, V in layers])
-    found["W"] = (("time", "row", "column"), W, {"long_name": "the matrix", "units": "1"})
+    found["W"] = (("time", "row", "column"), W, note("W", "the matrix"))
     found.attrs["conventions"] = CONVENTIONS
     return found
 

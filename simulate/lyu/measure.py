@@ -5,6 +5,7 @@ import torch
 import xarray
 from torch import Tensor
 
+from lazyrich.simulate.labels import note
 from lazyrich.simulate.lyu.linear_task import LinearTask
 from lazyrich.simulate.lyu.losses import CLASSIFICATION, Loss
 from lazyrich.simulate.shapes import Float
@@ -62,13 +63,13 @@ def history(
     times: np.ndarray, scale: np.ndarray, measured: dict[str, np.ndarray], conventions: str
 ) -> xarray.Dataset:
     """Return the measurements as a dataset over ``time``, with the decaying scale."""
-    note = {"long_name": "time of gradient flow, learning rate times step", "units": "1"}
-    found = xarray.Dataset(coords={"time": ("time", times, note)})
-    note = {"long_name": "alpha exp(-lambda t): what is left of the initial scale", "units": "1"}
-    found = found.assign_coords(scale=("time", scale, note))
+    label = note("time", "time of gradient flow, learning rate times step")
+    found = xarray.Dataset(coords={"time": ("time", times, label)})
+    label = note("scale", "alpha exp(-lambda t): what is left of the initial scale")
+    found = found.assign_coords(scale=("time", scale, label))
     for name, values in measured.items():
-        long_name, unit = DESCRIPTIONS[name]
+        description, unit = DESCRIPTIONS[name]
         dimensions = ("time",) if values.ndim else ()
-        found[name] = (dimensions, values, {"long_name": long_name, "units": unit})
+        found[name] = (dimensions, values, note(name, description, unit))
     found.attrs["conventions"] = conventions
     return found

@@ -11,6 +11,7 @@ import xarray
 from torch import Tensor, nn
 
 import lazyrich
+from lazyrich.simulate.labels import note
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.losses import Loss
 from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
@@ -87,10 +88,10 @@ class Recorder:
         for name in self.rows[0]:
             if name != self._coordinate:
                 values = np.array([row[name] for row in self.rows])
-                note = {"long_name": _DESCRIPTIONS.get(name, name)}
-                history[name] = (self._coordinate, values, note)
+                label = note(name, _DESCRIPTIONS.get(name, "as measured by the caller"))
+                history[name] = (self._coordinate, values, label)
         for name, value in self.zero().items():
-            history[name] = ((), value, {"long_name": _DESCRIPTIONS[name]})
+            history[name] = ((), value, note(name, _DESCRIPTIONS[name]))
         history.attrs = {"lazyrich": lazyrich.__version__}
         return history
 
