@@ -12,6 +12,7 @@ from lazyrich.theory import symbols as model
 from lazyrich.theory.gaussian_pair import mean_derivative
 from lazyrich.theory.grammar import functions
 from lazyrich.theory.grammar import names as naming
+from lazyrich.theory.printing import latex
 
 h = sp.Symbol("h", real=True)  # the argument of an activation
 DEFAULT = "h + epsilon/2*h**2"
@@ -63,6 +64,9 @@ class Activation:
 
     def __repr__(self) -> str:
         return f"Activation({self.text!r})"
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle \phi(h) = {latex(self.expr)}$"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Activation) and self.expr == other.expr

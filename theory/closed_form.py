@@ -11,7 +11,7 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import arrays, generate, values
 from lazyrich.theory.evaluate import value
-from lazyrich.theory.printing import latex, pretty, whole
+from lazyrich.theory.printing import displayed, latex, pretty, shortened, whole
 
 __all__ = ["ClosedForm", "Step", "latex", "pretty"]
 
@@ -20,13 +20,21 @@ Part = Any  # a SymPy expression, or a tuple of them
 Symbol = sp.Symbol | MatrixSymbol
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClosedForm:
     """A formula of the theory, derived by the code that returns it.
 
     ``expr`` is the SymPy expression, ``terms`` its named parts, ``steps`` the derivation as pairs
     of a sentence and an expression, ``components`` what belongs to the terms (eigenprojectors,
     parts of the target, gradients), ``source`` the paper's section and equation.
+
+    Notebooks show the formula with its terms.
+
+    >>> from lazyrich import theory
+    >>> theory.closed_form("ntk-at-init")                         # doctest: +ELLIPSIS
+    <ClosedForm ntk-at-init: The normalised kernel at initialisation ...
+      epsilon^2 sigma^2 (x.x_prime)^2 + x.x_prime
+      terms: ntk, ntk_normalised>
     """
 
     name: str
@@ -61,9 +69,14 @@ class ClosedForm:
         """The expression as two-dimensional text."""
         return pretty(self.expr)
 
+    def __repr__(self) -> str:
+        formula = f"\n  {shortened(self.expr)}"
+        terms = f"\n  terms: {', '.join(self.terms)}" if self.terms else ""
+        return f"<ClosedForm {self.name}: {self.title}{formula}{terms}>"
+
     def _repr_latex_(self) -> str:
-        """The expression as notebooks show it."""
-        return f"${self.latex()}$"
+        """The expression and its terms, as notebooks show them."""
+        return displayed(self.expr, self.terms)
 
     def arguments(self) -> list[str]:
         """The keywords that ``evaluate`` and ``function`` take."""

@@ -1,5 +1,7 @@
 """Expressions of the theory in LaTeX and as two-dimensional text."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sympy as sp
@@ -111,6 +113,49 @@ def latex(expr: Any) -> str:
     \left|\beta\right|^{4} + \operatorname{tr}\left(M\right)
     """
     return _Latex().doprint(whole(expr))
+
+
+def shortened(expr: Any, length: int = 200) -> str:
+    """An expression on one line, as the grammar writes it; cut off after ``length`` characters.
+
+    >>> from lazyrich.theory.symbols import D, alpha
+    >>> shortened(alpha**2 / D), shortened(alpha**2 / D, length=8)
+    ('alpha^2/D', 'alpha...')
+    """
+    text = _formula(whole(expr))
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _formula(expr: Any) -> str:
+    from lazyrich.theory.grammar import write
+
+    if isinstance(expr, sp.Tuple):
+        return f"({', '.join(map(_formula, expr))})"
+    try:
+        return write(expr)
+    except (ValueError, TypeError):
+        return " ".join(str(expr).split())
+
+
+def displayed(expr: Any, terms: Mapping[str, Any] = MappingProxyType({})) -> str:
+    r"""An expression with its named terms in LaTeX, as notebooks show them: each in a row.
+
+    Where the expression is the tuple of the terms, these are enough.
+
+    >>> from lazyrich.theory.symbols import alpha
+    >>> print(displayed(alpha, {"square_term": alpha**2}))
+    $\begin{array}{l}
+    \displaystyle \alpha \\[6pt]
+    \displaystyle \text{square term} = \alpha^{2}
+    \end{array}$
+    """
+    rows = [] if terms and whole(tuple(terms.values())) == whole(expr) else [latex(expr)]
+    for name, term in terms.items():
+        if whole(term) != whole(expr):
+            words = name.replace("_", " ")
+            rows.append(rf"\text{{{words}}} = {latex(term)}")
+    body = " \\\\[6pt]\n".join(rf"\displaystyle {row}" for row in rows)
+    return f"${body}$" if len(rows) == 1 else f"$\\begin{{array}}{{l}}\n{body}\n\\end{{array}}$"
 
 
 def pretty(expr: Any, *, unicode: bool = True) -> str:

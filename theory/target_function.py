@@ -11,6 +11,7 @@ from lazyrich.theory import generate, grammar, words
 from lazyrich.theory import symbols as model
 from lazyrich.theory.activation import RESERVED, exact
 from lazyrich.theory.grammar import names as naming
+from lazyrich.theory.printing import latex
 from lazyrich.theory.symbols import SymmetricMatrixSymbol, x
 from lazyrich.theory.wick import canonical, dot
 from lazyrich.theory.words import Reader
@@ -36,6 +37,9 @@ class Target:
 
     def __repr__(self) -> str:
         return f"Target({self.text!r})"
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle y(x) = {latex(self.expr)}$"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Target) and self.expr == other.expr

@@ -71,7 +71,7 @@ class Check:
 
     def _repr_latex_(self) -> str:
         sign = {True: "=", False: r"\neq", None: r"\overset{?}{=}"}[self.equal]
-        return f"${latex(self.given)} {sign} {latex(self.right)}$"
+        return rf"$\displaystyle {latex(self.given)} {sign} {latex(self.right)}$"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON has it: formulas as text and in LaTeX."""

@@ -14,6 +14,7 @@ from lazyrich.theory.activation import DEFAULT as DEFAULT_ACTIVATION
 from lazyrich.theory.activation import Activation, h
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.inputs import Inputs
+from lazyrich.theory.printing import latex
 from lazyrich.theory.problem import instances, lazy, radial
 from lazyrich.theory.problem.form import ProblemForm
 from lazyrich.theory.target_function import DEFAULT as DEFAULT_TARGET
@@ -84,6 +85,17 @@ class Problem:
             f"Problem(activation={self.activation.text!r}, target={self.target.text!r}, "
             f"readouts={self.readouts!r}{inputs})"
         )
+
+    def _repr_latex_(self) -> str:
+        readout, covariance = ("", "v_i ")[self.readouts == "trained"], self.inputs.law.covariance
+        rows = (
+            rf"f(x) = \frac{{\alpha}}{{N}} \sum_{{i=1}}^{{N}} {readout}\phi(w_i \cdot x)",
+            rf"\phi(h) = {latex(self.activation.expr)}",
+            rf"y(x) = {latex(self.target.expr)}",
+            rf"x \sim \mathcal{{N}}\left(0, {latex(covariance)}\right)",
+        )
+        body = " \\\\[6pt]\n".join(rf"\displaystyle {row}" for row in rows)
+        return f"$\\begin{{array}}{{l}}\n{body}\n\\end{{array}}$"
 
     @property
     def symbols(self) -> dict[str, sp.Symbol | MatrixSymbol]:
