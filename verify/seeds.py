@@ -2,19 +2,41 @@
 
     python -m lazyrich.verify.seeds docs/seeds.md --seeds 30 --jobs 2
 
-Claims whose evidence draws nothing at random are checked at the first seed only: their result
-can't change. The table is written after each seed, so that a run that is stopped leaves its part.
+The table is kept: only what it lacks is run, which is claims that are new, claims whose evidence
+has changed since their row was made (``evidence_code``), and seeds that are missing. It is
+written after each seed, so that a run that is stopped goes on where it was. Claims whose evidence
+draws nothing at random are checked at the first seed only: their result can't change.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from lazyrich.support.arguments import positive_integer
+from lazyrich.support.files import write_whole
+from lazyrich.verify.evidence_code import code_digest
 from lazyrich.verify.ledger import EXACT, Budget, Claim, Row
 from lazyrich.verify.record import SOURCES, read, select
 from lazyrich.verify.runner import check_all
 
 APART = 1000  # between two seeds, so that their draws have none in common
+EXAMPLES = 5  # random inputs of an attack at one seed
+_ROW = re.compile(r"\| (\S+) \|[^|]*\| (\d+) \| \d+ \| ([0-9a-f]{8}) \|")
+_FAILED = re.compile(r"- `(\S+)` at seed (\d+): (.*)")
+
+
+@dataclass
+class Checked:
+    """A row of the table: how many seeds (0, ``APART``, ...), which failed and why, the code."""
+
+    code: str
+    seeds: int = 0
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+Table = dict[str, Checked]
 
 
 def is_random(claim: Claim) -> bool:
@@ -22,49 +44,125 @@ def is_random(claim: Claim) -> bool:
     return any(piece.level not in (*EXACT, "read") for piece in claim.evidence)
 
 
-def sweep(
-    claims: Sequence[Claim], seeds: Iterable[int], path: Path, jobs: int = 1, examples: int = 5
-) -> dict[str, dict[int, Row]]:
-    """Check the claims at each seed and write the table; the rows by claim and seed."""
-    found: dict[str, dict[int, Row]] = {claim.name: {} for claim in claims}
-    for k, seed in enumerate(seeds):
-        chosen = [claim for claim in claims if k == 0 or is_random(claim)]
-        for row in check_all(chosen, Budget(examples, seed), jobs=jobs):
-            found[row.claim.name][seed] = row
-        path.write_text(table(found), encoding="utf-8")
+def update(
+    path: Path,
+    claims: Iterable[Claim],
+    count: int,
+    jobs: int = 1,
+    again: bool = False,
+    told: Callable[[str], object] | None = None,
+) -> Table:
+    """Check the claims at the seeds that the table in ``path`` lacks; write and return the table.
+
+    With ``again``, at all ``count`` seeds. ``told(line)`` is called before each seed.
+    """
+    table, chosen = parse(path.read_text(encoding="utf-8") if path.exists() else ""), list(claims)
+    started: set[str] = set()
+    for k in range(positive_integer("seeds", count)):
+        due = [
+            claim
+            for claim in chosen
+            if _missing(claim, None if again and claim.name not in started else table, count) == k
+        ]
+        if not due:
+            continue
+        if told is not None:
+            told(f"seed {APART * k}: {len(due)} claims")
+        for row in check_all(due, Budget(EXAMPLES, APART * k), jobs=jobs):
+            _enter(table, row, k)
+        started |= {claim.name for claim in due}
+        write_whole(path, lambda part: part.write_text(_page(table, count), encoding="utf-8"))
+    return table
+
+
+def _missing(claim: Claim, table: Table | None, count: int) -> int | None:
+    """The number of the first seed that a claim has to be checked at; None where at none."""
+    known = (table or {}).get(claim.name)
+    done = known.seeds if known is not None and known.code == code_digest(claim) else 0
+    return done if done < (count if is_random(claim) else 1) else None
+
+
+def _enter(table: Table, row: Row, k: int) -> None:
+    """Add the result at seed number k; the first one replaces what stood there."""
+    name = row.claim.name
+    if k == 0:
+        table[name] = Checked(code_digest(row.claim))
+    table[name].seeds = k + 1
+    if not row.passed:
+        table[name].failed[APART * k] = _reason(row)
+
+
+def lacking(path: Path, claims: Iterable[Claim], count: int = 30) -> dict[str, str]:
+    """What the table in ``path`` lacks of these claims, in words, by name."""
+    table, found = parse(path.read_text(encoding="utf-8")), {}
+    for claim in claims:
+        if _missing(claim, table, count) is not None:
+            known = table.get(claim.name)
+            if known is None:
+                found[claim.name] = "no row"
+            elif known.code != code_digest(claim):
+                found[claim.name] = "its evidence has changed"
+            else:
+                found[claim.name] = f"{known.seeds} seeds only"
     return found
 
 
-def table(found: dict[str, dict[int, Row]]) -> str:
-    """The results in Markdown: what failed first, then the counts by claim."""
-    seeds = sorted({seed for rows in found.values() for seed in rows})
+def parse(text: str) -> Table:
+    """The table in Markdown, read back.
+
+    >>> text = "- `eq-6` at seed 1000: no\\n| eq-6 | Kumar et al. 2024 | 2 | 1 | 00c0ffee |"
+    >>> parse(text)
+    {'eq-6': Checked(code='00c0ffee', seeds=2, failed={1000: 'no'})}
+    """
+    table = {name: Checked(code, int(seeds)) for name, seeds, code in _ROW.findall(text)}
+    for name, seed, reason in _FAILED.findall(text):
+        if name in table:
+            table[name].failed[int(seed)] = reason
+    return table
+
+
+def _page(table: Table, count: int) -> str:
+    """The table in Markdown: what failed first, then the claims of the record in its order."""
+    record = read()
+    rows = {name: table[name] for name in record if name in table}
     failed = [
-        f"- `{name}` at seed {seed}: {_reason(row)}"
-        for name, rows in found.items()
-        for seed, row in rows.items()
-        if not row.passed
+        f"- `{name}` at seed {seed}: {reason}"
+        for name, row in rows.items()
+        for seed, reason in sorted(row.failed.items())
     ]
+    due = [name for name, claim in record.items() if _missing(claim, table, count) is not None]
     lines = [
         "# The ledger at many seeds",
         "",
-        "Every claim of the ledger at every seed, with every negative control (`make seeds`). The "
-        "threshold of a measured claim allows a false alarm at one seed in a thousand. Use it "
-        "to see that no verdict rests on a lucky seed; words are in [the glossary](glossary.md).",
+        "Every claim of the ledger at every seed, with every negative control (`make seeds`). Use "
+        "it to see that no verdict rests on a lucky seed. Words are in [the "
+        "glossary](glossary.md).",
         "",
-        f"Seeds: {', '.join(map(str, seeds))}. Claims without randomness run once. "
-        f"{sum(len(rows) for rows in found.values())} checks of claims, {len(failed)} failed.",
+        f"Seeds: 0, {APART}, ..., {APART * (count - 1)}. Claims without randomness run once. The "
+        "threshold of a measured claim allows a false alarm at one seed in a thousand. *Code* is "
+        "the digest of the checks that made the row. If a claim's checks change, `make seeds` "
+        "runs that claim again.",
+        "",
+        f"{len(rows)} claims, {sum(row.seeds for row in rows.values())} checks of claims, "
+        f"{len(failed)} failed.",
         "",
         *(failed or ["No claim fails, and no control is accepted, at any seed."]),
         "",
-        "| claim | source | seeds | failed |",
-        "|---|---|---|---|",
+        *([_still(due), ""] if due else []),
+        "| claim | source | seeds | failed | code |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {SOURCES[record[name].source]} | {row.seeds} | {len(row.failed)} "
+            f"| {row.code} |"
+            for name, row in rows.items()
+        ),
     ]
-    for name, rows in found.items():
-        if rows:
-            claim = next(iter(rows.values())).claim
-            wrong = sum(not row.passed for row in rows.values())
-            lines.append(f"| {name} | {SOURCES[claim.source]} | {len(rows)} | {wrong} |")
     return "\n".join(lines) + "\n"
+
+
+def _still(due: list[str]) -> str:
+    shown = ", ".join(due[:10]) + (", ..." if len(due) > 10 else "")
+    return f"Not complete (`make seeds` runs what is missing): {len(due)} claims, {shown}"
 
 
 def _reason(row: Row) -> str:
@@ -74,16 +172,17 @@ def _reason(row: Row) -> str:
     return row.counterexample[:200]
 
 
-def main() -> None:
-    """Read the command line and write the table."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and bring the table up to date."""
     parser = argparse.ArgumentParser(description="Check the ledger at many seeds.")
-    parser.add_argument("path", type=Path, help="the Markdown file to write")
+    parser.add_argument("path", type=Path, help="the Markdown file to bring up to date")
     parser.add_argument("claims", nargs="*", help="claims or beginnings of names; default: all")
-    parser.add_argument("--seeds", type=int, default=30, help="how many")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    given = parser.parse_args()
+    parser.add_argument("--seeds", type=int, default=30, help="how many (default: 30)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--again", action="store_true", help="run what the table has as well")
+    given = parser.parse_args(arguments)
     claims = select(given.claims) if given.claims else list(read().values())
-    sweep(claims, range(0, APART * given.seeds, APART), given.path, given.jobs)
+    update(given.path, claims, given.seeds, given.jobs, given.again, told=print)
 
 
 if __name__ == "__main__":

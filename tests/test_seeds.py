@@ -1,0 +1,167 @@
+"""The table of many seeds: what is run, what is kept, and when a row is stale."""
+
+import pytest
+
+from lazyrich import verify
+from lazyrich.verify import evidence_code, seeds
+from lazyrich.verify.evidence_code import code_digest
+from lazyrich.verify.ledger import Result, Row
+
+CLAIMS = [verify.claims()[name] for name in ("eq-6", "fig-8", "law-collapse")]
+
+EVIDENCE = '''
+from lazyrich.verify.toy.helpers import double
+from lazyrich.verify.toy import laws
+from lazyrich.verify.evidence import evidence
+
+LIMIT = 3
+
+def unused():
+    return 1
+
+@evidence("one", "measured", "a sentence", control={"n": 5})
+@evidence("two", "measured", "a sentence", control={"n": 6})
+def below(budget, n=1):
+    """Words."""
+    assert double(n) + laws.zero(n) < LIMIT, "too large"
+    return "found"
+'''
+FILES = {
+    "toy": "",
+    "evidence": EVIDENCE,
+    "helpers": "FACTOR = 2\n\ndef double(n):\n    return FACTOR * n\n",
+    "laws": "def zero(n):\n    return 0 * n\n\ndef other(n):\n    return n\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """The digest of claim "one" of a toy, after ``old`` is replaced by ``new`` in its sources."""
+    monkeypatch.setattr(
+        evidence_code, "source", lambda name: tmp_path / f"{name.rsplit('.', 1)[1]}.py"
+    )
+
+    def digest(old="", new="", claim="one"):
+        for name, text in FILES.items():
+            (tmp_path / f"{name}.py").write_text(text.replace(old, new) if old else text)
+        evidence_code._read.cache_clear()
+        evidence_code._digest.cache_clear()
+        line = next(i for i, text in enumerate(EVIDENCE.split("\n"), 1) if text.startswith("@"))
+        return evidence_code._digest(claim, (f"verify/toy/evidence.py:{line}",))
+
+    yield digest
+    evidence_code._read.cache_clear()
+    evidence_code._digest.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LIMIT = 3", "LIMIT = 4"),
+        ("double(n) +", "double(n) -"),
+        ("FACTOR = 2", "FACTOR = 3"),
+        ("0 * n", "1 * n"),
+        ('{"n": 5}', '{"n": 7}'),
+    ],
+)
+def test_a_row_is_stale_once_a_check_its_control_or_what_they_use_changes(toy, old, new):
+    assert toy(old, new) != toy()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return 1", "return 2"),
+        ("Words.", "Other words."),
+        ("too large", "larger"),
+        ("a sentence", "another sentence"),
+        ('{"n": 6}', '{"n": 7}'),
+        ("return n\n", "return n + 1\n"),
+        ("< LIMIT,", "< LIMIT ,  "),
+    ],
+)
+def test_a_row_is_not_stale_after_changes_of_words_layout_or_other_claims(toy, old, new):
+    assert toy(old, new) == toy()
+
+
+def test_two_claims_of_one_function_differ_by_their_controls(toy):
+    assert toy(claim="one") != toy(claim="two")
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The (seed, names) that were checked, without checking; seed 2000 fails."""
+    made = []
+
+    def check_all(claims, budget, jobs):
+        assert jobs == 1
+        made.append((budget.seed, [claim.name for claim in claims]))
+        rows = []
+        for claim in claims:
+            passed = budget.seed != 2000
+            found = Result(claim.evidence[0], "no" if not passed else "yes", passed, 0.0)
+            rows.append(Row(claim, (found,), 0.0, passed))
+        return tuple(rows)
+
+    monkeypatch.setattr(seeds, "check_all", check_all)
+    return made
+
+
+def test_claims_without_randomness_run_once_and_failures_are_listed(calls, tmp_path):
+    table = seeds.update(tmp_path / "t.md", CLAIMS, 3)
+    random = [claim.name for claim in CLAIMS if seeds.is_random(claim)]
+    assert 0 < len(random) < len(CLAIMS) + 1
+    assert calls == [(0, [c.name for c in CLAIMS]), (1000, random), (2000, random)]
+    assert {name for name, row in table.items() if row.failed == {2000: "no"}} == set(random)
+    assert seeds.parse((tmp_path / "t.md").read_text()) == table
+
+
+def test_only_what_the_table_lacks_is_run(calls, tmp_path):
+    path = tmp_path / "t.md"
+    seeds.update(path, CLAIMS[1:2], 2)
+    calls.clear()
+    seeds.update(path, CLAIMS[1:2], 2)
+    assert calls == []
+    seeds.update(path, CLAIMS[1:], 3)  # a new claim, and a seed more
+    assert calls == [
+        (0, ["law-collapse"]),
+        (1000, ["law-collapse"]),
+        (2000, ["fig-8", "law-collapse"]),
+    ]
+    calls.clear()
+    seeds.update(path, CLAIMS[1:2], 2, again=True)
+    assert calls == [(0, ["fig-8"]), (1000, ["fig-8"])]
+
+
+def test_a_stale_row_is_made_anew_and_the_others_stay(calls, tmp_path):
+    path = tmp_path / "t.md"
+    seeds.update(path, CLAIMS, 2)
+    path.write_text(path.read_text().replace(code_digest(CLAIMS[1]), "00000000"))
+    assert seeds.lacking(path, CLAIMS, 2) == {"fig-8": "its evidence has changed"}
+    calls.clear()
+    seeds.update(path, CLAIMS, 2)
+    assert calls == [(0, ["fig-8"]), (1000, ["fig-8"])]
+    assert seeds.lacking(path, CLAIMS, 2) == {}
+
+
+def test_a_run_that_stops_goes_on_at_the_next_seed(calls, tmp_path, monkeypatch):
+    path, working = tmp_path / "t.md", seeds.check_all
+
+    def stops(claims, budget, jobs):
+        if budget.seed == 1000:
+            raise KeyboardInterrupt
+        return working(claims, budget, jobs)
+
+    monkeypatch.setattr(seeds, "check_all", stops)
+    with pytest.raises(KeyboardInterrupt):
+        seeds.update(path, CLAIMS[1:2], 2)
+    monkeypatch.setattr(seeds, "check_all", working)
+    calls.clear()
+    seeds.update(path, CLAIMS[1:2], 2)
+    assert calls == [(1000, ["fig-8"])]
+
+
+def test_a_claim_without_a_row_is_lacking(tmp_path):
+    (tmp_path / "t.md").write_text("")
+    claim = CLAIMS[0]
+    assert seeds.lacking(tmp_path / "t.md", [claim]) == {"eq-6": "no row"}

@@ -1,0 +1,164 @@
+"""A digest of the code behind a claim's evidence: it changes if the checks change.
+
+The table of many seeds (``docs/seeds.md``) keeps the digest of each claim, so that a row that was
+made by other checks is known to be stale. The code is the evidence itself (the function, and the
+arguments of its control) and every definition in ``lazyrich.verify`` and
+``lazyrich.paper_figures`` that it uses, directly or through others. It is read from the sources.
+What the evidence tests, ``lazyrich.theory`` and ``lazyrich.simulate``, is no part of it. Neither
+are comments, docstrings, messages of assertions, layout, and the wording of what is shown.
+"""
+
+import ast
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from lazyrich.simulate.fingerprint import source
+from lazyrich.verify.ledger import Claim
+
+_FOLLOWED = ("lazyrich.verify", "lazyrich.paper_figures")
+# How a ledger is made of claims and evidence, which decides nothing about any of them.
+_PASSED_OVER = ("lazyrich.verify.ledger", "lazyrich.verify.record")
+_ATTACHING = ("evidence", "attach", "counterexample")
+
+
+@dataclass(frozen=True)
+class _Module:
+    """The statements of a module: all, by the names that they define, and its imports."""
+
+    statements: list[ast.stmt]
+    defined: dict[str, list[ast.stmt]]
+    imported: dict[str, tuple[str, str]]  # name here: (module, name there)
+
+
+def code_digest(claim: Claim) -> str:
+    """The digest of the evidence attached to a claim, eight hexadecimal digits.
+
+    >>> from lazyrich import verify
+    >>> digests = {name: code_digest(verify.claims()[name]) for name in ("fig-8", "lyu-law-2")}
+    >>> len(digests["fig-8"]), digests["fig-8"] == digests["lyu-law-2"]
+    (8, False)
+    """
+    return _digest(claim.name, tuple(piece.where for piece in claim.evidence))
+
+
+@cache
+def _digest(claim: str, places: tuple[str, ...]) -> str:
+    parts = set()
+    waiting: list[tuple[str, str]] = []
+    for where in places:
+        module, line = _module_and_line(where)
+        for statement in _read(module).statements:
+            if _first_line(statement) <= line <= (statement.end_lineno or 0):
+                parts.add((module, "", _text(statement, claim)))
+                waiting += _uses(module, statement)
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        module, name = waiting.pop()
+        if (module, name) not in seen:
+            seen.add((module, name))
+            for where, statement in _definitions(module, name):
+                parts.add((where, name, _text(statement)))
+                waiting += _uses(where, statement)
+    return hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:8]
+
+
+def _module_and_line(where: str) -> tuple[str, int]:
+    """verify/kumar/model.py:12 as the name of the module and the line."""
+    file, line = where.rsplit(":", 1)
+    return "lazyrich." + file.removesuffix(".py").replace("/", "."), int(line)
+
+
+def _first_line(statement: ast.stmt) -> int:
+    return min(node.lineno for node in (statement, *getattr(statement, "decorator_list", ())))
+
+
+@cache
+def _read(module: str) -> _Module:
+    path = source(module)
+    if path is None:
+        raise ValueError(f"module {module}: its source can't be found")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    defined: dict[str, list[ast.stmt]] = defaultdict(list)
+    for statement in tree.body:
+        for name in _bound(statement):
+            defined[name].append(statement)
+    imported = {
+        alias.asname or alias.name: (node.module or "", alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return _Module(tree.body, defined, imported)
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement of a module defines."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return {statement.name}
+    nodes = ast.walk(statement)
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def _uses(module: str, statement: ast.stmt) -> Iterator[tuple[str, str]]:
+    """What a statement may refer to: names of its module, and names of modules it imports."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and node.id not in _ATTACHING:
+            yield module, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            origin = _read(module).imported.get(node.value.id)
+            if origin is not None and _is_followed(whole := ".".join(origin)) and source(whole):
+                yield whole, node.attr
+
+
+def _definitions(module: str, name: str) -> list[tuple[str, ast.stmt]]:
+    """The statements that define a name, in the module or where it is imported from."""
+    if not _is_followed(module):
+        return []
+    read = _read(module)
+    if name in read.defined:
+        return [(module, statement) for statement in read.defined[name]]
+    origin, there = read.imported.get(name, ("", ""))
+    return _definitions(origin, there) if origin and origin != module else []
+
+
+def _is_followed(module: str) -> bool:
+    return module.startswith(_FOLLOWED) and module not in _PASSED_OVER
+
+
+def _text(statement: ast.stmt, claim: str = "") -> str:
+    """The statement's syntax; of decorators that attach it to claims, only those to ``claim``."""
+    return repr(list(_parts(statement, claim)))
+
+
+def _parts(node: ast.AST, claim: str) -> Iterator[object]:
+    """A node as nested lists, without what is empty or only words: alike in every Python."""
+    yield type(node).__name__
+    for field, value in ast.iter_fields(node):
+        if isinstance(node, ast.Assert) and field == "msg":
+            continue
+        values = value if isinstance(value, list) else [value]
+        if field == "body" and isinstance(node, ast.FunctionDef | ast.ClassDef):
+            values = values[_has_docstring(node) :]
+        if field == "decorator_list":
+            values = [kept for v in values for kept in _kept(v, claim)]
+        if values := [v for v in values if v is not None]:
+            yield field
+            yield [list(_parts(v, claim)) if isinstance(v, ast.AST) else v for v in values]
+
+
+def _has_docstring(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    first = node.body[0]
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+
+
+def _kept(decorator: ast.expr, claim: str) -> list[ast.expr]:
+    """The decorator; of one that attaches evidence the arguments after the sentence, or nothing."""
+    if not (isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name)):
+        return [decorator]
+    if decorator.func.id != "evidence":
+        return [decorator]
+    names = {a.value for a in decorator.args[:1] if isinstance(a, ast.Constant)}
+    return [keyword.value for keyword in decorator.keywords] if claim in names else []
