@@ -5,9 +5,11 @@ axes differ in line style as well, so that no reading depends on the colour. Val
 that is swept run along cividis from dark to light, monotone in lightness.
 """
 
+import base64
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +100,28 @@ def letter(axes: Axes, text: str, title: str = "") -> None:
     axes.set_title(f"({text})  {title}" if title else f"({text})", loc="left")
 
 
+def legend_above(axes: Axes, columns: int = 4, *, title: bool = True) -> None:
+    """Put the legend above the axes, where it crosses no curve, right of a short title."""
+    place = ("lower right", (1, 1)) if title else ("lower left", (0, 1))
+    axes.legend(loc=place[0], bbox_to_anchor=place[1], ncols=columns, columnspacing=1.2)
+
+
 def band(axes: Axes, x: np.ndarray, runs: np.ndarray, color: str | tuple) -> None:
     """Shade the range from the lowest to the highest of several runs, of shape (seeds, steps)."""
     axes.fill_between(x, runs.min(0), runs.max(0), color=color, alpha=0.18, linewidth=0)
+
+
+def embedded(figure: Figure, alt: str) -> str:
+    """Return a figure as an image of HTML that needs no file; ``alt`` is plain text.
+
+    >>> embedded(Figure(figsize=(1, 1)), "a < b")[:50]
+    '<img alt="a &lt; b" src="data:image/png;base64,iVB'
+    """
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format="png", dpi=130)
+    content = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{content}">'
 
 
 def rendered(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:

@@ -196,7 +196,8 @@ def make(
             for check in figure.claims(parameters, data)
         )
         with house_style():
-            pictures = rendered(figure.picture(parameters, data), ("pdf", "png"))
+            drawn = figure.picture(parameters, data)
+            pictures = rendered(drawn, ("pdf", "png"))
     result = Result(
         name=name,
         title=names()[name],
@@ -206,6 +207,7 @@ def make(
         checks=checks,
         seconds=time.perf_counter() - began,
         paths=tuple(folder / f"figure-{name}.{suffix}" for suffix in ("pdf", "png", "md", "json")),
+        drawn=drawn,
     )
     write(result, pictures)
     write_gallery(folder, list(names()))

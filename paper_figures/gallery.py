@@ -28,7 +28,7 @@ def write_gallery(folder: Path, order: list[str]) -> Path:
     paths = [folder / f"figure-{name}.json" for name in order]
     reports = [json.loads(path.read_text()) for path in paths if path.exists()]
     target = folder / "index.html"
-    body = _contents(reports) + _outcomes() + "\n".join(map(_figure, reports))
+    body = _contents(reports) + _outcomes() + "\n".join(map(_linked, reports))
     write_whole(target, lambda part: part.write_text(page("Figures", body), encoding="utf-8"))
     return target
 
@@ -58,14 +58,21 @@ def _text(value: object) -> str:
     return escape(str(value))
 
 
-def _figure(report: dict[str, Any]) -> str:
+def _linked(report: dict[str, Any]) -> str:
+    name, title = _text(report["figure"]), _text(report["title"])
+    image = f'<img src="figure-{name}.png" alt="{title}">'
+    return figure_html(report, f'<a href="figure-{name}.pdf">{image}</a>')
+
+
+def figure_html(report: dict[str, Any], picture: str) -> str:
+    """Return a figure's report in HTML; ``picture`` is HTML."""
     name, title = _text(report["figure"]), _text(report["title"])
     parameters = "; ".join(f"{k} = {v}" for k, v in report["parameters"].items())
     rows = "\n".join(map(_check, report["checks"]))
     made = f"lazyrich {report['lazyrich']}, {report['seconds']} s (stored runs cost nothing)"
     return (
         f'<h2 id="{name}">Figure {name}: {title}</h2>\n'
-        f'<p><a href="figure-{name}.pdf"><img src="figure-{name}.png" alt="{title}"></a></p>\n'
+        f"<p>{picture}</p>\n"
         f"<p>{_text(report['caption'])}</p>\n"
         + table(("what is claimed", "where", "measured", "would hold if", "outcome"), rows)
         + f"<details><summary>Preset {_text(report['preset'])}, {_text(made)}: parameters</summary>"

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lazyrich
 from lazyrich.paper_figures.checks import Check
+from lazyrich.plotting import embedded
 from lazyrich.support.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,19 @@ class Result:
     checks: tuple[Check, ...]
     seconds: float
     paths: tuple[Path, ...]
+    drawn: "Figure | None" = field(default=None, repr=False, compare=False)
+
+    def plot(self) -> "Figure":
+        """Return the figure as it was drawn."""
+        if self.drawn is None:
+            raise ValueError(f"figure {self.name}: was not drawn by this process")
+        return self.drawn
+
+    def _repr_html_(self) -> str:
+        from lazyrich.paper_figures.gallery import figure_html
+
+        picture = "" if self.drawn is None else embedded(self.drawn, self.title)
+        return figure_html(json.loads(as_json(self)), picture)
 
     @property
     def passed(self) -> bool:

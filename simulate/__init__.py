@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         trained_weights,
         weight_norm,
     )
+    from lazyrich.simulate.pictures import animate, plot_sweep
 
 __all__ = [
     "CompletionTask",
@@ -70,6 +71,7 @@ __all__ = [
     "Prediction",
     "Run",
     "Scaled",
+    "animate",
     "as_matrix",
     "diagnose",
     "difficulty",
@@ -88,6 +90,7 @@ __all__ = [
     "ntk",
     "ntk_product",
     "parameter_change",
+    "plot_sweep",
     "run_many",
     "sharpness",
     "sparse_classification",
@@ -104,7 +107,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load on first use what is there for any torch module, and the models of Lyu et al."""
     if name in __all__:
-        for part in ("modules", "diagnosis", "laws.prediction", "lyu"):  # the last loads SciPy
+        # The last loads SciPy.
+        for part in ("modules", "diagnosis", "laws.prediction", "pictures", "lyu"):
             module = importlib.import_module(f"lazyrich.simulate.{part}")
             if name in module.__all__:
                 return getattr(module, name)

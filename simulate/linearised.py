@@ -153,6 +153,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
             start.wbar.double(),
             start.M.double(),
             moved=(a.double(), A.double()) if network.centred else None,
+            columns=weights.columns.double(),
         )
         training.report(stop)
 

@@ -11,6 +11,7 @@ loss is linear there (the loss itself where either end is not positive and finit
 
 import math
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,9 @@ class Outcome:
         falls = ["falls " * when.startswith("at") + when for when in (train, test)]
         return f"{self.phase}: train loss {falls[0]}, {self.test.replace('_', ' ')} {falls[1]}"
 
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"
+
     def scaled(self, factor: float) -> "Outcome":
         """Return the outcome with all times multiplied, for example by the learning rate."""
         times = {name: getattr(self, name) * factor for name in ("train_fall", "test_fall", "end")}
@@ -224,8 +228,7 @@ def outcome(
     >>> print(outcome(run, threshold=0.1))
     groks: train loss falls at step 5, test loss falls at step 25
     """
-    measured = "population_loss" in history and bool(history.population_loss.notnull().any())
-    test = ("population_loss" if measured else "test_loss") if test is None else test
+    test = _test(history) if test is None else test
     times = time_to_grok(history, share=share, threshold=threshold, test=test)
     if times.train.ndim:
         raise ValueError(f"history has runs along {list(times.train.dims)}: must be of one run")
@@ -238,6 +241,12 @@ def outcome(
         test=test,
         unit=_records(history),
     )
+
+
+def _test(history: xarray.Dataset) -> str:
+    """Return the name of the test loss: that of the population where it was measured."""
+    measured = "population_loss" in history and bool(history.population_loss.notnull().any())
+    return "population_loss" if measured else "test_loss"
 
 
 def _level(history: xarray.Dataset, name: str, share: float, threshold: float | None) -> Any:
@@ -256,13 +265,14 @@ def time_to_grok(
     *,
     share: float = SHARE,
     threshold: float | None = None,
-    test: str = "population_loss",
+    test: str | None = None,
 ) -> xarray.Dataset:
     """Return when the train and test losses of many runs fall, and the time between.
 
     ``history``: that of a run or a sweep. A loss falls below ``share`` of the loss of predicting
     nothing, which the history holds as ``zero_train_loss`` and so on, or below ``threshold``.
-    ``test`` names the loss taken as the test loss.
+    ``test`` names the loss taken as the test loss: that of the population where it was measured,
+    unless given.
 
     Variables, over all dimensions but the records': ``train`` and ``test``, the times at which the
     losses fall (``inf``: not within the run); ``delay``, their difference (NaN where the train loss
@@ -278,6 +288,7 @@ def time_to_grok(
     ([20.0, inf], [20.0, 25.0], ['groks', 'memorises'])
     """
     records = _records(history)
+    test = _test(history) if test is None else test
     train, later = (
         settled(history[name], _level(history, name, share, threshold))
         for name in ("train_loss", test)

@@ -16,6 +16,7 @@ import torch
 import xarray
 from torch import Tensor
 
+from lazyrich.simulate.drawing import draw, embedded
 from lazyrich.simulate.netcdf import UnsafeFileError, check_contents, encoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
 from lazyrich.support.files import write_whole
@@ -82,16 +83,16 @@ class Run:
 
         Draws into ``axes`` where they are given, else into a figure of its own.
         """
-        from lazyrich.simulate.picture import draw
-
-        return draw(self.history, self._outcome(), axes)
+        return draw("run", self.history, self._outcome(), axes)
 
     def __repr__(self) -> str:
         return "<Run: " + "\n  ".join([self._title(), *self._findings()]) + ">"
 
     def _repr_html_(self) -> str:
-        findings = "".join(f"<li>{escape(line)}</li>" for line in self._findings())
-        return f"<p><b>Run</b>: {escape(self._title())}</p><ul>{findings}</ul>"
+        lines = self._findings()
+        findings = "".join(f"<li>{escape(line)}</li>" for line in lines)
+        text = f"<p><b>Run</b>: {escape(self._title())}</p><ul>{findings}</ul>"
+        return text + embedded(self.plot(), "losses of the run") if lines else text
 
     def _title(self) -> str:
         known = {**_mapping(self.config.get("task")), **self.config}

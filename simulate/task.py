@@ -6,16 +6,21 @@ directions (Sec. 15), and labels as they are given.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
+from lazyrich.simulate.drawing import draw, embedded
 from lazyrich.simulate.goals import DEFAULT, Goal
 from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.support.arguments import by_name, fits_memory, not_negative, positive_integer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class PolynomialTask:
@@ -170,6 +175,18 @@ class PolynomialTask:
             n_test = task.X_test.shape[0]
             task.y_test = real_array("y_test", y_test, (n_test,), f"(n_test,) = ({n_test},)")
         return task
+
+    def __repr__(self) -> str:
+        made = "from arrays" if self.seed is None else f"seed = {self.seed}"
+        sizes = f"D = {self.D}, P = {self.P}, n_test = {len(self.X_test)}"
+        return f"<PolynomialTask: {self.formula()}; {sizes}, {made}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self)[1:-1])}</p>{embedded(self.plot(), 'labels of the task')}"
+
+    def plot(self) -> "Figure":
+        """Draw the labels along the directions of the target, and return the figure."""
+        return draw("task", self)
 
     @property
     def directions(self) -> Float[Tensor, "K D"]:

@@ -109,7 +109,8 @@ class Snapshot:
     ``W_moved`` and ``readouts_moved`` are alpha times their changes. Of gradient flow only:
     ``descent`` is where gradient descent is instead, in place of ``moved`` where that is given, of
     (wbar, M) else, to first order in the learning rate (NaN where it is unstable), and
-    ``evaluations`` those of the right-hand side so far.
+    ``evaluations`` those of the right-hand side so far. ``columns`` are the pseudo-neurons, where
+    the engine trains these.
     """
 
     step: int
@@ -126,6 +127,7 @@ class Snapshot:
     readouts_moved: Float[Tensor, " N"] | None = None
     descent: tuple[Float[Tensor, " D"], Float[Tensor, "D D"]] | None = None
     evaluations: int | None = None
+    columns: Float[Tensor, "D K"] | None = None
 
     @classmethod
     def of(
@@ -141,7 +143,8 @@ class Snapshot:
         wbar, M = now.wbar, now.M
         change = float(now.minus(start).square())
         moved = None if alpha is None else (alpha * (wbar - start.wbar), alpha * (M - start.M))
-        return cls(step, wbar, M, float(now.square()), change, wbar, M, moved)
+        square = float(now.square())
+        return cls(step, wbar, M, square, change, wbar, M, moved, columns=now.columns)
 
     @classmethod
     def moved_by(
@@ -155,4 +158,5 @@ class Snapshot:
         wbar, M = now.wbar, now.M
         size = float(change.square()) / alpha**2
         moved = start.moved(change, alpha)
-        return cls(step, wbar, M, float(now.square()), size, wbar, M, moved)
+        square = float(now.square())
+        return cls(step, wbar, M, square, size, wbar, M, moved, columns=now.columns)

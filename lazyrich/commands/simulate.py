@@ -78,6 +78,9 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--device", default="cpu", help="cpu, or a GPU such as cuda.")
 @click.option("--out", metavar="FILE.nc", help="Write the run here: simulate.load reads it.")
 @click.option("--plot", metavar="FILE", help="Draw the losses here: .png or .pdf.")
+@click.option(
+    "--animate", metavar="FILE", help="Animate weights and losses here: .gif, or .mp4 with ffmpeg."
+)
 @quiet_option
 def command(
     dimension: int,
@@ -90,6 +93,7 @@ def command(
     constants: tuple[str, ...],
     out: str | None,
     plot: str | None,
+    animate: str | None,
     **options: Any,
 ) -> None:
     """Train a two-layer network on a polynomial task, and print its losses and whether it groks.
@@ -104,6 +108,7 @@ def command(
     \b
     Examples:
       lazyrich simulate --plot grokking.png
+      lazyrich simulate --animate lecture.gif
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
       lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1 --steps 1000
@@ -114,9 +119,15 @@ def command(
 
     run_file = output_file("--out", out, (".nc",))
     plot_file = output_file("--plot", plot, (".png", ".pdf"))
+    film_file = output_file("--animate", animate, (".gif", ".mp4"))
+    if film_file:
+        from lazyrich.simulate.pictures.animation import check_writer
+
+        check_writer(film_file.suffix)
     quiet, seed = options.pop("quiet"), options["seed"]
     from lazyrich.plotting import rendered
     from lazyrich.simulate import PolynomialTask, train
+    from lazyrich.simulate import animate as film_of
     from lazyrich.simulate.constants import shared_out
     from lazyrich.support.files import write_whole
 
@@ -135,7 +146,8 @@ def command(
     )
     options["constants"] = of_activation
     with progress_bar("training", quiet) as progress:
-        run = train(task, record=_record(options["steps"]), progress=progress, **options)
+        options |= {"record": _record(options["steps"]), "progress": progress}
+        run = film_of(task, film_file, **options) if film_file else train(task, **options)
     if run_file:
         run.save(run_file)
     if plot_file:
@@ -143,7 +155,7 @@ def command(
         write_whole(plot_file, lambda part: part.write_bytes(*picture.values()))
     click.echo(_table(run.history))
     click.echo(_summary(run))
-    for file in filter(None, (run_file, plot_file)):
+    for file in filter(None, (run_file, plot_file, film_file)):
         click.echo(f"wrote {file}")
 
 

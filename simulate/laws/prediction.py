@@ -7,10 +7,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from lazyrich.simulate import goals
 from lazyrich.simulate.activations import EPSILON
+from lazyrich.simulate.drawing import draw, embedded
 from lazyrich.simulate.laws import grokking
 from lazyrich.simulate.laws.grokking import DRAWS, Forecast, data_set, forecasts, middle
 from lazyrich.simulate.laws.lazy import lazy_loss, peak, plateau
@@ -18,6 +20,9 @@ from lazyrich.simulate.laws.validated import FEATURES, LAWS, VALIDATED
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.support.arguments import finite, positive_integer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Prediction", "forecast"]
 
@@ -57,6 +62,14 @@ class Prediction:
 
     def __repr__(self) -> str:
         return f"<Prediction: {self}>"
+
+    def _repr_html_(self) -> str:
+        picture = embedded(self.plot(), "predicted times and lazy losses")
+        return f"<pre>{escape(str(self))}</pre>{picture}"
+
+    def plot(self) -> "Figure":
+        """Draw the predicted times, and the mean test losses over the number of samples."""
+        return draw("forecast", self)
 
 
 @checks_its_arguments

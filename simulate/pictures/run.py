@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, house_style, look
+from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, house_style, legend_above, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from lazyrich.simulate.outcome import Outcome
 
 _FLOOR = "kernel_regression_population_loss"
-_LABELS = {"population_loss": "population loss", "test_loss": "test loss"}
 
 
 def draw(history: Any, found: "Outcome | None" = None, axes: "Axes | None" = None) -> "Figure":
@@ -26,21 +25,27 @@ def draw(history: Any, found: "Outcome | None" = None, axes: "Axes | None" = Non
         if axes is None:
             figure = Figure(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
             axes = figure.add_subplot()
-        _losses(axes, history)
+        losses(axes, history)
         if found is not None:
-            _mark(axes, found)
-        axes.legend()
+            mark(axes, found)
+        legend_above(axes)
     return axes.figure  # pyright: ignore[reportReturnType]
 
 
-def _losses(axes: "Axes", history: Any) -> None:
-    records = "step" if "step" in history.dims else "time"
+def records_of(history: Any) -> str:
+    """Return the dimension of a history's records: step or time."""
+    return "step" if "step" in history.dims else "time"
+
+
+def losses(axes: "Axes", history: Any) -> None:
+    """Draw train and test loss, the linear power, and kernel regression, where they are known."""
+    records, test = records_of(history), test_of(history)
     later = history.isel({records: slice(1, None)}) if history.sizes[records] > 1 else history
-    measured = "population_loss" in history and bool(history.population_loss.notnull().any())
-    test = "population_loss" if measured else "test_loss"
     for name in ("train_loss", test, "linear"):
         if name in history:
-            style = look("population_loss", label=_LABELS[test]) if name == test else LOOKS[name]
+            style = LOOKS[name]
+            if name == test:
+                style = look("population_loss", label=test.replace("_", " "))
             axes.plot(later[records], later[name], **style)
     if _FLOOR in history and math.isfinite(float(history[_FLOOR])):
         axes.axhline(float(history[_FLOOR]), **LOOKS["kernel_regression"])
@@ -51,8 +56,28 @@ def _losses(axes: "Axes", history: Any) -> None:
         axes.set_xlim(first, last)
 
 
-def _mark(axes: "Axes", found: "Outcome") -> None:
-    for at, color in ((found.train_fall, BLUE), (found.test_fall, VERMILLION)):
+def test_of(history: Any) -> str:
+    """Return the name of the test loss that is drawn: that of the population where it is known."""
+    known = "population_loss" in history and bool(history.population_loss.notnull().any())
+    return "population_loss" if known else "test_loss"
+
+
+def mark(axes: "Axes", found: "Outcome") -> None:
+    """Mark when the losses fall, and say the phase."""
+    sides = (("train", found.train_fall, BLUE), ("test", found.test_fall, VERMILLION))
+    for side, at, color in sides:
         if math.isfinite(at) and at > 0:
             axes.axvline(at, color=color, linewidth=0.7, linestyle=":")
+            axes.annotate(
+                f"{side} falls: {at:.3g}",
+                (at, 0.02),
+                xycoords=axes.get_xaxis_transform(),
+                xytext=(-2, 0),
+                textcoords="offset points",
+                rotation=90,
+                ha="right",
+                va="bottom",
+                fontsize=5.5,
+                color=color,
+            )
     axes.set_title(found.phase, loc="left")
