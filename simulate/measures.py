@@ -4,6 +4,8 @@
 needs the neurons, for trained readouts and for activations that the moments don't describe.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,10 @@ from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.simulate.two_layer import TwoLayer
 
 LOSSES = ("train_loss", "test_loss", "population_loss")
+# Measurements by name, one entry for each snapshot.
+Columns = dict[str, Tensor]
+# Bytes that snapshots measured together may take: while the calls cost more than the arithmetic.
+STACK_BUDGET = 2**20
 
 
 def _sets(training: Training) -> dict[str, tuple[Tensor, Tensor]]:
@@ -33,12 +39,23 @@ def _sets(training: Training) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-def _with_population(losses: dict[str, float], terms: dict[str, Tensor]) -> dict[str, float]:
+def _with_population(losses: Columns, terms: Columns) -> Columns:
     """Add the terms of the population loss and their sum, where there are any."""
-    values = {name: float(value) for name, value in terms.items()}
-    if "population_loss" in values:
-        return losses | values
-    return losses | ({"population_loss": sum(values.values())} if values else {}) | values
+    if not terms or "population_loss" in terms:
+        return losses | terms
+    total = sum(terms.values())
+    assert isinstance(total, Tensor)
+    return losses | {"population_loss": total} | terms
+
+
+def _stacked(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    first, second = zip(*pairs, strict=True)
+    return torch.stack(first), torch.stack(second)
+
+
+def _joined(each: Sequence[Columns]) -> Columns:
+    """Return the columns of measurements that were made one by one."""
+    return {name: torch.stack([one[name] for one in each]) for name in each[0]}
 
 
 def zero_losses(task: PolynomialTask) -> dict[str, float]:
@@ -51,9 +68,9 @@ def zero_losses(task: PolynomialTask) -> dict[str, float]:
     nothing = torch.zeros(task.D, task.D, dtype=torch.float64)
     terms = population_terms(task, nothing[0], nothing, alpha=1.0, epsilon=1.0)
     labels = {"train": task.y, "test": task.y_test}
-    losses = {f"{name}_loss": float(y.square().mean()) for name, y in labels.items()}
+    losses = {f"{name}_loss": y.square().mean() for name, y in labels.items()}
     return {
-        f"zero_{name}": value
+        f"zero_{name}": float(value)
         for name, value in _with_population(losses, terms).items()
         if name in LOSSES
     }
@@ -69,31 +86,40 @@ class MomentMeasures:
         self._start = training.network.start.to(dtype=torch.float64, device=device)
         # The centred predictor is that of the moved moments, which hold alpha already.
         self._alpha = 1.0 if self._network.centred else self._network.alpha
-        self._aligned: tuple[Tensor, dict[str, float]] | None = None
+        self._aligned: tuple[Tensor, Columns] | None = None
 
-    def loss(self, snapshot: Snapshot, name: str) -> float:
-        """Return the mean square error on the set of this name, "train" or "test"."""
-        return self._loss(name, *self._predictor(snapshot))
+    @property
+    def together(self) -> int:
+        """How many snapshots to measure at once: while their arrays are small."""
+        rows = max(len(y) for _, y in self._data.values())
+        return max(1, STACK_BUDGET // (8 * max(rows, 1) * max(rows, self._training.task.D)))
 
-    def losses(self, snapshot: Snapshot) -> dict[str, float]:
-        """Return the losses on both sets and of the population, and the terms of the latter."""
-        return self._losses(*self._predictor(snapshot))
+    def train_loss(self, snapshot: Snapshot) -> float:
+        """Return the mean square error on the training set."""
+        return float(self._loss("train", *self._predictor(snapshot)))
 
-    def descent_losses(self, snapshot: Snapshot) -> dict[str, float]:
-        """Return the same of where gradient descent is instead of its flow."""
-        assert snapshot.descent is not None
-        if not all(bool(torch.isfinite(part).all()) for part in snapshot.descent):
-            return dict.fromkeys(LOSSES, float("nan"))
-        return self._losses(*snapshot.descent)
+    def losses(self, snapshots: Sequence[Snapshot]) -> Columns:
+        """Return the loss on the test set and of the population, and the terms of the latter."""
+        return self._losses(("test",), *_stacked([self._predictor(one) for one in snapshots]))
 
-    def alignments(self, snapshot: Snapshot, name: str) -> dict[str, float]:
+    def descent_losses(self, snapshots: Sequence[Snapshot]) -> Columns:
+        """Return all losses of where gradient descent is instead of its flow; NaN if nowhere."""
+        wbar, M = _stacked([one.descent for one in snapshots if one.descent is not None])
+        exists = torch.isfinite(wbar).all(-1) & torch.isfinite(M).all(-1).all(-1)
+        wbar, M = wbar.where(exists[:, None], 0.0), M.where(exists[:, None, None], 0.0)
+        losses = self._losses(("train", "test"), wbar, M)
+        return {name: value.where(exists, float("nan")) for name, value in losses.items()}
+
+    def alignments(self, snapshots: Sequence[Snapshot], name: str) -> Columns:
         """Return the kernel-task alignments on the set of this name."""
-        if self._aligned is not None and self._aligned[0] is snapshot.kernel_M:
-            return self._aligned[1]  # the linearised network keeps its kernel
-        kernel = snapshot.kernel_wbar, snapshot.kernel_M
-        values = ntk_alignments(*self._data[name], *kernel, epsilon=self._network.epsilon)
-        self._aligned = (snapshot.kernel_M, values)
-        return values
+        kernels = [(one.kernel_wbar, one.kernel_M) for one in snapshots]
+        if all(M is kernels[0][1] for _, M in kernels):
+            kernels = kernels[:1]  # the linearised network keeps its kernel
+        if self._aligned is None or self._aligned[0] is not kernels[-1][1] or len(kernels) > 1:
+            epsilon = self._network.epsilon
+            found = ntk_alignments(*self._data[name], *_stacked(kernels), epsilon=epsilon)
+            self._aligned = (kernels[-1][1], found)
+        return {name: value.expand(len(snapshots)) for name, value in self._aligned[1].items()}
 
     def kernel_regression(self) -> dict[str, float]:
         """Return the losses of the linearised network after infinitely many steps."""
@@ -107,9 +133,9 @@ class MomentMeasures:
             centred=network.centred,
         )
         end = lazy.moved_moments if network.centred else lazy.moments
-        losses = self._losses(*end(float("inf")))
+        losses = self._losses(("train", "test"), *end(float("inf")))
         # With a negative eigenvalue the linearised network has no limit.
-        found = {name: losses[name] for name in LOSSES if name in losses}
+        found = {name: float(losses[name]) for name in LOSSES if name in losses}
         return found if lazy.smallest >= 0 else dict.fromkeys(found, float("nan"))
 
     def _predictor(self, snapshot: Snapshot) -> tuple[Tensor, Tensor]:
@@ -119,15 +145,17 @@ class MomentMeasures:
         assert snapshot.moved is not None
         return snapshot.moved
 
-    def _loss(self, name: str, wbar: Tensor, M: Tensor) -> float:
+    def _loss(self, name: str, wbar: Tensor, M: Tensor) -> Tensor:
         X, y = self._data[name]
         f = predictions(X, wbar, M, alpha=self._alpha, epsilon=self._network.epsilon)
-        return float(mean_square(f, y))
+        return mean_square(f, y)
 
-    def _losses(self, wbar: Tensor, M: Tensor) -> dict[str, float]:
-        losses = {f"{name}_loss": self._loss(name, wbar, M) for name in self._data}
+    def _losses(self, sets: Sequence[str], wbar: Tensor, M: Tensor) -> Columns:
+        losses = {f"{name}_loss": self._loss(name, wbar, M) for name in sets}
         numbers = {"alpha": self._alpha, "epsilon": self._network.epsilon}
-        return _with_population(losses, population_terms(self._training.task, wbar, M, **numbers))
+        terms = population_terms(self._training.task, wbar, M, **numbers)
+        each = {name: value.expand(wbar.shape[:-1]) for name, value in terms.items()}
+        return _with_population(losses, each)
 
 
 class NeuronMeasures:
@@ -138,18 +166,29 @@ class NeuronMeasures:
         self._network = training.network
         self._start = training.network.at_start(training.X.device)
 
-    def loss(self, snapshot: Snapshot, name: str) -> float:
-        """Return the mean square error on the set of this name, "train" or "test"."""
+    @property
+    def together(self) -> int:
+        """How many snapshots to measure at once."""
+        return 1
+
+    def train_loss(self, snapshot: Snapshot) -> float:
+        """Return the mean square error on the training set."""
+        return float(self._loss("train", snapshot))
+
+    def losses(self, snapshots: Sequence[Snapshot]) -> Columns:
+        """Return the loss on the test set and of the population, and the terms of the latter."""
+        return _joined([self._losses(one) for one in snapshots])
+
+    def _loss(self, name: str, snapshot: Snapshot) -> Tensor:
         X, y = self._data[name]
         if not self._network.centred:
-            return float(mean_square(self._now(snapshot)(X), y))
+            return mean_square(self._now(snapshot)(X), y)
         assert snapshot.W_moved is not None
         f = self._start.rise(X, snapshot.W_moved, snapshot.readouts_moved)
-        return float(mean_square(f, y))
+        return mean_square(f, y)
 
-    def losses(self, snapshot: Snapshot) -> dict[str, float]:
-        """Return the losses on both sets and of the population, and the terms of the latter."""
-        losses = {f"{name}_loss": self.loss(snapshot, name) for name in self._data}
+    def _losses(self, snapshot: Snapshot) -> Columns:
+        losses = {"test_loss": self._loss("test", snapshot)}
         if self._network.quadratic:
             return _with_population(losses, self._terms(snapshot))
         task, now = self._training.task, self._now(snapshot)
@@ -179,12 +218,16 @@ class NeuronMeasures:
         )
         return {"population_loss": loss}
 
-    def alignments(self, snapshot: Snapshot, name: str) -> dict[str, float]:
+    def alignments(self, snapshots: Sequence[Snapshot], name: str) -> Columns:
         """Return the kernel-task alignments on the set of this name."""
         X, y = self._data[name]
-        K = self._now(snapshot).ntk_normalised(X, X)
-        both = {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
-        return {name: float(value) for name, value in both.items()}
+        kernels = [self._now(one).ntk_normalised(X, X) for one in snapshots]
+        return _joined(
+            [
+                {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
+                for K in kernels
+            ]
+        )
 
     def kernel_regression(self) -> dict[str, float]:
         """Return the losses of the linearised network after infinitely many steps.
@@ -196,10 +239,10 @@ class NeuronMeasures:
         residual = y if network.centred else y - start(X)
         rounding = X.shape[0] * torch.finfo(K.dtype).eps
         a = torch.linalg.pinv(K, rtol=rounding, hermitian=True) @ residual
-        found = {}
+        found: Columns = {}
         for name, (X2, y2) in self._data.items():
             f = start.ntk_normalised(X2, X) @ a + (0.0 if network.centred else start(X2))
-            found[f"{name}_loss"] = float(mean_square(f, y2))
+            found[f"{name}_loss"] = mean_square(f, y2)
         if network.quadratic:
             moved = start.moved_moments(start.change(X, a))
             if not network.centred:
@@ -208,7 +251,7 @@ class NeuronMeasures:
                     for base, part in zip(start.moments(), moved, strict=True)
                 )
             found = _with_population(found, self._terms_of(*moved))
-        return {name: found[name] for name in LOSSES if name in found}
+        return {name: float(found[name]) for name in LOSSES if name in found}
 
     def _now(self, snapshot: Snapshot) -> TwoLayer:
         assert snapshot.W is not None

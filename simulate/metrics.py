@@ -39,7 +39,7 @@ def population_terms(
 
     Their sum is the mean of (f - y)^2 over x ~ N(0, covariance of the task). For a centred
     predictor give wbar - wbar0 and M - M0. The terms are those by Hermite degree where the target
-    has a ``target_degree`` (a single run then), and none where the task was made from labels.
+    has a ``target_degree``, and none where the task was made from labels.
 
     >>> task = PolynomialTask(D=2, P=1, n_test=1)
     >>> zero = torch.zeros(2, 2, dtype=torch.float64)
@@ -61,6 +61,10 @@ def population_terms(
         target = task.ridges()
         if target is None:
             return {}
+        if wbar.ndim > 1:
+            numbers = {"alpha": alpha, "epsilon": epsilon}
+            each = [population_terms(task, *one, **numbers) for one in zip(wbar, M, strict=True)]
+            return {name: torch.stack([one[name] for one in each]) for name in each[0]}
         parts = [*_ridges(wbar, M, alpha, epsilon), *(part.times(-1) for part in target)]
         return population_by_degree(parts) | noise
     if beta.ndim > 1:
@@ -134,50 +138,52 @@ def centred_alignment(
 def ntk_alignments(
     X: Float[Tensor, "n D"],
     y: Float[Tensor, " n"],
-    wbar: Float[Tensor, " D"],
-    M: Float[Tensor, "D D"],
+    wbar: Float[Tensor, "*runs D"],
+    M: Float[Tensor, "*runs D D"],
     *,
     epsilon: float,
     block: int = 128,
-) -> dict[str, float]:
+) -> dict[str, Float[Tensor, "*runs"]]:
     """Return ``alignment`` and ``centred_alignment`` of the normalised NTK on X, in little memory.
 
     K is made ``block`` rows at a time, on and above the diagonal only, and never held whole:
     its norm, its row sums and K y are enough. The centred one loses the digits of |H K H|_F^2
-    against |K|_F^2.
+    against |K|_F^2. NaN where it is 0/0.
 
     >>> X, M = torch.tensor([[1.0, 0.5], [0.0, 2.0], [1.0, 1.0]]), torch.eye(2)
     >>> y, wbar = torch.tensor([1.0, 2.0, 0.0]), torch.tensor([0.5, 0.0])
     >>> K = ntk_normalised(X, X, wbar, M, epsilon=0.5)
     >>> both = ntk_alignments(X, y, wbar, M, epsilon=0.5, block=2)
-    >>> abs(both["alignment"] - float(alignment(K, y))) < 1e-6
+    >>> bool(abs(both["alignment"] - alignment(K, y)) < 1e-6)
     True
-    >>> abs(both["centred_alignment"] - float(centred_alignment(K, y))) < 1e-6
+    >>> bool(abs(both["centred_alignment"] - centred_alignment(K, y)) < 1e-6)
     True
     """
     n = X.shape[0]
     sides = torch.stack([torch.ones_like(y), y], 1)
-    products = torch.zeros_like(sides)  # K 1 and K y
-    square = y.new_zeros(())  # |K|_F^2
+    products = X.new_zeros(*wbar.shape[:-1], n, 2)  # K 1 and K y
+    square = X.new_zeros(wbar.shape[:-1])  # |K|_F^2
     for top in range(0, n, block):
         end = min(top + block, n)
         K = ntk_normalised(X[top:end], X[top:], wbar, M, epsilon=epsilon)
-        mirrored = K[:, end - top :]
-        products[top:end] += K @ sides[top:]
-        products[end:] += mirrored.T @ sides[top:end]
-        square += K[:, : end - top].square().sum() + 2 * mirrored.square().sum()
-    (ones_K_ones, ones_K_y), (_, y_K_y) = (sides.T @ products).tolist()
-    mean, power = float(y.mean()), float(y.square().sum())
-    rows = float(products[:, 0].square().sum())
-    centred_square = float(square) - 2 * rows / max(n, 1) + (ones_K_ones / max(n, 1)) ** 2
-    centred_power = float((y - y.mean()).square().sum())
+        mirrored = K[..., end - top :]
+        products[..., top:end, :] += K @ sides[top:]
+        products[..., end:, :] += mirrored.mT @ sides[top:end]
+        within, beyond = (part.square().sum((-2, -1)) for part in (K[..., : end - top], mirrored))
+        square += within + 2 * beyond
+    sums = sides.T @ products
+    ones_K_ones, ones_K_y, y_K_y = sums[..., 0, 0], sums[..., 0, 1], sums[..., 1, 1]
+    mean, power = y.mean(), y.square().sum()
+    rows = products[..., 0].square().sum(-1)
+    centred_square = square - 2 * rows / max(n, 1) + (ones_K_ones / max(n, 1)) ** 2
+    centred_power = (y - mean).square().sum()
     centred_y_K_y = y_K_y - 2 * mean * ones_K_y + mean**2 * ones_K_ones
     return {
-        "alignment": _quotient(y_K_y, float(square), power),
+        "alignment": _quotient(y_K_y, square, power),
         "centred_alignment": _quotient(centred_y_K_y, centred_square, centred_power),
     }
 
 
-def _quotient(numerator: float, kernel_square: float, power: float) -> float:
-    defined = kernel_square > 0 and power > 0
-    return numerator / (kernel_square**0.5 * power) if defined else float("nan")
+def _quotient(numerator: Tensor, kernel_square: Tensor, power: Tensor) -> Tensor:
+    defined = (kernel_square > 0) & (power > 0)
+    return torch.where(defined, numerator / (kernel_square.sqrt() * power), float("nan"))

@@ -1,14 +1,21 @@
 """The history of a run: what is measured, when, and under which names and units."""
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 import xarray
+from torch import Tensor
 
 from lazyrich.simulate.arrays import natural
 from lazyrich.simulate.labels import note
-from lazyrich.simulate.measures import LOSSES, MomentMeasures, NeuronMeasures, zero_losses
+from lazyrich.simulate.measures import (
+    LOSSES,
+    Columns,
+    MomentMeasures,
+    NeuronMeasures,
+    zero_losses,
+)
 from lazyrich.simulate.stability import Diverged, has_diverged
 from lazyrich.simulate.training import Snapshot, Training
 
@@ -94,61 +101,78 @@ class Recorder:
         measures = MomentMeasures if training.network.has_moments else NeuronMeasures
         self._measures = measures(training)
         self._square0 = training.network.start_square
-        self._rows: list[dict[str, float]] = []
         self._steps: list[int] = []
+        self._columns: dict[str, list[Tensor]] = {}
+        self._waiting: list[tuple[Snapshot, float]] = []
 
     def add(self, snapshot: Snapshot) -> None:
-        """Measure one snapshot. Raises ``Diverged`` if its train loss says so."""
-        row = self._measures.losses(snapshot)
-        self._check(snapshot.step, row["train_loss"])
-        row["weight_norm"] = _root(snapshot.weight_square)
-        row["parameter_change"] = _root(_ratio(snapshot.change_square, self._square0))
-        if self._alignment_set is not None:
-            row |= self._measures.alignments(snapshot, self._alignment_set)
-        if snapshot.descent is not None:
-            row |= self._descent_gaps(row, snapshot)
-        if snapshot.evaluations is not None:
-            row["evaluations"] = snapshot.evaluations
-        self._rows.append(row)
+        """Record one snapshot. Raises ``Diverged`` if its train loss says so."""
+        self._waiting.append((snapshot, self.check(snapshot)))
         self._steps.append(snapshot.step)
+        if len(self._waiting) >= self._measures.together:
+            self._measure()
 
-    def check(self, snapshot: Snapshot) -> None:
-        """Raise ``Diverged`` if the train loss of this snapshot says so."""
-        self._check(snapshot.step, self._measures.loss(snapshot, "train"))
-
-    def _check(self, step: int, train_loss: float) -> None:
+    def check(self, snapshot: Snapshot) -> float:
+        """Return the train loss of this snapshot. Raises ``Diverged`` if it says so."""
+        train_loss = self._measures.train_loss(snapshot)
         if has_diverged(train_loss, self._training.loss_scale):
-            raise Diverged(step)
+            raise Diverged(snapshot.step)
+        return train_loss
 
-    def _descent_gaps(self, row: dict[str, float], snapshot: Snapshot) -> dict[str, float]:
+    def _measure(self) -> None:
+        """Measure what is waiting, together: of small runs the calls cost most."""
+        if not self._waiting:
+            return
+        snapshots, train_losses = map(list, zip(*self._waiting, strict=True))
+        self._waiting = []
+        found = {"train_loss": _column(train_losses)} | self._measures.losses(snapshots)
+        found["weight_norm"] = _column([_root(one.weight_square) for one in snapshots])
+        ratios = [_ratio(one.change_square, self._square0) for one in snapshots]
+        found["parameter_change"] = _column([_root(ratio) for ratio in ratios])
+        if self._alignment_set is not None:
+            found |= self._measures.alignments(snapshots, self._alignment_set)
+        if snapshots[0].descent is not None:
+            found |= self._descent_gaps(found, snapshots)
+        if snapshots[0].evaluations is not None:
+            found["evaluations"] = torch.tensor([one.evaluations for one in snapshots])
+        for name, values in found.items():
+            self._columns.setdefault(name, []).append(values.cpu())
+
+    def _descent_gaps(self, found: Columns, snapshots: list[Snapshot]) -> Columns:
         """Return the gaps of the losses to those where gradient descent is."""
         assert isinstance(self._measures, MomentMeasures)
-        descent = self._measures.descent_losses(snapshot)
-        names = [name for name in LOSSES if name in row]
-        return {f"descent_gap_{name}": _gap(descent[name], row[name]) for name in names}
+        descent = self._measures.descent_losses(snapshots)
+        names = [name for name in LOSSES if name in found]
+        return {f"descent_gap_{name}": _gap(descent[name], found[name]) for name in names}
 
     def history(self, attributes: dict[str, str]) -> xarray.Dataset:
         """Return everything measured, over ``step``, with the time tau = eta0 step."""
         steps = np.array(self._steps, dtype=np.int64)
-        history = xarray.Dataset(coords={"step": ("step", steps, {"units": "gradient steps"})})
+        coordinates = {"step": ("step", steps, {"units": "gradient steps"})}
         if self._training.rule.optimiser is None:
             tau = self._training.rule.learning_rate * steps
             label = note("tau", "tau = learning_rate * step")
-            history = history.assign_coords(tau=("step", tau, label))
-        for name in self._rows[0]:
-            degree = f"term of the population loss: power of Hermite {name.replace('_', ' ')}"
-            description = degree if name.startswith("degree_") else DESCRIPTIONS[name]
-            values = np.array([row[name] for row in self._rows])
-            if name.endswith("alignment"):
-                description += f"; K the normalised NTK on the {self._alignment_set} set"
-            history[name] = ("step", values, note(name, description))
+            coordinates["tau"] = ("step", tau, label)
+        measured: dict[str, tuple] = {}
+        self._measure()
+        for name, parts in self._columns.items():
+            values = torch.cat(parts).numpy()
+            measured[name] = ("step", values, note(name, self._described(name)))
         for name, value in zero_losses(self._training.task).items():
-            history[name] = ((), value, note(name, DESCRIPTIONS[name]))
+            measured[name] = ((), value, note(name, DESCRIPTIONS[name]))
         for name, value in self._measures.kernel_regression().items():
             label = note(f"kernel_regression_{name}", f"{name.replace('_', ' ')} {_FLOOR}")
-            history[f"kernel_regression_{name}"] = ((), value, label)
-        history.attrs = attributes
-        return history
+            measured[f"kernel_regression_{name}"] = ((), value, label)
+        # At once: adding variables one by one takes ten times as long.
+        return xarray.Dataset(measured, coordinates, attributes)
+
+    def _described(self, name: str) -> str:
+        if name.startswith("degree_"):
+            return f"term of the population loss: power of Hermite {name.replace('_', ' ')}"
+        if name in ("alignment", "centred_alignment"):
+            return f"{DESCRIPTIONS[name]}; K the normalised NTK on the {self._alignment_set} set"
+        return DESCRIPTIONS[name]
+
 
 
 def _root(square: float) -> float:
@@ -160,8 +184,12 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else float("nan")
 
 
-def _gap(descent: float, flow: float) -> float:
+def _column(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _gap(descent: Tensor, flow: Tensor) -> Tensor:
     """Return descent/flow - 1; infinite where descent has no value, NaN where flow has none."""
-    if not flow > 0:
-        return float("nan")
-    return descent / flow - 1 if math.isfinite(descent) else float("inf")
+    descent, flow = descent.cpu(), flow.cpu()
+    gap = (descent / flow - 1).where(torch.isfinite(descent), float("inf"))
+    return gap.where(flow > 0, float("nan"))

@@ -141,7 +141,7 @@ def _at(found: Curves, i: int, record: int) -> float:
     task, s = found.tasks[i][0], found.settings[0]
     start = s.with_weights(np.inf, 0, task.beta)
     now = found.wbar[i, 0, record] + start.wbar, found.M[i, 0, record] + start.M
-    return ntk_alignments(task.X_test, task.y_test, *now, epsilon=s.epsilon)["alignment"]
+    return float(ntk_alignments(task.X_test, task.y_test, *now, epsilon=s.epsilon)["alignment"])
 
 
 @evidence(
