@@ -107,9 +107,11 @@ class Recorder:
 
     def add(self, snapshot: Snapshot) -> None:
         """Record one snapshot. Raises ``Diverged`` if its train loss says so."""
-        self._waiting.append((snapshot, self.check(snapshot)))
+        together = self._measures.together
+        kept = snapshot.copied() if together > 1 else snapshot
+        self._waiting.append((kept, self.check(snapshot)))
         self._steps.append(snapshot.step)
-        if len(self._waiting) >= self._measures.together:
+        if len(self._waiting) >= together:
             self._measure()
 
     def check(self, snapshot: Snapshot) -> float:
@@ -172,7 +174,6 @@ class Recorder:
         if name in ("alignment", "centred_alignment"):
             return f"{DESCRIPTIONS[name]}; K the normalised NTK on the {self._alignment_set} set"
         return DESCRIPTIONS[name]
-
 
 
 def _root(square: float) -> float:

@@ -129,6 +129,16 @@ class Snapshot:
     evaluations: int | None = None
     columns: Float[Tensor, "D K"] | None = None
 
+    def copied(self) -> "Snapshot":
+        """Return it with arrays of its own, which stay as they are while the engine goes on."""
+
+        def copy(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(copy(part) for part in value)
+            return value.clone() if isinstance(value, Tensor) else value
+
+        return Snapshot(**{name: copy(value) for name, value in vars(self).items()})
+
     @classmethod
     def of(
         cls, step: int, neurons: PseudoNeurons, start: PseudoNeurons, alpha: float | None = None
