@@ -7,6 +7,7 @@ line (and a traceback where the environment variable LAZYRICH_TRACEBACK is set);
 ended by SIGHUP, by Ctrl-C or by SIGTERM.
 """
 
+import difflib
 import importlib
 import os
 import signal
@@ -30,10 +31,13 @@ class _Group(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
-        from lazyrich.support.arguments import one_of
-
-        name = one_of("command", cmd_name, COMMANDS)
-        return importlib.import_module(f"lazyrich.commands.{name}").command
+        if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(
+                f"no command {cmd_name!r}: {hint}The commands are {', '.join(COMMANDS)}"
+            )
+        return importlib.import_module(f"lazyrich.commands.{cmd_name}").command
 
 
 @click.group(cls=_Group)

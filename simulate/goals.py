@@ -57,7 +57,10 @@ class Goal:
             if name in values:
                 continue
             if name not in given:
-                raise ValueError(f"constants: {name} of target = {symbolic.text!r} has no value")
+                how = "" if name in symbolic.directions else f": give {name}=NUMBER"
+                raise ValueError(
+                    f"constants: {name} of target = {symbolic.text!r} has no value{how}"
+                )
             values[name] = _checked(name, given[name], symbolic.symbols[name], D)
         return cls(symbolic, D, values)
 

@@ -153,7 +153,7 @@ def test_bad_targets_are_one_line(given, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"activation": "h + c*h^3"}, "missing c: the symbols of the activation are c"),
+        ({"activation": "h + c*h^3"}, "missing c: give c=NUMBER"),
         ({"activation": "h + h^3", "epsilon": 0.5}, "epsilon = 0.5: activation = .* has no eps"),
         ({"activation": "h + h^3", "engine": "flow"}, "activation = 'h .*; use engine = 'neurons'"),
         ({"activation": "tan(h)"}, "activation = "),

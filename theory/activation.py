@@ -19,6 +19,7 @@ DEFAULT = "h + epsilon/2*h**2"
 # These names already mean something in a problem; a coefficient needs another one.
 _TAKEN = "D N P alpha beta sigma sigma_w sigma_v sigma_noise w w0 v v0 x x_prime Sigma W W0"
 RESERVED = frozenset(_TAKEN.split())
+_SMALLEST = sp.Rational(1, 10**100)
 _ALLOWED = "a polynomial in h, a multiple of erf(a*h), or a multiple of relu(h)"
 
 
@@ -59,7 +60,8 @@ class Activation:
 
     def __init__(self, expression: "str | sp.Expr | Activation" = DEFAULT):
         self.h = h
-        self.expr = _plain_relu(_with_package_symbols(_read(expression)))
+        read = in_range("activation", _read(expression))
+        self.expr = _plain_relu(_with_package_symbols(read))
         self.kind = _kind(self.expr)
 
     def __repr__(self) -> str:
@@ -139,6 +141,17 @@ class Activation:
         return float(factor.subs(point)), float(slope.subs(point))
 
 
+def missing(name: str, symbol: Any, known: str) -> str:
+    """Return what to say of a symbol without a value.
+
+    >>> missing("c", sp.Symbol("c"), "the symbols of the activation are c")
+    'missing c: give c=NUMBER (--constant c=NUMBER); the symbols of the activation are c'
+    """
+    if getattr(symbol, "shape", ()):
+        return f"missing {name}: give its entries; {known}"
+    return f"missing {name}: give {name}=NUMBER (--constant {name}=NUMBER); {known}"
+
+
 def check_values(argument: str, symbols: dict[str, Any], values: dict[str, Any]) -> None:
     """Raise ``ValueError`` unless ``values`` names exactly the symbols."""
     needed = ", ".join(symbols) or "none"
@@ -147,19 +160,40 @@ def check_values(argument: str, symbols: dict[str, Any], values: dict[str, Any])
             raise ValueError(f"{name} = {values[name]!r}: no symbol of the {argument} ({needed})")
     for name in symbols:
         if name not in values:
-            raise ValueError(f"missing {name}: the symbols of the {argument} are {needed}")
+            raise ValueError(
+                missing(name, symbols[name], f"the symbols of the {argument} are {needed}")
+            )
 
 
 def _read(expression: "str | sp.Expr | Activation") -> sp.Expr:
     if isinstance(expression, Activation):
         return expression.expr
     if isinstance(expression, str):
+        if not expression.strip():
+            raise ValueError(f"activation = {expression!r}: must be {_ALLOWED}, not empty")
         return grammar.read(expression, {"h": h, "pi": sp.pi}, new=_COEFFICIENTS, what="activation")
     if isinstance(expression, int | float) and math.isfinite(expression):
         return exact(sp.sympify(expression))
     if not isinstance(expression, sp.Expr):
         raise ValueError(f"activation = {expression!r}: must be text or a SymPy expression in h")
     return exact(expression)
+
+
+def in_range(argument: str, expr: sp.Expr) -> sp.Expr:
+    """Return the expression; raise ``ValueError`` for a number that arrays can't square.
+
+    >>> in_range("activation", sp.Integer(10) ** 400)
+    Traceback (most recent call last):
+    ...
+    ValueError: activation: 1e+400 is out of range: numbers must lie between 1e-100 and 1e+100
+    """
+    for number in expr.atoms(sp.Number):
+        if number and number.is_finite and not _SMALLEST <= abs(number) <= 1 / _SMALLEST:
+            raise ValueError(
+                f"{argument}: {number.evalf(3):.3g} is out of range: numbers must lie between "
+                "1e-100 and 1e+100"
+            )
+    return expr
 
 
 def exact(expr: sp.Expr) -> sp.Expr:

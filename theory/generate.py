@@ -83,6 +83,10 @@ class _ArrayPrinter(PythonCodePrinter):
             base = f"_radicand({base})"
         return f"{base}**({self._print(exponent)})"
 
+    def _print_Integer(self, expr):
+        # NumPy and torch take no larger whole numbers.
+        return repr(float(expr)) if abs(int(expr)) >= 2**63 else str(int(expr))
+
     def _print_Piecewise(self, expr):
         branches = (
             f"(lambda: {self._print(condition)}, lambda: {self._print(part)})"

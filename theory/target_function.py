@@ -9,7 +9,7 @@ from sympy import MatrixSymbol
 
 from lazyrich.theory import generate, grammar, words
 from lazyrich.theory import symbols as model
-from lazyrich.theory.activation import RESERVED, exact
+from lazyrich.theory.activation import RESERVED, exact, in_range
 from lazyrich.theory.grammar import names as naming
 from lazyrich.theory.printing import latex
 from lazyrich.theory.symbols import SymmetricMatrixSymbol, x
@@ -33,7 +33,7 @@ class Target:
     """
 
     def __init__(self, expression: "str | sp.Expr | Target | float" = DEFAULT):
-        self.expr = _checked(_read(expression))
+        self.expr = _checked(in_range("target", _read(expression)))
 
     def __repr__(self) -> str:
         return f"Target({self.text!r})"

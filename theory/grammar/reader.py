@@ -49,6 +49,9 @@ def read(
     tree = syntax.parse(text, what)
     known = naming.table(names)
     found = _new_names(tree, known, new)
+    for name in _in_scalar_products(tree):
+        if columns := tuple(s for s in found.get(name, ()) if getattr(s, "shape", None)):
+            found[name] = columns
     fixed = known | {name: options[0] for name, options in found.items() if len(options) == 1}
     undecided = {name: options for name, options in found.items() if len(options) > 1}
     if len(undecided) > MAX_UNDECIDED:
@@ -75,6 +78,18 @@ def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple
         ours = {*known, *naming.CONSTANTS}
         found |= {piece: new(piece) for piece in pieces if piece not in ours}
     return found
+
+
+def _in_scalar_products(tree: Any) -> set[str]:
+    """The names that stand alone on one side of a scalar product: they are vectors."""
+    names = set()
+    for node in tree.find_data("dotted"):
+        for side in node.children[::2] if len(node.children) > 1 else ():
+            while len(getattr(side, "children", ())) == 1:
+                side = side.children[0]
+            if getattr(side, "type", "") == "WORD":
+                names.add(naming.plain(str(side)))
+    return names
 
 
 def _first_that_fits(tree, text, fixed, undecided, kind, what, new) -> Any:

@@ -29,6 +29,7 @@ READOUTS = ("fixed", "trained")
 # name -> (module, one line); each module has a function named after the closed form.
 _FORMS = {
     "ntk": ("kernel", "the neural tangent kernel at given weights"),
+    "neuron-flow": ("neuron_flow", "how one neuron moves, and which moments close"),
     "ntk-at-init": ("kernel", "the kernel at infinite-width initialisation"),
     "ntk-eigenvalues": ("spectrum", "its spectrum by harmonic degree, with multiplicities"),
     "ntk-rank": ("spectrum", "its rank: how many functions lazy training combines"),
@@ -120,12 +121,13 @@ class Problem:
         return self.activation.moments_close and self.readouts == "fixed"
 
     def why_open(self) -> str:
-        """Say why the moments of the weights do not close."""
-        if self.readouts == "trained":
-            return "moments don't close: the readouts are trained"
-        if self.activation.degree is None:
-            return f"moments don't close: {self.activation.kind} is no polynomial"
-        return f"moments don't close: degree {self.activation.degree}"
+        """Say why the moments (wbar, M) of the weights do not close."""
+        degree = self.activation.degree
+        if self.readouts == "trained" and degree is not None and degree <= 1:
+            return "(wbar, M) don't close with trained readouts; use moment-flow"
+        from lazyrich.theory.problem.neuron_flow import why_open
+
+        return why_open(self)
 
     # What is derived
 
@@ -267,6 +269,20 @@ class Problem:
 
         found = spectrum(self, D, highest, symbols)
         return learning_curve(found, P, finite("ridge", ridge), not_negative("noise", noise))
+
+    def rank(self, *, D: int, N: int, **symbols: Any) -> int:
+        """Return the rank of the kernel of N generic neurons in D dimensions.
+
+        It is the number of functions of x that lazy training combines at width N. ``symbols`` are
+        those of the activation, a polynomial. By exact arithmetic at random weights: never too
+        large, and too small with a probability below 10^-5.
+
+        >>> Problem("h^2").rank(D=5, N=2), Problem("h^2").rank(D=5, N=100)
+        (9, 15)
+        """
+        from lazyrich.theory.problem.neuron_rank import rank
+
+        return rank(self, D, N, symbols)
 
     # What several closed forms need
 

@@ -14,6 +14,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 
 from lazyrich.support.arguments import finite, positive_integer
+from lazyrich.theory.activation import missing
 from lazyrich.theory.problem import radial
 from lazyrich.theory.problem.target_power import harmonic_products
 from lazyrich.theory.symbols import D as _D
@@ -64,6 +65,7 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
     D = positive_integer("D", D)
     if not problem.inputs.isotropic:
         raise ValueError("inputs: the spectrum needs inputs N(0, I/D)")
+    _check_resolvable(problem, D)
     numbers, with_target = _numbers(problem, values)
     products = _products(problem, D, values) if with_target else {}
     if problem.activation.degree is not None:
@@ -94,6 +96,21 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
     return Spectrum(D, tuple(spaces), tail, null, error)
 
 
+def _check_resolvable(problem: "Problem", D: int) -> None:
+    """Raise ``ValueError`` where |x|^2, which varies by sqrt(2/D), is constant up to rounding.
+
+    The Gram matrix of 1, |x|^2, ..., |x|^(2m) has eigenvalues of the order of D^-m.
+    """
+    if problem.activation.degree is None:
+        return
+    most = max(len(radial.reached(kappa)) for kappa in problem.coefficient_matrices.values())
+    if most > 1 and (largest := int(1e14 ** (1 / (most - 1)))) < D:
+        raise ValueError(
+            f"D = {D}: must be at most {largest} for this activation: beyond, the powers of |x|^2 "
+            "in its spectrum can't be told apart in floating point"
+        )
+
+
 def _numbers(problem: "Problem", values: dict[str, Any]) -> tuple[dict[sp.Symbol, float], bool]:
     """The kernel's symbols with their values, and whether the target's have all theirs."""
     from lazyrich.theory.problem.kernel import deviation, sigma_v
@@ -106,7 +123,9 @@ def _numbers(problem: "Problem", values: dict[str, Any]) -> tuple[dict[sp.Symbol
             raise ValueError(f"{name}: no symbol of this problem ({', '.join(known)})")
     for name in own:
         if name not in values:
-            raise ValueError(f"missing {name}: the kernel has the symbols {', '.join(own)}")
+            raise ValueError(
+                missing(name, own[name], f"the kernel has the symbols {', '.join(own)}")
+            )
     numbers = {s: finite(n, values[n], positive=s in deviations) for n, s in own.items()}
     return numbers, all(name in values for name in problem.target.symbols)
 

@@ -14,6 +14,7 @@ from sympy import MatrixSymbol
 from lazyrich.support.arguments import finite
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory import generate
+from lazyrich.theory.activation import missing
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
@@ -92,7 +93,8 @@ def _complete(problem: "Problem", weights: Array, values: dict[str, Any]) -> dic
             raise ValueError(f"{name}: no symbol of this problem ({', '.join(symbols) or 'none'})")
     for name in symbols:
         if name not in values:
-            raise ValueError(f"missing {name}: this problem has the symbols {', '.join(symbols)}")
+            known = f"this problem has the symbols {', '.join(symbols)}"
+            raise ValueError(missing(name, symbols[name], known))
     D = weights.shape[1]
     complete: dict[str, Any] = {"D": D}
     for name, value in values.items():

@@ -6,7 +6,7 @@ import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm, Step
 from lazyrich.theory.problem import kernel, radial
-from lazyrich.theory.symbols import P
+from lazyrich.theory.symbols import D, P
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
@@ -88,11 +88,13 @@ def ntk_rank(problem: "Problem") -> ClosedForm:
     parts = {l: radial.rank(kappa) for l, kappa in problem.coefficient_matrices.items()}
     terms = {f"harmonics_{l}": n * radial.harmonics(l) for l, n in parts.items()}
     init = sp.factor(sp.Add(*terms.values()))
+    key, at_width, sentence = _rank_of_neurons(problem, init)
     return ClosedForm(
         name="ntk-rank",
         title="The rank of the initial kernel at infinite width",
         expr=init,
         terms={"init": init, **terms},
+        components={key: at_width},
         steps=[
             (
                 f"Harmonic degree {l}: rank of the coefficients of |x|^(2i) |x'|^(2j) Z_l (= {n}) "
@@ -101,13 +103,32 @@ def ntk_rank(problem: "Problem") -> ClosedForm:
             )
             for l, n in parts.items()
         ]
-        + [("Together.", init)],
+        + [("Together.", init), (sentence, at_width)],
         assumptions=(
             f"Infinite width, {problem.initial_law}; generic values of the symbols: special ones, "
             "such as a coefficient that is 0, may have a lower rank. A Gram matrix on P inputs has "
             "at most this rank, and at most P."
         ),
         source=problem.source,
+    )
+
+
+def _rank_of_neurons(problem: "Problem", init: sp.Expr) -> tuple[str, sp.Expr, str]:
+    """The rank at n generic neurons: its name, what it is, and how that is known."""
+    from lazyrich.theory import rank
+
+    activation, trained = problem.activation, problem.readouts == "trained"
+    degree = activation.degree or 0
+    if degree <= 1:
+        return "neurons", init, "One neuron has all of them: the rank at every width."
+    if degree == 2 and not trained and activation.polynomial_coefficients()[1] != 0:
+        found = rank.ntk_rank().terms["neurons"]
+        return "neurons", found, "At n <= D + 1 neurons, as for the paper's activation."
+    parameters = rank.n * (D + 1 if trained else D)
+    return (
+        "neurons_at_most",
+        sp.Min(parameters, init),
+        "At n neurons at most this; the exact number is Problem.rank(D=..., N=...).",
     )
 
 
