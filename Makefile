@@ -75,5 +75,5 @@ $(VENV)/.installed: dist/.built
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --constraint constraints.txt \
-		"$$(echo dist/lazyrich-*.whl)[figures,cluster,dev,docs]"
+		"$$(echo dist/lazyrich-*.whl)[figures,cluster,explore,dev,docs]"
 	touch $@

@@ -21,7 +21,17 @@ from typing import Any
 import click
 
 # Each name NAME is the command ``command`` in lazyrich/commands/NAME.py.
-COMMANDS = ("derive", "check", "simulate", "sweep", "predict", "diagnose", "verify", "figures")
+COMMANDS = (
+    "derive",
+    "check",
+    "simulate",
+    "explore",
+    "sweep",
+    "predict",
+    "diagnose",
+    "verify",
+    "figures",
+)
 
 
 class _Group(click.Group):
@@ -147,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if _was_interrupted(error):
             _stop("interrupted", 130)
-        _stop(*_in_one_line(error))
+        _stop(*in_one_line(error))
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
@@ -157,7 +167,7 @@ def _was_interrupted(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _in_one_line(error: Exception) -> tuple[str, int]:
+def in_one_line(error: Exception) -> tuple[str, int]:
     """What to say of an error, and the exit code."""
     if isinstance(error, OSError):
         if error.errno and error.filename is None:  # of no file that lazyrich opened

@@ -1,0 +1,121 @@
+"""Closed forms with the numbers of the run put in, typeset as MathML, which browsers draw offline.
+
+The formulas are derived by ``theory``; nothing here knows one.
+"""
+
+from typing import Any
+
+from lazyrich.explore.chart import number
+from lazyrich.simulate import Run
+from lazyrich.simulate.activations import Curved
+from lazyrich.theory import ClosedForm, Problem, closed_form
+from lazyrich.theory.printing import latex
+
+MISSING = "latex2mathml is not installed: pip install 'lazyrich[explore]'"
+
+
+def mathml(text: str) -> str:
+    """Return LaTeX as a MathML element. Raises ``ValueError`` without the extra ``explore``.
+
+    >>> mathml("x^2").startswith("<math") and "<msup>" in mathml("x^2")
+    True
+    """
+    try:
+        from latex2mathml.converter import convert
+    except ModuleNotFoundError:
+        raise ValueError(MISSING) from None
+    return convert(text, display="block")
+
+
+def of_two_layer(phi: Any, settings: dict[str, Any], run: Run | None) -> list[dict[str, Any]]:
+    """Return the formulas of this network, each with ``title``, ``rows`` and a ``source``."""
+    found = []
+    if isinstance(phi, Curved) and run is not None:
+        found.append(_loss(settings, phi.epsilon, run))
+    problem = Problem(activation=settings["activation"])
+    values = {name: settings[name] for name in problem.activation.symbols}
+    found.append(_eigenvalues(problem, {"D": settings["D"], "sigma": 1.0, **values}))
+    if isinstance(phi, Curved) and settings["centred"] and not settings["noise"]:
+        found.append(_plateau(settings["D"], settings["P"]))
+    return [each for each in found if each]
+
+
+def _loss(settings: dict[str, Any], epsilon: float, run: Run) -> dict[str, Any]:
+    """Return the population loss, its terms with their values at the end of the run."""
+    name = "test-loss-centred" if settings["centred"] else "test-loss"
+    form, last = closed_form(name), run.history.isel(step=-1)
+    point = {"D": settings["D"], "alpha": settings["alpha"], "epsilon": epsilon}
+    put_in = form.subs(**point)
+    rows = [
+        _row(_name(term), part, put_in.terms[term], f"{float(last[term]):.4g}")
+        for term, part in form.terms.items()
+    ]
+    steps = int(last.step)
+    title = f"The population loss is the sum of three terms; their values at step {steps:,}"
+    return {"title": title, "rows": rows, "source": name}
+
+
+def _eigenvalues(problem: Problem, point: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the eigenvalues of the first kernel, at infinite width."""
+    try:
+        form: ClosedForm = problem.closed_form("ntk-eigenvalues")
+    except ValueError:  # none in closed form: erf and relu
+        return None
+    at = {name: point[name] for name in form.symbols}
+    rows = []
+    for term, part in form.terms.items():
+        if isinstance(part[0], tuple) or not hasattr(part[0], "subs"):
+            continue  # several eigenvalues on one space: roots that fill lines
+        point_of = {form.symbols[name]: each for name, each in at.items()}
+        value, count = (float(each.subs(point_of)) for each in part)
+        left = f"{latex(part[0])}, \\quad {latex(part[1])}\\ \\text{{times}}"
+        rows.append(
+            {
+                "label": _name(term),
+                "symbols": mathml(left),
+                "numbers": mathml(f"{_decimal(value)}, \\quad {count:.0f}\\ \\text{{times}}"),
+                "value": f"{value:.4g}",
+            }
+        )
+    title = "Eigenvalues of the first kernel, and how often each occurs (infinite width)"
+    return {"title": title, "rows": rows, "source": "ntk-eigenvalues"} if rows else None
+
+
+def _plateau(D: int, P: int) -> dict[str, Any]:
+    """Return the early plateau, its mean over data sets."""
+    form = closed_form("early-plateau")
+    term = form.terms["many_samples" if P > D else "few_samples"]
+    sizes = {form.symbols["D"]: D, form.symbols["P"]: P}
+    piece = next(part for part, holds in term.args if holds.subs(sizes) == True)  # noqa: E712
+    value = number(piece.subs(sizes).subs(form.symbols["b"], float(D)))
+    text = "infinite" if value is None else f"{value:.4g}"
+    rows = [_row("plateau", piece, piece.subs(sizes).evalf(4), text)]
+    title = "The early plateau of the test loss: a mean over data sets; b = |β|² = D"
+    return {"title": title, "rows": rows, "source": "early-plateau"}
+
+
+def _row(label: str, symbols: Any, put_in: Any, value: str) -> dict[str, str]:
+    return {
+        "label": label,
+        "symbols": _typeset(symbols),
+        "numbers": _typeset(put_in),
+        "value": value,
+    }
+
+
+def _typeset(part: Any) -> str:
+    return mathml(latex(part))
+
+
+def _decimal(value: float) -> str:
+    """A number in LaTeX.
+
+    >>> _decimal(0.025), _decimal(3e-7)
+    ('0.025', '3 \\\\times 10^{-7}')
+    """
+    text, _, power = f"{value:.4g}".partition("e")
+    return f"{text} \\times 10^{{{int(power)}}}" if power else text
+
+
+def _name(term: str) -> str:
+    return term.replace("harmonics_", "harmonics of degree ").replace("_", " ")
