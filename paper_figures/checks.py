@@ -16,7 +16,10 @@ class Check:
     whether it does: False for a claim of the paper that does not come out, which is a result. A
     check passes if the data behave as recorded, so that a change in either direction is noticed.
     With ``too_small`` the runs are known to be too small to show the claim: it passes either way.
-    ``claim`` is the claim of the ledger (``lazyrich.verify``) that the check is evidence for.
+    ``claim`` is the claim of the ledger (``lazyrich.verify``) that the check is evidence for, and
+    ``judges`` what of it the check holds against the runs: its statement (as the ledger confirms
+    it, or as printed where the ledger doesn't), its statement without the assumption that the
+    ledger names, or the right form that the ledger gives.
 
     >>> refuted = Check("final-loss", "the smaller epsilon, the lower the final loss",
     ...                 "0.03 > 0.01", "increasing", holds=False, expected=False)
@@ -32,6 +35,7 @@ class Check:
     expected: bool = True
     source: str = ""
     claim: str = ""
+    judges: str = "statement"
     too_small: bool = False
 
     @property
@@ -116,6 +120,7 @@ def ordered(
     expected: bool = True,
     source: str = "",
     claim: str = "",
+    judges: str = "statement",
 ) -> Check:
     """Return the check that values grow (or fall) along a swept parameter, for each of the rest.
 
@@ -135,4 +140,5 @@ def ordered(
         expected=expected,
         source=source,
         claim=claim,
+        judges=judges,
     )

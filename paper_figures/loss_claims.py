@@ -40,7 +40,7 @@ def linear_shares(history: Dataset) -> list[float]:
     return shares
 
 
-def rise_is_linear(history: Dataset, name: str, which: str) -> Check:
+def rise_is_linear(history: Dataset, name: str, which: str, *, claim: str) -> Check:
     """Return the check of Sec. 5.3: the first peak of the test loss is power in linear modes."""
     shares = linear_shares(history)
     return Check(
@@ -51,6 +51,7 @@ def rise_is_linear(history: Dataset, name: str, which: str) -> Check:
         "above 1/2 in the median seed",
         bool(shares) and bool(np.median(shares) > 0.5),
         source="Sec. 5.3, Fig. 4",
+        claim=claim,
     )
 
 
@@ -58,7 +59,7 @@ def rise_is_linear(history: Dataset, name: str, which: str) -> Check:
 ONE_IN = 1000
 
 
-def terms_add_up(runs: Dataset, terms: str, source: str) -> Check:
+def terms_add_up(runs: Dataset, terms: str, source: str, *, claim: str) -> Check:
     """Return the check that the population loss of these runs is their loss on fresh samples.
 
     ``runs`` are over (seed, width, step). Each seed has samples of its own, so that the ratio of
@@ -79,6 +80,7 @@ def terms_add_up(runs: Dataset, terms: str, source: str) -> Check:
         f"{ONE_IN:,} figures",
         score < most,
         source=source,
+        claim=claim,
     )
 
 

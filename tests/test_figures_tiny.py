@@ -13,11 +13,13 @@ import pytest
 from matplotlib.image import imread, imsave
 from matplotlib.testing.compare import compare_images
 
-from lazyrich import paper_figures
+from lazyrich import paper_figures, verify
 from lazyrich.paper_figures import PRESETS, make, names
 from lazyrich.simulate.runs import run_all
 from lazyrich.simulate.workers import one_thread
+from lazyrich.verify.figure_checks import agrees
 
+CLAIMS = verify.claims()
 PICTURES = Path(__file__).with_name("pictures")
 
 
@@ -138,6 +140,10 @@ def test_the_checks_pass_that_can_at_this_size(number, folder):
     assert too_small <= set(by_name)
     failed = {name for name, check in by_name.items() if not check.passed}
     assert failed <= too_small
+    claimed = [check for check in checks if check.claim]
+    assert not [c.name for c in checks if c.source and not c.claim]
+    contradicts = [c for c in claimed if not agrees(CLAIMS[c.claim], c.judges, c.expected)]
+    assert not [(check.name, check.claim) for check in contradicts]
 
 
 def _backwards(runs):

@@ -1,11 +1,18 @@
 """The record is one: claims and evidence name each other, and nothing contradicts a verdict."""
 
+import ast
+
 import pytest
 
 from lazyrich import verify
 from lazyrich.verify import record
 from lazyrich.verify.evidence import attached_names
-from lazyrich.verify.figure_checks import FigureCheck, figure_checks
+from lazyrich.verify.figure_checks import (
+    FigureCheck,
+    cites_without_claim,
+    figure_checks,
+    without_claim,
+)
 from lazyrich.verify.ledger import AGAINST, EXACT, Claim, Verdict
 
 CLAIMS = verify.claims()
@@ -35,13 +42,53 @@ def test_no_recorded_outcome_of_a_figure_contradicts_the_verdict(name):
     assert not [check.where for check in claim.figures if not check.agrees(claim)]
 
 
-def test_a_contradiction_is_noticed():
-    confirmed = Claim("a", "Fig. 3", "it grows", Verdict.CONFIRMED)
-    refuted = Claim("a", "Fig. 3", "it grows", Verdict.REFUTED, printed="1", right="2")
-    for expected in (True, False):
-        check = FigureCheck("a", "kumar/figure3", "paper_figures/kumar/figure3.py:1", expected)
-        assert check.agrees(confirmed) is expected
-        assert check.agrees(refuted) is not expected
+def test_a_check_of_a_figure_that_cites_a_place_names_a_claim():
+    assert not without_claim()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('Check("a", source="Fig. 3")', True),
+        ('Check("a", source=source)', True),
+        ('Check("a", source="Fig. 3", claim="")', True),
+        ('Check("a", source="Fig. 3", claim="fig-3e")', False),
+        ('Check("a")', False),
+        ('Check("a", source="")', False),
+    ],
+)
+def test_a_check_without_its_claim_is_noticed(text, found):
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert cites_without_claim(call) is found
+
+
+SAYS = {"printed": "1", "right": "2", "assumption": "it is warm", "sizes": "D = 2"}
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_contradiction_is_noticed(verdict):
+    """Each verdict allows one outcome, or both where nothing is decided."""
+    claim = Claim("a", "Fig. 3", "it grows", verdict, **SAYS)
+    allowed = [holds for holds in (True, False) if _check(holds).agrees(claim)]
+    printed_holds = verdict in (Verdict.CONFIRMED, Verdict.ASSUMING)
+    assert allowed == ([True, False] if verdict is Verdict.OPEN else [printed_holds])
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_what_a_check_judges_must_be_there_to_judge(verdict):
+    """An assumption can be left out where there is one, a right form judged where one is given."""
+    claim = Claim("a", "Fig. 3", "it grows", verdict, **SAYS)
+    without = [
+        holds for holds in (True, False) if _check(holds, "without assumption").agrees(claim)
+    ]
+    assert without == ([False] if verdict is Verdict.ASSUMING else [])
+    right = [holds for holds in (True, False) if _check(holds, "right form").agrees(claim)]
+    assert right == ([True] if verdict in AGAINST else [])
+
+
+def _check(expected: bool, judges: str = "statement") -> FigureCheck:
+    return FigureCheck("a", "kumar/figure3", "paper_figures/kumar/figure3.py:1", expected, judges)
 
 
 @pytest.mark.parametrize("name", AGAINST_A_PAPER)

@@ -1,11 +1,13 @@
 """The checks of figures that are evidence for a claim, read from the source of the figures.
 
-A figure's check names its claim (``Check(..., claim="fig-3e")``) and what lazyrich has recorded:
-whether it holds. It runs where the figure is drawn; the ledger lists it, and a recorded outcome
-that contradicts the verdict fails the tests.
+A figure's check names its claim (``Check(..., claim="fig-3e")``), what of it the check judges, and
+what lazyrich has recorded: whether it holds. The check runs where the figure is drawn; the ledger
+lists it. A recorded outcome that contradicts the verdict fails the tests, and so does a check that
+cites a place in a paper and names no claim.
 """
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -13,22 +15,45 @@ from pathlib import Path
 
 from lazyrich.verify.ledger import Claim, Verdict
 
-# What a check of a figure may record of a claim with this verdict; with any other: anything.
-AGREES = {
-    Verdict.CONFIRMED: True,
-    Verdict.REFUTED: False,
-    Verdict.NOT_REPRODUCED: False,
+# What a check may record of a claim, by what it judges and by the verdict. None: anything.
+# A verdict that is missing leaves nothing to judge: such a check contradicts the claim.
+MAY_RECORD: dict[str, dict[Verdict, bool | None]] = {
+    "statement": {
+        Verdict.CONFIRMED: True,
+        Verdict.ASSUMING: True,
+        Verdict.MISPRINT: False,
+        Verdict.REFUTED: False,
+        Verdict.NOT_REPRODUCED: False,
+        Verdict.OPEN: None,
+    },
+    "without assumption": {Verdict.ASSUMING: False},
+    "right form": {Verdict.MISPRINT: True, Verdict.REFUTED: True},
 }
+
+
+def agrees(claim: Claim, judges: str, holds: bool) -> bool:
+    """Whether a check may record that what it judges of the claim holds.
+
+    >>> grows = Claim("a", "Fig. 3", "it grows", Verdict.ASSUMING, assumption="it is warm")
+    >>> agrees(grows, "statement", False), agrees(grows, "without assumption", False)
+    (False, True)
+    """
+    may_record = MAY_RECORD[judges]
+    return claim.verdict in may_record and may_record[claim.verdict] in (None, holds)
 
 
 @dataclass(frozen=True)
 class FigureCheck:
-    """A check in the source of a figure: ``expected`` is None where it depends on the run."""
+    """A check in the source of a figure.
+
+    ``expected`` and ``judges`` are None where they depend on the run.
+    """
 
     claim: str
     figure: str
     where: str
     expected: bool | None
+    judges: str | None = "statement"
 
     def agrees(self, claim: Claim) -> bool:
         """Whether the recorded outcome is one that the verdict allows.
@@ -37,9 +62,9 @@ class FigureCheck:
         >>> check.agrees(Claim("a", "Fig. 3", "it grows", Verdict.CONFIRMED))
         False
         """
-        if self.expected is None or claim.verdict not in AGREES:
+        if self.expected is None or self.judges is None:
             return True
-        return self.expected is AGREES[claim.verdict]
+        return agrees(claim, self.judges, self.expected)
 
 
 def checks_for(claim: Claim) -> tuple[FigureCheck, ...]:
@@ -50,30 +75,55 @@ def checks_for(claim: Claim) -> tuple[FigureCheck, ...]:
 @cache
 def figure_checks() -> tuple[FigureCheck, ...]:
     """Every check in ``lazyrich.paper_figures`` that names a claim."""
+    return tuple(
+        FigureCheck(
+            claim,
+            where.removeprefix("paper_figures/").split(".py:")[0],
+            where,
+            _constant(call, "expected", True),
+            _constant(call, "judges", "statement"),
+        )
+        for where, call in _calls()
+        if (claim := _constant(call, "claim", ""))
+    )
+
+
+def without_claim() -> list[str]:
+    """The checks that cite a place (``source=``) but name no claim: file and line of each."""
+    checks = ((where, call) for where, call in _calls() if _name(call) in ("Check", "ordered"))
+    return [where for where, call in checks if cites_without_claim(call)]
+
+
+def cites_without_claim(call: ast.Call) -> bool:
+    """Whether the call of a check has a source but no claim.
+
+    >>> [cites_without_claim(ast.parse(text, mode="eval").body) for text in (
+    ...     'Check("a", source="Fig. 3")', 'Check("a", source="Fig. 3", claim="fig-3e")')]
+    [True, False]
+    """
+    return _constant(call, "source", "") != "" and _constant(call, "claim", "") == ""
+
+
+def _calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call in the figures, with its file and line."""
     spec = find_spec("lazyrich.paper_figures")
     folders = [] if spec is None else spec.submodule_search_locations or []
-    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
-    return tuple(check for file in files for check in _in_file(file))
+    for folder in map(Path, folders):
+        for file in sorted(folder.rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    place = f"paper_figures/{file.relative_to(folder).as_posix()}:{node.lineno}"
+                    yield place, node
 
 
-def _in_file(file: Path) -> list[FigureCheck]:
-    text = file.read_text(encoding="utf-8")
-    if "claim=" not in text:
-        return []
-    figure = f"{file.parent.name}/{file.stem}"
-    return [
-        FigureCheck(claim, figure, f"paper_figures/{figure}.py:{call.lineno}", expected)
-        for call in ast.walk(ast.parse(text))
-        if isinstance(call, ast.Call)
-        for claim, expected in [_named(call)]
-        if claim
-    ]
+def _name(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def _named(call: ast.Call) -> tuple[str, bool | None]:
-    """The claim that a call names, and the outcome that it records (True if it says none)."""
-    given = {keyword.arg: keyword.value for keyword in call.keywords}
-    claim, expected = given.get("claim"), given.get("expected", ast.Constant(True))
-    if not (isinstance(claim, ast.Constant) and isinstance(claim.value, str)):
-        return "", None
-    return claim.value, expected.value is True if isinstance(expected, ast.Constant) else None
+def _constant(call: ast.Call, keyword: str, default):
+    """The value of a keyword of a call; None where it depends on the run."""
+    given = {one.arg: one.value for one in call.keywords}
+    value = given.get(keyword)
+    if value is None:
+        return default
+    return value.value if isinstance(value, ast.Constant) else None

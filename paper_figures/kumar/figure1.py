@@ -170,15 +170,22 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     return [
         _groks(network),
         _early_is_lazy(network, twin),
-        rise_is_linear(network, "network", "the network"),
+        rise_is_linear(network, "network", "the network", claim="sec-5.3-peak-is-linear"),
         _beats_kernel_regression(network),
         _aligns_after_the_peak(network),
-        _grows(network, "weight_norm", "weight-norm-grows", "the weight norm sqrt(Tr M)"),
+        _grows(
+            network,
+            "weight_norm",
+            "weight-norm-grows",
+            "the weight norm sqrt(Tr M)",
+            claim="fig-1c-weight-norm",
+        ),
         _grows(
             network,
             "centred_alignment",
             "features-align",
             "the alignment of the kernel with the task (centred, on the test set)",
+            claim="fig-1c-alignment",
         ),
         _leaves_the_plane(small_paths(p)),
     ]
@@ -194,6 +201,7 @@ def _groks(network: Dataset) -> Check:
         "at twice the steps or later, in every seed",
         bool((np.isfinite(times.delay) & (times.test > 2 * times.train)).all()),
         source="Fig. 1(b)",
+        claim="abstract-grokking-without-decay",
     )
 
 
@@ -212,6 +220,7 @@ def _early_is_lazy(network: Dataset, twin: Dataset) -> Check:
         "within 10% of 1 in every seed",
         bool(max(abs(share - 1) for share in shares) < 0.1),
         source="Sec. 1, Fig. 1",
+        claim="abstract-kernel-first",
     )
 
 
@@ -225,6 +234,7 @@ def _beats_kernel_regression(network: Dataset) -> Check:
         "below 1/2 in every seed",
         bool((ratio < 0.5).all()),
         source="Fig. 1(b)",
+        claim="sec-5-features-beat-kernel",
     )
 
 
@@ -244,10 +254,11 @@ def _aligns_after_the_peak(network: Dataset) -> Check:
         "above 0.9 at the peak, below 1/2 at the end, in every seed",
         bool(min(at_peak) > 0.9 and max(at_end) < 0.5),
         source="Sec. 5.3",
+        claim="sec-5.3-peak-is-linear",
     )
 
 
-def _grows(network: Dataset, variable: str, name: str, what: str) -> Check:
+def _grows(network: Dataset, variable: str, name: str, what: str, *, claim: str) -> Check:
     first, last = (network[variable].isel(step=i).values for i in (0, -1))
     return Check(
         name,
@@ -256,6 +267,7 @@ def _grows(network: Dataset, variable: str, name: str, what: str) -> Check:
         "grows in every seed",
         bool((last > first).all()),
         source="Fig. 1(c)",
+        claim=claim,
     )
 
 
@@ -273,6 +285,7 @@ def _leaves_the_plane(found: Paths) -> Check:
         "below 0.02 at τ = 1, above 0.2 at the end, twin below 1e-9",
         bool(ratios[0] < 0.02 and ratios[1] > 0.2 and off.max() < 1e-9),
         source="Fig. 1(a)",
+        claim="sec-1-subspace",
     )
 
 

@@ -91,8 +91,9 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             data["runs"],
             "the three terms, in wbar = mean of v w and M = mean of v w wᵀ, readouts trained, too",
             "Sec. 12",
+            claim="sec-12-loss",
         ),
-        rise_is_linear(wide, "wide", f"the N = {p.widths[1]} networks"),
+        rise_is_linear(wide, "wide", f"the N = {p.widths[1]} networks", claim="fig-11"),
         _every_start_groks(narrow),
         wide_falls(wide),
         _misalignment_last(wide),
@@ -111,6 +112,7 @@ def _every_start_groks(narrow: Dataset) -> Check:
         expected=False,
         source="Fig. 11",
         claim="fig-11",
+        judges="without assumption",
     )
 
 

@@ -157,6 +157,7 @@ def _check(
         holds,
         expected=expected,
         source="Sec. 13, Fig. 12" if name != "laziness-recovers-at-last" else "",
+        claim="fig-12",
     )
 
 

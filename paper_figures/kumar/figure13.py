@@ -220,8 +220,14 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
         _bumps(data),
         _tracks_until_half("student", data["student"], expected=True),
         _leaves_early("transformer", data["transformer"]),
-        _ends_apart("student", data["student"], expected=False),
-        _ends_apart("transformer", data["transformer"], expected=True),
+        _ends_apart(
+            "student",
+            data["student"],
+            expected=False,
+            claim="fig-13b-half",
+            judges="without assumption",
+        ),
+        _ends_apart("transformer", data["transformer"], expected=True, claim="fig-13c"),
     ]
 
 
@@ -240,6 +246,8 @@ def _same_shape(p: Parameters, data: dict[str, Dataset]) -> Check:
         bool(all(np.all(np.abs(ratio - 1) < 0.15) for ratio in ratios)),
         expected=False,
         source="Sec. 14, Fig. 13(a)",
+        claim="sec-14-momentum",
+        judges="without assumption",
     )
 
 
@@ -252,6 +260,7 @@ def _bumps(data: dict[str, Dataset]) -> Check:
         "more with than without, in every seed",
         bool((with_ > without).all()),
         source="Sec. 14, Fig. 13(a)",
+        claim="sec-14-momentum",
     )
 
 
@@ -265,6 +274,7 @@ def _tracks_until_half(name: str, runs: Dataset, expected: bool) -> Check:
         bool((apart >= halved).all() and np.isfinite(apart).all()),
         expected=expected,
         source="Sec. 14, Fig. 13(b)",
+        claim="fig-13b-half",
     )
 
 
@@ -277,10 +287,13 @@ def _leaves_early(name: str, runs: Dataset) -> Check:
         "apart before the half, in every seed",
         bool((apart < halved).all()),
         source="Sec. 14, Fig. 13(c)",
+        claim="fig-13c",
     )
 
 
-def _ends_apart(name: str, runs: Dataset, expected: bool) -> Check:
+def _ends_apart(
+    name: str, runs: Dataset, *, expected: bool, claim: str, judges: str = "statement"
+) -> Check:
     last = runs.train_loss.isel(step=-1)
     ratio = abs(np.log(last.sel(linearised=False) / last.sel(linearised=True))).values
     return Check(
@@ -291,6 +304,8 @@ def _ends_apart(name: str, runs: Dataset, expected: bool) -> Check:
         bool((ratio > np.log(2)).all()),
         expected=expected,
         source="Sec. 14",
+        claim=claim,
+        judges=judges,
     )
 
 

@@ -95,7 +95,10 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     for count in p.directions:
         history = runs.sel(indices=count)
         which = f"the network that learns {count} direction{'s' * (count > 1)}"
-        found += [_groks(history, count), rise_is_linear(history, f"{count}", which)]
+        found += [
+            _groks(history, count),
+            rise_is_linear(history, f"{count}", which, claim="sec-15.1-persists"),
+        ]
     return found
 
 
@@ -112,6 +115,7 @@ def _groks(history: Dataset, count: int) -> Check:
         "at 1.5 times the steps or later, within the run, in every seed",
         bool(((ratio > 1.5) & (ratio < np.inf)).all()),
         source="Sec. 15.1",
+        claim="sec-15.1-persists",
     )
 
 
@@ -141,6 +145,7 @@ def _printed_target(p: Parameters) -> Check:
         bool(printed == 2),
         expected=False,
         source="Sec. 15.1",
+        claim="sec-15.1-targets",
     )
 
 

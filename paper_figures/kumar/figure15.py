@@ -186,6 +186,8 @@ def _rise_is_linear(history: Dataset, case: Case) -> Check:
         bool((shares > 0.5).sum() > len(rise) / 2),
         expected=case.degree == 3,
         source="Sec. 5.3, 15.2",
+        claim="sec-15.2-as-expected",
+        judges="statement" if case.degree == 3 else "without assumption",
     )
 
 

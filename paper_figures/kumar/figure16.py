@@ -97,6 +97,7 @@ def _perfect_at_2k(runs: Dataset) -> Check:
         bool(((steps > 1500) & (steps < 2500)).all()),
         expected=False,
         source="Sec. 16.1",
+        claim="fig-16-epochs",
     )
 
 
@@ -111,6 +112,7 @@ def _loss_then(p: Parameters, runs: Dataset) -> Check:
         bool(((loss > 0.05) & (loss < 0.07)).all()),
         expected=False,
         source="Sec. 16.1",
+        claim="fig-16-epochs",
     )
 
 
@@ -124,6 +126,7 @@ def _dips_at_3_to_4k(runs: Dataset) -> Check:
         bool(((steps > 3000) & (steps < 4000)).all()),
         expected=False,
         source="Sec. 16.1",
+        claim="fig-16-epochs",
     )
 
 
@@ -136,6 +139,7 @@ def _dips_when_generalising(runs: Dataset) -> Check:
         "within a quarter of it in every seed",
         bool((abs(ratio - 1) < 0.25).all()),
         source="Sec. 16.1",
+        claim="sec-16.1-loss-0.06",
     )
 
 
@@ -153,6 +157,7 @@ def _flat_accuracy(runs: Dataset) -> Check:
         "accuracy below 0.2 and a range above 2%, in every seed",
         bool((highest < 0.2).all() and (moved > 0.02).all()),
         source="Sec. 16.1",
+        claim="sec-16.1-flat-accuracy",
     )
 
 
@@ -166,6 +171,8 @@ def _accuracy_without_zero_loss(p: Parameters, runs: Dataset) -> Check:
         "accuracy 1 in the median seed and above 0.95 in all, the loss above 0.001",
         bool(accuracy.median() == 1 and (accuracy > 0.95).all() and (loss > 1e-3).all()),
         source="Sec. 16.1",
+        claim="sec-16.1-loss-at-perfect-accuracy",
+        judges="right form",
     )
 
 
@@ -178,6 +185,7 @@ def _train_loss_to_zero(runs: Dataset) -> Check:
         "below 0.05 in every seed",
         bool((ratio < 0.05).all()),
         source="Sec. 16.1",
+        claim="sec-16.1-flat-accuracy",
     )
 
 
@@ -202,6 +210,8 @@ def _equivalent(p: Parameters, runs: Dataset) -> list[Check]:
             "all",
             agree == both.size,
             source=source,
+            claim="sec-16.1-equivalent",
+            judges="right form",
         ),
         Check(
             "as-late-in-loss-as-in-accuracy",
@@ -211,6 +221,8 @@ def _equivalent(p: Parameters, runs: Dataset) -> list[Check]:
             "within a factor of 2 in every one of them",
             bool(both.any() and (ratio > 0.5).all() and (ratio < 2).all()),
             source=source,
+            claim="sec-16.1-equivalent",
+            judges="right form",
         ),
     ]
 

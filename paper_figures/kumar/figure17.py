@@ -59,6 +59,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "θ",
             falls=True,
             source=source,
+            claim="sec-16.2-thresholds",
         ),
         Check(
             "some-thresholds-grok",
@@ -67,6 +68,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "at least twice as late at the smallest θ that the training set reaches, in every seed",
             bool((fitted.isel(threshold=0) >= 2).all()),
             source=source,
+            claim="sec-16.2-thresholds",
         ),
         Check(
             "others-do-not",
@@ -75,6 +77,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "less than twice as late at the largest θ in every seed",
             bool((largest < 2).all()),
             source=source,
+            claim="sec-16.2-thresholds",
         ),
         _groks_where_losses_part(student(data), fitted),
     ]

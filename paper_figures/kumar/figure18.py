@@ -62,6 +62,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "less than 15% in every seed",
             bool((gap < 0.15).all()),
             source=source,
+            claim="fig-18",
         ),
         Check(
             "train-tracks-test-in-ratio",
@@ -71,6 +72,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             bool((ratio < 2).all()),
             expected=False,
             source=source,
+            claim="fig-18",
+            judges="without assumption",
         ),
         Check(
             "test-loss-does-not-rise",
@@ -79,6 +82,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "by less than 1% in every seed",
             bool((rise < 0.01).all()),
             source=source,
+            claim="sec-16.3-accuracy-alone",
         ),
         Check(
             "no-grokking-in-the-loss",
@@ -87,6 +91,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "less than 1.5 times later in every seed",
             bool((late < 1.5).all()),
             source=source,
+            claim="fig-18",
         ),
     ]
 

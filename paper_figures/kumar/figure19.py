@@ -113,6 +113,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "j",
             each="P",
             source="Sec. 17, Fig. 19",
+            claim="sec-6.1-hard-by-construction",
         ),
         _more_samples_suffice(joint),
         _first_kernel_knows(p, joint),
@@ -139,6 +140,7 @@ def _more_samples_help(runs: Dataset, which: str, labels: str) -> Check:
         "lower at the largest P than at the smallest, at every j; between, it may peak",
         bool((final.isel(P=-1) < final.isel(P=0)).all()),
         source="Sec. 17, Fig. 19",
+        claim="sec-17-more-data",
     )
 
 
@@ -152,6 +154,7 @@ def _more_samples_suffice(joint: Dataset) -> Check:
         "below 0.1 in every seed",
         bool((final < 0.1).all()),
         source="Sec. 17",
+        claim="sec-17-more-data",
     )
 
 
@@ -166,6 +169,7 @@ def _first_kernel_knows(p: Parameters, joint: Dataset) -> Check:
         f"{p.sizes[-1]}, over j and seeds",
         f"below 1e-6 at P = {p.sizes[-1]}",
         bool(many.max() < 1e-6),
+        claim="sec-17-more-data",
     )
 
 
@@ -182,6 +186,7 @@ def _rich_learning(joint: Dataset) -> Check:
         bool((gain < 0.9).any(axis=(1, 2)).all()),
         expected=False,
         source="Fig. 19, caption",
+        claim="sec-6.1-features-help",
     )
 
 
@@ -195,6 +200,8 @@ def _last_eigenvector(diagonal: Dataset) -> Check:
         bool((final > HALF).all()),
         expected=False,
         source="Fig. 19, caption",
+        claim="fig-19-last-eigenvector",
+        judges="without assumption",
     )
 
 

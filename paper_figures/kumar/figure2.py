@@ -94,6 +94,7 @@ def _groks(quantity: str, train: DataArray, test: DataArray) -> Check:
         "at least 1.5 times later in every seed",
         bool((ratio >= 1.5).all()),
         source="Sec. 3, Fig. 2(a, b)",
+        claim="fig-2-modular-grokking",
     )
 
 
@@ -108,6 +109,7 @@ def _test_loss_rises(data: dict[str, Dataset]) -> Check:
         "by 1% or more in every seed",
         bool((rise > 0.01).all()),
         source="Sec. 16.1",
+        claim="sec-16.1-test-loss-decreases",
     )
 
 
@@ -122,6 +124,7 @@ def _norm_grows(data: dict[str, Dataset]) -> Check:
         "larger at the end than at the start in every seed",
         bool((growth > 1).all()),
         source="Sec. 3, Fig. 2(a)",
+        claim="fig-2-modular-grokking",
     )
 
 

@@ -236,8 +236,23 @@ def _alpha_claims(runs: Dataset) -> list[Check]:
         ),
         _little_alpha_no_rise(runs),
         _little_alpha_no_delay(runs),
-        ordered("final-loss-grows-with-alpha", worse, final, *axis, source=source),
-        ordered("large-alpha-is-lazy", lazier, gap, *axis, falls=True, source=source),
+        ordered(
+            "final-loss-grows-with-alpha",
+            worse,
+            final,
+            *axis,
+            source=source,
+            claim="fig-3a-final-loss",
+        ),
+        ordered(
+            "large-alpha-is-lazy",
+            lazier,
+            gap,
+            *axis,
+            falls=True,
+            source=source,
+            claim="fig-3a-final-loss",
+        ),
     ]
 
 
@@ -267,6 +282,7 @@ def _little_alpha_no_delay(runs: Dataset) -> Check:
         expected=False,
         source="Fig. 3, caption",
         claim="sec-5.1-small-alpha",
+        judges="without assumption",
     )
 
 
@@ -283,6 +299,7 @@ def _lazy_limit(runs: Dataset, twin: Dataset) -> Check:
         "slope −1 within 0.15 in every seed",
         bool((abs(slope + 1) < 0.15).all()),
         source="Sec. 4.1, 5.1",
+        claim="eq-1",
     )
 
 
@@ -292,13 +309,40 @@ def _epsilon_claims(plain: Dataset, centred: Dataset) -> list[Check]:
     slower = "the smaller ε, the longer the time to grok (plain predictor)"
     better = "the smaller ε, the lower the final test loss ({} predictor)"
     further = "the smaller ε, the further the weights move, |w − w₀|/|w₀| ({} predictor)"
-    found = [ordered("delay-falls-with-epsilon", slower, delay, *axis, falls=True, source=source)]
-    for which, runs, holds in (("plain", plain, False), ("centred", centred, True)):
-        name, sentence = f"small-epsilon-low-loss-{which}", better.format(which)
-        found.append(ordered(name, sentence, _final(runs), *axis, expected=holds, source=source))
-        name, sentence = f"small-epsilon-moves-more-{which}", further.format(which)
-        moved = runs.parameter_change.isel(step=-1)
-        found.append(ordered(name, sentence, moved, *axis, falls=True, source="Fig. 3, caption"))
+    found = [
+        ordered(
+            "delay-falls-with-epsilon",
+            slower,
+            delay,
+            *axis,
+            falls=True,
+            source=source,
+            claim="sec-5.2-delay-over-epsilon",
+        )
+    ]
+    for which, runs in (("plain", plain), ("centred", centred)):
+        centring = "statement" if which == "centred" else "without assumption"
+        found += [
+            ordered(
+                f"small-epsilon-low-loss-{which}",
+                better.format(which),
+                _final(runs),
+                *axis,
+                expected=which == "centred",
+                source=source,
+                claim="sec-5.2-final-loss",
+                judges=centring,
+            ),
+            ordered(
+                f"small-epsilon-moves-more-{which}",
+                further.format(which),
+                runs.parameter_change.isel(step=-1),
+                *axis,
+                falls=True,
+                source="Fig. 3, caption",
+                claim="sec-5.2-app-10",
+            ),
+        ]
     return found
 
 
@@ -317,6 +361,7 @@ def _weight_norm_plain(p: Parameters, plain: Dataset) -> Check:
         + ends(last / first, "epsilon", "ε"),
         "as predicted wherever the two differ by over 20%, in every seed, and both cases occur",
         bool(grown and shrunk and larger.any() and smaller.any()),
+        claim="fig-1c-weight-norm",
     )
 
 
@@ -332,15 +377,16 @@ def _weight_norm_centred(*runs: Dataset) -> Check:
         "above 1 everywhere",
         bool((ratios > 1).all()),
         source="Sec. 3",
+        claim="fig-1c-weight-norm",
     )
 
 
 def _off_the_plane(p: Parameters) -> list[Check]:
     """How far the small networks end off the affine subspace, over how far they go in it."""
     found = []
-    for panel, axis, symbol, values, point in (
-        ("c", "alpha", "α", p.alphas, lambda alpha: (alpha, p.epsilon)),
-        ("d", "epsilon", "ε", p.epsilons, lambda epsilon: (p.alpha, epsilon)),
+    for panel, axis, symbol, values, point, claim in (
+        ("c", "alpha", "α", p.alphas, lambda alpha: (alpha, p.epsilon), "eq-1"),
+        ("d", "epsilon", "ε", p.epsilons, lambda epsilon: (p.alpha, epsilon), "sec-5.2-app-10"),
     ):
         runs = [[small_paths(*point(v), seed) for v in values] for seed in range(p.grid_seeds)]
         lengths = [[each.inside_and_outside(each.network[-1:]) for each in row] for row in runs]
@@ -351,7 +397,9 @@ def _off_the_plane(p: Parameters) -> list[Check]:
             f"the smaller {symbol}, the further the weights end off the affine subspace S(X, w₀), "
             "over their way in it (small networks)"
         )
-        found.append(ordered(name, text, array, axis, symbol, falls=True, source=source))
+        found.append(
+            ordered(name, text, array, axis, symbol, falls=True, source=source, claim=claim)
+        )
     return found
 
 
@@ -366,8 +414,24 @@ def _phase_diagram_claims(grid: Dataset) -> list[Check]:
     corner, longest = float(slowest.isel(alpha=-1, epsilon=0)), float(slowest.max())
     where = slowest.where(slowest == longest, drop=True)
     return [
-        ordered("grid-delay-grows-with-alpha", slower, delay, "alpha", "α", each="ε"),
-        ordered("grid-small-epsilon-low-loss", better, final, "epsilon", "ε", each="α"),
+        ordered(
+            "grid-delay-grows-with-alpha",
+            slower,
+            delay,
+            "alpha",
+            "α",
+            each="ε",
+            claim="sec-5.1-delay-over-alpha",
+        ),
+        ordered(
+            "grid-small-epsilon-low-loss",
+            better,
+            final,
+            "epsilon",
+            "ε",
+            each="α",
+            claim="sec-5.2-final-loss",
+        ),
         Check(
             "lazy-misaligned-groks-most",
             "lazy, misaligned networks grok the most intensely: the time to grok is longest at the "
@@ -380,6 +444,7 @@ def _phase_diagram_claims(grid: Dataset) -> list[Check]:
             expected=False,
             source="Fig. 3(e)",
             claim="fig-3e",
+            judges="without assumption",
         ),
     ]
 

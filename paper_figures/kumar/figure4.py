@@ -106,9 +106,21 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     narrow, wide = _narrow(p, data), _wide(p, data)
     grokking = narrow.sel(seed=_groks(narrow))
     return [
-        terms_add_up(data["runs"], "the three terms, of the predictor that is trained", "eq. (6)"),
-        rise_is_linear(grokking, "two-neurons", f"the N = {p.widths[0]} networks that grok"),
-        rise_is_linear(wide, "wide", f"the N = {p.widths[1]} networks"),
+        terms_add_up(
+            data["runs"],
+            "the three terms, of the predictor that is trained",
+            "eq. (6)",
+            claim="eq-6",
+        ),
+        rise_is_linear(
+            grokking,
+            "two-neurons",
+            f"the N = {p.widths[0]} networks that grok",
+            claim="sec-5.3-peak-is-linear",
+        ),
+        rise_is_linear(
+            wide, "wide", f"the N = {p.widths[1]} networks", claim="sec-5.3-peak-is-linear"
+        ),
         _delayed(grokking),
         _alignment_begins(grokking),
         _every_start_groks(narrow),
@@ -126,6 +138,7 @@ def _delayed(grokking: Dataset) -> Check:
         "later in every seed",
         times.delay.size > 0 and bool((times.delay > 0).all()),
         source="Fig. 4",
+        claim="abstract-grokking-without-decay",
     )
 
 
@@ -141,6 +154,7 @@ def _alignment_begins(grokking: Dataset) -> Check:
         begins.size > 0 and bool(((begins > 1000) & (begins < 2000)).all()),
         expected=False,
         source="Fig. 4, caption",
+        claim="fig-4-two-neurons",
     )
 
 
@@ -158,6 +172,7 @@ def _every_start_groks(narrow: Dataset) -> Check:
         bool(groks.all()),
         expected=False,
         source="Fig. 4",
+        claim="fig-4-two-neurons",
     )
 
 

@@ -216,6 +216,7 @@ def _memorises(p: Parameters, runs: Dataset) -> Check:
         "at least 3 times later, and within the run, in the median seed",
         bool(3 <= np.median(ratio) < np.inf),
         source="Sec. 6, Fig. 6(b)",
+        claim="fig-6b",
     )
 
 
@@ -230,6 +231,7 @@ def _transformer_delay(p: Parameters, runs: Dataset, sweep: str, expected: bool)
         expected=expected,
         source="Sec. 6, Fig. 6(b)" if sweep == "published" else "",
         claim="fig-6b",
+        judges="statement" if sweep == "published" else "without assumption",
     )
 
 

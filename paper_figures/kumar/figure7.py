@@ -184,6 +184,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
                 axis,
                 symbol,
                 source=source,
+                claim="fig-7-sigma-sweep",
             ),
             ordered(
                 f"large-{axis}-moves-less",
@@ -193,6 +194,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
                 symbol,
                 falls=True,
                 source=source,
+                claim="fig-7d-f",
             ),
         ]
     return [
@@ -208,6 +210,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "c",
             falls=True,
             source="Sec. 4.1",
+            claim="sec-4.1-label-rescaling",
         ),
         _labels_exact(p, alpha, labels),
         _weights_exact(p, data, sigma),
@@ -231,6 +234,7 @@ def _joint_preserves(sigma: Dataset, joint: Dataset) -> Check:
         "less than half of the range at fixed α, as logarithms, in every seed",
         bool((np.log(ranges[1]) < np.log(ranges[0]) / 2).all()),
         source="Fig. 7(c)",
+        claim="fig-7c",
     )
 
 
@@ -251,6 +255,7 @@ def _controlled(p: Parameters, alpha: Dataset, sigma: Dataset, of: str, what: st
         "less than 2 in every seed",
         bool(max(factors) < 2),
         source="Fig. 7(d)-(f)",
+        claim="fig-7d-f",
     )
 
 
@@ -268,6 +273,7 @@ def _labels_exact(p: Parameters, alpha: Dataset, labels: Dataset) -> Check:
         f"seeds: {max(gaps):.1g}",
         "below 1e-6",
         max(gaps) < 1e-6,
+        claim="law-alpha-and-labels",
     )
 
 
@@ -281,6 +287,7 @@ def _weights_exact(p: Parameters, data: dict[str, Dataset], sigma: Dataset) -> C
         f"largest relative difference of the test loss over all steps and σ, seed 0: {gap:.1g}",
         "below 1e-3, ten times the tolerance of the flow",
         gap < 1e-3,
+        claim="law-epsilon-over-alpha",
     )
 
 

@@ -99,6 +99,7 @@ def _groks(p: Parameters, data: dict[str, Dataset]) -> Check:
         "at least 3 times later in every seed",
         bool((late >= 3).all()),
         source="Sec. 8.3.1, Fig. 8",
+        claim="fig-8",
     )
 
 
@@ -113,6 +114,7 @@ def _grows(name: str, runs: Dataset) -> Check:
         "α",
         expected=False,
         source="Sec. 8.3.1, Fig. 8",
+        claim="fig-8",
     )
 
 
@@ -129,6 +131,7 @@ def _tunes(name: str, runs: Dataset) -> Check:
         bool((least < one).all()),
         expected=name == "published",
         source="Sec. 8.3.1, Fig. 8",
+        claim="fig-8",
     )
 
 
@@ -143,6 +146,7 @@ def _vanishes(name: str, runs: Dataset) -> Check:
         bool((least < 2).all()),
         expected=False,
         source="Sec. 8.3.1, Fig. 8",
+        claim="fig-8",
     )
 
 
@@ -154,6 +158,7 @@ def _loss(name: str, runs: Dataset) -> Check:
         ends(final, "alpha", "α"),
         "lower in every seed",
         bool((final.isel(alpha=0) < final.isel(alpha=-1)).all()),
+        claim="fig-8",
     )
 
 

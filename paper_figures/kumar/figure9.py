@@ -108,7 +108,10 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
         for check, at_published in checks:
             expected = at_published or which == "misaligned"
             name, sentence = f"{check.name}-{which}", f"at ε = {epsilon:g}, {check.sentence}"
-            found.append(replace(check, name=name, sentence=sentence, expected=expected))
+            judges = "statement" if expected else "without assumption"
+            found.append(
+                replace(check, name=name, sentence=sentence, expected=expected, judges=judges)
+            )
     return found
 
 
@@ -124,6 +127,7 @@ def _worse_than_random(few: Dataset) -> Check:
         "above 1, with a train loss below 0.001, in every seed",
         bool((ratio > 1).all() and (fitted < 1e-3).all()),
         source="App. 8.3.2",
+        claim="sec-8.3.2-worse-than-random",
     )
 
 
@@ -137,6 +141,7 @@ def _failure_is_linear(few: Dataset) -> Check:
         "the linear term is the larger part of the final loss in every seed",
         bool((share > 1).all()),
         source="Fig. 9, caption",
+        claim="fig-9-linear-power",
     )
 
 
@@ -152,6 +157,7 @@ def _groks(some: Dataset) -> Check:
         "below half at twice the steps or later, but within the run, in the median seed",
         bool(2 < np.median(ratio) < np.inf),
         source="Fig. 9(b)",
+        claim="sec-8.3.2-three-regimes",
     )
 
 
@@ -164,6 +170,7 @@ def _linear_rises_and_falls(some: Dataset) -> Check:
         "from nothing to above 0.1 and back to less than a quarter of that, in the median seed",
         bool(np.median(peak) > 0.1 and np.median(end / peak) < 0.25),
         source="Fig. 9, caption",
+        claim="fig-9-linear-power",
     )
 
 
@@ -179,6 +186,7 @@ def _nearer_together(runs: Dataset) -> Check:
         "P",
         falls=True,
         source="App. 8.3.2",
+        claim="sec-8.3.2-three-regimes",
     )
 
 
@@ -193,6 +201,7 @@ def _low_linear(some: Dataset, many: Dataset) -> Check:
         f"peak below half of that at P = {int(some.P)}, end below 0.001, in every seed",
         bool((peak < other / 2).all() and (end < 1e-3).all()),
         source="Fig. 9, caption",
+        claim="fig-9-linear-power",
     )
 
 
@@ -219,6 +228,7 @@ def _deviations_at_start(p: Parameters) -> Check:
         "slope −1/2 within 0.1",
         abs(slope + 0.5) < 0.1,
         source="App. 8.3.2",
+        claim="sec-8.3.2-deviations",
     )
 
 

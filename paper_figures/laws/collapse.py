@@ -141,6 +141,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"off by, for ε/α = {p.ratios}: {shown}",
             f"within 2% at ε/α = {p.ratios[-1]:g}",
             bool((off[:, -1] < 0.02).all()),
+            claim="law-collapse",
         ),
         Check(
             "nearer-the-lazier",
@@ -148,6 +149,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             shown,
             "less at the smallest than at the largest, for every a",
             bool((off[:, -1] < off[:, 0]).all()),
+            claim="law-collapse",
         ),
         Check(
             "apart-in-tau",
@@ -156,6 +158,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"largest, which is {p.ratios[0] / p.ratios[-1]:g} times as large",
             "in proportion within a third, for every a",
             bool((abs(raw * p.ratios[-1] / p.ratios[0] - 1) < 1 / 3).all()),
+            claim="law-collapse",
         ),
         Check(
             "train-first",

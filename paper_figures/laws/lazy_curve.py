@@ -166,6 +166,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             shown,
             "at P within a quarter of D for every ε < 0.3",
             all(abs(P / p.D - 1) <= 0.25 for e, (P, _) in peaks.items() if e < 0.3),
+            claim="law-lazy-peak",
         ),
         Check(
             "critical-epsilon",
@@ -174,6 +175,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"the largest mean losses: {shown}",
             f"above {_nothing(p):.3g} on one side only",
             all((loss > _nothing(p)) == (e < critical) for e, (_, loss) in peaks.items()),
+            claim="law-critical",
         ),
         _error_of_limit(p, data["dimensions"]),
     ]
@@ -202,6 +204,7 @@ def _error_of_law(found: list) -> Check:
         f"{100 * noise:.1f}%",
         "within 6% and two standard errors at every point",
         all(abs(off) < AIM + 2 * error for _, (off, error) in found),
+        claim="law-lazy-curve",
     )
 
 
@@ -224,6 +227,7 @@ def _error_of_limit(p: Parameters, data: Dataset) -> Check:
         ", ".join(f"{100 * error:.1f}% off at D = {D}" for D, error in errors.items()),
         "less at the largest D than at the smallest",
         bool(errors[p.dimensions[-1]] < errors[p.dimensions[0]]),
+        claim="law-critical",
     )
 
 

@@ -141,6 +141,7 @@ def _right(name: str, sentence: str, phases: list[str], predicted_: list[str]) -
         f"right for {right} of {len(phases)} networks",
         "95% of them",
         right >= 0.95 * len(phases),
+        claim="law-phases",
     )
 
 
@@ -152,6 +153,7 @@ def _all_three(phases: list[str]) -> Check:
         ", ".join(f"{count} of {phase!r}" for phase, count in counts.items()),
         "some of each, and no others",
         min(counts.values()) > 0 and sum(counts.values()) == len(phases),
+        claim="law-phases",
     )
 
 
@@ -163,6 +165,7 @@ def _memorises_below(p: Parameters, phases: list[str]) -> Check:
         f"{few.count(MEMORISES)} of {len(few)} networks",
         "all",
         len(few) > 0 and few.count(MEMORISES) == len(few),
+        claim="law-phases",
     )
 
 

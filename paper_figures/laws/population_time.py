@@ -100,6 +100,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             ", ".join(f"{100 * e:.1f}% at D = {D}" for D, e in worst.items()),
             f"within {100 * AIM:.0f}% everywhere",
             bool((errors < AIM).all()),
+            claim="law-population-time-any-D",
         ),
         Check(
             "slaved-everywhere",
@@ -108,6 +109,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"within {100 * AIM:.0f}% everywhere",
             bool((simple < AIM).all()),
             expected=False,
+            claim="law-population-time",
         ),
         Check(
             "slaved-where-many",
@@ -115,6 +117,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"within {100 * simple[many].max():.1f}%",
             f"within {100 * AIM:.0f}%",
             bool((simple[many] < AIM).all()),
+            claim="law-population-time",
+            judges="right form",
         ),
         Check(
             "exact-in-one-dimension",
@@ -122,6 +126,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"within {worst[1]:.1e}",
             "within 1e-5",
             bool(worst[1] < 1e-5),
+            claim="law-population-time-any-D",
         ),
     ]
 

@@ -134,6 +134,7 @@ def _within(name: str, sentence: str, measured: np.ndarray, law: np.ndarray) -> 
         f"{quantiles or 'none'}; {one_only} of {measured.size} fall within the run by one only",
         f"95% within {100 * AIM:g}%, and at most 5% within the run by one only",
         share >= 0.95 and one_only <= 0.05 * measured.size,
+        claim="law-time-to-grok",
     )
 
 

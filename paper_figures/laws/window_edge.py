@@ -172,6 +172,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"{found.size} data sets",
             "edges within 0.5 of each other",
             all(abs(a - b) <= 0.5 for a, b in zip(trained, least, strict=True)),
+            claim="law-lower-edge",
+            judges="right form",
         ),
         Check(
             "spike-is-below",
@@ -179,6 +181,8 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"P/D = {_pairs(p, trained, spiked)}",
             "for every D",
             all(a > b for a, b in zip(trained, spiked, strict=True)),
+            claim="law-lower-edge",
+            judges="right form",
         ),
         _spike_decides(found, spike),
         _spike_recedes(p),
@@ -199,6 +203,7 @@ def _spike_decides(found: np.ndarray, spike: np.ndarray) -> Check:
         "none of either",
         hidden + idle == 0,
         expected=False,
+        claim="law-lower-edge",
     )
 
 
@@ -210,6 +215,8 @@ def _spike_recedes(p: Parameters) -> Check:
         f"P/D = {min(edges):.2f} at least, {edges[-1]:.2f} at D = {p.spike_dimensions[-1]}",
         "the last above the least",
         edges[-1] > min(edges) + 0.2,
+        claim="law-lower-edge",
+        judges="right form",
     )
 
 

@@ -133,6 +133,7 @@ def _fits_early(p: Parameters, data: dict[str, Dataset]) -> Check:
         "before 0.01 log(α)/λ in every seed, on both data sets",
         bool((shares < 0.01).all()),
         source="Fig. 1",
+        claim="lyu-sparse-gap",
     )
 
 
@@ -146,6 +147,7 @@ def _groks(p: Parameters, sparse: Dataset) -> Check:
         "below 0.75 at a quarter of log(α)/λ, above 0.95 in the end, in every seed",
         bool((early < 0.75).all() and (final > 0.95).all()),
         source="Fig. 1 (left), Cor. 3.6, 3.7",
+        claim="lyu-sparse-gap",
     )
 
 
@@ -158,6 +160,7 @@ def _sharp(p: Parameters, sparse: Dataset) -> Check:
         "between 1/2 and 3/2 in every seed",
         bool(((times > 0.5) & (times < 1.5)).all()),
         source="Thm 3.4, 3.5",
+        claim="lyu-experiment-transition",
     )
 
 
@@ -174,6 +177,7 @@ def _predicted(p: Parameters, sparse: Dataset) -> Check:
         f"within 3/√n = {allowed:.2f} in every seed: data sets differ by n^(-1/2)",
         bool((abs(off) < allowed).all()),
         source="lazyrich",
+        claim="lyu-experiment-transition",
     )
 
 
@@ -186,6 +190,7 @@ def _starts_perfect(p: Parameters, margin: Dataset) -> Check:
         "above 0.99 in every seed",
         bool((early > 0.99).all()),
         source="Fig. 1 (right)",
+        claim="lyu-misgrokking",
     )
 
 
@@ -199,6 +204,7 @@ def _falls(p: Parameters, margin: Dataset) -> Check:
         "by more than 0.01 in every seed",
         bool((early - final > 0.01).all()),
         source="Fig. 1 (right)",
+        claim="lyu-misgrokking",
     )
 
 
@@ -212,6 +218,7 @@ def _early_l2(p: Parameters, runs: Dataset, name: str) -> Check:
         "above 0.9, and above that in the end, in every seed",
         bool((early > 0.9).all() and (final < early).all()),
         source="Cor. 3.6",
+        claim="lyu-cor-3.6",
     )
 
 
@@ -225,6 +232,7 @@ def _late_l1(runs: Dataset, name: str) -> Check:
         "above 0.8 in the end, and below 0.6 before, in every seed",
         bool((final > 0.8).all() and (first < 0.6).all()),
         source="Cor. 3.7",
+        claim="lyu-cor-3.7",
     )
 
 
@@ -252,6 +260,8 @@ def _bound_is_vacuous(p: Parameters, sparse: Dataset) -> Check:
         bound < 0.5,
         expected=False,
         source="Sec. 3.2",
+        claim="lyu-sparse-bounds-explain",
+        judges="without assumption",
     )
 
 

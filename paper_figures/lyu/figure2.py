@@ -183,6 +183,7 @@ def _groks(p: Parameters, runs: Dataset) -> Check:
         bool((early.max("step") <= 0.1).all() and (learnt > 10 * fitted).all())
         and bool(np.isfinite(learnt).all()),
         source="Fig. 2",
+        claim="lyu-fig-2",
     )
 
 
@@ -197,6 +198,7 @@ def _near_log_alpha(p: Parameters, times: DataArray) -> Check:
         "nearer to 1 at the largest α than at the smallest, in every seed",
         bool((np.isfinite(first) & (abs(last - 1) < abs(first - 1))).all()),
         source="Thm 3.4, 3.5",
+        claim="lyu-transition-time",
     )
 
 
@@ -209,6 +211,7 @@ def _slope(p: Parameters, times: DataArray, activation: str) -> Check:
         "within 0.15 of 1 in every seed",
         bool((abs(found - 1) < 0.15).all()),
         source="lazyrich",
+        claim="lyu-law-4",
     )
 
 
@@ -224,6 +227,7 @@ def _sharper(p: Parameters, runs: Dataset) -> Check:
         "a smaller ratio at the largest α than at the smallest, in every seed",
         bool((np.isfinite(first) & (last < first)).all()),
         source="Thm 3.4, 3.5",
+        claim="lyu-sharp",
     )
 
 
@@ -238,6 +242,7 @@ def _proportional(p: Parameters, runs: Dataset) -> Check:
         "between 1/2 and 2, in every seed",
         bool(((ratio > 0.5) & (ratio < 2)).all()),
         source="Fig. 2",
+        claim="lyu-fig-2-decay",
     )
 
 
@@ -251,6 +256,7 @@ def _drifts(p: Parameters, runs: Dataset) -> Check:
         "down in every seed, with both activations",
         bool((np.isfinite(drift) & (drift > 0)).all()),
         source="lazyrich",
+        claim="lyu-law-4-classification",
     )
 
 
@@ -266,6 +272,7 @@ def _margin_grows(runs: Dataset) -> Check:
         "more than twice as large, and within 5% of its largest, for every run",
         bool((fitted.isel(step=-1) > 2 * early).all() and (order > 0.95).all()),
         source="Thm 3.5",
+        claim="lyu-thm-3.5",
     )
 
 

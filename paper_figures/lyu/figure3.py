@@ -103,6 +103,7 @@ def _fits_in_tens_of_steps(runs: Dataset) -> Check:
         "below 100 in every seed",
         bool((times < 100 * LEARNING_RATE).all()),
         source="Fig. 3",
+        claim="lyu-fig-3",
     )
 
 
@@ -118,6 +119,7 @@ def _zero_fill(p: Parameters, runs: Dataset) -> Check:
         "below 0.1, and within 2%, in every seed",
         bool((largest < 0.1).all() and (abs(ratio - 1) < 0.02).all()),
         source="Cor. 3.11",
+        claim="lyu-cor-3.11-early",
     )
 
 
@@ -132,6 +134,7 @@ def _completes(runs: Dataset) -> Check:
         "below a tenth for good from between 1e5 and 2e6 steps, in every seed",
         bool(((steps > 1e5) & (steps < 2e6)).all()),
         source="Fig. 3",
+        claim="lyu-fig-3",
     )
 
 
@@ -144,6 +147,7 @@ def _late_oracle(runs: Dataset) -> Check:
         "at most 1% above, in every seed",
         bool((gap < 0.01).all()),
         source="lazyrich; Cor. 3.11",
+        claim="lyu-cor-3.11-late",
     )
 
 
@@ -156,6 +160,7 @@ def _certificate(p: Parameters, runs: Dataset) -> Check:
         "within 2% in every seed",
         bool((np.abs(found - 1) < 0.02).all()),
         source="lazyrich",
+        claim="lyu-law-5",
     )
 
 

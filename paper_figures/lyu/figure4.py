@@ -130,6 +130,7 @@ def _comes(data: dict[str, Dataset]) -> Check:
         "later by a factor of 100 at least, in every seed",
         bool((np.isfinite(learnt) & (learnt > 100 * fitted)).all()),
         source="App. (no weight decay)",
+        claim="lyu-no-decay",
     )
 
 
@@ -144,6 +145,7 @@ def _not_sharp(data: dict[str, Dataset]) -> Check:
         "a larger ratio without, in every seed",
         bool((wide > sharp).all()),
         source="App. (no weight decay)",
+        claim="lyu-no-decay",
     )
 
 
@@ -160,6 +162,8 @@ def _not_sharp_by_steps(data: dict[str, Dataset]) -> Check:
         bool((wide > sharp).all()),
         expected=False,
         source="App. (no weight decay)",
+        claim="lyu-no-decay",
+        judges="without assumption",
     )
 
 
@@ -182,6 +186,7 @@ def _loss_law(runs: Dataset) -> Check:
         "slopes within 5% of each other, and a growth by more than 10%, in every seed",
         bool((abs(ratio - 1) < 0.05).all() and (change > 1.1).all()),
         source="lazyrich",
+        claim="lyu-no-decay",
     )
 
 
@@ -196,6 +201,7 @@ def _margins(data: dict[str, Dataset]) -> Check:
         "grows, and is below 1, in every seed",
         bool(((final > middle) & (final < 1)).all()),
         source="lazyrich",
+        claim="lyu-no-decay",
     )
 
 

@@ -103,6 +103,7 @@ def _starts(p: Parameters, runs: Dataset) -> Check:
         "within 1% in every seed",
         bool((found < 0.01).all()),
         source="Thm 3.9, Cor. 3.6",
+        claim="lyu-thm-3.9",
     )
 
 
@@ -118,6 +119,7 @@ def _ends(p: Parameters, runs: Dataset) -> Check:
         "in the end above by less than a tenth of that, in every seed",
         bool((late < early / 10).all()),
         source="Thm 3.10",
+        claim="lyu-thm-3.10",
     )
 
 
@@ -134,6 +136,7 @@ def _on_the_path(p: Parameters, runs: Dataset) -> Check:
         "at most 5% in every seed",
         bool((found < 0.05).all()),
         source="lazyrich",
+        claim="lyu-law-3",
     )
 
 
@@ -148,6 +151,7 @@ def _first_order(p: Parameters, runs: Dataset) -> Check:
         "between 0.85 and 1.1 in every seed",
         bool(((found > 0.85) & (found < 1.1)).all()),
         source="lazyrich",
+        claim="lyu-law-3",
     )
 
 

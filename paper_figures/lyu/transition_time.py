@@ -127,6 +127,7 @@ def _slopes(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "within 0.02 of 1 in every seed",
             bool((abs(found.sel(depth=depth) - 1) < 0.02).all()),
             source="lazyrich",
+            claim="lyu-law-4",
         )
         for depth in p.depths
     ]
@@ -139,6 +140,7 @@ def _slopes(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             "within 0.05 of 1 in every seed",
             bool((abs(classified - 1) < 0.05).all()),
             source="lazyrich",
+            claim="lyu-law-4",
         )
     )
     return checks
@@ -160,6 +162,7 @@ def _constant_converges(data: dict[str, Dataset]) -> Check:
         "by less than 0.05 at last, in every seed and depth",
         bool((last < 0.05).all()),
         source="lazyrich",
+        claim="lyu-law-4",
     )
 
 
@@ -175,6 +178,7 @@ def _classification_drifts(p: Parameters, data: dict[str, Dataset]) -> Check:
         "down by more than 0.05 in every seed",
         bool((drift > 0.05).all()),
         source="lazyrich",
+        claim="lyu-law-4-classification",
     )
 
 

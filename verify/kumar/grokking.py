@@ -94,6 +94,18 @@ def groks_without_decay(budget: Budget, P: int = 60) -> str:
 
 
 @evidence(
+    "sec-9-algorithmic-tasks",
+    "measured",
+    "D = 16, P = 60: the polynomial task groks; with 240 samples it doesn't",
+    control={"P": 240},
+    part="necessary",
+)
+def the_polynomial_task_groks(budget: Budget, P: int = 60) -> str:
+    ratio = delays(curves((Setting(),), P=P, first_seed=budget.seed), relative=True)[:, 0]
+    return in_most(f"P = {P}: the test loss falls 1.5 times later or more", ratio > 1.5)
+
+
+@evidence(
     "abstract-kernel-first",
     "measured",
     "distance from the linearised network at alpha = 16; at alpha = 1/4 it is large",

@@ -5,6 +5,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
 from sympy import Trace
@@ -26,7 +27,7 @@ from lazyrich.verify.evidence import (
     evidence,
     proof,
 )
-from lazyrich.verify.ledger import Evidence
+from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties import training as properties_training
 
 
@@ -260,3 +261,29 @@ def centred_minimum(centred: bool = True) -> str:
     )
     assert loss == 0, f"the loss is {loss}"
     return "the loss is 0 at wbar = (1/2, 1/3)"
+
+
+@evidence(
+    "sec-5.3-minimiser-centred",
+    "measured",
+    "random weights and beta, D = 2 to 6: N = D + 1 neurons with the wanted moments are found; "
+    "N = D are not enough",
+    control={"more": 0},
+)
+def enough_neurons(budget: Budget, more: int = 1) -> str:
+    """Weights with given moments exist if and only if M - wbar wbar^T has rank N - 1 at most."""
+    off = []
+    for size in range(2, 7):
+        N, random = size + more, np.random.default_rng(budget.seed + size)
+        W0, b = random.normal(size=(N, size)), random.normal(size=size)
+        mean = W0.mean(0)
+        wanted = np.cov(W0.T, bias=True) + np.outer(b, b)
+        rank = int(np.linalg.matrix_rank(wanted))
+        assert rank <= N - 1, f"D = {size}, N = {N}: rank {rank} is needed, {N - 1} is the most"
+        across = np.linalg.qr(np.column_stack([np.ones(N), random.normal(size=(N, N - 1))]))[0]
+        W = mean + N**0.5 * across[:, 1:] @ np.linalg.cholesky(wanted).T
+        M_wanted = W0.T @ W0 / N + np.outer(b, b)
+        off.append(max(abs(W.mean(0) - mean).max(), abs(W.T @ W / N - M_wanted).max()))
+    line = f"D = 2 to 6: both moments within {max(off):.1e}"
+    assert max(off) < 1e-9, line
+    return line

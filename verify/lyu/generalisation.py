@@ -16,7 +16,7 @@ from lazyrich.verify.diagonal_flow import (
     smallest_l1,
     without_decay,
 )
-from lazyrich.verify.evidence import attach, equality, evidence
+from lazyrich.verify.evidence import attach, counterexample, equality, evidence
 from lazyrich.verify.ledger import Budget, Evidence
 
 
@@ -276,3 +276,53 @@ def regression(loss: str = "square") -> str:
     line = f"{loss} loss, alpha = 2, t = e^10: w_1/w_2 = {now[0] / now[1]:.4f}"
     assert now[0] / now[1] > 0.495, line
     return line
+
+
+def _l1_margin(w: Array, X: Array) -> float:
+    """The smallest margin of w over |w|_1, labels 1."""
+    return float((X @ w).min() / abs(w).sum())
+
+
+@evidence(
+    "lyu-l1-direction",
+    "proved",
+    "the maximiser on the sphere has a smaller L1 margin: of x = (2, 1) alone, and of (1, 0) and "
+    "(0, 1) where |w|_1 <= 1 is asked for as well; of x = (1, 0) alone it has the same",
+    control={"alone": (1.0, 0.0)},
+)
+def sphere_left_in(alone: tuple[float, float] = (2.0, 1.0)) -> str:
+    lines = []
+    for X, on_sphere in (
+        (np.array([alone]), [largest_l2_margin(np.array([alone]), np.ones(1))]),
+        (np.eye(2), [*np.eye(2), *-np.eye(2)]),
+    ):
+        largest = _l1_margin(smallest_l1(X, np.ones(len(X)), margin=True), X)
+        found = max(_l1_margin(w, X) for w in on_sphere)
+        lines.append(
+            f"x = {X.tolist()}: L1 margin {found:.3g} on the sphere, {largest:.3g} at most"
+        )
+        assert found < largest - 1e-6, f"no difference: {lines[-1]}"
+    return "; ".join(lines)
+
+
+counterexample("lyu-l1-direction", lambda: "y = 1, " + sphere_left_in())
+
+
+@evidence(
+    "lyu-sparse-bounds-explain",
+    "derived",
+    "k = 3, d = 10^5, delta = 1: between 32 k^2 log(2 d) and k d samples the first term of the "
+    "L1 bound is below 1, that of L2 above; at n = 256 both are above",
+    control={"samples": (256,)},
+)
+def between_the_sizes(samples: tuple[int, ...] = (4000, 20_000, 250_000)) -> str:
+    size, sparsity = 10**5, 3
+    first, last = 32 * sparsity**2 * np.log(2 * size), sparsity * size
+    for count in samples:
+        l1 = 4 * sparsity * np.sqrt(2 * np.log(2 * size) / count)
+        l2 = np.sqrt(sparsity * size / count)
+        line = f"n = {count}: 4 k sqrt(2 log(2d)/n) = {l1:.2f}, sqrt(k d/n) = {l2:.2f}"
+        assert (l1 < 1) == (count > first), f"the threshold is another: {line}"
+        assert (l2 > 1) == (count < last), f"the threshold is another: {line}"
+        assert l1 < 1 < l2, f"they tell nothing apart: {line}"
+    return f"from {first:.0f} to {last} samples; {line}"

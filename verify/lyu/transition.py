@@ -130,3 +130,70 @@ def drift(power: float = 1.0) -> str:
         assert abs(moved) > 0.2, f"no drift: {lines[-1]}"
         assert np.ptp(C) < 2e-3, f"not log(f)/L: {lines[-1]}"
     return "; ".join(lines)
+
+
+_LARGE = (1e1, 1e2, 1e3, 1e4)
+
+
+@evidence(
+    "lyu-transition-time",
+    "measured",
+    "diagonal nets, L = 2 and 3, alpha from 10 to 10^4: lambda t*/log(alpha) is on a line over "
+    "1/log(alpha), which meets 0 at 1; not at 1.05",
+    control={"limit": 1.05},
+)
+def near_log_alpha(limit: float = 1.0) -> str:
+    lines = []
+    inverse = 1 / np.log(_LARGE)
+    for depth in (2, 3):
+        found = np.array([_three_quarters(depth, alpha) for alpha in _LARGE]) * inverse
+        slope, end = np.polyfit(inverse, found, 1)
+        off = float(abs(found - end - slope * inverse).max())
+        lines.append(f"L = {depth}: {end:.4f} + {slope:.3f}/log(alpha), within {off:.0e}")
+        assert off < 1e-3, f"no line: {lines[-1]}"
+        assert abs(end - limit) < 1e-2, f"not to {limit:g}: {lines[-1]}"
+    return "lambda t*/log(alpha) is " + "; ".join(lines)
+
+
+def _width(alpha: float) -> tuple[float, float]:
+    """(the T at 3/4 of the early w_1, the T at 1/2 less it) for DEEP's problem, L = 2."""
+    net = Problem(DEEP.X, DEEP.y, depth=2, alpha=alpha, lamda=1e-4)
+    first = float(np.log(alpha)) + 0.5
+    at = [
+        _crossing(net, first, lambda w, part=part: float(w[0] - part * 8 / 33))
+        for part in (0.75, 0.5)
+    ]
+    return at[0], at[1] - at[0]
+
+
+@evidence(
+    "lyu-sharp",
+    "measured",
+    "diagonal net, L = 2, alpha from 10 to 10^4: the width in lambda t is one number, so that "
+    "its share of log(alpha) falls as 1/log(alpha); not as 1/sqrt(log(alpha))",
+    control={"power": 0.5},
+    part="sharp",
+)
+def sharper(power: float = 1.0) -> str:
+    shares = np.array([_width(alpha)[1] for alpha in _LARGE]) / np.log(_LARGE)
+    scaled = shares * np.log(_LARGE) ** power
+    line = f"the width over log(alpha) is {', '.join(f'{share:.3f}' for share in shares)}"
+    assert np.ptp(scaled) < 0.02 * scaled.mean(), f"not as log(alpha)^-{power:g}: {line}"
+    return line
+
+
+@evidence(
+    "lyu-sharp",
+    "measured",
+    "diagonal net, L = 2, alpha = 10^6: from 10% to half of log(alpha) w moves by less than 1e-3 "
+    "of its size; up to 140% it moves",
+    control={"to": 1.4},
+    part="trapped",
+)
+def trapped(to: float = 0.5) -> str:
+    net = Problem(DEEP.X, DEEP.y, depth=2, alpha=1e6, lamda=1e-4)
+    first, last = follow(net, tuple(float(s * np.log(1e6)) for s in (0.1, to)))
+    moved = float(np.linalg.norm(last.w - first.w) / np.linalg.norm(first.w))
+    line = f"w moves by {moved:.1e} of its size up to {to:.0%} of log(alpha)"
+    assert moved < 1e-3, line
+    return line

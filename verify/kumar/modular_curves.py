@@ -1,0 +1,184 @@
+"""Claims of Kumar et al. 2024 on accuracy and loss of modular addition: Sec. 16.1, Fig. 16.
+
+In the published setting, as ``modular`` has it: p = 23, 100 neurons, squares, 90% of the pairs.
+"""
+
+import numpy as np
+
+from lazyrich.verify.evidence import evidence
+from lazyrich.verify.kumar.modular import published
+from lazyrich.verify.ledger import Budget
+from lazyrich.verify.small_networks import Addition, addition, pairs
+from lazyrich.verify.statistics import Array, Sample, mean_exceeds, mean_is, mostly
+
+
+def _memorised(run: Addition) -> tuple[Array, Array]:
+    """Indices of each run's record at which 95% of the training pairs are right."""
+    return np.arange(len(run.train)), (run.train_accuracy >= 0.95).argmax(-1)
+
+
+@evidence(
+    "sec-16.1-flat-accuracy",
+    "measured",
+    "p = 23: test accuracy when the training pairs are memorised; the training accuracy is high",
+    control={"of_training": True},
+    part="accuracy",
+    own_setting=True,
+)
+def flat_accuracy(budget: Budget, of_training: bool = False) -> str:
+    def flat(first: int, count: int) -> Array:
+        run = published(first, count)
+        accuracy = run.train_accuracy if of_training else run.test_accuracy
+        return accuracy[_memorised(run)] < 0.2
+
+    return mostly("below 20% of test pairs right when memorised", flat, budget.seed)
+
+
+@evidence(
+    "sec-16.1-flat-accuracy",
+    "measured",
+    "p = 23: range of the test loss before memorisation, over that of f = 0; a test loss that is "
+    "constant until then is rejected",
+    control={"frozen": True},
+    part="loss",
+    own_setting=True,
+)
+def the_test_loss_moves(budget: Budget, frozen: bool = False) -> str:
+    def spread(first: int, count: int) -> Array:
+        run = published(first, count)
+        _, ends = _memorised(run)
+        early = [row[: end + 1] for row, end in zip(run.test, ends, strict=True)]
+        return np.array([0.0 if frozen else np.ptp(row) for row in early])
+
+    what = "range of the test loss until 95% of the training pairs are right"
+    return mean_exceeds(what, spread, budget.seed, 0.0, smallest=0.1, pilot=14)
+
+
+@evidence(
+    "sec-16.1-flat-accuracy",
+    "measured",
+    "p = 23: final train loss over the one at 95% accuracy; it is not a hundredth",
+    control={"most": 0.01},
+    part="train",
+    own_setting=True,
+)
+def train_loss_keeps_falling(budget: Budget, most: float = 0.3) -> str:
+    def low(first: int, count: int) -> Array:
+        run = published(first, count)
+        return run.train[:, -1] < most * run.train[_memorised(run)]
+
+    return mostly(
+        f"the train loss falls below {most:g} of its value when memorised", low, budget.seed
+    )
+
+
+def _move(width: int) -> Sample:
+    """By how much the test loss moves from the start to 95% of training, p = 23."""
+
+    def sample(first: int, count: int) -> Array:
+        run = (
+            published(first, count)
+            if width == 100
+            else addition(23, width=width, first_seed=first, seeds=count, steps=500, every=20)
+        )
+        return run.test[_memorised(run)] - run.test[:, 0]
+
+    return sample
+
+
+@evidence(
+    "sec-16.1-test-loss-decreases",
+    "measured",
+    "p = 23: with 48 neurons, f = (1/48) V (W x)^2, the test loss ends lower; with 100 it doesn't",
+    control={"width": 100},
+    part="lower",
+)
+def the_test_loss_decreases(budget: Budget, width: int = 48) -> str:
+    what = f"{width} neurons: fall of the test loss until 95% of training is right"
+    move = _move(width)
+    return mean_exceeds(what, lambda *d: -move(*d), budget.seed, 0.0, smallest=0.1, pilot=14)
+
+
+@evidence(
+    "sec-16.1-test-loss-decreases",
+    "measured",
+    "p = 23: with 100 neurons the test loss first falls, then rises; it does not fall to its end",
+    control={"to_the_end": True},
+    part="rises",
+    own_setting=True,
+)
+def the_test_loss_rises(budget: Budget, to_the_end: bool = False) -> str:
+    def rise(first: int, count: int) -> Array:
+        run = published(first, count)
+        rows, ends = _memorised(run)
+        least = [row[: end + 1].min() for row, end in zip(run.test, ends, strict=True)]
+        return (run.test[:, -1] if to_the_end else run.test[rows, ends]) - np.array(least)
+
+    what = "rise of the test loss from its least before, until 95% of training is right"
+    return mean_exceeds(what, rise, budget.seed, 0.0, smallest=0.08, pilot=14)
+
+
+@evidence(
+    "sec-16.1-zero-accuracy",
+    "measured",
+    "p = 23: mean test accuracy, at the start chance, 1/p; it is not 3/p",
+    control={"expected": 3 / 23},
+    part="start",
+    own_setting=True,
+)
+def zero_accuracy(budget: Budget, expected: float = 1 / 23) -> str:
+    def start(first: int, count: int) -> Array:
+        return addition(23, width=100, steps=0, seeds=count, first_seed=first).test_accuracy[:, 0]
+
+    return mean_is("test accuracy at the start", start, budget.seed, expected, smallest=1 / 23)
+
+
+@evidence(
+    "sec-16.1-zero-accuracy",
+    "measured",
+    "p = 23: mean test accuracy over the steps before memorisation, below chance; at the end not",
+    control={"late": True},
+    part="early",
+    own_setting=True,
+)
+def below_chance(budget: Budget, late: bool = False) -> str:
+    def below(first: int, count: int) -> Array:
+        run = published(first, count)
+        accuracy = run.test_accuracy[:, -5:] if late else run.test_accuracy[:, 5:15]
+        return 1 / run.p - accuracy.mean(-1)
+
+    what = "1/p less the test accuracy at steps 100 to 300"
+    return mean_exceeds(what, below, budget.seed, 0.0, smallest=0.025, pilot=14)
+
+
+@evidence(
+    "sec-16.1-loss-at-perfect-accuracy",
+    "proved",
+    "label (1, 0, 0), output (0.4, 0.3, 0.3): right at a loss above 0; the label itself not",
+    control={"output": (1.0, 0.0, 0.0)},
+    part="nonzero",
+)
+def right_at_a_loss(output: tuple[float, ...] = (0.4, 0.3, 0.3)) -> str:
+    error = sum((a - b) ** 2 for a, b in zip(output, (1, 0, 0), strict=True))
+    assert output.index(max(output)) == 0, "not right"
+    assert error > 0, "the loss is zero"
+    return f"right, at a square error of {error:.2f}"
+
+
+@evidence(
+    "sec-16.1-loss-at-perfect-accuracy",
+    "proved",
+    "the inputs' encoding has no part in it: with W Q and Q^T x the outputs stay; without Q^T not",
+    control={"turned_back": False},
+    part="labels",
+)
+def inputs_can_be_turned(turned_back: bool = True) -> str:
+    """Any orthogonal Q takes the one-hot inputs to others; here a permutation, in integers."""
+    X, _ = (part.numpy().astype(int) for part in pairs(5))
+    rng = np.random.default_rng(0)
+    W, V = rng.integers(-9, 10, (6, 10)), rng.integers(-9, 10, (5, 6))
+    order = rng.permutation(10)
+    turned = W[:, order], X[:, order] if turned_back else X
+    before, after = (w @ x.T for w, x in ((W, X), turned))
+    assert (V @ before**2 == V @ after**2).all(), "the outputs change"
+    return "same outputs, so the same loss and accuracy, for inputs that are not the one-hot ones"
