@@ -235,8 +235,8 @@ def rises(what: str, values: Array) -> str:
 
     inf means "never within the run". A sign test: see ``statistics.rises``.
 
-    >>> rises("time to grok", np.array([[1.0, 5.0, np.inf]] * 14))
-    'time to grok rises in 14 of 14 draws (medians 1, 5, never)'
+    >>> rises("time to grok", np.array([[1.0, 5.0, np.inf]] * 22))
+    'time to grok rises in 22 of 22 draws (medians 1, 5, never)'
     """
     return statistics.rises(what, lambda *_: values, 0)
 

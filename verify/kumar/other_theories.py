@@ -19,7 +19,7 @@ from lazyrich.theory.wick import dot, expectation
 from lazyrich.verify.evidence import attach, evidence
 from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.small_runs import Setting, curves, with_error
-from lazyrich.verify.statistics import in_most
+from lazyrich.verify.statistics import DRAWS, in_most
 
 
 def escape_time(k: int) -> sp.Expr:
@@ -96,14 +96,14 @@ def _gaussian_eigenvalue(k: int) -> sp.Expr:
 
 
 def _deviations(seed: int, cross_entropy: bool) -> np.ndarray:
-    """|f - f_lin|/|f| on the samples, early and late, of 14 runs: shape (2, 14).
+    """|f - f_lin|/|f| on the samples, early and late, of a sign test's runs: (2, DRAWS).
 
     Quadratic neurons at alpha = 16. Steps on the cross-entropy are divided by it: the same
     path, faster.
     """
     rng = np.random.default_rng(seed)
-    X = torch.from_numpy(rng.normal(size=(14, 6, 6)) / 6**0.5)
-    W0 = torch.from_numpy(rng.normal(size=(14, 20, 6)))
+    X = torch.from_numpy(rng.normal(size=(DRAWS, 6, 6)) / 6**0.5)
+    W0 = torch.from_numpy(rng.normal(size=(DRAWS, 20, 6)))
     y = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(3)
     alpha, rate, found = 16.0, 0.3, []
     H0 = X @ W0.mT
