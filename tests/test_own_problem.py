@@ -1,9 +1,11 @@
 """``verify.problem``: right theory passes, wrong theory fails, bad files are one clear line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 from click.testing import CliRunner
 
 from lazyrich import verify
@@ -61,6 +63,60 @@ def test_a_wrong_loss_fails(monkeypatch):
     assert failed(problem({"activation": "h + h^2"})) == {"population-loss"}
 
 
+def _off(form):
+    """The closed form, its last term or its value too large by a thousandth."""
+
+    def wrong(part):
+        if isinstance(part, sp.Tuple | tuple):
+            return type(part)(*(wrong(p) for p in part[:1]), *part[1:]) if part else part
+        return part * sp.Rational(1001, 1000)
+
+    terms = {name: wrong(sp.sympify(part)) for name, part in form.terms.items()}
+    whole = form.expr if isinstance(form.expr, sp.Tuple) else wrong(form.expr)
+    return replace(form, expr=whole, terms=terms)
+
+
+CUBIC = {"activation": "h - h^2/3 + c h^3", "c": 0.3, "target": "(beta.x)^3 + x'Bx", "D": 2, "P": 6}
+BOTH = {"activation": "h + h^2", "readouts": "trained", "target": "1 + beta.x", "D": 2, "P": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("ntk", CUBIC),
+        ("ntk-at-init", BOTH),
+        ("ntk-eigenvalues", CUBIC),
+        ("loss-at-init", BOTH),
+        ("loss-at-init", CUBIC),
+        ("target-power", CUBIC),
+        ("target-decomposition", BOTH),
+    ],
+)
+def test_a_planted_fault_in_any_closed_form_fails(name, entries, monkeypatch):
+    """A thousandth too much in one closed form, wherever it is used."""
+    right = Problem._derive
+
+    def faulty(self, wanted):
+        form = right(self, wanted)
+        return _off(form) if wanted == name else form
+
+    monkeypatch.setattr(Problem, "_derive", faulty)
+    assert failed(problem(entries))
+
+
+@pytest.mark.parametrize("activation", ["erf(h)", "relu(h)"])
+def test_an_eigenvalue_of_erf_or_relu_that_is_off_fails(activation, monkeypatch):
+    right = Problem.spectrum
+
+    def wrong(self, **values):
+        found = right(self, **values)
+        first = replace(found.spaces[0], value=1.001 * found.spaces[0].value)
+        return replace(found, spaces=(first, *found.spaces[1:]))
+
+    monkeypatch.setattr(Problem, "spectrum", wrong)
+    assert "spectrum" in failed(problem({"activation": activation}))
+
+
 def test_a_wrong_activation_in_the_simulation_fails(monkeypatch):
     """The attacks evaluate phi themselves: what they compare does not share that."""
     right = Setting.phi
@@ -71,7 +127,7 @@ def test_a_wrong_activation_in_the_simulation_fails(monkeypatch):
 
 def test_the_report_as_text_json_and_html(tmp_path):
     report = verify.problem({"activation": "h + c h^3", "c": 0.3, "D": 2})
-    assert "10 of 10 checks passed" in str(report)
+    assert "12 of 12 checks passed" in str(report)
     assert "degree 3" in str(report)
     for suffix in (".txt", ".json", ".html"):
         report.write(tmp_path / f"report{suffix}")

@@ -109,7 +109,7 @@ class Finding:
         return bool(self.control > self.allowed)
 
 
-def _relative(found: Array, expected: Array) -> float:
+def relative(found: Array, expected: Array) -> float:
     scale = np.abs(expected).max()
     return float(np.abs(found - expected).max() / scale) if scale else float(np.abs(found).max())
 
@@ -134,8 +134,8 @@ def kernel_at_weights(setting: Setting) -> Finding:
         one, other = X[:, None, None], X[None, :, None]
         found = derived(x=one, x_prime=other, **values)
         found = found.mean(-1) if found.ndim == 3 else found
-    error = _relative(found, expected)
-    control = _relative((1 + _PLANTED) * found, expected)
+    error = relative(found, expected)
+    control = relative((1 + _PLANTED) * found, expected)
     return Finding(error, 1e-10, control, f"6 inputs, {setting.N} neurons")
 
 
@@ -180,8 +180,8 @@ def kernel_at_init(setting: Setting) -> Finding:
         if setting.trained:
             expected[i, j] += (mass * values[0] * values[1]).sum()
     found = kernel_matrix(setting, X)
-    error = _relative(found, expected)
-    return Finding(error, 1e-7, _relative((1 + _PLANTED) * found, expected), "4 inputs")
+    error = relative(found, expected)
+    return Finding(error, 1e-7, relative((1 + _PLANTED) * found, expected), "4 inputs")
 
 
 def kernel_matrix(setting: Setting, X: Array, Z: Array | None = None) -> Array:
@@ -207,19 +207,19 @@ def spectrum(setting: Setting) -> Finding:
         padded = np.zeros_like(expected)
         numbers = np.repeat([s.value for s in spaces], [s.multiplicity for s in spaces])
         padded[: len(numbers)] = numbers
-        worst = max(worst, _relative(padded, expected))
+        worst = max(worst, relative(padded, expected))
         if len(numbers):
             # The control has the smallest eigenvalue once less: it is the hardest to tell.
             shorter = padded.copy()
             shorter[len(numbers) - 1] = 0.0
-            control = min(control, _relative(shorter, expected))
+            control = min(control, relative(shorter, expected))
         sizes.append(f"{len(numbers)} at D = {D}")
     return Finding(worst, 1e-11, control, f"eigenvalues: {', '.join(sizes)}")
 
 
 def power_on_spectrum(setting: Setting) -> Finding:
     """<y K y> and <y K^2 y> on a product rule in the plane, against eigenvalues and powers."""
-    plane = _in_two_dimensions(setting)
+    plane = in_two_dimensions(setting)
     radii2, masses = np.polynomial.legendre.leggauss(40)
     radii, masses = 4 * (radii2 + 1), 4 * masses
     masses = masses * radii * np.exp(-(radii**2) / 2)
@@ -243,7 +243,7 @@ def power_on_spectrum(setting: Setting) -> Finding:
     return Finding(max(map(abs, errors)), 0.02, control, detail)
 
 
-def _in_two_dimensions(setting: Setting) -> Setting:
+def in_two_dimensions(setting: Setting) -> Setting:
     """The problem in the plane, with other vectors and matrices of that size."""
     random = setting.generator(4)
     values = dict(setting.values)
@@ -255,14 +255,14 @@ def _in_two_dimensions(setting: Setting) -> Setting:
 
 def population_loss(setting: Setting) -> Finding:
     """The derived loss of random neurons is the mean over a cubature, or over polar nodes."""
-    plane = _in_two_dimensions(setting)
+    plane = in_two_dimensions(setting)
     W, v = plane.network(3, 5)
     expected = np.array([_mean_loss(plane, W, v)])
     more = {"v": v.numpy()} if plane.trained else {}
     values = plane.of(plane.problem.symbols)
     found = np.array([plane.problem.population_loss(W=W.numpy(), alpha=1.5, **more, **values)])
-    control = _relative((1 + _PLANTED) * found, expected)
-    return Finding(_relative(found, expected), 1e-8, control, "3 neurons, D = 2")
+    control = relative((1 + _PLANTED) * found, expected)
+    return Finding(relative(found, expected), 1e-8, control, "3 neurons, D = 2")
 
 
 def simulator(setting: Setting) -> Finding:
@@ -273,7 +273,7 @@ def simulator(setting: Setting) -> Finding:
     from lazyrich import simulate
     from lazyrich.simulate.activations import EPSILON
 
-    plane = _in_two_dimensions(setting)
+    plane = in_two_dimensions(setting)
     W, v = plane.network(3, 8)
     described = plane.problem
     task = simulate.PolynomialTask(
@@ -303,8 +303,8 @@ def simulator(setting: Setting) -> Finding:
     weights = [W] if plane.trained else [W, run.state]
     found = run.history.population_loss.values[: len(weights)]
     expected = np.array([_mean_loss(plane, neurons, v) for neurons in weights])
-    control = _relative((1 + _PLANTED) * found, expected)
-    return Finding(_relative(found, expected), 1e-8, control, "3 neurons, D = 2, 20 steps")
+    control = relative((1 + _PLANTED) * found, expected)
+    return Finding(relative(found, expected), 1e-8, control, "3 neurons, D = 2, 20 steps")
 
 
 def _mean_loss(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
@@ -334,15 +334,15 @@ def _polar_rule(W: Array) -> tuple[Array, Array]:
 
 def target_powers(setting: Setting) -> Finding:
     """The powers by degree add up to <y^2> on a cubature, and degree 0 is the squared mean."""
-    plane = _in_two_dimensions(setting)
+    plane = in_two_dimensions(setting)
     points, weights = gauss_hermite(2, max(2 * plane.problem.target.degree, 1))
     y = plane.labels(points)
     form = plane.problem.closed_form("target-power")
     known = form.evaluate_terms(D=2, **plane.of(plane.problem.target.symbols))
     found = np.array([float(known["degree_0"]), float(sum(known.values()))])
     expected = np.array([(weights @ y) ** 2, weights @ y**2])
-    control = _relative((1 + _PLANTED) * found, expected)
-    return Finding(_relative(found, expected), 1e-10, control, f"{len(points)} points, D = 2")
+    control = relative((1 + _PLANTED) * found, expected)
+    return Finding(relative(found, expected), 1e-10, control, f"{len(points)} points, D = 2")
 
 
 def laziness(setting: Setting) -> Finding:

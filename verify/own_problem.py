@@ -207,6 +207,7 @@ def _array(name: str, entries: Mapping[str, Any], shape: tuple, random: Any) -> 
 def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
     """The checks that apply: name, statement, attack."""
     from lazyrich.verify import own_attacks as attacks
+    from lazyrich.verify import own_more as more
 
     described = setting.problem
     degree = described.activation.degree
@@ -226,10 +227,22 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
             "ntk-eigenvalues",
             ("the kernel on an exact cubature has this spectrum", attacks.spectrum),
         )
+    else:
+        yield "spectrum", ("eigenvalues add up, and so do their squares", more.traces)
     if described.target.expr != 0:
         yield (
             "target on the spectrum",
             ("<y K y> and <y K^2 y> are sums over eigenspaces", attacks.power_on_spectrum),
+        )
+    if degree is not None and described.target.expr != 0:
+        yield (
+            "target-decomposition",
+            ("the target's power outside the kernel's functions", more.target_decomposition),
+        )
+    if degree is not None and degree <= 4:
+        yield (
+            "loss-at-init",
+            ("the mean over initial weights, on an exact cubature", more.loss_at_init),
         )
     yield (
         "target-power",
