@@ -16,7 +16,7 @@ from lazyrich.simulate.moments import Descent
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.train import plan, run_plan
 
-NUMBERS = {"alpha": 1.0, "epsilon": 0.02, "learning_rate": 0.1}
+NUMBERS: dict = {"alpha": 1.0, "epsilon": 0.02, "learning_rate": 0.1}
 
 
 def descent(D, P, N):

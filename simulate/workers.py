@@ -43,7 +43,7 @@ def workers(jobs: int = -1, scheduler: str | None = None) -> "Workers":
     try:
         from distributed.comm.addressing import get_address_host_port
     except ImportError:
-        reason = "needs the extra cluster: pip install 'lazyrich[cluster]'"
+        reason = "needs Dask: pip install 'dask[distributed]'"
         raise ValueError(f"scheduler = {scheduler!r}: {reason}") from None
     try:
         get_address_host_port(scheduler, strict=True)

@@ -1,7 +1,7 @@
 """The address of a run changes with what the run computes, and with nothing else."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +36,7 @@ SOURCES = {
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """Return the fingerprint of a small package, some of its sources being changed."""
     monkeypatch.syspath_prepend(tmp_path)
 

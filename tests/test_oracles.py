@@ -182,7 +182,7 @@ def test_a_missing_solver_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "clarabel", None)
     with pytest.raises(ModuleNotFoundError) as error:
         oracles.min_nuclear_norm(1, np.array([0]), np.array([0]), np.array([1.0]))
-    assert str(error.value) == "clarabel is not installed: pip install 'lazyrich[oracles]'"
+    assert str(error.value) == "clarabel is not installed: pip install cvxpy clarabel"
 
 
 def test_a_certificate_holds_to_its_tolerance():

