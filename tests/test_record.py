@@ -1,6 +1,7 @@
 """The record is one: claims and evidence name each other, and nothing contradicts a verdict."""
 
 import ast
+import re
 
 import pytest
 
@@ -13,7 +14,9 @@ from lazyrich.verify.figure_checks import (
     figure_checks,
     without_claim,
 )
+from lazyrich.verify.formulas import pieces, to_html
 from lazyrich.verify.ledger import AGAINST, EXACT, Claim, Verdict
+from lazyrich.verify.terminal import to_text
 
 CLAIMS = verify.claims()
 AGAINST_A_PAPER = [n for n, c in CLAIMS.items() if c.verdict in AGAINST and c.source != "laws"]
@@ -104,3 +107,29 @@ def test_notes_are_no_claims():
     names = {note.name for note in record.notes()}
     assert names
     assert not names & set(CLAIMS)
+
+
+OUTSIDE = re.compile(
+    r"[\^=<>\\]|->|(?<![\w-])(sqrt|log|exp|sinh|grad|alpha|beta|gamma|epsilon|lambda|sigma|theta"
+    r"|thetabar|eta|tau|nu|phi)(?![\w-])"
+)
+
+
+def _mathematics_outside(text: str) -> list[str]:
+    plain = "".join(part for is_formula, part in pieces(text) if not is_formula)
+    return [found.group() for found in OUTSIDE.finditer(plain)]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_mathematics_stands_between_dollar_signs_and_can_be_drawn_and_printed(name):
+    claim = CLAIMS[name]
+    fields = ("statement", "printed", "right", "assumption", "sizes", "derivation")
+    for text in [*(getattr(claim, one) for one in fields), *claim.parts.values()]:
+        assert not _mathematics_outside(text), text
+        assert "<code>" not in to_html(text), text
+        assert not set("$\\") & set(to_text(text)), to_text(text)
+
+
+@pytest.mark.parametrize("text", ["alpha = 1", "as $a$ -> 0", "log(a)", r"a \leq b $x$", "x^2"])
+def test_mathematics_outside_is_noticed(text):
+    assert _mathematics_outside(text)

@@ -29,6 +29,7 @@ _NAMES = {
     "pm": "±",
     "times": "×",
     "infty": "∞",
+    "ell": "ℓ",
     "approx": "≈",
     "int": "∫",
     "quad": " ",
@@ -41,7 +42,7 @@ _NAMES = {
     "operatorname": "",
 }
 _SPACED = "≥≤≠~≫≪∝→∈≈="
-_UP = dict(zip("0123456789+-=()nijkTL", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱʲᵏᵀᴸ", strict=True))
+_UP = dict(zip("0123456789+-=()nijkTL*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱʲᵏᵀᴸ*", strict=True))
 _DOWN = dict(zip("0123456789+-=()ijkmnptx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ᵢⱼₖₘₙₚₜₓ", strict=True))
 _ACCENTS = {"bar": "\u0304", "dot": "\u0307", "hat": "\u0302", "tilde": "\u0303"}
 _TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|[{}_^]|\s+|.", re.DOTALL)
@@ -74,6 +75,9 @@ class _Formula:
         line = "".join(parts)
         line = re.sub(rf"\s*([{_SPACED}])\s*", r" \1 ", line)
         line = re.sub(r"log +([^\s()]+/[^\s()]+)", r"log(\1)", line)
+        line = re.sub(r"\b(log|exp|sinh|asinh|min|max|sign) \(", r"\1(", line)
+        line = re.sub(r"\b(min|max) (?=[_ᵢₖ])", r"\1", line)
+        line = re.sub(r"⟨\s+|\s+(?=⟩)", lambda m: m[0].strip(), line)
         return " ".join(line.split())
 
     def _next(self) -> str:
