@@ -55,7 +55,7 @@ def _version() -> str:
 
 def __getattr__(name: str) -> "Any":  # a module, or the version
     if name == "__version__":
-        return _version()
+        return globals().setdefault(name, _version())  # kept: to look it up takes milliseconds
     if name not in _PARTS:
         raise AttributeError(f"module 'lazyrich' has no attribute {name!r}")
     from importlib import import_module

@@ -150,7 +150,7 @@ class Recorder:
     def history(self, attributes: dict[str, str]) -> xarray.Dataset:
         """Return everything measured, over ``step``, with the time tau = eta0 step."""
         steps = np.array(self._steps, dtype=np.int64)
-        coordinates = {"step": ("step", steps, {"units": "gradient steps"})}
+        coordinates: dict[str, tuple] = {"step": ("step", steps, {"units": "gradient steps"})}
         if self._training.rule.optimiser is None:
             tau = self._training.rule.learning_rate * steps
             label = note("tau", "tau = learning_rate * step")
