@@ -12,17 +12,9 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray
-from h5py import (  # pyright: ignore[reportAttributeAccessIssue]
-    h5a,
-    h5d,
-    h5ds,
-    h5g,
-    h5l,
-    h5o,
-    h5p,
-    h5s,
-    h5t,
-)
+
+# h5py's low level has no type stubs.
+from h5py import h5a, h5d, h5ds, h5g, h5l, h5o, h5p, h5s, h5t  # pyright: ignore
 
 # The name of the scale of a dimension along which there is no variable of its name.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
