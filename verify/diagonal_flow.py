@@ -5,13 +5,13 @@ decay is integrated in all the weights, in units of T = lambda t. So that alpha 
 coordinates are log(u/a), log(v/a), times a^L while a > 1, where both are of order a^-L.
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.optimize import linprog, minimize
+
+from lazyrich.verify.stiff import solved
 
 Array = np.ndarray
 # LSODA at 1e-10 a step: what it accumulates stays below this, relative to the largest entry
@@ -105,24 +105,10 @@ def follow(
         units = [(problem.alpha * np.exp(-T)) ** L if is_scaled else 1.0 for T in (first, *stops)]
         if stops[-1] == first:
             return [logs]
-        # LSODA may fail where the rounding of a fitted residual, over lambda, disturbs its error
-        # estimate; other steps, at a tighter tolerance or by another method, take it past that.
-        for method, shrink in (("LSODA", 1), ("LSODA", 3), ("LSODA", 10), ("Radau", 1)):
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "lsoda: ", UserWarning)
-                found = solve_ivp(
-                    rate,
-                    (first, stops[-1]),
-                    units[0] * logs,
-                    method=method,
-                    t_eval=stops,
-                    rtol=rtol / shrink,
-                    atol=1e-14,
-                    args=(is_scaled,),
-                )
-            if found.success:
-                return [y / unit for y, unit in zip(found.y.T, units[1:], strict=True)]
-        raise AssertionError(f"{problem}: {found.message}")
+        found = solved(
+            rate, first, units[0] * logs, stops, rtol=rtol, atol=1e-14, args=(is_scaled,)
+        )
+        return [y / unit for y, unit in zip(found, units[1:], strict=True)]
 
     # One leg on either side of a = 1: a restart in the stiff phase before would take millions of
     # small steps.
@@ -150,17 +136,9 @@ def without_decay(problem: Problem, log_times: tuple[float, ...]) -> list[Array]
         speed = np.exp(log_t) * L * a ** (L - 2) * np.concatenate([-g, g])
         return speed * np.exp((L - 2) * logs)
 
-    leg = solve_ivp(
-        rate,
-        (-30.0, log_times[-1]),
-        np.zeros(2 * d),
-        method="LSODA",
-        t_eval=log_times,
-        rtol=_STEP_TOLERANCE,
-        atol=1e-14,
-    )
-    assert leg.success, leg.message
-    return [w_of(logs) for logs in leg.y.T]
+    start = np.zeros(2 * d)
+    legs = solved(rate, -30.0, start, log_times, rtol=_STEP_TOLERANCE, atol=1e-14)
+    return [w_of(logs) for logs in legs]
 
 
 @dataclass(frozen=True)
@@ -198,12 +176,9 @@ def follow_matrix(
         return np.stack([-both @ U - U, both @ V - V]).ravel()
 
     start = (alpha * np.stack([np.eye(D), np.eye(D)]) + kick).ravel()
-    leg = solve_ivp(
-        rate, (0, stops[-1]), start, method="LSODA", t_eval=stops, rtol=1e-10, atol=1e-13
-    )
-    assert leg.success, leg.message
     found = []
-    for T, values in zip(stops, leg.y.T, strict=True):
+    legs = solved(rate, 0.0, start, stops, rtol=1e-10, atol=1e-13)
+    for T, values in zip(stops, legs, strict=True):
         U, V = values.reshape(2, D, D)
         W = U @ U.T - V @ V.T
         found.append(MatrixState(alpha * np.exp(-T), W, U, V, gradient(W)))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from lazyrich.verify.diagonal_flow import LOSS_SLOPES, Array
+from lazyrich.verify.stiff import solved
 
 L = 3
 _STEP_TOLERANCE = 1e-9
@@ -138,14 +138,4 @@ def follow(net: QuadraticNet, stops: tuple[float, ...]) -> list[NetState]:
 def _leg(rate, first: float, values: Array, stops: list[float]) -> list[Array]:
     if stops[-1] == first:
         return [values]
-    leg = solve_ivp(
-        rate,
-        (first, stops[-1]),
-        values,
-        method="LSODA",
-        t_eval=stops,
-        rtol=_STEP_TOLERANCE,
-        atol=1e-13,
-    )
-    assert leg.success, leg.message
-    return list(leg.y.T)
+    return solved(rate, first, values, stops, rtol=_STEP_TOLERANCE, atol=1e-13)
