@@ -95,7 +95,7 @@ function frame(svg, x, y, axes, width, height) {
 
 const dashes = (line) => (line.dash.length ? line.dash.map((d) => d * 1.7).join(" ") : "none");
 
-function path(line, x, y) {
+function path(line, x, y, clip) {
   let d = "", down = false;
   line.x.forEach((value, i) => {
     const other = line.y[i];
@@ -106,7 +106,7 @@ function path(line, x, y) {
   return element("path", {
     d, fill: "none", stroke: line.color, "stroke-dasharray": dashes(line), "data-line": line.name,
     "stroke-width": line.thin ? 1.2 : 2.6, opacity: line.thin ? 0.85 : 1,
-    "clip-path": "url(#plot)",
+    "clip-path": `url(#${clip})`,
   });
 }
 
@@ -205,7 +205,7 @@ export function draw(section, chart, tall) {
     viewBox: `0 0 ${width} ${height}`, height, tabindex: 0, role: "img",
     "aria-label": `${chart.title}; arrow keys read the values`,
   });
-  const clip = element("clipPath", { id: "plot" });
+  const clip = element("clipPath", { id: `${section.id}-plot` });
   clip.append(element("rect", {
     x: LEFT, y: TOP, width: width - LEFT - RIGHT, height: height - TOP - BOTTOM,
   }));
@@ -214,7 +214,7 @@ export function draw(section, chart, tall) {
   const y = scale(chart.y, [...chart.lines.flatMap((l) => l.y), ...levels], height - BOTTOM, TOP);
   const x = scale(chart.x, chart.lines.flatMap((l) => l.x), LEFT, width - RIGHT);
   frame(svg, x, y, chart, width, height);
-  chart.lines.forEach((line) => svg.append(path(line, x, y)));
+  chart.lines.forEach((line) => svg.append(path(line, x, y, clip.id)));
   drawLevels(svg, chart.levels, y, width);
   drawMarks(svg, chart.marks, x, height);
   const output = html("p", { class: "readout" });
@@ -239,7 +239,10 @@ export function drawPhases(section, found) {
     viewBox: `0 0 ${width} ${height}`, height, role: "img",
     "aria-label": found.here ? `Phase diagram: this run ${found.here.phase}` : "Phase diagram",
   });
-  const ends = (values) => ({ low: values[0] / 1.25, high: values.at(-1) * 1.25 });
+  const ends = (values) => {
+    const half = Math.sqrt(values[1] / values[0]); // of a cell
+    return { low: values[0] / half, high: values.at(-1) * half };
+  };
   const chart = {
     x: { log: true, ...ends(found.x), label: "P/D: samples per dimension" },
     y: { log: true, ...ends(found.y), label: "αε/|β|²: richness" },
@@ -250,6 +253,7 @@ export function drawPhases(section, found) {
     i ? s.at(Math.sqrt(values[i - 1] * values[i])) : s.at(s.low),
     i < values.length - 1 ? s.at(Math.sqrt(values[i] * values[i + 1])) : s.at(s.high),
   ];
+  frame(svg, { ...x, ticks: [1, 2, 5, 10, 20, 50].filter((t) => t <= x.high) }, y, chart, width, height);
   found.cells.forEach((row, j) => row.forEach((phase, i) => {
     if (!phase) return;
     const [left, right] = edges(found.x, i, x), [bottom, top] = edges(found.y, j, y);
@@ -262,7 +266,6 @@ export function drawPhases(section, found) {
     letter.style.fill = look.ink;
     svg.append(letter);
   }));
-  frame(svg, { ...x, ticks: [1, 2, 5, 10, 20, 50].filter((t) => t <= x.high) }, y, chart, width, height);
   let outside = "";
   if (found.here) {
     const clamp = (v, s) => Math.min(s.high, Math.max(s.low, v));

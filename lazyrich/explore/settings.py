@@ -68,7 +68,7 @@ class Field:
         if not self.low <= number <= self.high:
             more = ", or inf," if self.infinite else ""
             allowed = f"must be from {self.low:g} to {self.high:g}{more} in the explorer"
-            raise ValueError(f"{self.name} = {number:g}: {allowed}")
+            raise ValueError(f"{self.name} = {shown(number)}: {allowed}")
         return number
 
 
