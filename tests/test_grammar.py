@@ -254,3 +254,12 @@ def test_theory_is_light():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
+
+
+def test_a_scalar_that_is_a_sum_of_products_is_written_as_a_sum():
+    """SymPy's expand leaves (a - 2 b)'A c as one trace of a sum."""
+    a, b, c = (MatrixSymbol(name, D, 1) for name in "abc")
+    text = grammar.write(3 * Trace(sp.MatAdd(a.T * A * c, -2 * b.T * A * c)))
+    difference = grammar.read(text, [a, b, c, A]) - 3 * form(a, A, c) + 6 * form(b, A, c)
+    assert canonical(difference) == 0
+    assert grammar.write(Trace(2 * a.T * b)) == "2 a.b"

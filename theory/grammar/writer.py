@@ -124,6 +124,11 @@ def _same_ends(expr: Any) -> str:
 def _trace(expr: sp.Trace) -> _Text:
     if expr.arg.shape[0] != 1:
         return f"tr({_text(expr.arg)[0]})", _ATOM
+    if isinstance(expr.arg, sp.MatAdd):
+        return _text(sp.Add(*map(sp.Trace, expr.arg.args)))
+    coefficient, factors = expr.arg.as_coeff_mmul()
+    if coefficient != 1:
+        return _text(coefficient * sp.Trace(factors))
     if ends := _same_ends(expr):
         return f"|{ends}|^2", _PRODUCT
     factors = expr.arg.args
