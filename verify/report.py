@@ -9,6 +9,7 @@ from pathlib import Path
 import lazyrich
 from lazyrich.support.arguments import one_of
 from lazyrich.support.files import write_whole
+from lazyrich.verify.figure_checks import FigureCheck
 from lazyrich.verify.formulas import to_markdown as marked
 from lazyrich.verify.ledger import AGAINST, LEVELS, MEANING, Budget, Claim, Result, Row, Verdict
 from lazyrich.verify.record import SOURCES, Note, notes
@@ -150,21 +151,24 @@ def found(row: Row) -> list[str]:
         piece = result.evidence
         part = f" [{piece.part}]" if piece.part else ""
         lines.append(f"{piece.level}{part}: {piece.sentence}: {result.found} ({piece.where})")
-    return lines + [seen(check.figure, check.expected, check.where) for check in row.claim.figures]
+    return lines + [seen(check) for check in row.claim.figures]
 
 
-def seen(figure: str, expected: bool | None, where: str) -> str:
+def seen(check: FigureCheck) -> str:
     """A line on a figure's check; the figure runs it.
 
-    >>> seen("kumar/figure3", False, "paper_figures/kumar/figure3.py:9")
+    >>> seen(FigureCheck("fig-3e", "kumar/figure3", "paper_figures/kumar/figure3.py:9", False))
     'seen: kumar/figure3 records that it does not hold (paper_figures/kumar/figure3.py:9)'
     """
-    says = {
-        True: "records that it holds",
-        False: "records that it does not hold",
-        None: "checks it",
-    }
-    return f"seen: {figure} {says[expected]} ({where})"
+    if check.expected is None or check.judges is None:
+        return f"seen: {check.figure} checks it ({check.where})"
+    what = {
+        "statement": "it",
+        "without assumption": "without the assumption it",
+        "right form": "the right form",
+    }[check.judges]
+    holds = "holds" if check.expected else "does not hold"
+    return f"seen: {check.figure} records that {what} {holds} ({check.where})"
 
 
 def to_json(report: Report) -> str:
@@ -205,7 +209,12 @@ def _json(row: Row) -> dict:
             for r in row.results
         ],
         "figures": [
-            {"figure": check.figure, "expected": check.expected, "where": check.where}
+            {
+                "figure": check.figure,
+                "judges": check.judges,
+                "expected": check.expected,
+                "where": check.where,
+            }
             for check in claim.figures
         ],
     }

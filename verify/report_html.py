@@ -118,8 +118,7 @@ def _claim(row: Row) -> str:
     ]
     facts += [_evidence(result) for result in row.results]
     facts += [
-        f"{escape(seen(c.figure, c.expected, c.where))}; <code>lazyrich figures {escape(c.figure)}"
-        "</code>"
+        f"{escape(seen(c))}; <code>lazyrich figures {escape(c.figure)}</code>"
         for c in claim.figures
     ]
     words = " ".join((claim.name, claim.place, claim.statement, claim.right, claim.printed))

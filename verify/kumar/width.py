@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from lazyrich.simulate.arrays import standard_normal
 from lazyrich.theory import closed_form
 from lazyrich.verify.certificates.width import CERTIFICATES
 from lazyrich.verify.evidence import attach, evidence, proof
 from lazyrich.verify.ledger import Budget
-from lazyrich.verify.small_runs import Setting, curves, with_error
+from lazyrich.verify.small_runs import Setting, curves
+from lazyrich.verify.statistics import mean_is, mostly
 
 
 def _doubled(name: str, term: str) -> Any:
@@ -18,18 +18,16 @@ def _doubled(name: str, term: str) -> Any:
     return replace(cf, terms=dict(cf.terms) | {term: 2 * cf.terms[term]})
 
 
-def _quadratic_fluctuation(budget: Budget, D: int, N: int) -> np.ndarray:
-    """<(K - <K>)^2>/<<K>^2> of the kernel's quadratic part, for six draws of the weights."""
-    X = standard_normal(budget.seed, "test inputs", (3000, D)) / D**0.5
-    left, right = X[:1500], X[1500:]
+def _fluctuation(D: int, N: int, first: int, count: int) -> np.ndarray:
+    """<(K - <K>)^2>/<<K>^2> of the kernel's quadratic part for each draw of the weights; (count,).
+
+    With A = M - I it is <(x.x')^2 (x^T A x')^2> over <(x.x')^4>, exactly by Wick's theorem.
+    """
     found = []
-    for i in range(6):
-        W = standard_normal(budget.seed + i, "weights", (N, D))
-        M = W.T @ W / N
-        common = (left * right).sum(1)
-        wide = common**2
-        drawn = common * ((left @ M) * right).sum(1)
-        found.append(float((drawn - wide).square().mean() / wide.square().mean()))
+    for seed in range(first, first + count):
+        W = np.random.default_rng(seed).normal(size=(N, D))
+        A = W.T @ W / N - np.eye(D)
+        found.append(((D + 6) * (A**2).sum() + 2 * A.trace() ** 2) / (3 * D * (D + 2)))
     return np.array(found)
 
 
@@ -65,8 +63,9 @@ attach(
 @evidence(
     "sec-5-wide-for-the-target",
     "measured",
-    "fluctuation of the quadratic part of the kernel over draws of the weights",
-    control={"factor": 3.0},
+    "mean fluctuation of the quadratic part of the kernel, exact for each draw of the weights; it "
+    "is not a fifth more",
+    control={"factor": 1.2},
 )
 def wide_enough(budget: Budget, D: int = 30, N: int = 60, factor: float = 1.0) -> str:
     derived = float(
@@ -74,28 +73,30 @@ def wide_enough(budget: Budget, D: int = 30, N: int = 60, factor: float = 1.0) -
         .terms["quadratic_fluctuation"]
         .subs({s: {"D": D, "N": N}[s.name] for s in _symbols()})
     )
-    found = _quadratic_fluctuation(budget, D, N)
-    line = f"D = {D}, N = {N}: {with_error(found)}, derived {derived:.3g}"
-    error = found.std(ddof=1) / len(found) ** 0.5
-    # The average over 1,500 pairs of inputs adds about 10%: products of eight Gaussians.
-    assert abs(found.mean() - factor * derived) < 5 * error + 0.2 * derived, f"not so: {line}"
-    return line
+    return mean_is(
+        f"D = {D}, N = {N}: fluctuation over that derived",
+        lambda *draws: _fluctuation(D, N, *draws) / derived,
+        budget.seed,
+        factor,
+        smallest=0.2,
+    )
 
 
 @evidence(
     "fig-4-two-neurons",
     "measured",
-    "at N = 2 many draws end in a poor minimum, at infinite width none does",
+    "two neurons: more than one draw in ten ends worse than predicting nothing (half of them do); "
+    "at infinite width none",
     control={"width": np.inf},
 )
 def fail(budget: Budget, width: float = 2) -> str:
     """In the setting of Figure 4 as it is known from outside the text."""
-    setting = Setting(epsilon=0.25, learning_rate=1.0)
-    rows = {"dimension": 40, "P": 120, "steps": 1500, "centred": False, "seeds": 16}
-    found = curves((setting,), width=width, first_seed=budget.seed, **rows)
-    stuck = int((found.test[:, 0, -1] > 1).sum())
-    linear = np.median(found.terms["linear"][:, 0, 0])
-    line = f"N = {width:g}: {stuck} of 16 seeds end worse than predicting nothing, after 1,500 "
-    line += f"steps; linear power {linear:.2g} <y^2> at the start"
-    assert stuck >= 4, f"hardly a draw fails: {line}"
-    return line
+
+    def worse(first: int, count: int) -> np.ndarray:
+        sizes = {"dimension": 40, "P": 120, "steps": 1500, "seeds": count}
+        setting = Setting(epsilon=0.25, learning_rate=1.0)
+        found = curves((setting,), width=width, centred=False, first_seed=first, **sizes)
+        return found.test[:, 0, -1] > 1
+
+    what = f"N = {width:g}: the test loss ends above that of predicting nothing"
+    return mostly(what, worse, budget.seed, share=0.5, against=0.1)
