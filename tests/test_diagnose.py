@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,14 @@ from torch import nn
 from lazyrich import cli, simulate
 from lazyrich.simulate import Data, Scaled, diagnose, fit, fit_flow
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.diagnosis.extrapolation import (
+    Extrapolated,
+    final_share,
+    when_test_falls,
+    when_train_falls,
+)
 from lazyrich.simulate.diagnosis.labels import against_labels
-from lazyrich.simulate.diagnosis.pilots import Extrapolated, Pilot, extrapolated, rescaled
+from lazyrich.simulate.diagnosis.pilots import Pilot, rescaled
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.run import Run
 
@@ -117,13 +124,14 @@ def test_a_rescaled_predictor_is_r_times_as_large(r):
     assert torch.allclose(rescaled(scaled, r)(data.X), r * scaled(data.X))
 
 
-def pilot(r, time, ended="fell"):
+def pilot(r, time, ended="fell", final=1e-3):
+    """A run whose losses go from 1 to ``final`` along a power of time, below 2/15 at ``time``."""
     import xarray
 
-    history = xarray.Dataset(coords={"time": [0.0, 0.999 * time, 1.001 * time, 2 * time]})
-    history["train_loss"] = history["test_loss"] = ("time", [1.0, 1.0, 1e-3, 1e-3])
-    if ended != "fell":
-        history["test_loss"] = ("time", [1.0] * 4)
+    t = np.concatenate([[0.0], np.geomspace(time / 1e3, time * 1e3, 3001)])
+    history = xarray.Dataset(coords={"time": t})
+    history["train_loss"] = ("time", 1 / (1 + 6.5 * (t / time) ** 2))
+    history["test_loss"] = ("time", final + (1 - final) / (1 + 6.5 * (t / time) ** 2))
     history["zero_train_loss"] = history["zero_test_loss"] = 1.0
     return Pilot(r, Run(history, {}, {}), ended, 1)
 
@@ -131,11 +139,43 @@ def pilot(r, time, ended="fell"):
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.5])
 def test_times_are_extrapolated_by_a_power(power):
     runs = [pilot(r, r**power / r**2) for r in (0.125, 0.25)]
-    found = extrapolated(runs, "test", 0.0)
+    found = when_test_falls(runs, 0.0, 1.0)
     assert found.value == pytest.approx(1.0, rel=0.02)
     assert found.low < 1 < found.high
-    never = extrapolated([*runs, pilot(0.5, 1.0, "flat")], "test", 0.0)
-    assert never == Extrapolated.never()
+    assert when_train_falls(runs, 0.0, math.inf).value == pytest.approx(1.0, rel=0.02)
+
+
+@pytest.mark.parametrize("power", [0.7, 1.0, 2.0])
+@pytest.mark.parametrize("edge", [0.6, 0.9, 1.1, 2.0])
+def test_the_final_loss_says_whether_the_test_loss_falls(power, edge):
+    """Final losses with odds (edge r)^power of the twin's 0.5: r = 1 generalises up to an edge."""
+    level, floor = 2 / 15, 0.5
+    odds = level / (floor - level)
+
+    def final(r):
+        o = odds * (edge * r) ** power
+        return floor * o / (1 + o)
+
+    runs = [pilot(r, 1 / r**2, "flat", final(r)) for r in (0.125, 0.25, 0.5) if final(r) < level]
+    assert final_share(runs, floor) == pytest.approx(final(1.0), rel=1e-3)
+    found = when_test_falls(runs, 0.0, floor)
+    if edge > 1:
+        assert found == Extrapolated.never()
+        return
+    true = pilot(1.0, 1.0, "flat", final(1.0)).outcome.test_fall
+    assert abs(math.log(found.value / true)) < math.log(1.5)
+    assert found.low < true < found.high
+
+
+def test_a_run_cut_short_before_it_fits_does_not_say_that_it_never_fits():
+    run = pilot(0.5, 4.0)
+    history = run.run.history
+    short = Run(history.where(history.time < 2, drop=True).drop_vars("zero_train_loss"), {}, {})
+    short.history["zero_train_loss"] = short.history["zero_test_loss"] = 1.0
+    cut = Pilot(0.5, short, "budget", 1)
+    found = when_train_falls([cut], 0.0, math.inf)
+    assert found.low < 1.0 < found.high  # r^2 t
+    assert when_train_falls([replace(cut, ended="flat")], 0.0, math.inf) == Extrapolated.never()
 
 
 def test_the_answer_in_every_form(tmp_path):
@@ -228,7 +268,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
     for arguments, message in (
         (("net_of_test:nothing", "--data", "set.npz"), "gives int: must give a torch.nn.Module"),
-        (("net_of_test:absent", "--data", "set.npz"), "has no attribute 'absent'"),
+        (("net_of_test:absent", "--data", "set.npz"), "has no function absent"),
         (("net_of_test", "--data", "set.npz"), "must be a module, a colon, a function"),
         (("net_of_test:make", "--data", "half.npz"), "has no X_test"),
         (("net_of_test:make", "--data", "no.npz"), "no such file"),

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lazyrich.simulate.diagnosis.forecast import UNKNOWN, Forecast
+from lazyrich.simulate.diagnosis.forecast import Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
 from lazyrich.simulate.diagnosis.pilots import Pilot
 from lazyrich.simulate.diagnosis.reliability import RELIABILITY
+from lazyrich.simulate.diagnosis.steps import Steps
 from lazyrich.simulate.diagnosis.trained import Trained
 from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED
 from lazyrich.simulate.run import Run
@@ -34,7 +35,7 @@ class Diagnosis:
     ``forecast``: phase, times and reason. ``lazy``: the run of the linearised twin. ``kernel``: the
     kernel against the labels, None where it was too large to make. ``laziness``: the network along
     the lazy path. ``pilots``: the runs at smaller scales. ``trained``: what training did, None
-    before. ``cost``: what it took.
+    before. ``cost``: what it took. ``steps``: the optimiser, None where none was given.
     """
 
     forecast: Forecast
@@ -44,6 +45,7 @@ class Diagnosis:
     pilots: list[Pilot]
     trained: Trained | None
     cost: dict[str, Any] = field(default_factory=dict)
+    steps: Steps | None = None
 
     @property
     def verdict(self) -> str:
@@ -51,67 +53,75 @@ class Diagnosis:
         return self.forecast.phase if self.trained is None else self.trained.outcome.phase
 
     def sentences(self) -> list[str]:
-        """Return the answer in two sentences, and after training a third and fourth."""
-        found = self.forecast
-        words = {
-            AT_ONCE: "It will generalise at once",
-            GROKS: "It will memorise first and generalise later (grok)",
-            MEMORISES: f"It will memorise, and not generalise within time {found.horizon:.3g}",
-            UNFITTED: f"It will not fit the training set within time {found.horizon:.3g}",
-            UNKNOWN: "Whether it will generalise can't be said without runs at smaller scales",
+        """Return the answer in words: what will happen, why, and what training did if it was."""
+        found, steps = [_what(self.forecast), f"Why: {self.forecast.reason}."], self.steps
+        if steps is not None:
+            found.append(steps.sentence)
+        return found + ([] if self.trained is None else self.trained.sentences())
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Return the numbers by name, in sections, as they are printed."""
+        found = {
+            "Forecast": self._forecast_rows(),
+            "Linearised network (lazy twin)": self._twin_rows(),
+            "How lazy": self._lazy_rows(),
         }
-        first = f"{words[found.phase]}: {found.reason}."
-        if found.phase == GROKS:
-            value, low, high = found.delay
-            second = (
-                f"Train loss falls at time {found.train.value:.3g}, test loss {value:.3g} later "
-                f"(range {low:.3g} to {high:.3g}); time is learning rate x steps."
-            )
-        elif math.isfinite(found.train.value):
-            second = (
-                f"Train loss falls at time {found.train.value:.3g} (learning rate x steps); "
-                f"features matter from {_time(self.laziness.features_from)} on."
-            )
-        else:
-            second = "The linearised network fits the training set in no time that was looked at."
-        return [first, second, *([] if self.trained is None else self.trained.sentences())]
+        if (kernel := self.kernel) is not None:
+            found["Kernel at the start, and the labels"] = {
+                "centred kernel-task alignment (0 to 1)": kernel.alignment,
+                "effective dimension, (sum k)^2/sum k^2": kernel.effective_dimension,
+                "eigenvectors that hold half of the labels": kernel.half,
+                "eigenvectors in all": len(kernel.eigenvalues),
+            }
+        if self.pilots:
+            found["Pilot runs (copies with a smaller output)"] = {
+                f"{pilot.r:.3g} times the output": f"{pilot.outcome} (ended: {pilot.ended})"
+                for pilot in self.pilots
+            }
+        if self.trained is not None:
+            found["Training"] = self.trained.table()
+        return found
 
     def table(self) -> dict[str, Any]:
-        """Return the numbers by name, as they are printed."""
+        """Return the numbers of all sections by name."""
+        return {name: value for rows in self.sections().values() for name, value in rows.items()}
+
+    def _forecast_rows(self) -> dict[str, Any]:
+        found, steps = self.forecast, self.steps
+        rows: dict[str, Any] = {"verdict": self.verdict}
+        for side, when in (("train", found.train), ("test", found.test)):
+            rows[f"forecast: {side} loss falls at time"] = when.value
+            if math.isfinite(when.value):
+                rows[f"forecast: expected range of the {side} time"] = [when.low, when.high]
+                if steps is not None and steps.per_step is not None:
+                    name = f"forecast: {side} loss falls at step of {steps.name}"
+                    rows[name] = float(round(steps.step(when.value)))
+        rows['"never" means not within time'] = found.horizon
+        return rows
+
+    def _twin_rows(self) -> dict[str, Any]:
         lazy, history = self.lazy.outcome(), self.lazy.history
         rows: dict[str, Any] = {
-            "verdict": self.verdict,
-            "forecast: train loss falls at time": self.forecast.train.value,
-            "forecast: test loss falls at time": self.forecast.test.value,
-            "forecast: range of the test time": [self.forecast.test.low, self.forecast.test.high],
-            "horizon": self.forecast.horizon,
             "lazy twin: train loss falls at time": lazy.train_fall,
             "lazy twin: test loss falls at time": lazy.test_fall,
         }
         for side in ("train", "test"):
             if (name := f"floor_{side}_loss") in history:
                 share = float(history[name] / history[f"zero_{side}_loss"])
-                rows[f"lazy twin: {side} loss at the end, share of predicting nothing"] = share
-        way = float(history.parameter_change[-1])
-        rows |= {
-            "difficulty over |w0|^2: |w - w0|^2/|w0|^2 of the lazy solution": way**2,
-            "error of the linearisation at the lazy solution": self.laziness.error,
-            "kernel change at the lazy solution, |K - K0|/|K0|": self.laziness.kernel_change,
-            f"features matter from time (error above {NOTICEABLE})": self.laziness.features_from,
-        }
-        if (kernel := self.kernel) is not None:
-            rows |= {
-                "centred kernel-task alignment": kernel.alignment,
-                "effective dimension, (sum k)^2/sum k^2": kernel.effective_dimension,
-                "directions that hold half of the labels": kernel.half,
-                "directions in all": len(kernel.eigenvalues),
-            }
-        for pilot in self.pilots:
-            seen = str(pilot.outcome)
-            rows[f"run at {pilot.r:.3g} times the scale"] = f"{seen} (ended: {pilot.ended})"
-        if self.trained is not None:
-            rows |= self.trained.table()
+                rows[f"lazy twin: final {side} loss, over the loss of predicting 0"] = share
         return rows
+
+    def _lazy_rows(self) -> dict[str, Any]:
+        lazy, way = self.laziness, float(self.lazy.history.parameter_change[-1])
+        return {
+            "how far the twin's weights move, |w - w0|/|w0|": way,
+            "difficulty of the labels over |w0|^2 (its square)": way**2,
+            "error of the linearisation at the twin's solution": lazy.error,
+            "kernel change at the twin's solution, |K - K0|/|K0|": lazy.kernel_change,
+            "kernel change to first order in w - w0": lazy.drift,
+            f"features matter from time (either change above {NOTICEABLE})": lazy.features_from,
+            f"to first order, from time (drift above {NOTICEABLE})": lazy.drift_from,
+        }
 
     def json(self) -> str:
         """Return everything as JSON; null for what is infinite or unknown."""
@@ -132,30 +142,39 @@ class Diagnosis:
         return draw(self)
 
     def __str__(self) -> str:
-        width = max(map(len, self.table()))
-        lines = [f"  {name:{width}}  {_shown(value)}" for name, value in self.table().items()]
-        return "\n".join(
-            [*self.sentences(), "", *lines, "", f"Reliability: {RELIABILITY['words']}"]
-        )
+        sections = self.sections()
+        width = max(len(name) for rows in sections.values() for name in rows)
+        lines = [*self.sentences(), "", "Times are learning rate x steps.", ""]
+        for title, rows in sections.items():
+            lines.append(title)
+            lines += [f"  {name:{width}}  {_shown(value)}" for name, value in rows.items()]
+        return "\n".join([*lines, "", f"Reliability: {RELIABILITY['words']}"])
 
     def __repr__(self) -> str:
-        return "<Diagnosis: " + " ".join(self.sentences()) + ">"
+        return f"<Diagnosis: {self.sentences()[0]} Print it for the numbers.>"
 
     def _repr_html_(self) -> str:
         return self._body()
 
     def _body(self) -> str:
-        rows = "\n".join(
-            table_row(escape(name), escape(_shown(value))) for name, value in self.table().items()
+        tables = "".join(
+            f"<h3>{escape(title)}</h3>"
+            + table(
+                ("quantity", "value"),
+                "\n".join(table_row(escape(n), escape(_shown(v))) for n, v in rows.items()),
+            )
+            for title, rows in self.sections().items()
         )
         buffer = io.BytesIO()
-        self.plot().savefig(buffer, format="png", dpi=150)
+        self.plot().savefig(buffer, format="png", dpi=200)
         picture = base64.b64encode(buffer.getvalue()).decode()
-        words = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences())
+        first, *rest = map(escape, self.sentences())
+        words = f"<p><strong>{first}</strong></p>" + "".join(f"<p>{line}</p>" for line in rest)
         return (
-            f"{words}<p><img alt='Losses of the network and its linearised twin' "
+            f"{words}<p><img style='max-width: min(100%, 62em)' "
+            "alt='Losses of the network and its linearised twin' "
             f"src='data:image/png;base64,{picture}'></p>"
-            f"{table(('quantity', 'value'), rows)}"
+            f"<p>Times are learning rate × steps.</p>{tables}"
             f"<p>Reliability of such forecasts: {escape(RELIABILITY['words'])}</p>"
         )
 
@@ -165,8 +184,22 @@ class Diagnosis:
         write_whole(Path(path), lambda part: part.write_text(content, encoding="utf-8"))
 
 
-def _time(value: float) -> str:
-    return f"time {value:.3g}" if math.isfinite(value) else "no time"
+def _what(found: Forecast) -> str:
+    """Return the forecast as a sentence."""
+    fits = f"the train loss falls at time {found.train.value:.3g}"
+    if found.phase == GROKS:
+        value, low, high = found.delay
+        return (
+            f"It will memorise first and generalise later (grok): {fits}, the test loss "
+            f"{value:.3g} later (expected range {low:.3g} to {high:.3g})."
+        )
+    if found.phase == AT_ONCE:
+        return f"It will generalise at once: {fits}, the test loss at {found.test.value:.3g}."
+    if found.phase == MEMORISES:
+        return f"It will memorise: {fits}, the test loss not within time {found.horizon:.3g}."
+    if found.phase == UNFITTED:
+        return f"It will not fit the training set within time {found.horizon:.3g}."
+    return "Whether it will generalise is not known without runs at smaller scales."
 
 
 def _shown(value: Any) -> str:

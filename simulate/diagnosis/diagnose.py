@@ -4,6 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -15,9 +16,11 @@ from lazyrich.simulate.diagnosis.forecast import forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.laziness import along_the_path
 from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, watched
+from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.losses import Loss, loss_function
+from lazyrich.simulate.modules.trainer import Optimiser
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, positive_integer
@@ -37,6 +40,7 @@ def diagnose(
     *,
     loss: Loss | str = "mse",
     weight_decay: float | int = 0.0,
+    optimiser: Optimiser | None = None,
     time: float | int | None = None,
     with_pilots: bool = True,
     run: Run | None = None,
@@ -52,6 +56,8 @@ def diagnose(
     small rate; momentum makes training 1/(1 - momentum) times as fast.
 
     - ``data`` needs a test set. ``loss``: as for ``fit``.
+    - ``optimiser``: as for ``fit``. The answer then gives times in steps of SGD, and says what the
+      forecast is worth with this optimiser. Its weight decay counts.
     - ``time``: how long you mean to train; "never" means not within it. None: 100 times as long as
       the linearised twin takes to fit the training set, and at least 10/weight_decay.
     - ``with_pilots``: train copies with an output 2 to 64 times smaller, which is cheap, and
@@ -80,6 +86,14 @@ def diagnose(
     horizon = None if time is None else finite("time", time, positive=True)
     budget = positive_integer("budget", budget)
     expansion = Expansion(model, data)
+    steps = None if optimiser is None else steps_of(model, data, loss, optimiser)
+    if steps is not None:
+        if decay and decay != steps.decay:
+            raise ValueError(
+                f"weight_decay = {decay:g}: the optimiser has {steps.decay:g}; must be one of them"
+            )
+        decay = steps.decay
+        given = replace(given, decay=decay)
     if not expansion.m:
         raise ValueError("data has no test set: must have one, to say what generalises")
     stages = _Stages(progress, 4 + with_pilots)
@@ -108,7 +122,9 @@ def diagnose(
         except KeyboardInterrupt:
             warnings.warn("interrupted: the forecast is made from the runs so far", stacklevel=2)
             decided = bool(runs)
-    found = forecast(lazily, laziness, runs if decided else None, decay=decay, horizon=horizon)
+    found = forecast(
+        lazily, _floor(lazy), laziness, runs if decided else None, decay=decay, horizon=horizon
+    )
     if train and run is None:
         run, _, cost["gradients of training"] = watched(
             copy.deepcopy(model), data, loss, decay=decay, time=horizon, budget=4 * budget
@@ -118,7 +134,14 @@ def diagnose(
     if run is not None:
         trained = compared(model, expansion, given, run, kernels, runs)
     stages.finish()
-    return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost)
+    return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost, steps)
+
+
+def _floor(lazy: Run) -> float:
+    """Return the final test loss of the twin, over that of predicting nothing."""
+    history = lazy.history
+    last = history.get("floor_test_loss", history.test_loss[-1])
+    return float(last / history.zero_test_loss)
 
 
 def _kernel(expansion: Expansion, kernels: Any) -> Any:

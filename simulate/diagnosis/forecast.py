@@ -3,9 +3,16 @@
 import math
 from dataclasses import dataclass
 
+from lazyrich.simulate.diagnosis.extrapolation import (
+    Extrapolated,
+    final_share,
+    near_the_edge,
+    when_test_falls,
+    when_train_falls,
+)
 from lazyrich.simulate.diagnosis.laziness import Laziness
-from lazyrich.simulate.diagnosis.pilots import Extrapolated, Pilot, extrapolated, final_share
-from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, SHARE, UNFITTED, Outcome, phase_of
+from lazyrich.simulate.diagnosis.pilots import Pilot
+from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED, Outcome, phase_of
 
 # Below this departure from the twin the train loss falls as the twin's does.
 FOLLOWS = 0.3
@@ -37,29 +44,32 @@ class Forecast:
 
 
 def forecast(
-    lazy: Outcome, laziness: Laziness, runs: list[Pilot] | None, *, decay: float, horizon: float
+    lazy: Outcome,
+    floor: float,
+    laziness: Laziness,
+    runs: list[Pilot] | None,
+    *,
+    decay: float,
+    horizon: float,
 ) -> Forecast:
     """Decide, by rules that were fixed before they were validated.
 
+    ``floor``: the final test loss of the twin over that of predicting nothing.
+
     1. The train loss falls when the twin's does, if the network follows it up to then (departure
-       below ``FOLLOWS``) or no pilot run fitted within its budget; else when the pilot runs say.
-    2. The test loss falls when the twin's does, if it does; else when the pilot runs say.
-       But never if, without weight decay, the final test losses of the pilot runs rise so fast
-       with the scale that the one asked for would end above the level of a fall.
+       below ``FOLLOWS``) or there are no pilot runs; else when the pilot runs say.
+    2. The test loss falls when the twin's does, if it does and no pilot run says earlier; else when
+       the pilot runs say.
     3. Times beyond the horizon are "never". The phase is that of ``outcome.phase_of``.
     4. Without pilot runs, a network that is not lazy is not decided, and neither is one with weight
        decay, unless the twin generalises.
     """
-    twin_train, twin_test = (_known(t) for t in (lazy.train_fall, lazy.test_fall))
+    twin_train, twin_test = (Extrapolated.within(t, 1.2) for t in (lazy.train_fall, lazy.test_fall))
     undecided = runs is None and (laziness.departure > LAZY or decay > 0)
     runs = runs or []
     follows = laziness.departure < FOLLOWS or not runs
-    train = twin_train if follows else extrapolated(runs, "train", decay)
-    if not math.isfinite(train.value) and any(pilot.ended == "budget" for pilot in runs):
-        train = twin_train
-    later = extrapolated(runs, "test", decay) if runs else Extrapolated.never()
-    if decay == 0 and final_share(runs) > SHARE:
-        later = Extrapolated.never()
+    train = twin_train if follows else when_train_falls(runs, decay, twin_train.value)
+    later = when_test_falls(runs, decay, floor)
     lazily = math.isfinite(twin_test.value) and twin_test.value <= later.value
     test = twin_test if lazily else later
     if not lazily and undecided:
@@ -67,36 +77,38 @@ def forecast(
         return Forecast(UNKNOWN, train, test, horizon, reason)
     within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
     phase = phase_of(within[0], max(within))
-    return Forecast(phase, train, test, horizon, _reason(phase, lazily, laziness, runs, test))
+    reason = _reason(phase, lazily, runs, test) + f"; {_how(laziness)}"
+    if decay == 0 and not lazily and near_the_edge(final_share(runs, floor), floor):
+        reason += "; it is near the edge between memorising and generalising, so either may happen"
+    return Forecast(phase, train, test, horizon, reason)
 
 
-def _known(time: float) -> Extrapolated:
-    return Extrapolated(time, time / 1.2, time * 1.2)
+def _how(laziness: Laziness) -> str:
+    if laziness.departure < LAZY:
+        return "the network is lazy (close to its linearisation)"
+    if laziness.departure > 1:
+        return "the network is rich (far from its linearisation)"
+    return "the network is between lazy and rich"
 
 
-def _reason(
-    phase: str, lazily: bool, laziness: Laziness, runs: list[Pilot], test: Extrapolated
-) -> str:
-    how = "lazy" if laziness.departure < LAZY else "between lazy and rich"
-    how = "rich" if laziness.departure > 1 else how
-    seen = f"error of the linearisation {laziness.error:.2g}, kernel change"
-    where = f"it is {how} ({seen} {laziness.kernel_change:.2g})"
+def _reason(phase: str, lazily: bool, runs: list[Pilot], test: Extrapolated) -> str:
     if phase == UNFITTED:
-        return f"the train loss would not fall in that time; {where}"
+        return "the train loss would not fall in that time"
     if lazily:
-        return f"its linearised twin generalises by itself; {where}"
+        return "the linearised network generalises by itself"
     if phase == MEMORISES and not math.isfinite(test.value):
         if not runs:
-            return f"its linearised twin does not generalise; {where}"
+            return "the linearised network does not generalise"
         if any(math.isfinite(pilot.outcome.test_fall) for pilot in runs):
-            return f"runs at smaller scales generalise, but less the larger the scale; {where}"
+            return "copies with a smaller output generalise, but less the larger the output"
         cut = " in its budget" if runs[-1].ended == "budget" else ""
-        return f"neither its linearised twin nor a run at a smaller scale generalises{cut}; {where}"
-    scales = ", ".join(f"{pilot.r:.2g}" for pilot in runs)
-    what = {
+        return f"neither the linearised network nor a copy with a smaller output generalises{cut}"
+    when = {
         MEMORISES: "too late",
         GROKS: "later than the train loss falls",
         AT_ONCE: "about when the train loss falls",
     }[phase]
-    runs_at = f"runs at {scales} times the scale"
-    return f"its twin does not generalise, but features do, {what} ({runs_at}); {where}"
+    return (
+        "the linearised network does not generalise, but copies with a smaller output, which learn "
+        f"features, do; at the full output this comes {when}"
+    )

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.simulate.diagnosis.expansion import Expansion
+from lazyrich.simulate.modules.jacobian import Weights
 from lazyrich.simulate.modules.measures import kernel_change
 from lazyrich.simulate.modules.ntk import ntk
-from lazyrich.simulate.modules.trees import call, flat, taken
+from lazyrich.simulate.modules.trees import Tree, call, flat, taken
 from lazyrich.simulate.modules.untouched import differentiable
 
 # Samples on which outputs and kernels are compared.
@@ -19,6 +20,8 @@ SAMPLES, KERNEL_SAMPLES = 128, 32
 POINTS = 6
 # Features matter from where the linearisation is this wrong, relative to what there was to learn.
 NOTICEABLE = 0.1
+# The step of the central difference that gives the drift, over |w0|: averages over kinks of ReLU.
+_STEP = 1e-3
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,16 @@ class Laziness:
     """The network along the lazy path, at ``times`` up to where the train loss has fallen.
 
     ``errors``: |f - f_lin| over |y - f(w0)| on training samples. ``kernel_changes``:
-    |K - K0|/|K0|. ``features_from``: the time from which either is above ``NOTICEABLE``, ``inf``
-    for none. (One alone does not tell: by symmetry the error can vanish while the kernel changes.)
+    |K - K0|/|K0|. ``drifts``: the same to first order, |K'[w - w0]|/|K0|, with K' the derivative of
+    the kernel at w0. ``features_from``: the time from which error or change is above
+    ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the error can vanish
+    while the kernel changes, and so can the first-order drift.)
     """
 
     times: list[float]
     errors: list[float]
     kernel_changes: list[float]
+    drifts: list[float]
     features_from: float
 
     @property
@@ -44,6 +50,16 @@ class Laziness:
     def kernel_change(self) -> float:
         """Return the change of the kernel at the lazy solution."""
         return self.kernel_changes[-1]
+
+    @property
+    def drift(self) -> float:
+        """Return the first-order change of the kernel at the lazy solution."""
+        return self.drifts[-1]
+
+    @property
+    def drift_from(self) -> float:
+        """Return the time at which the first-order drift of the kernel reaches ``NOTICEABLE``."""
+        return _first_above(self.times, self.drifts)
 
     @property
     def departure(self) -> float:
@@ -68,10 +84,13 @@ def along_the_path(
         drift = expansion.drifts()[0][: f0.numel()]
     some = taken(expansion.data.X, slice(0, min(KERNEL_SAMPLES, expansion.n)))
     K0 = ntk(expansion.model, some, outputs="trace").double()
-    times, errors, changes = [], [], []
+    size = max(float(K0.norm()), 1e-300)
+    times, errors, changes, drifts = [], [], [], []
     for time, a, b in points:
         along = expansion.direction(a)
-        _put(model, {n: w * (1 + b) + along[n] for n, w in expansion.weights.items()})
+        move = {n: w * b + along[n] for n, w in expansion.weights.items()}
+        drifts.append(_drift(expansion, model, some, move) / size)
+        _put(model, {n: w + move[n] for n, w in expansion.weights.items()})
         linear = f0 + (expansion.response(along)[0][: f0.numel()] + b * drift).reshape(f0.shape)
         with torch.no_grad(), differentiable(model):
             f = flat(call(model, X)).double()
@@ -79,7 +98,20 @@ def along_the_path(
         errors.append(float((f - linear).norm()) / wanted)
         changes.append(kernel_change(ntk(model, some, outputs="trace").double(), K0))
     either = [max(pair) for pair in zip(errors, changes, strict=True)]
-    return Laziness(times, errors, changes, _first_above(times, either))
+    return Laziness(times, errors, changes, drifts, _first_above(times, either))
+
+
+def _drift(expansion: Expansion, model: nn.Module, X: Tree, move: Weights) -> float:
+    """Return the size of the derivative of the kernel along a move: a central difference."""
+    norm = math.sqrt(sum(float(part.double().square().sum()) for part in move.values()))
+    if not 0 < norm < math.inf:
+        return 0.0
+    step = _STEP * (math.sqrt(expansion.weight_square) or 1.0) / norm
+    kernels = []
+    for sign in (1, -1):
+        _put(model, {n: w + sign * step * move[n] for n, w in expansion.weights.items()})
+        kernels.append(ntk(model, X, outputs="trace").double())
+    return float((kernels[0] - kernels[1]).norm()) / (2 * step)
 
 
 def _scale(expansion: Expansion, few: int) -> float:

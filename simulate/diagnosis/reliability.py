@@ -10,3 +10,9 @@ RELIABILITY = {
     "12 that grokked, 11 were forecast to, 10 with a delay within a factor 2. At scales that just "
     'fail to generalise, "groks" is forecast too often.',
 }
+
+# What was measured of optimisers other than gradient flow; see benchmarks/diagnose.py.
+OPTIMISERS = {
+    "sgd": "not yet measured",
+    "adam": "not yet measured",
+}

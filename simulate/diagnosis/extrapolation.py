@@ -1,0 +1,186 @@
+"""From pilot runs at smaller scales r of the output to the scale asked for, r = 1.
+
+Everything is read as a function of r between two ends: rich (r small) and lazy (r large), where the
+linearised twin is known exactly. A quantity v that rises with r to its value V of the twin is taken
+to have odds v/(V - v) that are a power of r: a straight line on two logarithmic axes that reaches V
+and does not pass it. Where V is unknown or passed, v itself is taken as a power of r.
+
+- The final test loss of r = 1 says whether the test loss falls at all.
+- The test loss falls at r = 1 when that of the pilot run falls to the level that is as far above
+  its own final loss, in odds. So times grow without bound where the final loss nears the level.
+- With weight decay the transition of Lyu et al. comes at about log(alpha)/decay: times are linear
+  in log(r).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lazyrich.simulate.diagnosis.pilots import Pilot
+from lazyrich.simulate.outcome import SHARE, settled_at
+
+# A run whose train loss is below this share moves its test loss little from then on.
+_SETTLED = 2e-3
+# Powers of r lie between 0 and this one.
+_STEEPEST = 4.0
+# A value this near to the twin's has passed it.
+_PASSED = 0.98
+# How far off the odds of a final test loss may be.
+_OFF = 1.25
+# Points that a power is taken from: final losses, times.
+_FINAL, _TIMES = 3, 2
+
+
+@dataclass(frozen=True)
+class Extrapolated:
+    """A time at r = 1, with the range in which it is expected."""
+
+    value: float
+    low: float
+    high: float
+
+    @staticmethod
+    def never() -> "Extrapolated":
+        """Return the time of what does not happen."""
+        return Extrapolated(math.inf, math.inf, math.inf)
+
+    @staticmethod
+    def within(value: float, factor: float) -> "Extrapolated":
+        """Return a time that may be off by a factor."""
+        return Extrapolated(value, value / factor, value * factor)
+
+
+def when_train_falls(runs: Sequence[Pilot], decay: float, twin: float) -> Extrapolated:
+    """Return when the train loss falls at r = 1; ``twin``: when that of the lazy twin falls.
+
+    ``inf`` where it fell in no run and the last one came to its end. Where the budget ended before
+    the loss fell, its decline is prolonged: it will fall, and only when is uncertain.
+    """
+    known = [(p.r, p.outcome.train_fall) for p in runs if 0 < p.outcome.train_fall < math.inf]
+    if known:
+        return _late(known, decay) if decay > 0 else _time(known, twin)
+    if not runs or runs[-1].ended != "budget":
+        return Extrapolated.never()
+    value = _prolonged(runs[-1]) * (1.0 if decay > 0 else runs[-1].r ** 2)
+    return Extrapolated(value, value / 2, value * 10)
+
+
+def when_test_falls(runs: Sequence[Pilot], decay: float, floor: float) -> Extrapolated:
+    """Return when the test loss falls at r = 1; ``floor``: the final share of the lazy twin.
+
+    ``inf`` where it fell in no run, where the last one came to its end without, or where the final
+    test loss of r = 1 is above the level of a fall.
+    """
+    known = [(p.r, p.outcome.test_fall) for p in runs if 0 < p.outcome.test_fall < math.inf]
+    if not known:
+        return Extrapolated.never()
+    last = runs[-1]
+    if decay > 0:
+        stopped = last.ended == "flat" and last.outcome.test_fall == math.inf
+        return Extrapolated.never() if stopped else _late(known, decay)
+    final = final_share(runs, floor)
+    if math.isnan(final):
+        return _time(known, math.inf)
+    low, value, high = (
+        _fall(runs, _moved(final, factor, floor), floor) for factor in (1 / _OFF, 1.0, _OFF)
+    )
+    if not math.isfinite(value.value):
+        return Extrapolated.never()
+    return Extrapolated(value.value, min(low.low, value.low), max(high.high, value.high))
+
+
+def final_share(runs: Sequence[Pilot], floor: float) -> float:
+    """Return the test loss at r = 1 after all training, over that of predicting nothing.
+
+    From the ends of the last three pilot runs that came to one. ``floor``: that of the lazy twin.
+    NaN where fewer than two did.
+    """
+    ends = [(p.r, p.share("test")) for p in runs if _came_to_an_end(p)]
+    if len(ends) < 2:
+        return math.nan
+    return _at_one(ends, floor if floor > SHARE else math.inf, _FINAL)
+
+
+def near_the_edge(share: float, floor: float) -> bool:
+    """Return whether a final share is so near the level of a fall that either may be true."""
+    if math.isnan(share):
+        return False
+    return _moved(share, 1 / _OFF, floor) < SHARE < _moved(share, _OFF, floor)
+
+
+def _came_to_an_end(pilot: Pilot) -> bool:
+    settled = pilot.ended in ("flat", "end") or pilot.share("train") < _SETTLED
+    return settled and math.isfinite(pilot.outcome.train_fall)
+
+
+def _fall(runs: Sequence[Pilot], final: float, floor: float) -> Extrapolated:
+    """Return when the test loss falls at r = 1, where it ends at ``final``."""
+    if final > SHARE:
+        return Extrapolated.never()
+    known = []
+    for pilot in runs:
+        history, own = pilot.run.history, pilot.share("test")
+        level = SHARE
+        if _came_to_an_end(pilot) and max(own, final, SHARE) < floor:
+            odds = _odds(SHARE, floor) * _odds(own, floor) / _odds(final, floor)
+            level = floor * odds / (1 + odds) if odds < math.inf else floor
+        shares = history.test_loss.values / float(history.zero_test_loss)
+        time = settled_at(history.time.values, shares, level)
+        if 0 < time < math.inf:
+            known.append((pilot.r, time))
+    return _time(known, math.inf) if known else Extrapolated.never()
+
+
+def _time(known: list[tuple[float, float]], twin: float) -> Extrapolated:
+    """Return a time at r = 1: r^2 t is what goes on to the twin's."""
+    value = _at_one([(r, r**2 * t) for r, t in known], twin, _TIMES)
+    return Extrapolated.within(value, max(1.5, known[-1][0] ** -0.5))
+
+
+def _late(known: list[tuple[float, float]], decay: float) -> Extrapolated:
+    (r, t), (last_r, last) = known[-2] if len(known) > 1 else known[-1], known[-1]
+    slope = (last - t) / math.log(last_r / r) if len(known) > 1 else 1 / decay
+    return Extrapolated.within(last + max(slope, 0.0) * math.log(1 / last_r), 1.5)
+
+
+def _at_one(known: list[tuple[float, float]], limit: float, points: int) -> float:
+    """Return the value at r = 1 of (r, value), which rises to ``limit`` as r grows.
+
+    >>> [round(_at_one([(r, r**2 / (1 + r**2)) for r in (0.25, 0.5)], 1.0, n), 9) for n in (2, 3)]
+    [0.5, 0.5]
+    >>> round(_at_one([(0.25, 1.0), (0.5, 2.0)], math.inf, 2), 9)
+    4.0
+    """
+    r, values = (np.array(column, dtype=float) for column in zip(*known[-points:], strict=True))
+    below = math.isfinite(limit) and values.max() < _PASSED * limit
+    values = np.maximum(values, 1e-300)
+    z, at = np.log(values / (limit - values) if below else values), np.log(r)
+    power = float(np.polyfit(at, z, 1)[0]) if len(r) > 1 else 0.0
+    end = math.exp(z[-1] - min(max(power, 0.0), _STEEPEST) * at[-1])
+    return limit * end / (1 + end) if below else end
+
+
+def _moved(share: float, factor: float, floor: float) -> float:
+    """Return a share with its odds, or itself, times a factor."""
+    if not share < floor < math.inf:
+        return share * factor
+    odds = _odds(share, floor) * factor
+    return floor * odds / (1 + odds)
+
+
+def _odds(value: float, limit: float) -> float:
+    return max(value, 1e-300) / (limit - value) if value < limit else math.inf
+
+
+def _prolonged(pilot: Pilot) -> float:
+    """Return when a train loss that has not fallen yet will, as a power of time like its last."""
+    history = pilot.run.history.isel(time=slice(1, None))
+    time = history.time.values
+    share = np.minimum.accumulate(history.train_loss.values / float(history.zero_train_loss))
+    late = time > time[-1] / 10
+    power = 0.0
+    if late.sum() > 2:
+        power = -float(np.polyfit(np.log(time[late]), np.log(share[late]), 1)[0])
+    return float(time[-1] * max(share[-1] / SHARE, 1.0) ** (1 / min(max(power, 0.25), _STEEPEST)))

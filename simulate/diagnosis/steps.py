@@ -1,0 +1,82 @@
+"""What an optimiser makes of a forecast, whose times are those of gradient flow."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lazyrich.simulate.diagnosis.reliability import OPTIMISERS
+from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.losses import Loss
+from lazyrich.simulate.modules.sharpness import stable_rate
+from lazyrich.simulate.modules.trainer import Optimiser, made
+
+
+@dataclass(frozen=True)
+class Steps:
+    """An optimiser at its settings, and how many of its steps a time of gradient flow takes.
+
+    ``per_step``: the time that passes in a step, None for optimisers that do not follow the flow.
+    ``stable``: the largest stable learning rate at the initial weights, NaN where unknown.
+    """
+
+    name: str
+    rate: float
+    decay: float
+    per_step: float | None
+    stable: float
+
+    def step(self, time: float) -> float:
+        """Return the step at which a time of the flow is reached; NaN where unknown.
+
+        >>> Steps("SGD", 0.1, 0.0, 0.2, 1.0).step(3.0)
+        15.0
+        """
+        return math.nan if self.per_step is None else time / self.per_step
+
+    @property
+    def sentence(self) -> str:
+        """Return in words what the forecast is worth with this optimiser."""
+        if self.per_step is None:
+            return (
+                f"{self.name} does not follow gradient flow: the times do not apply to it, and the "
+                f"phase is only an indication ({OPTIMISERS['adam']})."
+            )
+        start = f"With {self.name} at learning rate {self.rate:g}"
+        if self.rate > self.stable:
+            return (
+                f"{start} training leaves gradient flow: the largest stable rate at the start is "
+                f"{self.stable:.3g}; lower it, or do not rely on the forecast."
+            )
+        return f"{start} a step is a time of {self.per_step:.3g} ({OPTIMISERS['sgd']})."
+
+
+def steps_of(model: nn.Module, data: Data, loss: Loss, optimiser: Optimiser) -> Steps:
+    """Read an optimiser as ``fit`` takes it; nothing is stepped. Raises ``ValueError``.
+
+    >>> X = torch.ones(2, 1)
+    >>> data = Data(X, X, X, X)
+    >>> found = steps_of(nn.Linear(1, 1), data, nn.functional.mse_loss,
+    ...                  lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.5))
+    >>> found.per_step, round(found.stable, 3)
+    (0.2, 0.75)
+    """
+    weights = [p for p in model.parameters() if p.requires_grad]
+    chosen = made(optimiser, weights)
+    groups = chosen.param_groups
+    for name in ("lr", "momentum", "weight_decay"):
+        if len({float(group.get(name) or 0.0) for group in groups}) > 1:
+            raise ValueError(f"optimiser has groups with different {name}: must have one value")
+    rate, momentum, decay = (
+        float(groups[0].get(name) or 0.0) for name in ("lr", "momentum", "weight_decay")
+    )
+    kind = type(chosen).__name__
+    followed = isinstance(chosen, torch.optim.SGD) and not groups[0]["dampening"] and rate > 0
+    if not followed:
+        return Steps(kind, rate, decay, None, math.nan)
+    try:
+        stable = stable_rate(model, data.fitted(model), loss, momentum=momentum, weight_decay=decay)
+    except (ValueError, RuntimeError):  # no second derivatives
+        stable = math.nan
+    return Steps(kind, rate, decay, rate / (1 - momentum), stable)
