@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lazyrich.simulate.diagnosis.advice import OTHER, SLOW_KERNEL, advice
 from lazyrich.simulate.diagnosis.forecast import Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
@@ -57,24 +58,32 @@ class Diagnosis:
         found, steps = [_what(self.forecast), f"Why: {self.forecast.reason}."], self.steps
         if steps is not None:
             found.append(steps.sentence)
-        return found + ([] if self.trained is None else self.trained.sentences())
+        if self.trained is not None:
+            return found + self.trained.sentences()
+        tried = advice(
+            self.forecast.phase, self._cause(), self.pilots, self.lazy.config["weight_decay"]
+        )
+        return [*found, f"Try: {tried}"] if tried else found
+
+    def _cause(self) -> str:
+        return SLOW_KERNEL if self.lazy.outcome().phase == GROKS else OTHER
 
     def sections(self) -> dict[str, dict[str, Any]]:
         """Return the numbers by name, in sections, as they are printed."""
         found = {
             "Forecast": self._forecast_rows(),
-            "Linearised network (lazy twin)": self._twin_rows(),
+            "Lazy twin (linearised network)": self._twin_rows(),
             "How lazy": self._lazy_rows(),
         }
         if (kernel := self.kernel) is not None:
-            found["Kernel at the start, and the labels"] = {
+            found["Kernel and labels"] = {
                 "centred kernel-task alignment (0 to 1)": kernel.alignment,
                 "effective dimension, (sum k)^2/sum k^2": kernel.effective_dimension,
                 "eigenvectors that hold half of the labels": kernel.half,
                 "eigenvectors in all": len(kernel.eigenvalues),
             }
         if self.pilots:
-            found["Pilot runs (copies with a smaller output)"] = {
+            found["Pilot runs"] = {
                 f"{pilot.r:.3g} times the output": f"{pilot.outcome} (ended: {pilot.ended})"
                 for pilot in self.pilots
             }
@@ -83,18 +92,19 @@ class Diagnosis:
         return found
 
     def table(self) -> dict[str, Any]:
-        """Return the numbers of all sections by name."""
-        return {name: value for rows in self.sections().values() for name, value in rows.items()}
+        """Return the numbers of all sections by "section: name"."""
+        sections = self.sections().items()
+        return {f"{title}: {name}": v for title, rows in sections for name, v in rows.items()}
 
     def _forecast_rows(self) -> dict[str, Any]:
         found, steps = self.forecast, self.steps
         rows: dict[str, Any] = {"verdict": self.verdict}
         for side, when in (("train", found.train), ("test", found.test)):
-            rows[f"forecast: {side} loss falls at time"] = when.value
+            rows[f"{side} loss falls at time"] = when.value
             if math.isfinite(when.value):
-                rows[f"forecast: expected range of the {side} time"] = [when.low, when.high]
+                rows[f"{side} loss: expected range"] = [when.low, when.high]
                 if steps is not None and steps.per_step is not None:
-                    name = f"forecast: {side} loss falls at step of {steps.name}"
+                    name = f"{side} loss falls at step of {steps.name}"
                     rows[name] = float(round(steps.step(when.value)))
         rows['"never" means not within time'] = found.horizon
         return rows
@@ -102,13 +112,13 @@ class Diagnosis:
     def _twin_rows(self) -> dict[str, Any]:
         lazy, history = self.lazy.outcome(), self.lazy.history
         rows: dict[str, Any] = {
-            "lazy twin: train loss falls at time": lazy.train_fall,
-            "lazy twin: test loss falls at time": lazy.test_fall,
+            "train loss falls at time": lazy.train_fall,
+            "test loss falls at time": lazy.test_fall,
         }
         for side in ("train", "test"):
             if (name := f"floor_{side}_loss") in history:
                 share = float(history[name] / history[f"zero_{side}_loss"])
-                rows[f"lazy twin: final {side} loss, over the loss of predicting 0"] = share
+                rows[f"final {side} loss / loss of predicting 0"] = share
         return rows
 
     def _lazy_rows(self) -> dict[str, Any]:
@@ -128,7 +138,7 @@ class Diagnosis:
         content = {
             "sentences": self.sentences(),
             "verdict": self.verdict,
-            "table": self.table(),
+            "table": self.sections(),
             "forecast": asdict(self.forecast) | {"delay": list(self.forecast.delay)},
             "reliability": RELIABILITY,
             "cost": self.cost,
@@ -144,7 +154,13 @@ class Diagnosis:
     def __str__(self) -> str:
         sections = self.sections()
         width = max(len(name) for rows in sections.values() for name in rows)
-        lines = [*self.sentences(), "", "Times are learning rate x steps.", ""]
+        lines = [
+            *self.sentences(),
+            "",
+            "Times are learning rate x steps. A loss has fallen once it stays below 2/15 of the "
+            "loss of predicting 0.",
+            "",
+        ]
         for title, rows in sections.items():
             lines.append(title)
             lines += [f"  {name:{width}}  {_shown(value)}" for name, value in rows.items()]
@@ -165,18 +181,26 @@ class Diagnosis:
             )
             for title, rows in self.sections().items()
         )
-        buffer = io.BytesIO()
-        self.plot().savefig(buffer, format="png", dpi=200)
-        picture = base64.b64encode(buffer.getvalue()).decode()
         first, *rest = map(escape, self.sentences())
         words = f"<p><strong>{first}</strong></p>" + "".join(f"<p>{line}</p>" for line in rest)
         return (
-            f"{words}<p><img style='max-width: min(100%, 62em)' "
-            "alt='Losses of the network and its linearised twin' "
-            f"src='data:image/png;base64,{picture}'></p>"
-            f"<p>Times are learning rate × steps.</p>{tables}"
+            f"{words}<div style='display: flex; flex-wrap: wrap; gap: 1em'>{self._images()}</div>"
+            "<p>Times are learning rate × steps. A loss has fallen once it stays below 2/15 of the "
+            f"loss of predicting 0 (dotted line).</p>{tables}"
             f"<p>Reliability of such forecasts: {escape(RELIABILITY['words'])}</p>"
         )
+
+    def _images(self) -> str:
+        from lazyrich.simulate.diagnosis.picture import drawn_apart
+
+        images = []
+        for what, figure in drawn_apart(self).items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=200)
+            data = base64.b64encode(buffer.getvalue()).decode()
+            style = "flex: 1 1 20em; min-width: 0; max-width: min(100%, 26em); align-self: start"
+            images.append(f"<img style='{style}' alt='{what}' src='data:image/png;base64,{data}'>")
+        return "".join(images)
 
     def html(self, path: str | os.PathLike) -> None:
         """Write the answer as one HTML file that needs nothing else."""
@@ -203,11 +227,21 @@ def _what(found: Forecast) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return "never" if math.isinf(value) else f"{value:.4g}"
+    """Return a value as it is printed.
+
+    >>> [_shown(value) for value in (math.inf, 34760.4, 1.234e7, 1e-30, 0.0, [1.0, math.inf])]
+    ['never', '34,760', '1.234e+07', 'below 1e-12', '0', '1 to never']
+    """
     if isinstance(value, list):
         return " to ".join(map(_shown, value))
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if math.isinf(value) or math.isnan(value):
+        return "never" if math.isinf(value) else "unknown"
+    if 0 < abs(value) < 1e-12:
+        return "below 1e-12"
+    rounded = float(f"{value:.4g}")
+    return f"{rounded:,.10g}" if 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _finite(content: Any) -> Any:

@@ -14,7 +14,7 @@ from lazyrich.simulate.diagnosis.curve import MEMORY, Given, curve_of
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.forecast import forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
-from lazyrich.simulate.diagnosis.laziness import along_the_path
+from lazyrich.simulate.diagnosis.laziness import along_the_path, kernel_watch
 from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, watched
 from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
@@ -127,7 +127,13 @@ def diagnose(
     )
     if train and run is None:
         run, _, cost["gradients of training"] = watched(
-            copy.deepcopy(model), data, loss, decay=decay, time=horizon, budget=4 * budget
+            copy.deepcopy(model),
+            data,
+            loss,
+            decay=decay,
+            time=horizon,
+            budget=4 * budget,
+            measures={"kernel_change": kernel_watch(expansion)},
         )
     cost["gradients of pilots"] = sum(pilot.evaluations for pilot in runs)
     trained = None

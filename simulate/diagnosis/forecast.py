@@ -77,24 +77,25 @@ def forecast(
         return Forecast(UNKNOWN, train, test, horizon, reason)
     within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
     phase = phase_of(within[0], max(within))
-    reason = _reason(phase, lazily, runs, test) + f"; {_how(laziness)}"
+    twin = math.isfinite(twin_test.value) and test.value <= twin_test.value
+    reason = f"{_reason(phase, twin, runs, test)}. {_how(laziness)}"
     if decay == 0 and not lazily and near_the_edge(final_share(runs, floor), floor):
-        reason += "; it is near the edge between memorising and generalising, so either may happen"
+        reason += ". It is near the edge between memorising and generalising: either may happen"
     return Forecast(phase, train, test, horizon, reason)
 
 
 def _how(laziness: Laziness) -> str:
     if laziness.departure < LAZY:
-        return "the network is lazy (close to its linearisation)"
+        return "The network is lazy (close to its linearisation)"
     if laziness.departure > 1:
-        return "the network is rich (far from its linearisation)"
-    return "the network is between lazy and rich"
+        return "The network is rich (far from its linearisation)"
+    return "The network is between lazy and rich"
 
 
-def _reason(phase: str, lazily: bool, runs: list[Pilot], test: Extrapolated) -> str:
+def _reason(phase: str, twin: bool, runs: list[Pilot], test: Extrapolated) -> str:
     if phase == UNFITTED:
         return "the train loss would not fall in that time"
-    if lazily:
+    if twin:
         return "the linearised network generalises by itself"
     if phase == MEMORISES and not math.isfinite(test.value):
         if not runs:
@@ -105,10 +106,10 @@ def _reason(phase: str, lazily: bool, runs: list[Pilot], test: Extrapolated) -> 
         return f"neither the linearised network nor a copy with a smaller output generalises{cut}"
     when = {
         MEMORISES: "too late",
-        GROKS: "later than the train loss falls",
-        AT_ONCE: "about when the train loss falls",
+        GROKS: "later than the train loss",
+        AT_ONCE: "with the train loss",
     }[phase]
     return (
-        "the linearised network does not generalise, but copies with a smaller output, which learn "
-        f"features, do; at the full output this comes {when}"
+        "the linearised network does not generalise, but copies with a smaller output learn "
+        f"features and do; extrapolated to the full output, the test loss falls {when}"
     )

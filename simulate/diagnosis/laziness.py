@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -99,6 +100,13 @@ def along_the_path(
         changes.append(kernel_change(ntk(model, some, outputs="trace").double(), K0))
     either = [max(pair) for pair in zip(errors, changes, strict=True)]
     return Laziness(times, errors, changes, drifts, _first_above(times, either))
+
+
+def kernel_watch(expansion: Expansion) -> Callable[[nn.Module], float]:
+    """Return a function of a module: how far its kernel is from that of the expansion."""
+    some = taken(expansion.data.X, slice(0, min(KERNEL_SAMPLES, expansion.n)))
+    K0 = ntk(expansion.model, some, outputs="trace").double()
+    return lambda model: kernel_change(ntk(model, some, outputs="trace").double(), K0)
 
 
 def _drift(expansion: Expansion, model: nn.Module, X: Tree, move: Weights) -> float:

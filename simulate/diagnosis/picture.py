@@ -1,11 +1,13 @@
-"""The pictures of a diagnosis."""
+"""The pictures of a diagnosis: losses over time, how lazy, the kernel against the labels."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lazyrich.plotting import BLACK, BLUE, GREEN, GREY, VERMILLION, WIDTH, house_style, shades
+from lazyrich.plotting import BLACK, BLUE, GREY, ORANGE, VERMILLION, house_style, shades
+from lazyrich.simulate.diagnosis.laziness import NOTICEABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,61 +15,145 @@ if TYPE_CHECKING:
 
     from lazyrich.simulate.diagnosis.answer import Diagnosis
 
+_DASHED, _DOTTED, _DASHDOT = (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1))
+# Inches of one panel.
+_PANEL = (3.9, 3.2)
+# Shares of eigenvalues and labels below this one are not drawn.
+_SMALLEST = 1e-5
 
-def draw(found: Any) -> "Figure":
-    """Return the figure: losses of the twin, the pilots and the run; the kernel and the labels."""
+
+def draw(found: "Diagnosis") -> "Figure":
+    """Return the figure, with all panels in a row."""
     from matplotlib.figure import Figure
 
+    panels = list(_panels(found).values())
     with house_style():
-        columns = 2 if found.kernel is not None else 1
-        figure = Figure(figsize=(1.6 * WIDTH, 0.6 * WIDTH), layout="constrained")
-        axes = figure.subplots(1, columns, squeeze=False)[0]
-        _losses(axes[0], found)
-        if found.kernel is not None:
-            _spectrum(axes[1], found)
+        size = (_PANEL[0] * len(panels), _PANEL[1])
+        figure = Figure(figsize=size, layout="constrained")
+        for ax, panel in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+        ):
+            panel(ax, found)
     return figure
 
 
+def drawn_apart(found: "Diagnosis") -> dict[str, "Figure"]:
+    """Return a figure for each panel, by what it shows."""
+    from matplotlib.figure import Figure
+
+    figures = {}
+    for what, panel in _panels(found).items():
+        with house_style():
+            figures[what] = Figure(figsize=_PANEL, layout="constrained")
+            panel(figures[what].subplots(), found)
+    return figures
+
+
+def _panels(found: "Diagnosis") -> dict[str, Callable]:
+    panels = {
+        "Losses of the network and of its linearised twin over time": _losses,
+        "How far the network is from its linearisation over time": _laziness,
+    }
+    if found.kernel is not None:
+        panels["Eigenvalues of the kernel, and the labels along its eigenvectors"] = _spectrum
+    return panels
+
+
 def _losses(ax: "Axes", found: "Diagnosis") -> None:
-    lazy = found.lazy.history.isel(time=slice(1, None))
     zero = float(found.lazy.history.zero_test_loss)
-    ax.plot(lazy.time, lazy.train_loss, color=BLACK, ls=(0, (4, 1.5)), lw=0.8, label="twin, train")
-    ax.plot(lazy.time, lazy.test_loss, color=BLACK, lw=0.8, label="twin, test")
-    for pilot, color in zip(found.pilots, shades(len(found.pilots)), strict=True):
+    lazy = found.lazy.history.isel(time=slice(1, None))
+    shares = [lazy.test_loss.values / zero]
+    train = lazy.train_loss / float(lazy.zero_train_loss)
+    ax.plot(lazy.time, train, color=GREY, ls=_DASHED, lw=1, label="lazy twin, train")
+    ax.plot(lazy.time, shares[0], color=GREY, lw=1, label="lazy twin, test")
+    styles = [_DASHDOT, _DOTTED, _DASHED, "-"]
+    colors = shades(len(found.pilots))
+    for i, (pilot, color) in enumerate(zip(found.pilots, colors, strict=True)):
         history = pilot.run.history.isel(time=slice(1, None))
-        label = f"test at {pilot.r:.2g} x scale"
-        ax.plot(history.time * pilot.r**2, history.test_loss, color=color, lw=0.7, label=label)
+        shares.append(history.test_loss.values / zero)
+        # Where time is not scaled by r^2, with weight decay, curves are drawn as they are.
+        scale = 1.0 if found.lazy.config["weight_decay"] > 0 else pilot.r**2
+        name, style = f"output × {pilot.r:.2g}, test", styles[i % len(styles)]
+        ax.plot(history.time * scale, shares[-1], color=color, ls=style, lw=1, label=name)
+    if found.trained is not None:
+        shares.append(_of_the_run(ax, found))
+    _marked(ax, found)
+    ax.axhline(2 / 15, color=BLACK, lw=0.5, ls=_DOTTED)
+    low = min(float(np.nanmin(share)) for share in shares)
+    ax.set(xscale="log", yscale="log", xlabel="learning rate × steps")
+    ax.set(ylabel="loss / loss of predicting 0", ylim=(max(low / 3, 1e-5), 30))
+    ax.set_title(found.verdict, loc="left")
+    ax.legend(fontsize="small", loc="lower left", framealpha=0.8)
+
+
+def _of_the_run(ax: "Axes", found: "Diagnosis") -> np.ndarray:
+    """Draw the losses of training, and return the test loss."""
+    assert found.trained is not None
+    history = found.trained.run.history
+    unit = "step" if "step" in history.dims else "time"
+    later = history.isel({unit: slice(1, None)})
+    times = later[unit] * found.trained.rate
+    test = later.test_loss.values / float(later.zero_test_loss)
+    train = later.train_loss.values / float(later.zero_train_loss)
+    ax.plot(times, train, color=BLUE, ls=_DASHED, label="network, train")
+    ax.plot(times, test, color=VERMILLION, label="network, test")
+    return test
+
+
+def _marked(ax: "Axes", found: "Diagnosis") -> None:
+    """Mark when the losses fall: as seen in training, else as forecast, with the range."""
+    forecast, trained = found.forecast, found.trained
+    for side, time in (("train", forecast.train), ("test", forecast.test)):
+        value, hatch = time.value, "" if side == "train" else "///"
+        if trained is not None:
+            value = getattr(trained.outcome, f"{side}_fall") * trained.rate
+        elif math.isfinite(value) and value > 0:
+            high = time.high if math.isfinite(time.high) else 10 * value
+            ax.axvspan(time.low, high, facecolor="#dddddd", edgecolor="#aaaaaa", hatch=hatch, lw=0)
+        if math.isfinite(value) and value > 0:
+            ax.axvline(value, color=BLACK, lw=0.8, ls=_DASHED if side == "train" else "-")
+            where = {"rotation": 90, "va": "top", "ha": "right" if side == "train" else "left"}
+            ax.text(value, 25, f" {side} falls ", fontsize="small", **where)
+
+
+def _laziness(ax: "Axes", found: "Diagnosis") -> None:
+    lazy = found.laziness
+    for name, values, color, style, marker in (
+        ("kernel change", lazy.kernel_changes, BLUE, "-", "o"),
+        ("... to first order", lazy.drifts, ORANGE, _DASHED, "s"),
+        ("error of linearisation", lazy.errors, BLACK, _DOTTED, "^"),
+    ):
+        if max(values) > 1e-12:
+            ax.plot(lazy.times, values, color=color, ls=style, marker=marker, ms=3, label=name)
     if found.trained is not None:
         history = found.trained.run.history
         unit = "step" if "step" in history.dims else "time"
-        rate = (found.trained.run.config.get("learning_rate") or 1.0) if unit == "step" else 1.0
         later = history.isel({unit: slice(1, None)})
-        times = later[unit] * rate
-        ax.plot(times, later.train_loss, color=BLUE, ls=(0, (4, 1.5)), label="train")
-        ax.plot(times, later.test_loss, color=VERMILLION, label="test")
-        for at in (found.trained.outcome.train_fall, found.trained.outcome.test_fall):
-            if math.isfinite(at) and at > 0:
-                ax.axvline(at * rate, color=GREY, lw=0.7, ls=":")
-    else:
-        for time in (found.forecast.train, found.forecast.test):
-            if math.isfinite(time.value) and time.value > 0:
-                ax.axvspan(time.low, time.high, color=GREEN, alpha=0.15, lw=0)
-    ax.set(xscale="log", yscale="log", xlabel="learning rate x steps (r^2 time)", ylabel="loss")
-    ax.set_ylim(1e-4 * zero, 10 * zero)
-    ax.set_title(found.verdict, loc="left")
-    ax.legend(fontsize="x-small")
+        times = later[unit] * found.trained.rate
+        ax.plot(times, later.parameter_change, color=VERMILLION, ls=_DASHDOT, label="|w - w0|/|w0|")
+        if "kernel_change" in later:
+            label = "kernel change, in training"
+            ax.plot(times, later.kernel_change, color=VERMILLION, label=label)
+    ax.axhline(NOTICEABLE, color=GREY, lw=0.7, ls=_DOTTED)
+    ax.set(xscale="log", yscale="log", xlabel="learning rate × steps")
+    ax.set_ylabel("relative change, along the lazy path")
+    ax.set_title("how lazy (0.1: features matter)", loc="left")
+    if ax.lines[:-1]:
+        ax.legend(fontsize="small")
 
 
 def _spectrum(ax: "Axes", found: "Diagnosis") -> None:
     kernel = found.kernel
     assert kernel is not None
     number = np.arange(1, len(kernel.eigenvalues) + 1)
-    top = float(kernel.eigenvalues[0]) or 1.0
-    alive = kernel.eigenvalues > 1e-14 * top
-    ax.plot(number[alive], kernel.eigenvalues[alive] / top, color=BLUE, label="eigenvalue")
-    ax.plot(
-        number, np.maximum(1 - kernel.power, 1e-14), color=VERMILLION, label="labels not yet in"
-    )
+    share = kernel.eigenvalues / (float(kernel.eigenvalues[0]) or 1.0)
+    left = 1 - kernel.power
+    for name, values, color, style in (
+        ("eigenvalue / largest", share, BLUE, "-"),
+        ("part of the labels left", left, VERMILLION, _DASHED),
+    ):
+        shown = values > _SMALLEST
+        ax.plot(number[shown], values[shown], color=color, ls=style, label=name)
     ax.set(xscale="log", yscale="log", xlabel="eigenvector of the kernel", ylabel="share")
-    ax.set_title(f"centred alignment {kernel.alignment:.2f}", loc="left")
-    ax.legend(fontsize="x-small")
+    ax.set_title(f"kernel and labels (alignment {kernel.alignment:.2f})", loc="left")
+    ax.legend(fontsize="small", loc="lower left")

@@ -7,7 +7,7 @@ less lazily. So small r are cheap where the network asked for would take long.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import xarray
@@ -80,16 +80,17 @@ def watched(
     time: float,
     budget: int = BUDGET,
     to_the_end: bool = False,
+    measures: Mapping[str, Callable[[nn.Module], float]] | None = None,
     progress: Callable[[float, float], object] | None = None,
 ) -> tuple[Run, str, int]:
     """Train the model by gradient flow until its losses have fallen, or nothing moves any more.
 
     Returns the run, why it ended, and how many gradients it took. ``to_the_end``: go on after the
-    losses have fallen.
+    losses have fallen. ``measures``: as for ``fit``.
     """
     data = data.fitted(model)
     flow = Flow(model, data, loss, decay, RTOL)
-    recorder = Recorder("time", model, data, loss, {}, {}, trained_weights(model))
+    recorder = Recorder("time", model, data, loss, {}, dict(measures or {}), trained_weights(model))
     recorder.add(0.0)
     zero = recorder.zero()
     ended, fell = "end", math.inf

@@ -10,20 +10,24 @@ import torch
 import xarray
 from torch import Tensor, nn
 
+from lazyrich.simulate.diagnosis.advice import COLLAPSE, DECAY, OTHER, SLOW_KERNEL, advice
 from lazyrich.simulate.diagnosis.curve import Given, curve_of
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES
 from lazyrich.simulate.diagnosis.pilots import Pilot
 from lazyrich.simulate.modules.measures import kernel_alignments, kernel_change
 from lazyrich.simulate.modules.ntk import ntk
-from lazyrich.simulate.modules.trees import rows, taken
-from lazyrich.simulate.outcome import GROKS, MEMORISES, Outcome
+from lazyrich.simulate.modules.trees import call, rows, taken
+from lazyrich.simulate.modules.untouched import untouched
+from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED, Outcome
 from lazyrich.simulate.run import Run
 
 # The test losses differ by this share of the loss of predicting nothing: the twin was left.
 LEFT = 0.1
-# A train loss this small in float32 has no gradient left to speak of under cross entropy.
-_COLLAPSED = 1e-6
+# Softmax has collapsed where this share of the samples has no gradient left.
+_COLLAPSED = 0.5
+# A kernel that has changed by more than this has learnt features.
+_RICH = 0.3
 _ALIGNED_SAMPLES = 200
 
 
@@ -31,12 +35,15 @@ _ALIGNED_SAMPLES = 200
 class Trained:
     """A run of the network next to its twin.
 
-    ``left``: the time at which the test loss left the twin's, ``inf`` for not within the run.
+    ``rate``: the time of gradient flow that passes in a unit of the run; the bare learning rate
+    where the optimiser does not follow the flow. ``left``: the time at which the test loss left the
+    twin's, ``inf`` for not within the run.
     ``alignment``, ``change``: centred alignment of the kernel before and after, and |K - K0|/|K0|.
     ``cause``: what the delay comes from. ``advice``: what to try.
     """
 
     run: Run
+    rate: float
     outcome: Outcome
     twin: Outcome | None
     left: float
@@ -47,37 +54,46 @@ class Trained:
     advice: str
 
     def sentences(self) -> list[str]:
-        """Return what happened and why, in words."""
+        """Return what happened, why, and what to try, in words."""
         o = self.outcome
-        delay = f"a delay of {o.delay:.3g}" if math.isfinite(o.delay) else ""
-        if o.phase == MEMORISES:
-            delay = f"a delay of more than {o.at_least:.3g}"
-        what = f"In training it {o.phase}" + (f", with {delay}" if delay else "")
-        left = "it never left its lazy twin"
-        if math.isfinite(self.left):
-            left = f"it left its lazy twin at {o.unit} {self.left:.3g}"
-        return [f"{what}: {self.cause}; {left}.", self.advice]
+        what = {
+            AT_ONCE: "it generalised at once",
+            GROKS: f"it memorised first and generalised {_amount(o.delay, o.unit)} later",
+            MEMORISES: (
+                "it memorised: the test loss did not fall within "
+                f"{_amount(o.at_least, o.unit)} after the train loss"
+            ),
+            UNFITTED: f"it did not fit the training set within {_amount(o.end, o.unit)}",
+        }[o.phase]
+        if math.isnan(self.left):
+            left = "It was not compared with its lazy twin, which gradient descent alone follows."
+        elif math.isinf(self.left):
+            left = "Its test loss stayed close to that of its lazy twin."
+        else:
+            left = f"Its test loss left that of its lazy twin at {o.unit} {self.left:.3g}."
+        found = [f"In training {what}. Why: {self.cause}. {left}"]
+        return [*found, f"Try: {self.advice}"] if self.advice else found
 
     def table(self) -> dict[str, Any]:
         """Return the numbers by name."""
         o, t = self.outcome, self.twin
         delay: Any = o.delay
-        twin = {}
-        if t is not None:
-            twin[f"twin: train loss falls at {t.unit}"] = t.train_fall
-            twin[f"twin: test loss falls at {t.unit}"] = t.test_fall
         if math.isinf(o.delay):
             delay = f"more than {o.at_least:.4g}"
-        return {
-            f"training: train loss falls at {o.unit}": o.train_fall,
-            f"training: test loss falls at {o.unit}": o.test_fall,
-            "training: delay": delay,
-            f"training: left the twin at {o.unit}": self.left,
-            **twin,
-            "training: centred alignment before": self.alignment[0],
-            "training: centred alignment after": self.alignment[1],
-            "training: kernel change, |K - K0|/|K0|": self.change,
-            "training: weight norm, end over start": self.norm_ratio,
+        rows: dict[str, Any] = {
+            f"train loss falls at {o.unit}": o.train_fall,
+            f"test loss falls at {o.unit}": o.test_fall,
+            "delay": delay,
+            f"test loss left that of the lazy twin at {o.unit}": self.left,
+        }
+        if t is not None:
+            rows[f"lazy twin: train loss falls at {t.unit}"] = t.train_fall
+            rows[f"lazy twin: test loss falls at {t.unit}"] = t.test_fall
+        return rows | {
+            "centred alignment before": self.alignment[0],
+            "centred alignment after": self.alignment[1],
+            "kernel change, |K - K0|/|K0|": self.change,
+            "weight norm, end over start": self.norm_ratio,
         }
 
 
@@ -94,7 +110,7 @@ def compared(
     Raises ``ValueError`` for the run of other weights.
     """
     history, unit = run.history, "step" if "step" in run.history.dims else "time"
-    _check_start(expansion, run)
+    _check_start(expansion, run, given.decay)
     rate = _rate(run, unit)
     at = history[unit].values.astype(float)
     twin, left, o = None, math.nan, run.outcome()
@@ -105,22 +121,28 @@ def compared(
     trained = _loaded(model, run)
     alignment, change = _kernels(model, trained, expansion)
     ratio = float(history.weight_norm[-1] / history.weight_norm[0])
-    cause = _cause(o, twin, given, run, ratio, change)
-    advice = _advice(o, cause, pilots)
-    return Trained(run, o, twin, left, alignment, change, ratio, cause, advice)
+    collapsed = _collapsed(trained, expansion, given)
+    kind, cause = _cause(o, twin, given, ratio, change, collapsed)
+    found = advice(o.phase, kind, pilots, given.decay)
+    shown = rate or run.config.get("learning_rate") or 1.0
+    return Trained(run, shown, o, twin, left, alignment, change, ratio, cause, found)
 
 
 def _rate(run: Run, unit: str) -> float | None:
     """Return what turns records into times of the flow; None for other optimisers than SGD."""
     if unit == "time":
         return 1.0
-    if not str(run.config.get("optimiser", "")).startswith("SGD"):
+    named = str(run.config.get("optimiser", ""))
+    if not named.startswith("SGD") or run.config.get("schedule"):
         return None
     rate = run.config.get("learning_rate")
     return None if rate is None else rate / (1 - (run.config.get("momentum") or 0.0))
 
 
-def _check_start(expansion: Expansion, run: Run) -> None:
+def _check_start(expansion: Expansion, run: Run, decay: float) -> None:
+    used = run.config.get("weight_decay")
+    if used is not None and used != decay:
+        raise ValueError(f"weight_decay = {decay:g}: must be {used:g}, as in the run")
     norm = math.sqrt(expansion.weight_square)
     first = run.history.isel({next(n for n in ("step", "time") if n in run.history.dims): 0})
     started = float(first.parameter_change) == 0
@@ -162,42 +184,57 @@ def _kernels(
     return (found[0], found[1]), kernel_change(kernels[1][few, few], kernels[0][few, few])
 
 
+def _collapsed(trained: nn.Module, expansion: Expansion, given: Given) -> float:
+    """Return the share of training samples whose gradient of the loss is exactly 0, by rounding."""
+    if given.square:
+        return 0.0
+    data = expansion.data
+    with torch.no_grad(), untouched(trained):
+        f = call(trained, data.X)
+    if not isinstance(f, Tensor):
+        return 0.0
+    f = f.detach().requires_grad_()
+    with torch.enable_grad():
+        slope = torch.autograd.grad(given.loss(f, data.y), f)[0]
+    return float((slope.reshape(len(f), -1) == 0).all(1).double().mean())
+
+
 def _cause(
-    o: Outcome, twin: Outcome | None, given: Given, run: Run, ratio: float, change: float
-) -> str:
-    single = any(v.dtype == torch.float32 for v in run.state.values() if isinstance(v, Tensor))
-    last = float(run.history.train_loss[-1])
-    collapsed = single and not given.square and last < _COLLAPSED
-    if o.phase == MEMORISES and collapsed:
-        return "the train loss is at the resolution of float32 (softmax collapse): gradients vanish"
-    if twin is not None and twin.phase == GROKS and o.phase == GROKS:
-        return "its lazy twin is late too: the labels lie in slow directions of the kernel"
-    if o.phase == GROKS and given.decay > 0 and ratio < 0.9:
-        return "weight decay shrank the weights until features took over"
-    if o.phase == GROKS and twin is None:
-        return "the optimiser is not gradient descent, so its twin was not followed"
-    if o.phase == GROKS:
-        return f"lazy training came first; features (kernel change {change:.2g}) generalise later"
-    if o.phase == MEMORISES:
-        lazily = "lazy training, whose features do not change" if change < 0.3 else "other features"
-        return f"the training set was fitted by {lazily} (kernel change {change:.2g})"
-    return "features or kernel fit both sets together" if change > 0.3 else "the kernel suffices"
-
-
-def _advice(o: Outcome, cause: str, pilots: list[Pilot]) -> str:
-    if o.phase not in (GROKS, MEMORISES):
-        return "Nothing to mend: the test loss falls with the train loss, or nothing is fitted yet."
-    if "softmax" in cause:
-        return "Compute the loss in float64, or with a smaller scale of the logits."
-    if "slow directions" in cause:
-        return "More samples or a kernel better aligned would help; a smaller alpha need not."
-    better = [p for p in pilots if math.isfinite(p.outcome.test_fall)]
-    if better:
-        ratios = [p.outcome.test_fall / max(p.outcome.train_fall, 1e-300) for p in better]
-        best = int(np.argmin(ratios))
-        return (
-            f"Make it richer: at an output scale {1 / better[best].r:.0f} times smaller (and a "
-            "learning rate larger by the square of that) the test loss falls "
-            f"{ratios[best]:.3g} times as late as the train loss."
+    o: Outcome,
+    twin: Outcome | None,
+    given: Given,
+    ratio: float,
+    change: float,
+    collapsed: float,
+) -> tuple[str, str]:
+    """Return the kind of cause and the cause in words."""
+    moved, rich = f"kernel change {change:.2g}", change > _RICH
+    if o.phase == MEMORISES and collapsed > _COLLAPSED:
+        return COLLAPSE, (
+            f"softmax collapse: {collapsed:.0%} of the training samples have a gradient of exactly "
+            "0 by rounding, so nothing more is learnt from them"
         )
-    return "Make it richer: try alpha ten times smaller, at a learning rate 100 times larger."
+    if o.phase == GROKS and twin is not None and twin.phase == GROKS:
+        return (
+            SLOW_KERNEL,
+            "its lazy twin is late too: the labels lie in slow directions of the kernel",
+        )
+    if o.phase == GROKS and given.decay > 0 and ratio < 0.9:
+        return DECAY, "weight decay shrank the weights until features took over"
+    if o.phase == GROKS and twin is None:
+        return OTHER, f"training is not plain gradient descent, whose twin is known; {moved}"
+    if o.phase == GROKS:
+        return OTHER, f"lazy training fitted the training set first; features came later ({moved})"
+    if o.phase == MEMORISES:
+        lazily = (
+            "lazy training, which learns no features" if change < 0.3 else "unsuitable features"
+        )
+        return OTHER, f"{lazily} fitted the training set ({moved})"
+    if o.phase == UNFITTED:
+        return OTHER, f"training was too short or too slow ({moved})"
+    together = f"features that fit both sets ({moved})"
+    return OTHER, together if rich else "the kernel at the start suffices"
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:.4g} steps" if unit == "step" else f"a time of {value:.3g}"

@@ -113,7 +113,9 @@ def fit(
     history = history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
     config = {"trainer": "fit", "optimiser": trainer.settings[-1], "steps": steps}
     config |= {"learning_rate": trainer.rate(), "batch_size": batches.key[0], "seed": seed}
-    config["momentum"] = trainer.optimiser.param_groups[0].get("momentum")
+    group = trainer.optimiser.param_groups[0]
+    config |= {name: group.get(name) for name in ("momentum", "weight_decay")}
+    config["schedule"] = schedule is not None
     return recorder.run(history, config)
 
 

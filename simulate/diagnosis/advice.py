@@ -1,0 +1,54 @@
+"""What to try, from the phase, its cause and the pilot runs."""
+
+import math
+from collections.abc import Sequence
+
+from lazyrich.simulate.diagnosis.pilots import Pilot
+from lazyrich.simulate.outcome import GROKS, MEMORISES, UNFITTED
+
+# Causes of a phase that advice depends on.
+COLLAPSE, SLOW_KERNEL, DECAY, OTHER = "collapse", "slow kernel", "decay", "other"
+
+
+def advice(phase: str, cause: str, pilots: Sequence[Pilot], decay: float = 0.0) -> str:
+    """Return what to try, empty where there is nothing to mend.
+
+    >>> advice("generalises at once", OTHER, [])
+    ''
+    >>> advice("groks", COLLAPSE, [])
+    'Compute the loss in float64, or use smaller logits.'
+    """
+    if phase == UNFITTED:
+        return "Train longer, or raise the learning rate as far as it is stable."
+    if phase not in (GROKS, MEMORISES):
+        return ""
+    if cause == COLLAPSE:
+        return "Compute the loss in float64, or use smaller logits."
+    if cause == SLOW_KERNEL:
+        return (
+            "Use more samples, or inputs and an architecture whose kernel fits the labels better; "
+            "a smaller alpha may not help."
+        )
+    if cause == DECAY or (decay > 0 and phase == GROKS):
+        return (
+            "Raise the weight decay or start with a smaller output: the delay is about "
+            "log(alpha)/weight_decay."
+        )
+    better = [pilot for pilot in pilots if math.isfinite(pilot.outcome.test_fall)]
+    if better:
+        ratios = [p.outcome.test_fall / max(p.outcome.train_fall, 1e-300) for p in better]
+        best = min(range(len(better)), key=ratios.__getitem__)
+        times = 1 / better[best].r
+        when = f"{ratios[best]:.2g} times as late as the train loss"
+        if ratios[best] <= 1.2:
+            when = "with the train loss"
+        return (
+            f"Make it richer: divide the output (alpha) by {times:.3g} and multiply the learning "
+            f"rate by {times**2:.3g}; the test loss then falls {when}."
+        )
+    if pilots:
+        return (
+            "Use more samples or another architecture: a smaller output alone did not generalise "
+            "in the pilot runs."
+        )
+    return "Make it richer: divide alpha by 10 and multiply the learning rate by 100."
