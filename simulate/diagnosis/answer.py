@@ -149,7 +149,7 @@ class Diagnosis:
         """Draw the curves and the kernel against the labels, and return the figure."""
         from lazyrich.simulate.diagnosis.picture import draw
 
-        return draw(self)
+        return draw(self)  # pyright: ignore[reportArgumentType]
 
     def __str__(self) -> str:
         sections = self.sections()
@@ -194,7 +194,7 @@ class Diagnosis:
         from lazyrich.simulate.diagnosis.picture import drawn_apart
 
         images = []
-        for what, figure in drawn_apart(self).items():
+        for what, figure in drawn_apart(self).items():  # pyright: ignore[reportArgumentType]
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=200)
             data = base64.b64encode(buffer.getvalue()).decode()

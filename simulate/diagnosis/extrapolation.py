@@ -63,8 +63,9 @@ def when_train_falls(runs: Sequence[Pilot], decay: float, twin: float) -> Extrap
         return _late(known, decay) if decay > 0 else _time(known, twin)
     if not runs or runs[-1].ended != "budget":
         return Extrapolated.never()
-    value = _prolonged(runs[-1]) * (1.0 if decay > 0 else runs[-1].r ** 2)
-    return Extrapolated(value, value / 2, value * 10)
+    scale = 1.0 if decay > 0 else runs[-1].r ** 2
+    value = scale * _prolonged(runs[-1])
+    return Extrapolated(value, scale * float(runs[-1].run.history.time[-1]), 10 * value)
 
 
 def when_test_falls(runs: Sequence[Pilot], decay: float, floor: float) -> Extrapolated:
