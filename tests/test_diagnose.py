@@ -245,6 +245,117 @@ def test_bad_input_is_one_line(changes, message):
         diagnose(model, **{"data": data, **changes})
 
 
+def spoilt(value=math.nan, **changes):
+    model, data = easy()
+    sides = {name: getattr(data, name).clone() for name in ("X", "y", "X_test", "y_test")}
+    for name, row in changes.items():
+        sides[name][row] = value
+    return model, Data(**sides)
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 1).double()
+
+    def forward(self, x):
+        return {"y": self.inner(x)}
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "message"),
+    [
+        (*spoilt(y_test=3), r"test loss is nan .* y_test has NaN or infinity in row 3"),
+        (*spoilt(y=2), r"train loss is nan .* y has NaN or infinity in row 2"),
+        (*spoilt(X_test=0), "outputs at X_test are not finite"),
+        (*spoilt(0.0, y=slice(None)), "y is predicted by f = 0 without any loss"),
+        (Two(), easy()[1], "model returns dict: must return one tensor here"),
+        (mlp((4, 8, 1), nn.Tanh).float(), easy()[1], r"data.to\(torch.float32\) converts"),
+    ],
+)
+def test_what_can_not_be_diagnosed_is_one_line(model, data, message):
+    with pytest.raises(ValueError, match=message):
+        diagnose(model, data)
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_is_diagnosed_in_float32(half):
+    model, data = easy()
+    found = diagnose(model.to(half), data.to(half), with_pilots=False)
+    assert next(model.parameters()).dtype == half
+    again = diagnose(model.float(), data.to(half).to(torch.float32), with_pilots=False)
+    assert found.forecast == again.forecast
+
+
+def test_with_an_optimiser_times_are_in_steps_or_said_not_to_apply():
+    model, data = easy()
+    plain = diagnose(model, data, weight_decay=0.01)
+    rate = 0.1 * simulate.stable_rate(model, data, "mse")
+    sgd = {"lr": rate, "momentum": 0.5, "weight_decay": 0.01}
+    found = diagnose(model, data, optimiser=lambda w: torch.optim.SGD(w, **sgd))
+    assert found.forecast == plain.forecast
+    step = found.table()["Forecast: train loss falls at step of SGD"]
+    assert step == pytest.approx(found.forecast.train.value * 0.5 / rate, abs=1)
+    run = fit(
+        model, data, loss="mse", steps=int(3 * step), optimiser=lambda w: torch.optim.SGD(w, **sgd)
+    )
+    assert run.outcome().train_fall == pytest.approx(step, rel=0.3)
+    model, data = easy()
+    with pytest.raises(ValueError, match=r"weight_decay = 0\.1: the optimiser has 0\.01"):
+        diagnose(model, data, weight_decay=0.1, optimiser=lambda w: torch.optim.SGD(w, **sgd))
+    fast = diagnose(model, data, optimiser=lambda w: torch.optim.SGD(w, lr=50 * rate))
+    assert "leaves gradient flow" in " ".join(fast.sentences())
+    adam = diagnose(model, data, optimiser=torch.optim.Adam)
+    assert "Adam does not follow gradient flow" in " ".join(adam.sentences())
+    assert adam.steps.per_step is None
+    with pytest.raises(ValueError, match="optimiser gives int"):
+        diagnose(model, data, optimiser=lambda _: 3)
+
+
+class Quadratic(nn.Module):
+    """Output w^2 x/2, of kernel w^2 x x': its change to first order is 2 w dw x x'."""
+
+    def __init__(self, w):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(w, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.w**2 * x / 2
+
+
+def test_the_drift_of_the_kernel_is_its_first_order_change():
+    X = torch.linspace(0.5, 1, 6, dtype=torch.float64)[:, None]
+    model = Quadratic(2.0)
+    with torch.no_grad():
+        y = model(X) + 0.3 * X
+    found = diagnose(model, Data(X, y, X, y), with_pilots=False).laziness
+    move = found.drifts[-1] / (2 / 2.0)  # 2 dw/w
+    assert found.kernel_changes[-1] == pytest.approx((1 + move / 1) ** 2 - 1, rel=1e-6)
+    assert found.drift_from <= found.times[-1]
+    assert found.drifts == sorted(found.drifts)
+
+
+def test_softmax_collapse_is_seen_in_gradients_that_are_exactly_zero():
+    X = standard_normal(0, "train inputs", (60, 30)).float()
+    y = (standard_normal(1, "beta", (60,)) > 0).long()
+    data = Data(X[:20], y[:20], X[20:], y[20:])
+    model = mlp((30, 64, 2), nn.ReLU, scale=30.0).float()
+    start = copy.deepcopy(model)
+    run = fit(
+        model,
+        data,
+        loss=nn.functional.cross_entropy,
+        optimiser=lambda w: torch.optim.Adam(w, lr=0.01),
+        steps=300,
+    )
+    found = diagnose(
+        start, data, loss=nn.functional.cross_entropy, run=run, with_pilots=False, memory=10**9
+    )
+    assert found.verdict == "memorises"
+    assert "softmax collapse" in found.trained.cause
+    assert "float64" in found.trained.advice
+
+
 NET = """
 from torch import nn
 from lazyrich.simulate.modules.mlp import mlp

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from lazyrich.simulate.diagnosis.answer import Diagnosis
@@ -19,11 +20,11 @@ from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, watched
 from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
 from lazyrich.simulate.modules.data import Data, checked_data
-from lazyrich.simulate.modules.losses import Loss, loss_function
+from lazyrich.simulate.modules.losses import Loss, check_loss, loss_function
 from lazyrich.simulate.modules.trainer import Optimiser
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, positive_integer
+from lazyrich.support.arguments import finite, not_negative, positive_integer
 
 # Error of a step of the twin's flow, where its loss has no closed form.
 _RTOL = 1e-4
@@ -81,8 +82,9 @@ def diagnose(
     >>> found.verdict
     'generalises at once'
     """
-    loss, decay = loss_function(loss), finite("weight_decay", weight_decay)
-    given = Given(checked_data(data), loss, decay, rtol=_RTOL)
+    loss, decay = loss_function(loss), not_negative("weight_decay", weight_decay)
+    model, data = _whole_precision(model, checked_data(data))
+    given = Given(data, loss, decay, rtol=_RTOL)
     horizon = None if time is None else finite("time", time, positive=True)
     budget = positive_integer("budget", budget)
     expansion = Expansion(model, data)
@@ -96,12 +98,15 @@ def diagnose(
         given = replace(given, decay=decay)
     if not expansion.m:
         raise ValueError("data has no test set: must have one, to say what generalises")
+    check_loss("train", loss, expansion.f0, expansion.data.y)
+    check_loss("test", loss, expansion.f0_test, expansion.data.y_test)
     stages = _Stages(progress, 4 + with_pilots)
     cost = _estimate(expansion, given, memory, budget, with_pilots, train)
     kernels = expansion.kernels() if cost["kernels made"] else None
     stages.next()
     path: list = []
     lazy = curve_of(expansion, given, None, "auto", memory, kernels, path)
+    _check_labels(lazy)
     kernel = _kernel(expansion, kernels)
     stages.next()
     lazily = lazy.outcome()
@@ -141,6 +146,24 @@ def diagnose(
         trained = compared(model, expansion, given, run, kernels, runs)
     stages.finish()
     return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost, steps)
+
+
+def _whole_precision(model: Any, data: Data) -> tuple[Any, Data]:
+    """Return a network in half precision, and its data, in float32: steps of the flow are small."""
+    half = (torch.float16, torch.bfloat16)
+    if not isinstance(model, nn.Module) or not any(p.dtype in half for p in model.parameters()):
+        return model, data
+    return copy.deepcopy(model).float(), data.to(torch.float32)
+
+
+def _check_labels(lazy: Run) -> None:
+    for side in ("train", "test"):
+        if not float(lazy.history[f"zero_{side}_loss"]) > 0:
+            name = "y" if side == "train" else "y_test"
+            raise ValueError(
+                f"{name} is predicted by f = 0 without any loss: must differ from 0 for a loss to "
+                "fall"
+            )
 
 
 def _floor(lazy: Run) -> float:

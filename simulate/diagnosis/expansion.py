@@ -31,7 +31,19 @@ class Expansion:
         with differentiable(model):
             network = Network(model, self.data.X)
             self.out, self.C, self.weights = network.out, network.C, network.weights
+            returned = call(model, taken(network.X, slice(0, 1)))
+        if not isinstance(returned, Tensor):
+            raise ValueError(
+                f"model returns {type(returned).__name__}: must return one tensor here; wrap it in "
+                "a module that returns the part that is trained on"
+            )
         self.f0, self.f0_test = (self._outputs(X) for X in (self.data.X, self.data.X_test))
+        for name, f in (("X", self.f0), ("X_test", self.f0_test)):
+            if not bool(f.isfinite().all()):
+                raise ValueError(
+                    f"model's outputs at {name} are not finite at its weights: weights and inputs "
+                    "must be free of NaN and infinity"
+                )
         self.size, self.size_test = self.n * self.C, self.m * self.C
 
     @property

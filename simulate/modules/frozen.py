@@ -110,6 +110,8 @@ def _outputs(model: nn.Module, X: Tree) -> Tensor:
         return flat(call(model, X))
     except (RuntimeError, TypeError, IndexError, ValueError, AttributeError) as error:
         line = " ".join(str(error).split())[:300]
+        if "same dtype" in line:
+            line += "; data.to(torch.float32) converts the data"
         raise NotSamplesError(
             f"the model can't be called on X: {type(error).__name__}: {line}"
         ) from error

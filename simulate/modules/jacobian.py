@@ -60,7 +60,7 @@ class Network:
     def rows(self, X: Tree, outputs: Sequence[int], most: int) -> Iterator[Tensor]:
         """Yield the rows of all samples and these outputs, sample by sample, ``most`` at a time."""
         for part in self.parts(X, outputs, most):
-            yield torch.cat([v.flatten(1).to(self.dtype) for v in part.values()], 1)
+            yield torch.cat([v.reshape(len(v), -1).to(self.dtype) for v in part.values()], 1)
 
     def parts(self, X: Tree, outputs: Sequence[int], most: int) -> Iterator[Weights]:
         """Yield the same by parameters, each with the rows along its first axis."""

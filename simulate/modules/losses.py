@@ -1,5 +1,6 @@
 """The losses that have names, and shapes of outputs and labels that do not belong together."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, cast
@@ -61,6 +62,25 @@ def loss_function(loss: object) -> Loss:
     if not callable(loss):
         raise ValueError(f"loss = {loss!r}: must be a function of outputs and labels, or its name")
     return cast(Loss, loss)
+
+
+def check_loss(side: str, loss: Loss, f: Any, y: Any) -> None:
+    """Raise ``ValueError`` where a loss is not finite at the start, as labels of NaN make it.
+
+    >>> check_loss("test", mean_square, torch.zeros(2), torch.tensor([0.0, float("nan")]))
+    Traceback (most recent call last):
+    ...
+    ValueError: the test loss is nan at the initial weights: y_test has NaN or infinity in row 1
+    """
+    real = isinstance(y, Tensor) and y.is_floating_point()
+    value = float(loss(f, y.to(f.dtype) if real and isinstance(f, Tensor) else y))
+    if math.isfinite(value):
+        return
+    reason = "must be finite"
+    if real and not bool(y.isfinite().all()):
+        row = int((~y.isfinite()).reshape(len(y), -1).any(1).nonzero()[0])
+        reason = f"{'y' if side == 'train' else 'y_test'} has NaN or infinity in row {row}"
+    raise ValueError(f"the {side} loss is {value} at the initial weights: {reason}")
 
 
 def check_shapes(loss: Loss, f: Any, y: Any) -> None:

@@ -138,7 +138,9 @@ class _Kernel:
         count, done = n * len(outputs), 0
         J: list[Tensor] = []
         for part in self.network.parts(X, outputs, self.most):
-            pieces = [value.flatten(1).to(self.network.dtype) for value in part.values()]
+            pieces = [
+                value.reshape(len(value), -1).to(self.network.dtype) for value in part.values()
+            ]
             if len(pieces[0]) == count:
                 return pieces  # all at once: nothing to put together
             J = J or [piece.new_empty((count, piece.shape[1])) for piece in pieces]
