@@ -102,6 +102,16 @@ class GradientFlow:
         f = torch.addmv(G[0] * self._gain, squares.mT, self._quadratic)
         self._G, self.point = G, (H, f.sub_(self._target))
 
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return self._X.shape[0]
+
+    def residual(self, state: Float[Tensor, "D K"]) -> Float[Tensor, " P"]:
+        """Return f - y on X at this state, and keep the state's ``point``."""
+        self._evaluate(state)
+        return self.point[1]
+
     def in_float32(self) -> "GradientFlow":
         """Return the same flow in float32, at the same point."""
         twin = copy(self)
@@ -147,19 +157,23 @@ class GradientFlow:
         terms = torch.addmv(self._target.abs(), both.mT, self._quadratic.abs())
         return float(terms.add_(G[0].abs(), alpha=abs(self._gain)).norm())
 
-    def error(self, estimate: Float[Tensor, "D K"], step: rkc.Step, rtol: float) -> float:
+    def error(
+        self, estimate: Float[Tensor, "D K"], step: rkc.Step, rtol: float, floor: float = 0.0
+    ) -> float:
         """Return the size of an estimated error at ``step.after``, of which 1 is rtol.
 
         It is the largest of three. First, the change of the predictions on X relative to the
-        residual there, both as root mean squares: this keeps the losses' relative accuracy
-        however small they get, down to the rounding of r = f - y. Then, STATE_WEIGHT times, those
+        residual there, both as norms over X: this keeps the losses' relative accuracy however
+        small they get, down to the rounding of r = f - y, or to ``floor`` where the residual is
+        smaller. Then, STATE_WEIGHT times, those
         of F relative to F and that of V relative to V: these matter near the saddles at V = 0
         and at F = 0, where f has yet to change and errors grow along with the weights.
         """
         h_rho = (step.end - step.time) * step.radius
         rounding = ROUNDING * torch.finfo(estimate.dtype).eps * (1 + h_rho) * self._magnitude()
         predictions = float(self._change(estimate.mT @ self._XT).norm())
-        predictions /= rtol * float(self.point[1].norm()) + rounding + TINY
+        residual = max(float(self.point[1].norm()), floor)
+        predictions /= rtol * residual + rounding + TINY
         V = step.after if self._V0 is None else self._V0 + step.after * self._size
         scaled = estimate * self._size if self._V0 is not None else estimate
         whole = float(scaled.norm()) / (rtol * float(V.norm()) + TINY)

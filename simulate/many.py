@@ -1,6 +1,5 @@
 """``run_many``: several runs of ``train`` at once, kept nowhere."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -13,8 +12,7 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.simulate.task import PolynomialTask
-from lazyrich.simulate.train import Plan, plan, run_plan, train
-from lazyrich.support.arguments import one_of
+from lazyrich.simulate.train import Plan, plan_of, run_plan
 
 
 @checks_its_arguments
@@ -45,13 +43,7 @@ def run_many(
     """
     some = [tasks] if isinstance(tasks, PolynomialTask) else list(tasks)
     each = [settings] if isinstance(settings, Mapping) else list(settings)
-    defaults = _defaults()
-    plans: list[Plan] = []
-    for task, one in product(some, each):
-        asked = defaults | dict(fixed) | dict(one)
-        for name in asked:
-            one_of("argument", name, defaults)
-        plans.append(plan(task, **asked))
+    plans = [plan_of(task, **(dict(fixed) | dict(one))) for task, one in product(some, each)]
     ends: list[Run | DivergenceError | None] = [None] * len(plans)
     done = 0
     for places in _batches(plans):
@@ -77,11 +69,6 @@ def joined(
         histories = [run.history if isinstance(run, Run) else xarray.Dataset() for run in runs]
         rows.append(xarray.concat(histories, over[1], join="outer", data_vars="all"))
     return xarray.concat(rows, over[0], join="outer", data_vars="all").transpose(*over, ...)
-
-
-def _defaults() -> dict[str, Any]:
-    found = {name: p.default for name, p in inspect.signature(train).parameters.items()}
-    return {name: value for name, value in found.items() if name != "task"}
 
 
 def _batches(plans: Sequence[Plan]) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """``train``: one run of one network on one task, by any of the engines."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -173,6 +174,27 @@ def plan(task: Any, **given: Any) -> Plan:
         finite("descent_tolerance", given["descent_tolerance"], positive=True)
     config = _config(training, engine, given)
     return Plan(training, engine, given["alignment"], grid, config, given["descent_tolerance"])
+
+
+def plan_of(task: Any, **given: Any) -> Plan:
+    """Return the same of some arguments of ``train``, the others at their defaults.
+
+    Raises ``ValueError`` for bad input and for names that ``train`` has not.
+    """
+    known = defaults()
+    for name in given:
+        one_of("argument", name, known)
+    return plan(task, **(known | given))
+
+
+def defaults() -> dict[str, Any]:
+    """Return the arguments of ``train`` with their defaults, all but the task.
+
+    >>> defaults()["learning_rate"]
+    1.0
+    """
+    found = {name: p.default for name, p in inspect.signature(train).parameters.items()}
+    return {name: value for name, value in found.items() if name != "task"}
 
 
 class Recording:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 from scipy.optimize import brentq
 
 from lazyrich.support.arguments import finite, positive_integer
@@ -124,7 +125,21 @@ def peak(
     (0, 0.75)
     """
     power = float(_functions("early-plateau")["null"](D=D, b=float(D) if b is None else b))
-    losses = {P: lazy_loss(D, P, epsilon, sigma=sigma, b=b).total for P in range(1, 2 * D + 1)}
+    # Along the ridge kappa both are functions; then whole numbers of samples next to the largest.
+    ends = [
+        math.log(effective_ridge(D, P, epsilon, sigma)) for P in (2 * D, 1) if exact_from(D) > P
+    ]
+    near: range | list[int] = range(1, 2 * D + 1)
+    if len(ends) == 2 and D > 8:
+        at = {"D": D, "epsilon": float(epsilon), "sigma": float(sigma)}
+        at["kappa"] = np.exp(np.linspace(*ends, 40 * max(D, 20)))
+        terms = _functions("lazy-learning-curve")
+        b_D = at | {"b": float(D if b is None else b)}
+        total = sum(np.asarray(terms[name](**b_D)) for name in LazyLoss._fields[1:])
+        best = int(np.argmax(total))
+        middle = round(float(np.asarray(terms["samples"](**at))[best]))
+        near = sorted({1, 2 * D, *range(max(1, middle - 2), min(2 * D, middle + 2) + 1)})
+    losses = {P: lazy_loss(D, P, epsilon, sigma=sigma, b=b).total for P in near}
     return max([(0, power), *losses.items()], key=lambda item: item[1])
 
 

@@ -39,9 +39,9 @@ FITTED = 1e-6
 
 @dataclass(frozen=True)
 class RichCurve:
-    """Train and population loss over T = epsilon tau/alpha, over the loss of predicting nothing.
+    """Train and population loss over T = epsilon tau/alpha, each over that of predicting nothing.
 
-    ``evaluations`` of the right-hand side were needed.
+    Predicting nothing on the training set and on the population, as in ``Outcome``. ``evaluations`` of the right-hand side were needed.
     """
 
     time: Float[np.ndarray, " n"]
@@ -166,7 +166,7 @@ class _Flow:
         terms = _terms()
         test = terms["variance"](**quadratic) + terms["misalignment"](**quadratic)
         test = float(test + terms["linear"](**common, wbar=u))
-        return float(r @ r / len(r) / self.null), float(test / self.null)
+        return float(r @ r / (self._y @ self._y)), float(test / self.null)
 
 
 def column_basis(X: Float[np.ndarray, "P D"]) -> Float[np.ndarray, "P rank"]:

@@ -1,0 +1,214 @@
+"""The report of ``simulate.forecast``: numbers by name, and as text."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from lazyrich.simulate.laws.grokking import DIVERGES, Forecast
+from lazyrich.simulate.laws.lazy import lazy_loss, peak, plateau
+from lazyrich.simulate.laws.validated import (
+    DECAY,
+    FEATURES,
+    FORECASTS,
+    LAZY_LAWS,
+    NOISE,
+    RATE,
+    Validated,
+)
+from lazyrich.simulate.outcome import SHARE
+from lazyrich.simulate.train import Plan
+from lazyrich.simulate.training import Training
+
+PLATEAU, LAZY = "test loss of linear least squares", "test loss of lazy training, at the end"
+PEAK = "worst lazy test loss over P"
+# What a reader is told of the numbers that aren't times.
+MEANING = {
+    PLATEAU: "the early plateau of the test loss at small epsilon",
+    LAZY: "what the network would reach if its features never changed",
+}
+
+
+def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, Any]:
+    """Return all numbers of a prediction by name, as JSON holds them."""
+    training, task = plan.training, plan.training.task
+    numbers = _numbers(training, found)
+    phases = [one.phase for one in found]
+    likely = max(phases, key=phases.count)
+    trust = _trust(FORECASTS, numbers)
+    unstable = sum(math.isfinite(one.unstable_from) for one in found)
+    if unstable:
+        trust["outside"].append(
+            f"gradient descent becomes unstable on {unstable} of {len(found)} data sets and was "
+            "not followed beyond"
+        )
+    quantities = {
+        "phase": {"value": likely, "share": phases.count(likely) / len(phases)} | trust,
+        "train loss falls": _spread([one.train_fall for one in found]) | trust,
+        "test loss falls": _spread([one.test_fall for one in found]) | trust,
+        "time to grok": _spread([one.outcome.delay for one in found]) | trust,
+        PLATEAU: _spread([one.plateau for one in found]),
+        LAZY: _spread([one.lazy_loss for one in found]),
+    }
+    if DIVERGES in phases:
+        quantities["training diverges"] = _spread([one.diverges for one in found]) | trust
+    quantities |= _lazy_laws(training, quantities)
+    return {
+        "D": task.D,
+        "P": task.P,
+        "N": numbers["N"],
+        "target": task.formula(),
+        "test loss": _test_loss(training),
+        "steps": training.stops[-1],
+        "alpha": training.network.alpha,
+        "epsilon": training.network.epsilon,
+        "centred": training.network.centred,
+        **training.rule.numbers(),
+        "numbers": numbers,
+        "data sets drawn": len(found) if drawn else 0,
+        "never": f"not within {min(one.horizon for one in found):.6g} steps",
+        "quantities": quantities,
+        "data sets": [{**asdict(one), "phase": one.phase} for one in found],
+    }
+
+
+def _numbers(training: Training, found: Sequence[Forecast]) -> dict[str, float]:
+    """Return what the ranges of validity are about."""
+    task, network, rule = training.task, training.network, training.rule
+    size = float(task.y.square().mean()) ** 0.5
+    alpha, epsilon, steps = network.alpha, network.epsilon, training.stops[-1]
+    decay = rule.speed * float(rule.weight_decay) / alpha**2 + float(rule.decoupled_weight_decay)
+    return {
+        "D": task.D,
+        "P/D": task.P / task.D,
+        "N": math.inf if network.W is None else network.W.shape[0],
+        "alpha/epsilon": alpha / epsilon if epsilon else math.inf,
+        FEATURES: alpha * epsilon / (task.D * size),
+        RATE: float(np.median([one.rate_share for one in found])),
+        "steps": steps,
+        "momentum": float(rule.momentum),
+        NOISE: task.noise / size,
+        DECAY: decay * float(rule.learning_rate) * steps,
+    }
+
+
+def _trust(validated: Validated, numbers: dict[str, float]) -> dict[str, Any]:
+    return {
+        "reliability": validated.error,
+        "tried for": validated.in_words(),
+        "outside": validated.outside(numbers),
+    }
+
+
+def _test_loss(training: Training) -> str:
+    task = training.task
+    if task.has_population:
+        return "over all inputs x, exact"
+    return f"on {len(task.y_test)} test samples" if len(task.y_test) else "no test set given"
+
+
+def _lazy_laws(training: Training, quantities: dict[str, Any]) -> dict[str, Any]:
+    """Return the same with averages over data sets, where there are laws for them."""
+    task, network = training.task, training.network
+    plain = task.goal is None and task.target_degree is None and task.beta.ndim == 1
+    if not plain or not task.has_population or task.noise or task.mixing is not None:
+        return {}
+    b, at = float(task.beta @ task.beta), {"D": task.D, "P/D": task.P / task.D}
+    trust = _trust(LAZY_LAWS, at)
+    found = {PLATEAU: quantities[PLATEAU] | {"mean by law": plateau(task.D, task.P, b=b).test}}
+    if network.W is None and network.centred and network.epsilon:
+        sigma = float(network.start.square() / task.D) ** 0.5
+        numbers = {"b": b, "sigma": sigma}
+        law = lazy_loss(task.D, task.P, network.epsilon, **numbers).total
+        P, height = peak(task.D, network.epsilon, **numbers)
+        found[LAZY] = quantities[LAZY] | {"mean by law": law} | trust
+        found[PEAK] = {"value": height, "P": P} | trust
+    return found
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    """Return the median, the least and the greatest; NaN where one is not known."""
+    if any(map(math.isnan, values)):
+        return {"value": math.nan}
+    ordered = np.sort(values)
+    middle = float(ordered[len(ordered) // 2])
+    return {"value": middle, "least": float(ordered[0]), "greatest": float(ordered[-1])}
+
+
+def finite_only(content: Any) -> Any:
+    """Return the same with None in place of NaN and of infinite numbers, which JSON has not.
+
+    >>> finite_only({"a": [1.0, math.inf]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(content, dict):
+        return {key: finite_only(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite_only(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def text(found: dict[str, Any]) -> str:
+    """Return the report as lines."""
+    drawn, quantities = found["data sets drawn"], found["quantities"]
+    what = "your data set"
+    if drawn:
+        what = f"{drawn} data sets drawn: median [least, greatest]" if drawn > 1 else "one data set"
+    width = found["N"] if math.isfinite(found["N"]) else "infinite"
+    lines = [
+        f"{found['target']}; D = {found['D']}, P = {found['P']}, width {width}, "
+        f"{found['steps']} steps; {what}"
+    ]
+    for name, quantity in quantities.items():
+        lines.append(f"  {name + ':':40} {_value(name, quantity, drawn)}")
+    lines += [
+        f"  test loss: {found['test loss']}",
+        "",
+        f'"never": {found["never"]}. A loss "falls" at the step from which it stays below '
+        f"{SHARE:.3g} of the loss of predicting nothing.",
+        *(f"{name[0].upper()}{name[1:]}: {meaning}." for name, meaning in MEANING.items()),
+        "",
+        *_reliability(quantities),
+    ]
+    return "\n".join(lines)
+
+
+def _reliability(quantities: dict[str, Any]) -> list[str]:
+    """Return how far to trust the numbers."""
+    lines = ["How reliable:"]
+    for title, name in (("Phase and times", "phase"), ("Averages over data sets", PEAK)):
+        quantity = quantities.get(name)
+        if quantity is None:
+            continue
+        lines.append(f"  {title}: {quantity['reliability']}.")
+        if quantity["outside"]:
+            lines.append(f"  OUTSIDE the validated range: {'; '.join(quantity['outside'])}.")
+        else:
+            lines.append("  Your network is within the validated range.")
+    return lines
+
+
+def _value(name: str, quantity: dict[str, Any], drawn: int) -> str:
+    value = quantity["value"]
+    if name == "phase":
+        return value + (f" ({quantity['share']:.0%} of the data sets)" if drawn > 1 else "")
+    if name == PEAK:
+        return f"{value:.4g}, at P = {quantity['P']}" if quantity["P"] else "that of no samples"
+    answer = _number(value, name)
+    if drawn > 1 and "least" in quantity and quantity["least"] != quantity["greatest"]:
+        answer += f" [{_number(quantity['least'], name)}, {_number(quantity['greatest'], name)}]"
+    if "mean by law" in quantity:
+        answer += f"; average over data sets {_number(quantity['mean by law'], name)}"
+    return answer
+
+
+def _number(value: float, name: str) -> str:
+    if name in (PLATEAU, LAZY):
+        return "not computed" if math.isnan(value) else f"{value:.4g}"
+    if math.isnan(value):
+        return "none" if name == "time to grok" else "not known"
+    if math.isinf(value):
+        return "never"
+    return f"{value:.4g} steps" if name == "time to grok" else f"step {value:.4g}"
