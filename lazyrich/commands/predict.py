@@ -1,5 +1,6 @@
 """``lazyrich predict``: whether and when a network groks, before any training."""
 
+import math
 from typing import Any
 
 import click
@@ -7,6 +8,27 @@ import click
 from lazyrich.support.progress import progress_bar, quiet_option
 
 FORMATS = ("text", "json")
+# What is left out without --alpha, where only lazy training is predicted.
+_OF_TRAINING = (
+    "epsilon",
+    "learning_rate",
+    "width",
+    "steps",
+    "centred",
+    "sigma",
+    "momentum",
+    "weight_decay",
+    "decoupled_weight_decay",
+)
+
+
+def _width(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    if value is None or value == "inf":
+        return None if value is None else math.inf
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"--width {value}: must be a positive integer or inf") from None
 
 
 @click.command("predict", short_help="Predict whether and when a network will grok.")
@@ -15,17 +37,28 @@ FORMATS = ("text", "json")
 @click.option(
     "--data",
     metavar="FILE.npz",
-    help="A data set: X, and y or beta. X_test and y_test are not used.",
+    help="A data set: X, and y or beta; X_test and y_test if there is a test set.",
 )
 @click.option("--alpha", type=float, help="Scale of the output; larger is lazier.")
 @click.option("--epsilon", type=float, help="Curvature of the activation.")
+@click.option("--width", callback=_width, help="Number N of neurons, or inf.  [default: 500]")
+@click.option("--steps", type=int, help="Steps of gradient descent.  [default: 100000]")
 @click.option("--learning-rate", type=float, help="eta0; eta = eta0 N/alpha^2.  [default: 1]")
+@click.option(
+    "--centred/--no-centred",
+    default=None,
+    help="Train f(x;w) - f(x;w0), or f(x;w) itself.  [default: centred]",
+)
+@click.option("--sigma", type=float, help="Standard deviation of the initial weights. [default: 1]")
+@click.option("--momentum", type=float, help="Heavy-ball momentum.  [default: 0]")
+@click.option("--weight-decay", type=float, help="Weight decay in the loss.  [default: 0]")
+@click.option("--decoupled-weight-decay", type=float, help="Decay as in AdamW.  [default: 0]")
+@click.option("--target", help="Your own target, such as (beta.x)^3.  [default: (beta.x)**2/2]")
+@click.option("--noise", type=float, help="Standard deviation of the labels' noise.  [default: 0]")
 @click.option("--draws", type=int, help="Number of data sets to draw.  [default: 5]")
-@click.option("--seed", type=int, help="Seed of the first data set drawn.  [default: 0]")
+@click.option("--seed", type=int, help="Seed of the first data set and its weights.  [default: 0]")
 @click.option("--activation", help="Your own phi(h), such as h + c h^3: lazy training only.")
-@click.option("--target", help="Your own target, such as (beta.x)^3: lazy training only.")
 @click.option("--readouts", type=click.Choice(("fixed", "trained")), help="With --activation.")
-@click.option("--noise", type=float, help="Standard deviation of the labels' noise, likewise.")
 @click.option(
     "--constant",
     "constants",
@@ -33,7 +66,14 @@ FORMATS = ("text", "json")
     metavar="NAME=NUMBER",
     help="The value of a symbol of --activation or --target, or sigma.",
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="text to read, or json: all numbers by name, with those of each data set.",
+)
 @quiet_option
 def command(
     dimension: int | None,
@@ -48,55 +88,70 @@ def command(
     noise: float | None,
     constants: tuple[str, ...],
     quiet: bool,
-    **scales: Any,
+    **options: Any,
 ) -> None:
-    """Predict whether a wide network will grok on y = (beta.x)^2/2, and when, before training it.
+    """Predict whether a network will grok, and when, in a small part of the time of training it.
 
-    With --D and --P, for data sets drawn at random: medians and ranges. With --data, for your data
-    set. Each number comes with the range in which its law was validated, its error there, and a
-    note where your network lies outside. Steps are those of small learning rates.
+    Use it before a long run of lazyrich simulate, with the same options: the answer is the step at
+    which train and test loss fall, how reliable that is, and whether your network lies within
+    the ranges that were tried. With --D and --P: the median and range of several random data
+    sets. With --data: your data set, with any labels; without a test set, (beta.x)^2/2 is fitted to
+    them.
 
-    With --activation or --target, for your own network: what lazy training reaches on average, its
-    floor, its plateau, and the number of samples that it needs.
+    Without --alpha and --epsilon, but with --activation or --target: what lazy training of your own
+    network reaches on average, its floor, and the number of samples that it needs.
 
     \b
     Examples:
       lazyrich predict --D 100 --P 550 --alpha 1 --epsilon 0.02
+      lazyrich predict --D 30 --P 200 --alpha 2 --epsilon 0.1 --noise 0.1 --weight-decay 1e-4
       lazyrich predict --data set.npz --alpha 4 --epsilon 0.1 --learning-rate 0.5 --format json
       lazyrich predict --D 20 --P 200 --activation "h + c h^3" --constant c=0.1
     """
     own = {"--activation": activation, "--target": target, "--readouts": readouts, "--noise": noise}
-    if constants or any(value is not None for value in own.values()):
-        rest = scales | {"data": data, "draws": draws, "seed": seed}
+    rich = options["alpha"] is not None and activation is None and readouts is None
+    if not rich and (constants or any(value is not None for value in own.values())):
+        rest = options | {"data": data, "draws": draws, "seed": seed}
         _own_problem(own, constants, dimension, samples, rest, form)
         return
     for name in ("alpha", "epsilon"):
-        if scales[name] is None:
+        if options[name] is None:
             raise ValueError(f"--{name} is missing: give it, or your own --activation")
-    scales = {name: value for name, value in scales.items() if value is not None}
-    drawn = {"--D": dimension, "--P": samples, "--draws": draws, "--seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    if seed is not None:
+        given["seed"] = seed
+    drawn = {"D": dimension, "P": samples, "draws": draws, "target": target, "noise": noise}
+    drawn = {name: value for name, value in drawn.items() if value is not None}
+    if constants:
+        drawn["constants"] = dict(map(_constant, constants))
     if data is not None:
-        for option, value in drawn.items():
-            if value is not None:
-                raise ValueError(f"{option} {value}: must be left out where --data is given")
-    elif dimension is None or samples is None:
-        missing = "--D" if dimension is None else "--P"
-        raise ValueError(f"{missing} is missing: give --D and --P, or --data FILE.npz")
+        for name, value in drawn.items():
+            option = "--constant" if name == "constants" else f"--{name}"
+            raise ValueError(f"{option} {value}: must be left out where --data is given")
+    else:
+        for name in ("D", "P"):
+            if name not in drawn:
+                raise ValueError(f"--{name} is missing: give --D and --P, or --data FILE.npz")
+    _predict(data, given | drawn, form, quiet)
+
+
+def _predict(data: str | None, given: dict[str, Any], form: str, quiet: bool) -> None:
     from lazyrich.simulate import forecast
 
+    arrays = None
     if data is not None:
         from lazyrich.support.arrays_file import read_arrays
 
-        allowed = ("X", "y", "beta", "X_test", "y_test")  # the files of diagnose hold a test set
-        arrays = read_arrays("--data", data, allowed, ("X",))
-        train = {name: arrays[name] for name in ("X", "y", "beta") if name in arrays}
-        found = forecast(train, **scales)
-    else:
-        given: dict[str, Any] = {"draws": draws, "seed": seed}
-        given = {name: value for name, value in given.items() if value is not None}
-        with progress_bar("predicting", quiet) as progress:
-            found = forecast(D=dimension, P=samples, progress=progress, **given, **scales)
+        arrays = read_arrays("--data", data, ("X", "y", "beta", "X_test", "y_test"), ("X",))
+    with progress_bar("predicting", quiet) as progress:
+        found = forecast(arrays, progress=progress, **given)
     click.echo(found.json() if form == "json" else str(found))
+
+
+def _constant(text: str) -> tuple[str, float]:
+    from lazyrich.commands.simulate import constant
+
+    return constant(text)
 
 
 def _own_problem(
@@ -111,17 +166,19 @@ def _own_problem(
     for name, value in others.items():
         if value is not None:
             option = f"--{name.replace('_', '-')}"
-            raise ValueError(f"{option} {value}: must be left out for a network of your own")
+            reason = "must be left out for a network of your own"
+            if name in _OF_TRAINING and own["--activation"] is None and own["--readouts"] is None:
+                reason = "needs --alpha and --epsilon"
+            raise ValueError(f"{option} {value}: {reason}")
     if dimension is None or samples is None:
         missing = "--D" if dimension is None else "--P"
         raise ValueError(f"{missing} is missing: a network of your own needs --D and --P")
-    from lazyrich.commands.simulate import constant
     from lazyrich.simulate.laws.own_problem import predict_lazy
     from lazyrich.theory import Problem
 
     nouns = {name: own[f"--{name}"] for name in ("activation", "target", "readouts")}
     problem = Problem(**{name: value for name, value in nouns.items() if value is not None})
-    values = dict(constant(text) for text in constants)
+    values = dict(map(_constant, constants))
     noise = 0.0 if own["--noise"] is None else own["--noise"]
     found = predict_lazy(problem, dimension, samples, noise=noise, **values)
     click.echo(found.json() if form == "json" else str(found))

@@ -32,9 +32,7 @@ def task_of(data: Mapping[str, object]) -> PolynomialTask:
     unknown = set(data) - set(NAMES)
     if unknown or "X" not in data:
         found = ", ".join(map(str, data)) or "nothing"
-        raise ValueError(
-            f"data has {found}: must have X, and y or beta; X_test, y_test are optional"
-        )
+        raise ValueError(f"data has {found}: must have X, and y or beta; may have X_test, y_test")
     given = {name: value for name, value in data.items() if value is not None}
     if "beta" in given:
         if "y_test" in given and "y" not in given:

@@ -126,11 +126,9 @@ def peak(
     """
     power = float(_functions("early-plateau")["null"](D=D, b=float(D) if b is None else b))
     # Along the ridge kappa both are functions; then whole numbers of samples next to the largest.
-    ends = [
-        math.log(effective_ridge(D, P, epsilon, sigma)) for P in (2 * D, 1) if exact_from(D) > P
-    ]
     near: range | list[int] = range(1, 2 * D + 1)
-    if len(ends) == 2 and D > 8:
+    if D > 8:  # then 2 D samples don't tell all features
+        ends = [math.log(effective_ridge(D, P, epsilon, sigma)) for P in (2 * D, 1)]
         at = {"D": D, "epsilon": float(epsilon), "sigma": float(sigma)}
         at["kappa"] = np.exp(np.linspace(*ends, 40 * max(D, 20)))
         terms = _functions("lazy-learning-curve")

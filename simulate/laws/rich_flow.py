@@ -41,7 +41,8 @@ FITTED = 1e-6
 class RichCurve:
     """Train and population loss over T = epsilon tau/alpha, each over that of predicting nothing.
 
-    Predicting nothing on the training set and on the population, as in ``Outcome``. ``evaluations`` of the right-hand side were needed.
+    Predicting nothing on the training set and on the population, as in ``Outcome``.
+    ``evaluations`` of the right-hand side were needed.
     """
 
     time: Float[np.ndarray, " n"]
