@@ -64,6 +64,7 @@ INTERFACE = {
         "simulate.outcome",
         "simulate.laws.grokking",
         "simulate.laws.lazy",
+        "simulate.laws.outlook",
         "simulate.laws.population",
         "simulate.laws.rich_flow",
         "simulate.laws.spike",

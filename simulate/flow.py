@@ -20,6 +20,9 @@ from lazyrich.simulate.gradient_flow import GradientFlow
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.training import Snapshot, Training
 
+# Of the gradient: more would take days.
+MOST_EVALUATIONS = 1e9
+
 
 def descend(training: Training) -> Iterator[Snapshot]:
     """Yield the network at each stop of the training, under gradient flow at tau = eta0 step.
@@ -53,6 +56,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
     largest = 0.0
     try:
         for step in rkc.steps(flow.velocity, flow.start, end, view.error):
+            _refuse_endless(training, (end - step.end) * step.radius)
             largest = max(largest, step.radius / rkc.RADIUS_MARGIN)
             gap.follow(step)
             while stop is not None and stop * rate <= step.end:
@@ -62,6 +66,17 @@ def descend(training: Training) -> Iterator[Snapshot]:
     except rkc.StepSizeError as error:
         reason = "M - wbar wbar^T has negative eigenvalues and the flow of these moments blows up"
         raise ValueError(f"init = (wbar, M): {reason} at tau = {error.time:.4g}") from None
+
+
+def _refuse_endless(training: Training, stiffness: float) -> None:
+    """Raise ``ValueError`` where the integrator's longest stable steps are too many."""
+    if stiffness / (rkc.INTERVAL * rkc.MAX_STAGES) > MOST_EVALUATIONS:
+        rate, network = training.rule.learning_rate, training.network
+        raise ValueError(
+            f"learning_rate = {rate:g}, steps = {training.stops[-1]}, epsilon = "
+            f"{network.epsilon:g}: the flow is too stiff to follow that far (over "
+            f"{MOST_EVALUATIONS:g} gradients): take less of one of them"
+        )
 
 
 class _View:

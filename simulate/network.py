@@ -24,6 +24,8 @@ from lazyrich.support.arguments import finite, fits_memory, one_of, positive_int
 WIDTH = 500  # of Figure 1
 # Where alpha^2 is no float64, neither is a learning rate in the weights.
 LARGEST_ALPHA = 1e150
+# The fourth power of epsilon and of the weights must be a float.
+LARGEST_EPSILON = 1e70
 
 
 def per_sample(value: Number) -> Number:
@@ -108,6 +110,10 @@ class Network:
     @classmethod
     def checked(cls, D: int, given: Mapping[str, Any]) -> "Network":
         """Return the network of these arguments of ``train``. Raises ``ValueError``."""
+        for name in ("epsilon", "sigma"):
+            if abs(finite(name, given.get(name, 1.0))) > LARGEST_EPSILON:
+                reason = f"must be at most {LARGEST_EPSILON:g} in size"
+                raise ValueError(f"{name} = {given[name]:g}: {reason}")
         W, start = _initial(D, given)
         alpha = finite("alpha", given["alpha"], nonzero=True)
         if not 1 / LARGEST_ALPHA <= abs(alpha) <= LARGEST_ALPHA:

@@ -11,7 +11,7 @@ import numpy as np
 from xarray import Dataset
 
 from lazyrich.simulate.laws.grokking import Forecast, forecast
-from lazyrich.simulate.outcome import SHARE, settled
+from lazyrich.simulate.outcome import time_to_grok
 from lazyrich.simulate.task import PolynomialTask
 
 # Of every run, recorded on a log-spaced grid.
@@ -76,10 +76,10 @@ class Network:
 def falls(runs: Dataset) -> np.ndarray:
     """Return the steps at which train and population loss fall, (runs, 2); inf: not within the run.
 
-    Both from below 2/15 of the population loss of predicting nothing, as in the forecasts.
+    See ``outcome.time_to_grok``.
     """
-    names, level = ("train_loss", "population_loss"), SHARE * runs.zero_population_loss
-    return np.array([settled(runs[name], level).values for name in names]).T
+    found = time_to_grok(runs)
+    return np.array([found.train.values, found.test.values]).T
 
 
 @lru_cache(maxsize=2048)

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,8 +63,8 @@ class Outlook:
     """
 
     outcome: Outcome
-    diverges: float
-    unstable_from: float
+    diverges: int | float
+    unstable_from: int | float
     rate_share: float
     evaluations: int
 
@@ -104,10 +105,10 @@ class _Losses:
         self.name = "population_loss" if self._population else "test_loss"
         self.zeros = zero["zero_train_loss"], zero[f"zero_{self.name}"]
         self.levels = SHARE * self.zeros[0], SHARE * self.zeros[1]
-        self.train: dict[float, float] = {}
-        self.test: dict[float, float] = {}
+        self.train: dict[int | float, float] = {}
+        self.test: dict[int | float, float] = {}
 
-    def measure(self, moments: dict[float, tuple[Tensor, Tensor]]) -> None:
+    def measure(self, moments: dict[int | float, tuple[Tensor, Tensor]]) -> None:
         """Add the test losses of moments by step."""
         for step, (wbar, M) in moments.items():
             if len(moments) == 1 or not self._batches:
@@ -131,13 +132,13 @@ class _Losses:
         X, y = self._task.X_test, self._task.y_test
         return float(mean_square(predictions(X, wbar, M, **self._numbers), y))
 
-    def outcome(self, end: float) -> Outcome:
+    def outcome(self, end: int | float) -> Outcome:
         """Return the outcome of a run that ends there."""
         falls = [
-            settled_at(*zip(*sorted(losses.items()), strict=True), level)
+            settled_at(*np.array(sorted(losses.items()), dtype=float).T, level)
             for losses, level in zip((self.train, self.test), self.levels, strict=True)
         ]
-        return Outcome(*falls, end, *self.levels, test=self.name)
+        return Outcome(*falls, float(end), *self.levels, test=self.name)
 
 
 class _Outlook:
@@ -157,7 +158,8 @@ class _Outlook:
         self._flow, self._descent = self._dynamics(X, y)
         self._radius = rkc.SpectralRadius(self._flow.velocity)
         self._exact, self._now = 0, 0.0
-        self._diverged = self._unstable = math.inf
+        self._diverged: int | float = math.inf
+        self._unstable: int | float = math.inf
         self._only_falls = self._losses.zeros[1] >= 0 and self._realisable()
 
     def _dynamics(self, X: Tensor, y: Tensor) -> tuple[GradientFlow, Descent]:
@@ -219,7 +221,7 @@ class _Outlook:
             return network.alpha * (there.wbar - start.wbar), network.alpha * (there.M - start.M)
         return there.wbar, there.M
 
-    def _note(self, states: dict[float, Tensor]) -> None:
+    def _note(self, states: dict[int | float, Tensor]) -> None:
         """Measure both losses of states by step."""
         for step, state in states.items():
             self._losses.train[step] = float(self._flow.residual(state).square().mean())
@@ -233,7 +235,8 @@ class _Outlook:
             descent.restore((state.mT, self._flow.velocity(state).mT * -self._rate))
         last = min(step + math.ceil(count / (1 - self._mu)), self._steps)
         samples, scale = self._training.y.shape[0], self._training.loss_scale
-        noted, due = {}, step + 1
+        noted: dict[int | float, Tensor] = {}
+        due = step + 1
         for now in range(step + 1, last + 1):
             descent.step()
             self._exact += 1
@@ -278,7 +281,7 @@ class _Outlook:
         self._close(pending)
         return pending[-1].after if pending else state, self._steps
 
-    def _report(self, step: float) -> None:
+    def _report(self, step: int | float) -> None:
         self._now = step
         if self._progress is not None:
             self._progress(math.log1p(step) / math.log1p(self._steps))
@@ -291,7 +294,7 @@ class _Outlook:
         first = pending[0].time / rate
         before = min(losses.test, key=lambda step: abs(step - first))
         self._note({step.end / rate: step.after for step in pending})
-        inner = {}
+        inner: dict[int | float, Tensor] = {}
         for start, step in zip([before, *(s.end / rate for s in pending)], pending, strict=False):
             if self._crosses(start, step.end / rate):
                 for part in (0.2, 0.4, 0.6, 0.8):
@@ -300,7 +303,7 @@ class _Outlook:
         self._note(inner)
         self._flow.point = point
 
-    def _crosses(self, before: float, after: float) -> bool:
+    def _crosses(self, before: int | float, after: int | float) -> bool:
         losses = self._losses
         return any(
             (loss[before] < level) != (loss[after] < level)

@@ -61,6 +61,7 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
         "N": numbers["N"],
         "target": task.formula(),
         "test loss": _test_loss(training),
+        "|beta|^2": _plain(training),
         "steps": training.stops[-1],
         "alpha": training.network.alpha,
         "epsilon": training.network.epsilon,
@@ -111,11 +112,10 @@ def _test_loss(training: Training) -> str:
 
 def _lazy_laws(training: Training, quantities: dict[str, Any]) -> dict[str, Any]:
     """Return the same with averages over data sets, where there are laws for them."""
-    task, network = training.task, training.network
-    plain = task.goal is None and task.target_degree is None and task.beta.ndim == 1
-    if not plain or not task.has_population or task.noise or task.mixing is not None:
+    task, network, b = training.task, training.network, _plain(training)
+    if b is None:
         return {}
-    b, at = float(task.beta @ task.beta), {"D": task.D, "P/D": task.P / task.D}
+    at = {"D": task.D, "P/D": task.P / task.D}
     trust = _trust(LAZY_LAWS, at)
     found = {PLATEAU: quantities[PLATEAU] | {"mean by law": plateau(task.D, task.P, b=b).test}}
     if network.W is None and network.centred and network.epsilon:
@@ -126,6 +126,15 @@ def _lazy_laws(training: Training, quantities: dict[str, Any]) -> dict[str, Any]
         found[LAZY] = quantities[LAZY] | {"mean by law": law} | trust
         found[PEAK] = {"value": height, "P": P} | trust
     return found
+
+
+def _plain(training: Training) -> float | None:
+    """Return |beta|^2 where there are laws of averages: y = (beta.x)^2/2, x ~ N(0, I/D)."""
+    task = training.task
+    plain = task.goal is None and task.target_degree is None and task.beta.ndim == 1
+    if not plain or not task.has_population or task.noise or task.mixing is not None:
+        return None
+    return float(task.beta @ task.beta)
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -198,7 +207,8 @@ def _value(name: str, quantity: dict[str, Any], drawn: int) -> str:
         return f"{value:.4g}, at P = {quantity['P']}" if quantity["P"] else "that of no samples"
     answer = _number(value, name)
     if drawn > 1 and "least" in quantity and quantity["least"] != quantity["greatest"]:
-        answer += f" [{_number(quantity['least'], name)}, {_number(quantity['greatest'], name)}]"
+        ends = (_number(quantity[end], "") for end in ("least", "greatest"))
+        answer += f" [{', '.join(end.removeprefix('step ') for end in ends)}]"
     if "mean by law" in quantity:
         answer += f"; average over data sets {_number(quantity['mean by law'], name)}"
     return answer

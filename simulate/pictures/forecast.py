@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 
 
 def draw(found: Any) -> "Figure":
-    """Return the figure of a ``Prediction``: (a) times of its data sets, (b) losses over P."""
+    """Return the figure of a ``Prediction``: (a) times of its data sets, (b) losses over P.
+
+    (b) only of the target that there are laws of averages for.
+    """
     from matplotlib.figure import Figure
 
     with house_style():
-        figure = Figure(figsize=(1.3 * WIDTH, 0.5 * WIDTH), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        both = found.report["|beta|^2"] is not None
+        size = (1.3 * WIDTH if both else 0.65 * WIDTH, 0.5 * WIDTH)
+        figure = Figure(figsize=size, layout="constrained")
+        left, *others = figure.subplots(1, 1 + both, squeeze=False)[0]
         _times(left, found)
-        _lazy(right, found.report)
         letter(left, "a", f"predicted: {found.phase}")
-        letter(right, "b")
+        for right in others:
+            _lazy(right, found.report)
+            letter(right, "b")
     return figure
 
 

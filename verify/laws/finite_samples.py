@@ -15,7 +15,7 @@ from lazyrich.simulate.laws.least_trace import least_trace
 from lazyrich.simulate.laws.rich_flow import HORIZON, early_growth, rich_curve
 from lazyrich.simulate.laws.spike import Spike, spike_of, spikes
 from lazyrich.simulate.metrics import population_terms
-from lazyrich.simulate.outcome import SHARE, phase_of, settled_at
+from lazyrich.simulate.outcome import SHARE, phase_of
 from lazyrich.verify.evidence import attach, counterexample, equality, evidence
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.statistics import mean_is, mostly
@@ -51,13 +51,8 @@ def _measured(
         centred=True,
         alignment=None,
     )
-    history = run.history
-    recorded, threshold = history.step.values * end * D / steps, 3 / 4 * SHARE
-    train_fall, test_fall = (
-        settled_at(recorded, history[name].values, threshold)
-        for name in ("train_loss", "population_loss")
-    )
-    return train_fall, test_fall
+    found = run.outcome().scaled(end * D / steps)
+    return found.train_fall, found.test_fall
 
 
 def _forecast(D: int, ratio: float, features: float, seed: int) -> Times:
