@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lazyrich import cli
 from lazyrich.simulate import DivergenceError, PolynomialTask, forecast, train
-from lazyrich.simulate.laws import prediction_report, validated
+from lazyrich.simulate.laws import validated
 from lazyrich.simulate.laws.data_sets import task_of
 from lazyrich.simulate.record import default_grid
 from lazyrich.simulate.train import plan_of
@@ -219,8 +219,8 @@ def test_where_it_was_not_tried_is_said():
 
 
 def test_the_ranges_are_those_of_the_numbers():
-    training = plan_of(PolynomialTask(5, 20)).training
-    assert set(validated.FORECASTS.ranges) == set(prediction_report._numbers(training, []))
+    found = forecast(D=5, P=20, draws=1, steps=10)
+    assert set(validated.FORECASTS.ranges) == set(found.report["numbers"])
 
 
 @pytest.fixture

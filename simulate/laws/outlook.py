@@ -63,8 +63,8 @@ class Outlook:
     """
 
     outcome: Outcome
-    diverges: int | float
-    unstable_from: int | float
+    diverges: float
+    unstable_from: float
     rate_share: float
     evaluations: int
 
@@ -201,7 +201,8 @@ class _Outlook:
             ) from None
         spent = self._flow.evaluations + self._exact
         end = self._now if spent > MOST_EVALUATIONS else self._steps
-        return Outlook(self._losses.outcome(end), self._diverged, self._unstable, share, spent)
+        limits = float(self._diverged), float(self._unstable)
+        return Outlook(self._losses.outcome(end), *limits, share, spent)
 
     def _share(self, rho: float) -> float:
         """Return the learning rate over the largest stable one, for the largest rate of the flow.

@@ -18,7 +18,6 @@ from lazyrich.simulate.laws.validated import (
     RATE,
     Validated,
 )
-from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.train import Plan
 from lazyrich.simulate.training import Training
 
@@ -75,7 +74,7 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
     }
 
 
-def _numbers(training: Training, found: Sequence[Forecast]) -> dict[str, float]:
+def _numbers(training: Training, found: Sequence[Forecast]) -> dict[str, int | float]:
     """Return what the ranges of validity are about."""
     task, network, rule = training.task, training.network, training.rule
     size = float(task.y.square().mean()) ** 0.5
@@ -95,7 +94,7 @@ def _numbers(training: Training, found: Sequence[Forecast]) -> dict[str, float]:
     }
 
 
-def _trust(validated: Validated, numbers: dict[str, float]) -> dict[str, Any]:
+def _trust(validated: Validated, numbers: dict[str, int | float]) -> dict[str, Any]:
     return {
         "reliability": validated.error,
         "tried for": validated.in_words(),
@@ -137,7 +136,7 @@ def _plain(training: Training) -> float | None:
     return float(task.beta @ task.beta)
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _spread(values: list[int | float]) -> dict[str, int | float]:
     """Return the median, the least and the greatest; NaN where one is not known."""
     if any(map(math.isnan, values)):
         return {"value": math.nan}
@@ -176,7 +175,7 @@ def text(found: dict[str, Any]) -> str:
         f"  test loss: {found['test loss']}",
         "",
         f'"never": {found["never"]}. A loss "falls" at the step from which it stays below '
-        f"{SHARE:.3g} of the loss of predicting nothing.",
+        "2/15 of the loss of predicting nothing.",
         *(f"{name[0].upper()}{name[1:]}: {meaning}." for name, meaning in MEANING.items()),
         "",
         *_reliability(quantities),
@@ -214,7 +213,7 @@ def _value(name: str, quantity: dict[str, Any], drawn: int) -> str:
     return answer
 
 
-def _number(value: float, name: str) -> str:
+def _number(value: int | float, name: str) -> str:
     if name in (PLATEAU, LAZY):
         return "not computed" if math.isnan(value) else f"{value:.4g}"
     if math.isnan(value):

@@ -10,10 +10,10 @@ from typing import NamedTuple
 class Validated(NamedTuple):
     """The ranges of the numbers that describe a network, and the error measured within them."""
 
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Mapping[str, tuple[int | float, int | float]]
     error: str
 
-    def outside(self, numbers: Mapping[str, float]) -> list[str]:
+    def outside(self, numbers: Mapping[str, int | float]) -> list[str]:
         """Return what lies outside, with the range; numbers that are not given are left out.
 
         >>> FORECASTS.outside({"D": 30, "momentum": 0.99, "P/D": 2})
