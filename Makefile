@@ -12,7 +12,7 @@ PACKAGES := lazyrich theory simulate verify paper_figures
 SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -type f \) -print) \
 	setup.cfg pyproject.toml README.md LICENSE
 
-.PHONY: demo test lint docs bench seeds dev clean
+.PHONY: demo test lint docs bench seeds faults attack dev clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lazyrich derive ntk-eigenvalues --steps
@@ -41,6 +41,16 @@ lint: $(VENV)/.installed-dev
 # The whole ledger at 30 seeds: hours. SEEDS=3 CLAIMS="law- lyu" for less.
 seeds: $(VENV)/.installed
 	$(BIN)/python -m lazyrich.verify.seeds docs/seeds.md $(CLAIMS) --seeds $(or $(SEEDS),30) --jobs 2
+
+# Plant faults in core files and print how many the tests notice: hours; a second call goes on.
+# ROOMS=grammar,flow SAMPLE=10 for less.
+faults: $(VENV)/.installed-dev
+	$(BIN)/python tests/faults.py --jobs 2 --sample $(or $(SAMPLE),50) \
+		$(if $(ROOMS),--rooms $(ROOMS)) --out faults.jsonl
+
+# Every property on new random examples for an hour. MINUTES=3 for less.
+attack: $(VENV)/.installed-dev
+	$(BIN)/python tests/attack.py --jobs 2 --minutes $(or $(MINUTES),60) --out attack.md
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

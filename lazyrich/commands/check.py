@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 @at_option
 @expectation_options
 @problem_options
-@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="What to print.",
+)
 @click.option("--report", metavar="FILE", help="Write the answer to a .md or .json file as well.")
 @quiet_option
 def command(
@@ -35,18 +42,24 @@ def command(
     quiet: bool,
     **declarations: tuple[str, ...],
 ) -> None:
-    """Compare FORMULA with the closed form NAME, for every dimension D.
+    """Is FORMULA right? Compare it with the closed form NAME, for every dimension D.
 
     Use it before you build on a formula that you derived or read.
 
-    The answer is "equal for every D", or the difference, the right form, the smallest exact
-    counter-example and what is off. The exit code is 0 if equal, and 1 otherwise.
+    The answer is "equal for every D", or "not equal" with the difference, the right form, the
+    smallest exact counter-example and what is off. The exit code is 0 if equal, and 1 otherwise.
 
-    NAME is a closed form (see lazyrich derive), a term of one, such as kernel-alignment.numerator
-    or ntk-eigenvalues.radial, or expect: and a polynomial whose mean over Gaussian vectors the
-    formula should be. With --activation, --target or --readouts, NAME is a closed form of your own
-    network. The formula is written as in a paper: 8 |beta|^2 beta'M beta; put -- before one that
-    starts with a minus sign.
+    NAME is one of these:
+
+    \b
+      - a closed form; lazyrich derive lists them
+      - a part of one, such as kernel-alignment.numerator or ntk-eigenvalues.radial
+      - "expect: POLYNOMIAL", the mean of a polynomial over Gaussian vectors
+
+    With --activation, --target or --readouts, NAME is a closed form of your own network.
+
+    Write the formula as in a paper: 8 |beta|^2 beta'M beta. Put -- before a formula that starts
+    with a minus sign.
 
     \b
     Examples:

@@ -22,7 +22,14 @@ FORMATS = ("pretty", "latex", "python", "json")
 @click.command("derive", short_help="Print a closed form, its derivation or its value.")
 @click.argument("name", required=False)
 @at_option
-@click.option("--format", "form", type=click.Choice(FORMATS), default="pretty", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="pretty",
+    show_default=True,
+    help="How to print it.",
+)
 @click.option("--steps", is_flag=True, help="Show the derivation as well.")
 @click.option(
     "--expect",

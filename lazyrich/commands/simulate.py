@@ -56,7 +56,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     "--readouts", help="gaussian: draw them from N(0, 1) and train them (engine neurons)."
 )
 @click.option("--sigma", type=float, default=1.0, help="Standard deviation of the initial weights.")
-@click.option("--engine", default="flow", help="flow, moments, neurons or linearised.")
+@click.option("--engine", default="flow", help="flow, moments, neurons or linearised: see above.")
 @click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
 @click.option("--learning-rate", type=float, default=1.0, help="eta0; eta = eta0 N/alpha^2.")
 @click.option(
@@ -104,6 +104,13 @@ def command(
     target y = (beta.x)^2/2, unless options say otherwise. Without options: the setting of Figure 1
     of the paper. Losses are printed at powers of ten of the steps. Hermite polynomials He_k are the
     probabilists'; where the population loss splits by Hermite degree, each degree is a term.
+
+    \b
+    Engines:
+      flow        gradient flow, the limit of small steps: the fastest
+      moments     every step of gradient descent, on two moments of the weights
+      neurons     every step, on each neuron: any activation, trained readouts
+      linearised  the linearised network: completely lazy training
 
     \b
     Examples:

@@ -55,8 +55,10 @@ def command(
     Exits 1 if evidence fails, and then writes no errata. A misprint in a paper is a verdict, not a
     failure.
 
-    With --problem, check the theory of your own network against autograd, quadrature and descent.
-    FILE has activation, target, readouts, D, P, N, and a value for each symbol.
+    With --problem, check what lazyrich derives for your own network: each closed form is compared
+    with automatic differentiation, numerical integration or training, and each check must also
+    reject a formula that is slightly wrong. FILE is TOML: activation, target, readouts, the sizes
+    D, P, N (each has a default), and a value for each symbol.
 
     \b
     Examples:
