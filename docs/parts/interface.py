@@ -1,0 +1,115 @@
+"""The pages of the Python interface: every public name of every room, module by module."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+FOLDER = "modules"
+ROOMS = ("theory", "simulate", "verify", "paper_figures")
+# Public parts of the rooms, apart from what the rooms themselves export.
+MODULES = {
+    "theory": ("theory", "theory.grammar", "theory.wick", "theory.symbols"),
+    "simulate": (
+        "simulate",
+        "simulate.outcome",
+        "simulate.modules",
+        "simulate.laws.grokking",
+        "simulate.laws.lazy",
+        "simulate.laws.outlook",
+        "simulate.laws.population",
+        "simulate.laws.rich_flow",
+        "simulate.laws.spike",
+        "simulate.lyu",
+        "simulate.oracles",
+    ),
+    "verify": (
+        "verify",
+        "verify.ledger",
+        "verify.report",
+        "verify.strategies",
+        "verify.properties",
+        "verify.certificates",
+        "verify.cubature",
+        "verify.statistics",
+        "verify.tolerances",
+    ),
+    "paper_figures": ("paper_figures", "paper_figures.checks", "paper_figures.interface"),
+}
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """What ``__all__`` lists, or else what the module defines itself."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+
+
+def load(path: str) -> ModuleType:
+    """The module ``lazyrich.<path>``."""
+    return importlib.import_module(f"lazyrich.{path}")
+
+
+def written(path: str) -> Iterator[tuple[str, object]]:
+    """What the page of a module documents: its public names, no modules, each object once.
+
+    What the room itself exports stands on the page of the room alone.
+    """
+    module, room_of = load(path), load(path.split(".")[0])
+    seen = set() if module is room_of else {id(value) for _, value in written(path.split(".")[0])}
+    for name in public_names(module):
+        value = getattr(module, name)
+        if not inspect.ismodule(value) and id(value) not in seen:
+            seen.add(id(value))
+            yield name, value
+
+
+def room(name: str) -> str:
+    """The modules of a room: a link, what it holds, and its names."""
+    blocks = []
+    for path in MODULES[name]:
+        names = ", ".join(f"`{n}`" for n, _ in written(path))
+        blocks.append(
+            f"## [`lazyrich.{path}`](../{FOLDER}/{path}.md)\n\n{_about(load(path))}\n\n{names}"
+        )
+    pages = "\n".join(f"../{FOLDER}/{path}" for path in MODULES[name])
+    return "\n\n".join([*blocks, f"```{{toctree}}\n:hidden:\n\n{pages}\n```"])
+
+
+def _about(module: ModuleType) -> str:
+    """The first paragraph of its docstring."""
+    return " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """The name and the Markdown of the page of each module."""
+    for path in (path for paths in MODULES.values() for path in paths):
+        yield f"{FOLDER}/{path}", page(path)
+
+
+def page(path: str) -> str:
+    """Every public name of a module with its arguments, types, docstring and example."""
+    intro = f"{_about(load(path))}\n\n[The Python interface](../api.md) has the other modules."
+    blocks = [_directive(f"lazyrich.{path}.{name}", value) for name, value in written(path)]
+    return "\n\n".join([f"# `lazyrich.{path}`", intro, *blocks]) + "\n"
+
+
+def _directive(path: str, value: object) -> str:
+    kind = "data"
+    if inspect.isclass(value):
+        kind = "exception" if issubclass(value, BaseException) else "class"
+    elif callable(value):
+        kind = "function"
+    members = "\n   :members:" if kind == "class" else ""
+    return f"```{{eval-rst}}\n.. auto{kind}:: {path}{members}\n```"
+
+
+def submodules(path: str) -> list[str]:
+    """The public modules directly in a package, for the tests."""
+    package = load(path)
+    return [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]

@@ -1,0 +1,53 @@
+"""The tutorials are notebooks: every cell runs, and every number that a page shows is asserted."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from matplotlib import pyplot
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "tutorials"
+CELL = re.compile(r"^```\{code-cell\} ipython3\n(?::[^\n]*\n)*\n?(.*?)^```$", re.M | re.S)
+# Seconds of one core on a quiet machine, where there are many; from 20 on a test is marked slow.
+SECONDS: dict[str, float] = {}
+PAGES = sorted(page.stem for page in FOLDER.glob("*.md"))
+
+
+def cells(name: str) -> list[str]:
+    return CELL.findall((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if SECONDS.get(name, 0) >= 20 else [])
+        for name in PAGES
+    ],
+)
+def test_the_cells_of_a_tutorial_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pyplot.switch_backend("Agg")
+    space: dict = {"__name__": f"tutorial_{name}"}
+    for number, code in enumerate(cells(name), start=1):
+        exec(compile(code, f"{name}.md, cell {number}", "exec"), space)
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_tutorial_asserts_its_numbers(name):
+    assert any("assert " in code for code in cells(name))
+
+
+def test_every_tutorial_is_a_notebook():
+    for name in PAGES:
+        assert (FOLDER / f"{name}.md").read_text().startswith("---\nfile_format: mystnb\n"), name
+
+
+if __name__ == "__main__":  # which cell takes how long
+    for page in PAGES:
+        space = {}
+        for code in cells(page):
+            start = time.process_time()
+            exec(code, space)
+            print(page, round(time.process_time() - start, 1), code.splitlines()[0])
