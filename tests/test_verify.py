@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
 
 from lazyrich import verify
+from lazyrich.verify.evidence_code import source_at
 from lazyrich.verify.formulas import to_html
-from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict, by_name, check
+from lazyrich.verify.ledger import Budget, Claim, Evidence, Result, Row, Verdict, by_name, check
 from lazyrich.verify.report import Report, summary
+from lazyrich.verify.report_html import to_html as to_page
 
 ALL = verify.claims()
 
@@ -177,6 +180,21 @@ def test_the_html_report_can_be_searched_and_filtered(mixed, tmp_path):
     assert {"search", "source", "section", "verdict", "level", "misprinted"} <= set(names)
     assert ("data-verdict", "misprint") in page.attributes
     assert ("data-level", "proved") in page.attributes
+
+
+def test_each_claim_leads_to_the_source_of_its_evidence_its_figure_and_its_closed_form():
+    """By the record alone: the checks are not run."""
+    names = ("eq-6", "fig-3e")
+    results = {
+        name: tuple(Result(e, "found", True, 0.0) for e in ALL[name].evidence) for name in names
+    }
+    rows = tuple(Row(ALL[name], results[name], 0.0, True) for name in names)
+    page = to_page(Report(rows, Budget()))
+    assert "lazyrich derive test-loss" in page
+    assert 'href="figure-3.png"' in page
+    for piece in ALL["fig-3e"].evidence:
+        assert piece.where in page
+        assert escape(source_at(piece.where)) in page
 
 
 def test_formulas_are_drawn_or_shown_as_they_stand():

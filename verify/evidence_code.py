@@ -10,6 +10,7 @@ are comments, docstrings, messages of assertions, layout, and the wording of wha
 
 import ast
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,6 +64,36 @@ def _digest(claim: str, places: tuple[str, ...]) -> str:
                 parts.add((where, name, _text(statement)))
                 waiting += _uses(where, statement)
     return hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:8]
+
+
+def source_at(where: str) -> str:
+    """The source of the statement at a place such as verify/kumar/model.py:12.
+
+    >>> from lazyrich import verify
+    >>> where = verify.claims()["eq-9"].evidence[0].where
+    >>> '"eq-9"' in source_at(where)
+    True
+    """
+    module, line = _module_and_line(where)
+    path = source(module)
+    lines = [] if path is None else path.read_text(encoding="utf-8").splitlines()
+    for statement in _read(module).statements:
+        if (first := _first_line(statement)) <= line <= (statement.end_lineno or 0):
+            return "\n".join(lines[first - 1 : statement.end_lineno])
+    return ""
+
+
+def closed_forms(where: str) -> list[str]:
+    """The closed forms that the evidence at a place names: those of ``lazyrich derive``.
+
+    >>> from lazyrich import verify
+    >>> closed_forms(verify.claims()["eq-6"].evidence[0].where)
+    ['test-loss']
+    """
+    from lazyrich.theory import names
+
+    texts = re.findall(r'"([\w-]+)"', source_at(where))
+    return [name for name in dict.fromkeys(texts) if name in set(names())]
 
 
 def _module_and_line(where: str) -> tuple[str, int]:

@@ -55,6 +55,19 @@ class FigureCheck:
     expected: bool | None
     judges: str | None = "statement"
 
+    @property
+    def name(self) -> str:
+        """The name by which ``lazyrich figures`` draws it.
+
+        >>> where = "paper_figures/lyu/figure2.py:1"
+        >>> FigureCheck("a", "lyu/figure2", where, True).name
+        'lyu-2'
+        """
+        folder, stem = self.figure.split("/")
+        paper = {"kumar": "", "lyu": "lyu-"}.get(folder, "")
+        is_number = stem.startswith("figure")
+        return f"{paper}{stem.removeprefix('figure')}" if is_number else stem.replace("_", "-")
+
     def agrees(self, claim: Claim) -> bool:
         """Whether the recorded outcome is one that the verdict allows.
 

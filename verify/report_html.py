@@ -8,6 +8,8 @@ from html import escape
 
 import lazyrich
 from lazyrich.support.pages import page
+from lazyrich.verify.evidence_code import closed_forms, source_at
+from lazyrich.verify.figure_checks import FigureCheck
 from lazyrich.verify.formulas import to_html as marked
 from lazyrich.verify.ledger import LEVELS, MEANING, Result, Row, Verdict
 from lazyrich.verify.record import SOURCES
@@ -27,13 +29,18 @@ _STYLE = """<style>
 body { max-width: 1100px; }
 .choose { position: sticky; top: 0; background: #fff; padding: .6em 0; display: flex;
           flex-wrap: wrap; gap: .6em; border-bottom: 1px solid #ddd; }
-.choose input { flex: 1 1 14em; } .choose input, .choose select { font: inherit; padding: .2em; }
+.choose input { flex: 1 1 14em; }
+.choose input, .choose select { font: inherit; padding: .2em; min-width: 0; max-width: 100%; }
+@media (max-width: 600px) { .choose { position: static; } }
 article { border-top: 1px solid #ddd; padding: .5em 0; }
 article h3 { font-size: 1em; margin: 0; display: flex; flex-wrap: wrap; gap: 0 1em; }
 article h3 span { font-weight: normal; color: #555; }
 article p { margin: .2em 0; } article ul { margin: .2em 0; padding-left: 1.2em; }
 article, li { overflow-wrap: anywhere; }
-code { font-size: .85em; color: #555; }
+code, pre { font-size: .85em; color: #555; }
+pre { background: #f6f6f6; padding: .6em; overflow-x: auto; margin: .3em 0; }
+details details { margin: .2em 0; }
+.assuming { color: #7a5c00 !important; } .not { color: #5a3d8a !important; }
 </style>"""
 _SCRIPT = """<script>
 const rows = [...document.querySelectorAll("article")];
@@ -57,13 +64,25 @@ show();
 </script>"""
 
 
+_EVERY = {
+    "source": "papers and laws",
+    "section": "all sections",
+    "verdict": "all verdicts",
+    "level": "all evidence",
+}
+
+
 def to_html(report: Report) -> str:
     """The report as a page: the counts, what to choose from, and all claims."""
     counts = "<br>".join(escape(line) for line in summary(report).splitlines())
     body = (
-        f"{_STYLE}<p>{counts}</p>\n<p>{report.budget.examples} examples a property, seed "
-        f"{report.budget.seed}, lazyrich {lazyrich.__version__}. Places of evidence are files and "
-        f"lines of its source.</p>\n<details><summary>What the words mean</summary>{_meanings()}"
+        f"{_STYLE}<p>Each statement of the papers, and each law of lazyrich, with a verdict and "
+        f"the checks that it rests on. Unfold a claim to see what was found, and the source of "
+        f"each check.</p>\n<p>{counts}</p>\n<p>Seed {report.budget.seed}, "
+        f"{report.budget.examples} random inputs for each attack, lazyrich "
+        f"{lazyrich.__version__}.</p>\n"
+        f"<details><summary>What the verdicts and the levels of evidence mean</summary>"
+        f"{_meanings()}"
         f"</details>\n{_choices(report)}\n{''.join(map(_claim, report.rows))}\n{_notes(report)}"
         f"{_SCRIPT}"
     )
@@ -86,7 +105,7 @@ def _choices(report: Report) -> str:
         ("level", [(level, level) for level in LEVELS if level in used]),
     )
     boxes = "".join(
-        f'<select id="{name}" aria-label="{name}"><option value="">every {name}</option>'
+        f'<select id="{name}" aria-label="{name}"><option value="">{_EVERY[name]}</option>'
         + "".join(f'<option value="{escape(k)}">{escape(v)}</option>' for k, v in options)
         + "</select>"
         for name, options in menus
@@ -113,37 +132,70 @@ def _in_order(section: str) -> tuple[int, ...]:
 
 def _claim(row: Row) -> str:
     claim, kinds = row.claim, levels(row)
-    facts = [
-        f"<strong>{escape(key)}</strong>: {marked(value)}" for key, value in details(row).items()
-    ]
-    facts += [_evidence(result) for result in row.results]
+    said = details(row)
+    shown = [_fact(key, said.pop(key)) for key in ("printed", "right") if key in said]
+    facts = [_fact(key, value) for key, value in said.items()]
+    places = [result.evidence.where for result in row.results]
     facts += [
-        f"{escape(seen(c))}; <code>lazyrich figures {escape(c.figure)}</code>"
-        for c in claim.figures
+        _evidence(result, with_source=result.evidence.where not in places[:k])
+        for k, result in enumerate(row.results)
     ]
+    facts += [_figure(check) for check in claim.figures]
     words = " ".join((claim.name, claim.place, claim.statement, claim.right, claim.printed))
-    style = verdict(row).split()[0].lower()
+    is_assuming = row.passed and claim.verdict is Verdict.ASSUMING
+    style = "assuming" if is_assuming else verdict(row).split()[0].lower()
     mark = " class='against'" if is_against(claim) else ""
     items = "".join(f"<li>{fact}</li>" for fact in facts)
+    pieces = counted(len(row.results) + len(claim.figures), "check")
+    forms = [form for r in row.results for form in _forms(r.evidence.where)]
+    derived = "".join(
+        f"<li><strong>closed form</strong>: <code>lazyrich derive {escape(form)}</code></li>"
+        for form in dict.fromkeys(forms)
+    )
     return (
         f'<article id="{escape(claim.name)}" data-source="{claim.source}" '
         f'data-section="{_section(row)}" data-verdict="{_key(claim.verdict)}" '
         f'data-level="{escape(kinds.replace(",", ""))}" data-text="{escape(words.lower())}"{mark}>'
         f"<h3>{escape(claim.name)} <span>{escape(claim.place)}</span>"
         f'<span class="{style}">{escape(verdict(row))}</span><span>{escape(kinds)}</span></h3>'
-        f"<p>{marked(claim.statement)}</p><details><summary>"
-        f"{counted(len(facts), 'detail')}</summary><ul>{items}</ul></details></article>\n"
+        f"<p>{marked(claim.statement)}</p>{''.join(f'<p>{line}</p>' for line in shown)}"
+        f"<details><summary>How it is known: {pieces}</summary><ul>{items}{derived}</ul></details>"
+        f"</article>\n"
     )
 
 
-def _evidence(result: Result) -> str:
+def _fact(key: str, value: str) -> str:
+    return f"<strong>{escape(key)}</strong>: {marked(value)}"
+
+
+def _forms(where: str) -> list[str]:
+    return closed_forms(where) if where else []
+
+
+def _evidence(result: Result, with_source: bool) -> str:
+    """What a check shows and found; its source unfolds, once where several checks share it."""
     piece = result.evidence
     part = f" [{escape(piece.part)}]" if piece.part else ""
     line = f"<strong>{escape(piece.level)}</strong>{part}: {marked(piece.sentence)}."
     line += f"<br>Found: {marked(result.found)}"
     if result.control:
         line += f"<br>A planted error, which must be rejected: {marked(result.control)}"
-    return f"{line}<br><code>{escape(piece.where)}</code>"
+    if not (piece.where and with_source):
+        return f"{line}<br><code>{escape(piece.where)}</code>" if piece.where else line
+    return (
+        f"{line}<details><summary><code>{escape(piece.where)}</code></summary>"
+        f"<pre>{escape(source_at(piece.where))}</pre></details>"
+    )
+
+
+def _figure(check: FigureCheck) -> str:
+    """A figure's check, the command that draws it, and a link that works beside its picture."""
+    name = escape(check.name)
+    return (
+        f"{escape(seen(check))}. Draw it beside this page by "
+        f'<code>lazyrich figures {name}</code>, then open <a href="figure-{name}.png">'
+        f"figure-{name}.png</a>"
+    )
 
 
 def _notes(report: Report) -> str:

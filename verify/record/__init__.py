@@ -54,18 +54,40 @@ def select(names: Iterable[str]) -> list[Claim]:
     >>> select(["eq-66"])
     Traceback (most recent call last):
     ...
-    ValueError: claim = 'eq-66': did you mean 'eq-6', 'eq-16' or 'eq-9'? lazyrich verify --list
+    ValueError: claim = 'eq-66': did you mean 'eq-6' or 'eq-16'? lazyrich verify --list shows all
     """
     table = read()
     chosen: dict[str, Claim] = {}
     for name in names:
         found = [table[name]] if name in table else [c for c in table.values() if _is_in(c, name)]
         if not found:
-            *others, last = (repr(n) for n in get_close_matches(name, table, n=3, cutoff=0))
-            near = f"{', '.join(others)} or {last}"
-            raise ValueError(f"claim = {name!r}: did you mean {near}? lazyrich verify --list")
+            raise ValueError(f"claim = {name!r}: {_hint(name)} lazyrich verify --list shows all")
         chosen |= {claim.name: claim for claim in found}
     return list(chosen.values())
+
+
+def _hint(name: str) -> str:
+    """The nearest three: alike but for dashes, with the name in theirs, or of similar spelling.
+
+    >>> _hint("sec5"), _hint("nope")
+    ("did you mean 'sec-5'?", 'no claim has this name or begins with it.')
+    """
+    table = read()
+    groups = {m[0] for claim in table for m in re.finditer(r"^[a-z]+-\d*(?=\D|$)", claim)}
+    known = [*sorted(groups), *table]
+
+    def bare(text: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", text.lower())
+
+    near = [text for text in known if bare(text) == bare(name)]
+    if not near:
+        near = [text for text in table if len(name) > 2 and name.lower() in text]
+    if not near:
+        near = get_close_matches(name.lower(), table, n=3, cutoff=0.75)
+    if not near:
+        return "no claim has this name or begins with it."
+    *others, last = (repr(text) for text in near[:3])
+    return f"did you mean {', '.join(others) + ' or ' if others else ''}{last}?"
 
 
 def _is_in(claim: Claim, group: str) -> bool:
