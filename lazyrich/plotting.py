@@ -106,6 +106,16 @@ def legend_above(axes: Axes, columns: int = 4, *, title: bool = True) -> None:
     axes.legend(loc=place[0], bbox_to_anchor=place[1], ncols=columns, columnspacing=1.2)
 
 
+def legend_below(figure: Figure, *of: Axes) -> None:
+    """Put one legend of these panels below all, where it crosses no curve; each label once."""
+    lines = {
+        label: handle
+        for axes in of
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=min(len(lines), 4))
+
+
 def band(axes: Axes, x: np.ndarray, runs: np.ndarray, color: str | tuple) -> None:
     """Shade the range from the lowest to the highest of several runs, of shape (seeds, steps)."""
     axes.fill_between(x, runs.min(0), runs.max(0), color=color, alpha=0.18, linewidth=0)

@@ -198,15 +198,17 @@ def make(
         with house_style():
             drawn = figure.picture(parameters, data)
             pictures = rendered(drawn, ("pdf", "png"))
+    caption, _, notes = figure.caption(parameters, data).partition("\n\n")
     result = Result(
         name=name,
         title=names()[name],
         preset=preset,
-        caption=figure.caption(parameters, data),
+        caption=caption,
         parameters=asdict(parameters),
         checks=checks,
         seconds=time.perf_counter() - began,
         paths=tuple(folder / f"figure-{name}.{suffix}" for suffix in ("pdf", "png", "md", "json")),
+        notes=notes,
         drawn=drawn,
     )
     write(result, pictures)

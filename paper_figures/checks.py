@@ -1,5 +1,6 @@
 """What a figure is said to show, held against the data behind it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,16 +63,43 @@ OUTCOMES = {
 }
 
 
-def spread(values) -> str:
-    """Return "median [lowest, highest]" of several seeds, as text; "none" of no seeds.
+def explained(outcomes: Iterable[str]) -> list[str]:
+    """Return a line for each of these outcomes that needs an explanation.
 
-    >>> spread([3.0, 1.0, 2.5]), spread([])
-    ('2.5 [1, 3]', 'none')
+    >>> explained(["holds", "changed: holds now", "holds"])
+    ['changed: the outcome differs from what lazyrich has recorded; look at it']
+    """
+    known = {outcome.partition(":")[0] for outcome in outcomes} - {"holds"}
+    return [f"{name}: {meaning}" for name, meaning in OUTCOMES.items() if name in known]
+
+
+def spread(values) -> str:
+    """Return "median [lowest, highest]" of several seeds, as text; the value of a single one.
+
+    >>> spread([3.0, 1.0, 2.5]), spread([2.0]), spread([])
+    ('2.5 [1, 3]', '2', 'none')
+    >>> spread([np.inf, np.inf]), spread([np.nan])
+    ('never (within the runs)', 'not measured')
     """
     values = np.asarray(values, dtype=float)
     if values.size == 0:
         return "none"
+    if np.isnan(values).all():
+        return "not measured"
+    if np.isposinf(values).all():
+        return "never (within the runs)"
+    if values.size == 1:
+        return f"{values.item():.3g}"
     return f"{np.median(values):.3g} [{values.min():.3g}, {values.max():.3g}]"
+
+
+def of_seeds(count: int, what: str = "seed") -> str:
+    """Return a count with its noun.
+
+    >>> of_seeds(1), of_seeds(3, "other seed")
+    ('1 seed', '3 other seeds')
+    """
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def median_seed(values: DataArray) -> DataArray:

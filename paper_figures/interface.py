@@ -34,5 +34,5 @@ class FigureModule(Protocol):
         ...
 
     def caption(self, p: Any, data: dict[str, Dataset], /) -> str:
-        """Return what is shown, at which parameters, and what was chosen."""
+        """Return what is shown; after an empty line, the settings and what was chosen."""
         ...

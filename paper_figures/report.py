@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lazyrich
-from lazyrich.paper_figures.checks import Check
+from lazyrich.paper_figures.checks import Check, explained
 from lazyrich.plotting import embedded
 from lazyrich.support.files import write_whole
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Result:
     """A figure that was made: the files written, in ``paths``, and what they say.
 
-    ``seconds`` is the time it took this time, with the runs that were found finished costing
-    nothing; ``parameters`` are those of the preset.
+    ``caption`` says what is shown, ``notes`` the settings and what was chosen. ``seconds`` is the
+    time it took this time, with the runs that were found finished costing nothing;
+    ``parameters`` are those of the preset. ``plot()`` returns the figure itself.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Result:
     checks: tuple[Check, ...]
     seconds: float
     paths: tuple[Path, ...]
+    notes: str = ""
     drawn: "Figure | None" = field(default=None, repr=False, compare=False)
 
     def plot(self) -> "Figure":
@@ -79,11 +81,14 @@ def markdown(result: Result) -> str:
     """
     lines = [f"# Figure {result.name}: {result.title}", ""]
     lines += [f"![Figure {result.name}](figure-{result.name}.png)", "", result.caption, ""]
+    lines += [f"Settings and choices: {result.notes}", ""] if result.notes else []
     lines += ["| check | claim | measured | would hold if | outcome |", "|---|---|---|---|---|"]
     for check in result.checks:
         claim = f"{check.sentence} ({check.source})" if check.source else check.sentence
         cells = (check.name, claim, check.measured, check.allowed, check.outcome)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    meanings = explained(check.outcome for check in result.checks)
+    lines += ["", *(f"- {line}." for line in meanings)] if meanings else []
     parameters = "; ".join(f"{name} = {value}" for name, value in result.parameters.items())
     return "\n".join([*lines, "", f"Preset {result.preset}: {parameters}.", ""])
 
@@ -104,6 +109,7 @@ def as_json(result: Result) -> str:
         "title": result.title,
         "preset": result.preset,
         "caption": result.caption,
+        "notes": result.notes,
         "parameters": result.parameters,
         "checks": checks,
         "passed": result.passed,

@@ -120,6 +120,11 @@ def test_a_figure_writes_the_same_bytes_again_whatever_the_users_style(number, f
     assert made.passed
     assert report["figure"] == number
     assert report["passed"] == made.passed
+    # What is shown, in a few lines; settings and choices stand apart. One seed is no range.
+    assert 50 < len(made.caption) <= 520
+    assert (report["caption"], report["notes"]) == (made.caption, made.notes)
+    for odd in ("nan", "inf [", " 1 seeds", "1 other seeds", "  "):
+        assert odd not in f" {made.caption} {made.notes}", odd
     assert [check["name"] for check in report["checks"]] == [check.name for check in made.checks]
     for path in made.paths:
         path.unlink()

@@ -86,9 +86,12 @@ def _list(groups: dict[str, dict[str, str]]) -> str:
 
 
 def _report(figure: "Result") -> str:
+    from lazyrich.paper_figures.checks import explained
+
     lines = [f"Figure {figure.name}: {figure.title} ({figure.seconds:.1f} s)"]
     for check in figure.checks:
         lines.append(f"  {check.outcome}: {check.sentence}")
         lines.append(f"      measured {check.measured}; holds if {check.allowed}")
+    lines += [f"  ({line})" for line in explained(check.outcome for check in figure.checks)]
     lines += [f"  wrote {path}" for path in figure.paths]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear
 from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
@@ -290,20 +290,19 @@ def _leaves_the_plane(found: Paths) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     floor = data["network"].kernel_regression_population_loss
     s = p.small
     return (
-        f"(a) Path of the weights of a small network (solid; D = {s.D}, P = {s.P}, N = {s.width}, "
-        f"α = {s.alpha:g}, ε = {s.epsilon:g}) and of its linearised twin (dashed), in three "
-        "orthonormal directions, not to one scale. Grey: the affine subspace S(X, w₀) that a "
-        "linearised network can reach; the third direction is the network's way out of S. "
-        f"(b) Losses of a network (thick) and of its linearised twin (thin), centred, D = {p.D}, "
-        f"P = {p.P}, N = {p.width}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = "
-        f"{p.learning_rate:g} N/α², no weight decay. Gradient flow, "
-        f"{gap_in_words(data['network'])}. Lines: seed 0; bands: range of {p.seeds} seeds. "
-        "Horizontal: test loss of kernel regression with the initial kernel, "
-        f"{float(floor.sel(seed=0)):.3f}, where the twin ends. "
-        "(c) Weight norm √Tr M (dashed) and centred kernel-task alignment (solid) of the network, "
-        f"on {p.n_test:,} test points."
+        "(a) Path of the weights of a small network (solid) and of its linearised twin (dashed), "
+        "in three orthonormal directions, not to one scale. Grey: the affine subspace S(X, w₀) "
+        "that a linearised network can reach. (b) Losses of a network (thick) and of its twin "
+        f"(thin); lines: seed 0, bands: range of {of_seeds(p.seeds)}. Horizontal: test loss of "
+        f"kernel regression, {float(floor.sel(seed=0)):.3f}, where the twin ends. (c) Weight norm "
+        "√Tr M and centred kernel-task alignment of the network.\n\n"
+        f"(a) D = {s.D}, P = {s.P}, N = {s.width}, α = {s.alpha:g}, ε = {s.epsilon:g}; the third "
+        f"direction is the network's way out of S. (b), (c) D = {p.D}, P = {p.P}, N = {p.width}, "
+        f"α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², centred, no weight "
+        f"decay, gradient flow ({gap_in_words(data['network'])}). Alignment is that on "
+        f"{p.n_test:,} test points."
     )

@@ -214,14 +214,15 @@ def _rise_vanishes(runs: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
-        f"Train (dashed) and test loss (solid; exact mean) of networks of N = {p.widths[0]} "
-        f"(left) and N = {p.widths[1]} neurons (right) on y = (β·x)²/2, |β|² = D = {p.D}, "
-        f"P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², by gradient "
-        f"flow ({gap_in_words(data['runs'])}), from weights with a share q of a solution W* "
-        "in them, rows ±β/√(αε). The text says both that it is added to the random weights W₀ "
-        "(above) and that one interpolates between both (below). The predictor trained is the "
-        f"plain f(x;w), as published: W* is a solution of that one only. Seed 0 of {p.seeds}; the "
-        f"checks are over all. Dotted: {THRESHOLD}."
+        f"Train (dashed) and test loss (solid) of networks of N = {p.widths[0]} (left) and "
+        f"N = {p.widths[1]} neurons (right) that start with a share q of a solution W* in their "
+        "weights. Above: q W* is added to the random weights W₀; below: one interpolates between "
+        f"both. Seed 0 of {p.seeds}; dotted: {THRESHOLD}.\n\n"
+        f"y = (β·x)²/2, |β|² = D = {p.D}, P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, "
+        f"η = {p.learning_rate:g} N/α², gradient flow ({gap_in_words(data['runs'])}); the rows of "
+        "W* are ±β/√(αε). The text says both that W* is added and that one interpolates. The "
+        "predictor trained is the plain f(x;w), as published: W* is a solution of that one only. "
+        "The checks are over all seeds."
     )

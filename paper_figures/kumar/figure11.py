@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wide_falls
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
-from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.plotting import WIDTH, legend_below, letter, steps_axis
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.outcome import THRESHOLD, time_to_grok
 from lazyrich.simulate.runs import Runs
@@ -78,8 +78,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
         letter(row[1], "bd"[i], f"N = {width}: terms of the test loss")
     for ax in axes[1]:
         steps_axis(ax, p.steps)
-    axes[0, 0].legend(loc="lower left")
-    axes[1, 1].legend(loc="upper right")
+    legend_below(figure, axes[0, 0], axes[0, 1])
     return figure
 
 
@@ -135,17 +134,18 @@ def _misalignment_last(wide: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     groks = _groks(data["runs"].sel(width=p.widths[0]))
     return (
         f"Networks of N = {p.widths[0]} (above) and N = {p.widths[1]} neurons (below) with "
-        "weights and readouts trained, v_i ~ N(0, 1) at first, on y = (β·x)²/2, |β|² = D = "
-        f"{p.D}: P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², "
-        f"plain predictor, gradient descent. (a), (c) Train and test loss; thick: seed "
-        f"{shown_seed(p, data)}, thin: test loss of the other {p.seeds - 1} seeds. (b), (d) The "
-        "terms of its test loss (eq. 6 with the statistics of eq. 22), which add up to it (line); "
-        "dots: on 1,000 fresh samples. The paper shows one network of two neurons: "
-        f"{groks.sum()} of {groks.size} seeds of that width grok here within the run. Settings are "
-        f"those of the published experiments (η = 0.05 N/α² for 100,000 steps). Dotted: "
-        f"{THRESHOLD}."
+        "weights and readouts trained. (a), (c) Train and test loss; thick: seed "
+        f"{shown_seed(p, data)}, thin: test loss of the {of_seeds(p.seeds - 1, 'other seed')}; "
+        f"dotted: {THRESHOLD}. (b), (d) The terms of its test loss, which add up to it (line); "
+        "dots: on 1,000 fresh samples.\n\n"
+        f"y = (β·x)²/2, |β|² = D = {p.D}: P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, "
+        f"η = {p.learning_rate:g} N/α², v_i ~ N(0, 1) at first, plain predictor, gradient "
+        "descent. The terms are those of eq. 6 with the statistics of eq. 22. The paper shows one "
+        f"network of two neurons: {groks.sum()} of {groks.size} seeds of that width grok here "
+        "within the run. Settings are those of the published experiments (η = 0.05 N/α² for "
+        "100,000 steps)."
     )

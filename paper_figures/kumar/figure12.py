@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.experiments import modular_transformer
 from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.plotting import WIDTH, band, letter, look, steps_axis
@@ -162,15 +162,16 @@ def _check(
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     printed = ratio(p, data["lazier"].sel(alpha=p.lazier[0]))
     return (
-        f"One-layer transformer on addition mod {p.p}, {p.fraction:.0%} of the pairs for training, "
-        f"d_model = {p.d_model}, AdamW at learning rate {p.learning_rate:g} throughout, centred; "
-        f"medians and ranges of {p.seeds} seeds. Dotted: half of log p, below which a loss counts "
-        "as fallen. (a) Little weight decay: a long delay. (b) Five times as much: train and test "
-        f"loss fall nearly together. (c) As (b), at α = {p.lazier[-1]:g}: they still do. At "
-        f"α = {p.lazier[0]:g}, as in the text, the test loss falls {spread(printed)} times later "
-        "than the train loss. The text gives neither sizes nor learning rates; shrunk here from "
-        "p = 113 and d_model = 128 where these are smaller."
+        f"Losses of a one-layer transformer on addition mod {p.p}: medians and ranges of "
+        f"{of_seeds(p.seeds)}. Dotted: half of log p, below which a loss counts as fallen. (a) "
+        "Little weight decay: a long delay. (b) Five times as much: train and test loss fall "
+        f"nearly together. (c) As (b), at α = {p.lazier[-1]:g}: they still do.\n\n"
+        f"{p.fraction:.0%} of the pairs are for training, d_model = {p.d_model}, AdamW at learning "
+        f"rate {p.learning_rate:g}, centred. At α = {p.lazier[0]:g}, as in the text, the fall of "
+        f"the test loss over that of the train loss: {spread(printed)}. The text gives neither "
+        "sizes nor learning rates; shrunk here from p = 113 and d_model = 128 where these are "
+        "smaller."
     )

@@ -310,17 +310,16 @@ def _ends_apart(
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     del data
     return (
-        f"(a) Polynomial regression, D = {p.D}, P = {p.P}, N = {p.width}, α = 1, "
-        f"ε = {p.epsilon:g}, centred, by gradient descent with momentum {p.momentum:g} at "
-        f"η₀ = {p.learning_rate:g} (coloured), and by gradient flow without (black), "
-        "over steps/(1 − momentum). "
-        f"(b) Student of Figure 8 (α = 1), AdamW at {p.student_rate:g} with decay "
-        f"{p.student_decay:g}. (c) Transformer of Figure 6: addition mod {p.p}, d_model = "
-        f"{p.d_model}, α = {p.alpha:g}, centred, AdamW at {p.transformer_rate:g} with decay "
-        f"{p.transformer_decay:g}. Thick: networks; thin: their linearised twins, by the same "
-        "optimiser from the same weights. Dashed: train loss, solid: test loss; seed 0 of "
-        f"{p.seeds}."
+        "Networks (thick) and their linearised twins (thin), by the same optimiser from the same "
+        f"weights. Dashed: train loss, solid: test loss; seed 0 of {p.seeds}. (a) Polynomial "
+        "regression by gradient descent with momentum (coloured), and by gradient flow without "
+        "(black). (b) Student of Figure 8 and (c) transformer of Figure 6, by AdamW.\n\n"
+        f"(a) D = {p.D}, P = {p.P}, N = {p.width}, α = 1, ε = {p.epsilon:g}, centred, momentum "
+        f"{p.momentum:g}, η₀ = {p.learning_rate:g}, over steps/(1 − momentum). (b) α = 1, rate "
+        f"{p.student_rate:g}, decay {p.student_decay:g}. (c) Addition mod {p.p}, d_model = "
+        f"{p.d_model}, α = {p.alpha:g}, centred, rate {p.transformer_rate:g}, decay "
+        f"{p.transformer_decay:g}."
     )

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear
 from lazyrich.paper_figures.panels import TERMS, learning_curves, loss_terms
 from lazyrich.paper_figures.runs import gap_in_words
@@ -150,15 +150,16 @@ def _printed_target(p: Parameters) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
-        f"Networks of N = {p.width} neurons on y = Σ_k (β_k·x)²/2 for one, two and three "
-        f"independent β_k, |β_k|² = D = {p.D}: P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, "
+        "Networks on y = Σ_k (β_k·x)²/2 for one, two and three independent β_k. Losses over that "
+        "of predicting nothing. (a)-(c) Train and test loss; thick: seed 0, thin: test loss of "
+        f"the {of_seeds(p.seeds - 1, 'other seed')}; dotted: {THRESHOLD}. (d)-(f) The terms of "
+        "the test loss of seed 0.\n\n"
+        f"N = {p.width}, |β_k|² = D = {p.D}: P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, "
         f"η = {p.learning_rate:g} N/α², centred, gradient flow ({gap_in_words(data['runs'])}). "
-        "Losses over that of predicting nothing. (a)-(c) Train and test loss; thick: seed 0, thin: "
-        f"test loss of the other {p.seeds - 1} seeds; dotted: {THRESHOLD}. (d)-(f) The terms of "
-        "the test loss of seed 0. The text gives no settings, and as printed its target is a "
-        "function of one direction: all of this is our choice. The paper's caption of Figure 14 "
-        "speaks of polynomials of higher degree, the subject of Figure 15; by the section it "
-        "stands in, the figure is this one."
+        "The text gives no settings, and as printed its target is a function of one direction: "
+        "all of this is our choice. The paper's caption of Figure 14 speaks of polynomials of "
+        "higher degree, the subject of Figure 15; by the section it stands in, the figure is this "
+        "one."
     )

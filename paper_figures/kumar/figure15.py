@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.plotting import LOOKS, SKY, WIDTH, letter, look, steps_axis
 from lazyrich.simulate.cells import NETWORK
@@ -192,19 +192,19 @@ def _rise_is_linear(history: Dataset, case: Case) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     cases = ", ".join(f"P = {c.P} and α = {c.alpha:g} for k = {c.degree}" for c in p.cases)
     powers = ", ".join(str(math.factorial(c.degree)) for c in p.cases)
     records = next(iter(data.values())).sizes["step"]
     return (
-        f"Networks of N = {p.width} neurons with φ(h) = h + (ε/2) He_k(h) on y = He_k(β·x), "
-        f"|β|² = D = {p.D}, He_k the probabilists' Hermite polynomials: {cases}, "
-        f"ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², centred, gradient descent, recorded at "
-        f"{records} steps. Losses over that of predicting nothing, k! = {powers} or its value on "
-        "the training set. (a), (b) Train and test loss (exact mean); thick: seed 0, thin: test "
-        "loss of the other "
-        f"{p.seeds - 1} seeds; dotted: {HALF:g}. (c), (d) The test loss of seed 0 by Hermite "
-        "degree. The text gives the targets and activations only; sizes and scales are our choice. "
-        "The paper's captions of Figures 14 and 15 both speak of higher degrees, and neither of "
-        "several directions."
+        "Networks with φ(h) = h + (ε/2) He_k(h) on y = He_k(β·x), He_k the probabilists' Hermite "
+        "polynomials, k = 3 (left) and 4 (right). Losses over that of predicting nothing. (a), "
+        "(b) Train and test loss; thick: seed 0, thin: test loss of the "
+        f"{of_seeds(p.seeds - 1, 'other seed')}; dotted: {HALF:g}. (c), (d) The test loss of seed "
+        "0 by Hermite degree.\n\n"
+        f"N = {p.width}, |β|² = D = {p.D}, {cases}, ε = {p.epsilon:g}, η = {p.learning_rate:g} "
+        f"N/α², centred, gradient descent, recorded at {records} steps. The loss of predicting "
+        f"nothing is k! = {powers}, or its value on the training set. The text gives the targets "
+        "and activations only; sizes and scales are our choice. The paper's captions of Figures "
+        "14 and 15 both speak of higher degrees, and neither of several directions."
     )

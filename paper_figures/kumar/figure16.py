@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.studies import modular
 from lazyrich.paper_figures.studies.modular import (
     Parameters,
@@ -228,14 +228,15 @@ def _equivalent(p: Parameters, runs: Dataset) -> list[Check]:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     fitted, loss = (f(base(data)).sel(seed=SEED) for f in (_perfect, _loss_when_perfect))
     return (
         f"(a) Accuracy and (b) loss of one run of Figure 2 (a + b mod {p.p}, α = "
         f"{modular.LAZINESS:g}, seed {SEED}). Dotted: the step from which every training sample is "
         f"classified, {float(fitted):.0f}; thin line in (b): the train loss then, "
-        f"{float(loss):.3g}, the mean of squared errors over samples and outputs. The paper's 0.06 "
-        f"can be no such mean at this p, since predicting nothing has 1/p = {1 / p.p:.3g}; it does "
-        "not say what it divides by. Checks are over "
-        f"{p.seeds} seeds, and those on equivalence over all α of Figure 2."
+        f"{float(loss):.3g}.\n\n"
+        "Losses are means of squared errors over samples and outputs. The paper's 0.06 can be no "
+        f"such mean at this p, since predicting nothing has 1/p = {1 / p.p:.3g}; it does not say "
+        f"what it divides by. Checks are over {of_seeds(p.seeds)}, and those on equivalence over "
+        "all α of Figure 2."
     )

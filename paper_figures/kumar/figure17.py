@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.checks import Check, ends, of_seeds, ordered, spread
 from lazyrich.paper_figures.studies import student as study
 from lazyrich.paper_figures.studies.student import (
     LAZINESS,
@@ -105,13 +105,13 @@ def _groks_where_losses_part(runs: Dataset, late: DataArray) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     loss = student(data).test_loss.isel(step=-1)
     return (
         f"(a) Train and (b) test accuracy of the students of Figure 8 at α = {LAZINESS:g}, each "
-        "the part of the outputs within θ of the teacher's: one and the same run a seed, seen "
-        f"through several thresholds. Lines are medians and shades the range over {p.seeds} seeds; "
-        f"the final test loss is {spread(loss)}, a root mean square error of {spread(loss**0.5)}. "
+        "the part of the outputs within θ of the teacher's: the same runs, seen through several "
+        f"thresholds. Lines are medians and shades the range over {of_seeds(p.seeds)}.\n\n"
+        f"The final test loss is {spread(loss)}, a root mean square error of {spread(loss**0.5)}. "
         "The text does not say whether a sample of five outputs counts as one or as five: here as "
         "five."
     )

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.studies import student as study
 from lazyrich.paper_figures.studies.student import (
     LAZINESS,
@@ -97,13 +97,12 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     ratio = (student(data).test_loss / student(data).train_loss).isel(step=-1)
     return (
-        "Train and test loss (mean square error) of the students of Figure 17, "
-        f"α = {LAZINESS:g}, "
-        f"medians and range over {p.seeds} seeds, (a) on a linear axis, where one tracks the "
-        "other, and (b) on a logarithmic one, where they part: the network overfits, and ends with "
-        f"a test loss of {spread(ratio)} times its train loss. The thresholds at which the "
-        "accuracy groks lie in that gap."
+        "Train and test loss (mean square error) of the students of Figure 17, medians and range "
+        f"over {of_seeds(p.seeds)}, (a) on a linear axis, where one tracks the other, and (b) on a "
+        "logarithmic one, where they part.\n\n"
+        f"α = {LAZINESS:g}. The network overfits: it ends with a test loss of {spread(ratio)} "
+        "times its train loss. The thresholds at which the accuracy groks lie in that gap."
     )

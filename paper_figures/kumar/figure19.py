@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ordered, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, ordered, spread
 from lazyrich.paper_figures.experiments.eigenvector_labels import arguments, relative
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.paper_figures.runs import gap_in_words
-from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.plotting import WIDTH, legend_below, letter, steps_axis
 from lazyrich.simulate.cells import OwnTask
 from lazyrich.simulate.runs import Runs
 
@@ -94,7 +94,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
         ax.set(ylim=(1e-4, 10), ylabel="relative loss")
     for ax in axes[-1]:
         steps_axis(ax, p.steps)
-    axes[0, 0].legend(loc="lower left")
+    legend_below(figure, axes[0, 0])
     return figure
 
 
@@ -206,16 +206,17 @@ def _last_eigenvector(diagonal: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
-        "Labels from the j-th eigenvector of the initial kernel of two neurons on train and test "
-        f"inputs together, of norm 1, as in Figure 5: D = {p.D}, α = {p.alpha:g}, "
-        f"ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², centred, gradient flow "
-        f"({gap_in_words(data['joint'], 'test_loss')}); train and test loss (on {p.n_test:,} "
-        "samples) over the loss of predicting nothing. Samples grow to the "
-        f"right, j downwards. Thick: seed 0, thin: test loss of the other {p.seeds - 1} seeds; "
-        f"dotted: {HALF:g}; horizontal: kernel regression with the kernel at the start (at the "
-        "lower edge where it is exact). The text gives neither sizes nor settings: P, j and the "
-        f"rest are our choice. j ends at the kernel's rank, 2D = {2 * p.D}; beyond it labels are "
-        "orthogonal to all that this network can be at first, at any P."
+        "Labels from the j-th eigenvector of the initial kernel of two neurons; samples grow to "
+        "the right, j downwards. Train and test loss over the loss of predicting nothing; thick: "
+        f"seed 0, thin: test loss of the {of_seeds(p.seeds - 1, 'other seed')}; dotted: {HALF:g}; "
+        "horizontal: kernel regression with the kernel at the start (at the lower edge where it "
+        "is exact).\n\n"
+        "The eigenvectors are those on train and test inputs together, of norm 1, as in Figure 5: "
+        f"D = {p.D}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², centred, "
+        f"gradient flow ({gap_in_words(data['joint'], 'test_loss')}), test loss on {p.n_test:,} "
+        "samples. The text gives neither sizes nor settings: P, j and the rest are our choice. j "
+        f"ends at the kernel's rank, 2D = {2 * p.D}; beyond it labels are orthogonal to all that "
+        "this network can be at first, at any P."
     )

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.checks import Check, ends, of_seeds, ordered, spread
 from lazyrich.paper_figures.studies import modular
 from lazyrich.paper_figures.studies.modular import (
     CLASSIFIED,
@@ -175,18 +175,18 @@ def _vanishes(data: dict[str, Dataset]) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     norm = base(data).weight_norm
     growth = norm.isel(step=-1) / norm.isel(step=0)
     return (
-        f"A two-layer perceptron of {p.width} squares learns a + b mod {p.p} from "
-        f"{p.fraction:.0%} of all pairs, one-hot, by full-batch gradient descent on the mean "
-        f"square error over samples and outputs, η = {p.learning_rate:g}/α², without weight decay, "
-        f"uncentred; lines are medians, shades the range over {p.seeds} seeds (splits and "
-        f"weights). (a) Accuracy and weight norm, which ends at {spread(growth)} times its start, "
-        f"and (b) loss, at α = {LAZINESS:g}; dotted: the loss 1/p of predicting nothing. "
-        "(c) Test (solid) and train loss (dashed) at several α. The text does not say how the "
-        "layers are normalised: here in the NTK parametrisation, weights N(0, 1), "
-        "f = V(Wx/√(2p))²/√N, at which its learning rate gives about its times. The published "
-        "sweep used the scale squared; these α are those squares."
+        f"A two-layer perceptron of {p.width} squares learns a + b mod {p.p} without weight decay; "
+        f"lines are medians, shades the range over {of_seeds(p.seeds)} (splits and weights). (a) "
+        f"Accuracy and weight norm, and (b) loss, at α = {LAZINESS:g}; dotted: the loss 1/p of "
+        "predicting nothing. (c) Test (solid) and train loss (dashed) at several α.\n\n"
+        f"{p.fraction:.0%} of all pairs, one-hot, full-batch gradient descent on the mean square "
+        f"error over samples and outputs, η = {p.learning_rate:g}/α², uncentred. The weight norm "
+        f"ends at {spread(growth)} times its start. The text does not say how the layers are "
+        "normalised: here in the NTK parametrisation, weights N(0, 1), f = V(Wx/√(2p))²/√N, at "
+        "which its learning rate gives about its times. The published sweep used the scale "
+        "squared; these α are those squares."
     )

@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.checks import Check, ends, of_seeds, ordered, spread
 from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.paper_figures.weight_space import Paths, Setting, log_times, paths
@@ -467,23 +467,23 @@ def _flow_is_descent(p: Parameters, grid: Dataset, descent: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     censored = (time_to_grok(data["grid"], threshold=THRESHOLD).phase == MEMORISES).values
     fitted = censored & (data["grid"].train_loss.isel(step=-1) < 1e-6).values
     theirs = ", ".join(f"{a / HALF:.3g}" for a in p.alphas)
     scale = "" if p.D == 100 else ", the authors' η₀ scaled to this D"
     return (
-        f"Networks of N = {p.width} neurons on y = (β·x)²/2, |β|² = D = {p.D}, gradient flow at "
-        f"η = η₀ N/α²{scale}. Dashed: train loss; solid: test loss; lines: seed 0. "
-        f"(a) α swept at ε = {p.epsilon:g}, P = {p.P_alpha}, η₀ = {p.learning_rate:g}, centred "
-        f"predictor ({gap_in_words(data['alpha'])}). In the authors' convention, without the ½ in "
-        f"y, α is twice as large ({theirs}) and losses are four times as large. "
-        f"(b) ε swept at α = {p.alpha:g}, P = {p.P}, plain predictor; (b′) centred predictor. "
-        "(c), (d) Weights of small networks (D = 20, P = 90, N = 100, centred; colours as in (a) "
-        "and (b)): distance from w₀ within the affine subspace S(X, w₀) that linearised networks "
-        f"can reach, and distance from S; dots: the end. (e) Median time to grok ({p.grid_seeds} "
-        f"seeds; test loss below {THRESHOLD} minus train loss below {THRESHOLD}); P = {p.P}, η₀ = "
-        f"{p.grid_learning_rate:g}, centred. Hatched: not within T = {p.grid_steps:,} steps "
-        f"({censored.sum()} of {censored.size} runs; {fitted.sum()} of them with a train loss "
-        "below 10⁻⁶, so that their test loss has settled)."
+        "Dashed: train loss; solid: test loss; lines: seed 0. (a) α swept, centred predictor. (b) "
+        "ε swept, plain predictor; (b′) centred predictor. (c), (d) Weights of small networks, "
+        "colours as in (a) and (b): distance from w₀ within the affine subspace S(X, w₀) that "
+        "linearised networks can reach, and distance from S; dots: the end. (e) Median time to "
+        f"grok of {of_seeds(p.grid_seeds)}; hatched: not within T = {p.grid_steps:,} steps.\n\n"
+        f"N = {p.width}, y = (β·x)²/2, |β|² = D = {p.D}, gradient flow at η = η₀ N/α²{scale}. "
+        f"(a) ε = {p.epsilon:g}, P = {p.P_alpha}, η₀ = {p.learning_rate:g} "
+        f"({gap_in_words(data['alpha'])}). In the authors' convention, without the ½ in y, α is "
+        f"twice as large ({theirs}) and losses are four times as large. (b) α = {p.alpha:g}, "
+        f"P = {p.P}. (c), (d) D = 20, P = 90, N = 100, centred. (e) Test loss below {THRESHOLD} "
+        f"minus train loss below {THRESHOLD}; P = {p.P}, η₀ = {p.grid_learning_rate:g}, centred. "
+        f"{censored.sum()} of {censored.size} runs are hatched; {fitted.sum()} of them have a "
+        "train loss below 10⁻⁶, so that their test loss has settled."
     )

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.loss_claims import rise_is_linear, terms_add_up, wide_falls
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
 from lazyrich.paper_figures.runs import gap_in_words
@@ -177,21 +177,19 @@ def _every_start_groks(narrow: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     groks, seed = _groks(_narrow(p, data)), shown_seed(p, data)
     return (
         f"(a), (c) Train and test loss of networks of N = {p.widths[0]} and N = {p.widths[1]} "
-        f"neurons trained on y = (β·x)²/2, |β|² = D, without centring, by gradient flow "
-        f"({gap_in_words(data['runs'])}): D = {p.D}, P = {p.P}, α = {p.alpha:g}, "
-        f"ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α². Thick: seed {seed}; thin: the "
-        "test loss of the other "
-        f"{p.seeds - 1} seeds (new data and weights). (b), (d) The terms of the test loss of seed "
-        f"{seed}: error in the variance of the output, misalignment of M with ββᵀ, power in linear "
-        "modes. They are those of the predictor that is trained, f(x;w), and add up to its "
-        "expected square error (line), which the error on 1,000 fresh samples (dots) follows. "
-        f"The paper shows one network of two neurons. Whether that one groks is luck: "
-        f"{groks.sum()} of {groks.size} seeds do, and the one drawn is the median of those in "
-        "time. The wide network needs no such luck; it fits the training set before M has "
-        f"aligned, and its test loss levels off. Dotted: the threshold {THRESHOLD} of the time to "
-        "grok."
+        f"neurons; thick: seed {seed}, thin: the test loss of the "
+        f"{of_seeds(p.seeds - 1, 'other seed')}; dotted: the threshold {THRESHOLD} of the time to "
+        f"grok. (b), (d) The terms of the test loss of seed {seed}: error in the variance of the "
+        "output, misalignment of M with ββᵀ, power in linear modes. They add up to the expected "
+        "square error (line); dots: on 1,000 fresh samples.\n\n"
+        f"y = (β·x)²/2, |β|² = D = {p.D}, P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, "
+        f"η = {p.learning_rate:g} N/α², plain predictor f(x;w), gradient flow "
+        f"({gap_in_words(data['runs'])}). The paper shows one network of two neurons. Whether that "
+        f"one groks is luck: {groks.sum()} of {groks.size} seeds do, and the one drawn is the "
+        "median of those in time. The wide network needs no such luck; it fits the training set "
+        "before M has aligned, and its test loss levels off."
     )

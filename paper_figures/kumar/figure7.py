@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ordered, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, ordered, spread
 from lazyrich.paper_figures.panels import dashes, swept_curves
 from lazyrich.paper_figures.runs import gap_in_words
 from lazyrich.plotting import BLUE, GREEN, ORANGE, PURPLE, WIDTH, letter, steps_axis
@@ -292,21 +292,21 @@ def _weights_exact(p: Parameters, data: dict[str, Dataset], sigma: Dataset) -> C
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     alphas, sigmas, labels = (
         ", ".join(f"{v:.3g}" for v in values) for values in (p.alphas, p.sigmas, p.labels[::-1])
     )
     return (
-        f"Networks of N = {p.width} neurons on y = (β·x)²/2, |β|² = D = {p.D}, P = {p.P}, "
-        f"ε = {p.epsilon:g}, centred, gradient flow ({gap_in_words(data['alpha'])}); dashed: train "
-        f"loss, solid: test loss, seed 0; dark to light: from rich to lazy in (a), (b), (c′). "
-        f"(a) α = {alphas} at σ = 1 (half of the authors' α, whose y lacks the ½), η₀ = "
-        f"{p.learning_rate:g}. (b) Weights of variance σ², σ = {sigmas}, α = {p.alpha:g}, "
-        f"η₀ = {p.learning_rate:g}/σ². (c) The same with α = {p.alpha:g}/σ². (c′) Labels c·y, "
-        f"c = {labels}, in units of c²: the text claims this, the figure lacks it. (d) Relative "
-        f"change of the weights and (e) test loss at step {p.steps:,} against σ²α (for labels "
-        f"α/c), medians of {p.seeds} seeds. Labels lie on the sweep of α exactly. Weights σw′ are "
-        "w′ at ασ and εσ, so that σ²α, the scale of the quadratic part alone, is not all that "
-        "counts: the linear part goes as σα. The paper's (d)-(f) are one quantity a panel; here "
-        "they are (d) and (e)."
+        "Dashed: train loss, solid: test loss, seed 0; dark to light: from rich to lazy in (a), "
+        f"(b), (c′). (a) α = {alphas} at σ = 1. (b) Weights of variance σ², σ = {sigmas}. (c) The "
+        f"same with α ∝ σ⁻². (c′) Labels c·y, c = {labels}. (d) Relative change of the weights "
+        f"and (e) test loss at step {p.steps:,} against σ²α (for labels α/c), medians of "
+        f"{of_seeds(p.seeds)}.\n\n"
+        f"N = {p.width}, y = (β·x)²/2, |β|² = D = {p.D}, P = {p.P}, ε = {p.epsilon:g}, centred, "
+        f"gradient flow ({gap_in_words(data['alpha'])}). (a) Half of the authors' α, whose y lacks "
+        f"the ½; η₀ = {p.learning_rate:g}. (b), (c) α = {p.alpha:g} at σ = 1, "
+        f"η₀ = {p.learning_rate:g}/σ². (c′) Losses in units of c²: the text claims this, the "
+        "figure lacks it. Labels lie on the sweep of α exactly. Weights σw′ are w′ at ασ and εσ, "
+        "so that σ²α, the scale of the quadratic part alone, is not all that counts: the linear "
+        "part goes as σα. The paper's (d)-(f) are one quantity a panel; here they are (d) and (e)."
     )

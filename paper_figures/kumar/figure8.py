@@ -11,7 +11,7 @@ import xarray
 from matplotlib.figure import Figure
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, ends, ordered, spread
+from lazyrich.paper_figures.checks import Check, ends, of_seeds, ordered, spread
 from lazyrich.paper_figures.experiments import student_and_teacher
 from lazyrich.paper_figures.panels import dashes
 from lazyrich.paper_figures.runs import of_fit
@@ -163,17 +163,17 @@ def _loss(name: str, runs: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     late = lateness(data["published"].sel(alpha=LAZINESS, threshold=p.threshold))
     return (
-        "A 5-100-100-5 tanh student, its default initial parameters doubled, learns the outputs "
-        f"of a teacher on {p.P} inputs N(0, I) by full-batch AdamW in {p.steps:,} steps; predictor "
-        "α f(x;w), uncentred. Test (solid) and train (dashed) accuracy, the part of the outputs "
-        f"(each of the five of a sample by itself) within {p.threshold:g} of the teacher's; "
-        f"medians of {p.seeds} seeds. At α = 1 the test accuracy reaches {LEVEL:g} {spread(late)} "
-        "times later than the train accuracy. "
-        f"(a) As published: rate {p.learning_rate:g} and decay {p.weight_decay:g} at every α, so "
-        "that the predictor starts the faster the larger α. (b) Controlled: rate "
-        f"{p.learning_rate:g}/α and decay {p.weight_decay:g} α, the same speed and the same decay "
-        "a step at every α. The text gives neither rate nor decay."
+        "A tanh student learns the outputs of a teacher. Test (solid) and train (dashed) accuracy, "
+        f"the part of the outputs within {p.threshold:g} of the teacher's; medians of "
+        f"{of_seeds(p.seeds)}. (a) As published: one rate and decay at every α, so that the "
+        "predictor starts the faster the larger α. (b) Controlled: rate ∝ 1/α and decay ∝ α, the "
+        "same speed and the same decay a step at every α.\n\n"
+        f"5-100-100-5 networks, the default initial parameters doubled, {p.P} inputs N(0, I), "
+        f"full-batch AdamW in {p.steps:,} steps, predictor α f(x;w), uncentred; each of the five "
+        f"outputs of a sample counts by itself. (a) Rate {p.learning_rate:g}, decay "
+        f"{p.weight_decay:g}; the text gives neither. At α = 1, the time at which the test "
+        f"accuracy reaches {LEVEL:g} over that of the train accuracy: {spread(late)}."
     )

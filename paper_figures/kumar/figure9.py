@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, ordered, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, ordered, spread
 from lazyrich.paper_figures.panels import learning_curves, loss_terms
 from lazyrich.paper_figures.runs import gap_in_words
-from lazyrich.plotting import WIDTH, letter, steps_axis
+from lazyrich.plotting import WIDTH, legend_below, letter, steps_axis
 from lazyrich.simulate import PolynomialTask
 from lazyrich.simulate.cells import NETWORK
 from lazyrich.simulate.measures import zero_losses
@@ -86,8 +86,7 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
         ax.set_ylabel("")
     for ax in axes[-1]:
         steps_axis(ax, p.steps)
-    axes[0, 0].legend(loc="lower left")
-    axes[3, 2].legend(loc="upper right")
+    legend_below(figure, axes[0, 0], axes[1, 0])
     return figure
 
 
@@ -233,18 +232,17 @@ def _deviations_at_start(p: Parameters) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     sizes, epsilons = (", ".join(map(str, values)) for values in (p.sizes, p.epsilons))
     return (
-        f"Networks of N = {p.width} neurons on y = (β·x)²/2, |β|² = D = {p.D}, α = {p.alpha:g}, "
-        f"ε = {epsilons}, η = {p.learning_rate:g} N/α², centred, trained on P = {sizes} samples "
-        f"by gradient flow ({gap_in_words(data['runs'])}). (a)-(c) Train and test loss; thick: "
-        f"seed 0, thin: test loss of the other {p.seeds - 1} seeds (data and weights); dotted: the "
-        f"threshold {THRESHOLD} of the time to grok. (d)-(f) The terms of the test loss of seed 0. "
-        "They are those of the predictor that is trained, f(x;w) − f(x;w₀), so that they add up "
-        "to its expected square error (line), which the error on 1,000 fresh samples (dots) "
-        "follows. The text gives P only; D, N, α, the learning rate, the centring and "
-        f"ε = {p.epsilons[0]:g} are those of the published experiments. (a′)-(f′), at "
-        f"ε = {p.epsilons[1]:g}, is our choice: at the published ε the first kernel holds so much "
-        "of the quadratic functions that little power goes into linear ones."
+        f"Networks trained on P = {sizes} samples, at ε = {epsilons}. (a)-(c) Train and test loss; "
+        f"thick: seed 0, thin: test loss of the {of_seeds(p.seeds - 1, 'other seed')}; dotted: the "
+        f"threshold {THRESHOLD} of the time to grok. (d)-(f) The terms of the test loss of seed 0, "
+        "which add up to it (line); dots: on 1,000 fresh samples.\n\n"
+        f"N = {p.width}, y = (β·x)²/2, |β|² = D = {p.D}, α = {p.alpha:g}, η = {p.learning_rate:g} "
+        f"N/α², centred, gradient flow ({gap_in_words(data['runs'])}). The terms are those of the "
+        "predictor that is trained, f(x;w) − f(x;w₀). The text gives P only; D, N, α, the learning "
+        f"rate, the centring and ε = {p.epsilons[0]:g} are those of the published experiments. "
+        f"(a′)-(f′), at ε = {p.epsilons[1]:g}, is our choice: at the published ε the first kernel "
+        "holds so much of the quadratic functions that little power goes into linear ones."
     )

@@ -175,7 +175,7 @@ def _table(p: Parameters, rows: list[str]) -> str:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     del data
     return (
         f"Test loss of networks on one data set, D = {p.D}, P = {p.P}, y = (β·x)²/2, |β|² = D, "

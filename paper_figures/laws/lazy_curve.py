@@ -232,15 +232,16 @@ def _error_of_limit(p: Parameters, data: Dataset) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     counts = np.concatenate([data[name]["count"].values for name in data])
     return (
-        "Mean test loss at the end of fully lazy training, y = (β·x)²/2, |β|² = D, infinite width. "
-        f"Dots: kernel regression on {counts.min():.0f} to {counts.max():.0f} fresh data sets a "
-        "point, as many as a relative standard error of "
-        f"{100 * p.error:.1f}% asks (at most {p.most}); bars: one standard error. Lines: the "
-        "closed form lazy-learning-curve, from the kernel's exact spectrum. (a) Over P at D = "
-        f"{p.D}; dashed: P = {lazy.exact_from(p.D)}, from which on lazy training is "
-        f"exact. (b) At ε = {p.epsilon:g} over P/D for several D; dashed: the limit D → ∞. Dotted: "
-        f"predicting nothing. Above the critical ε = {_critical():.3f} lazy training never is."
+        "Mean test loss at the end of fully lazy training. Dots: kernel regression on fresh data "
+        "sets; bars: one standard error. Lines: the closed form lazy-learning-curve, from the "
+        f"kernel's exact spectrum. (a) Over P at D = {p.D}; dashed: P = {lazy.exact_from(p.D)}, "
+        f"from which on lazy training is exact. (b) At ε = {p.epsilon:g} over P/D for several D; "
+        "dashed: the limit D → ∞. Dotted: predicting nothing.\n\n"
+        "y = (β·x)²/2, |β|² = D, infinite width. A dot is the mean over "
+        f"{counts.min():.0f} to {counts.max():.0f} data sets, as many as a relative standard error "
+        f"of {100 * p.error:.1f}% asks (at most {p.most}). Above the critical "
+        f"ε = {_critical():.3f} lazy training is never worse than predicting nothing."
     )

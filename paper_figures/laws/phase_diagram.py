@@ -170,13 +170,14 @@ def _memorises_below(p: Parameters, phases: list[str]) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
-        f"Phases of {data['runs'].sizes['cell']} networks trained by gradient flow (D = {p.D}, "
-        f"α/ε = {p.laziness:g}, infinite width, centred, one data set each): 'generalises at once' "
-        "where the test loss falls within twice the time of the train loss, 'groks' where later, "
-        f"'memorises' where not within τ = {HORIZON:g} αD²/(ε|β|²). A loss falls when it "
-        "is for good below 2/15 of that of predicting nothing. Lines, from the parameters alone: "
-        f"where half of {p.draws} other data sets are predicted to memorise (full), to learn at "
-        "once (dashed)."
+        f"Phases of {data['runs'].sizes['cell']} networks trained by gradient flow: 'generalises "
+        "at once' where the test loss falls within twice the time of the train loss, 'groks' where "
+        "later, 'memorises' where not within the run. Lines, from the parameters alone: where half "
+        f"of {p.draws} other data sets are predicted to memorise (full), to learn at once "
+        "(dashed).\n\n"
+        f"D = {p.D}, α/ε = {p.laziness:g}, infinite width, centred, one data set each, runs to "
+        f"τ = {HORIZON:g} αD²/(ε|β|²). A loss has fallen when it stays below 2/15 of that of "
+        "predicting nothing."
     )

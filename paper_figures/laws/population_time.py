@@ -132,7 +132,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     del data
     return (
         "Infinitely many samples, infinite width, centred predictor, gradient flow: the time "

@@ -179,17 +179,18 @@ def _decades(test: np.ndarray) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     found = times(p, data)
     never = int((~np.isfinite(found["measured"][:, 1])).sum())
     return (
-        f"When the train and the test loss of {p.networks} networks fall for good below 2/15 of "
-        "the loss of predicting nothing: measured by gradient flow (infinite width, centred), and "
-        "predicted from the data set alone, before training. D from "
-        f"{min(p.dimensions)} to {max(p.dimensions)}, P/D from {p.samples[0]:g} to "
-        f"{p.samples[1]:g}, α/ε from {p.laziness[0]:g} to {p.laziness[1]:g}, αε/|β|² from "
-        f"{p.features[0]:g} to {p.features[1]:g}, log-uniform; τ = η0 × steps. (a) By the limit "
-        "ε/α → 0, a flow in αε alone. (b) By the same where one column of F, the spike, moves "
-        "freely and the others only grow: it fails for few samples and large αε. Line: equality; "
-        f"grey: {100 * AIM:g}%. {never} test losses do not fall within the run and are not shown."
+        f"When the train and the test loss of {p.networks} networks fall: measured by gradient "
+        "flow, and predicted from the data set alone, before training. (a) By the limit ε/α → 0, "
+        "a flow in αε alone. (b) By the same where one column of F, the spike, moves freely and "
+        "the others only grow: it fails for few samples and large αε. Line: equality; grey: "
+        f"{100 * AIM:g}%.\n\n"
+        "A loss has fallen when it stays below 2/15 of the loss of predicting nothing. Infinite "
+        f"width, centred; D from {min(p.dimensions)} to {max(p.dimensions)}, P/D from "
+        f"{p.samples[0]:g} to {p.samples[1]:g}, α/ε from {p.laziness[0]:g} to {p.laziness[1]:g}, "
+        f"αε/|β|² from {p.features[0]:g} to {p.features[1]:g}, log-uniform; τ = η0 × steps. "
+        f"{never} test losses do not fall within the run and are not shown."
     )

@@ -221,15 +221,16 @@ def _spike_recedes(p: Parameters) -> Check:
 
 
 def caption(p: Parameters, data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     count = data["runs"].sizes["cell"]
     return (
-        f"How many samples rich training needs: αε/|β|² = {p.features:g}, α/ε = {p.laziness:g}, "
-        f"infinite width, centred, gradient flow to τ = {HORIZON:g} αD²/(ε|β|²), {p.seeds} data "
-        f"sets each, {count} networks. (a) Share of them whose test loss falls below 2/15 of that "
-        "of predicting nothing (dots), and of those for which it does at the predictor "
-        "u·x + xᵀQx/2 of least Tr Q, Q ≥ 0, that fits the training set (lines). (b) P/D at which "
-        "half of them do; and at which for half of them an eigenvalue with an overlap with β "
-        "stands out of the bulk of the matrix that features first grow along, by its law "
-        "(dashed): of the speed of early growth, not of its end."
+        "How many samples rich training needs. (a) Share of networks whose test loss falls below "
+        "2/15 of that of predicting nothing (dots), and of data sets for which it does at the "
+        "predictor u·x + xᵀQx/2 of least Tr Q, Q ≥ 0, that fits the training set (lines). (b) P/D "
+        "at which half of them do; dashed: at which a feature stands out at first for half of "
+        "them.\n\n"
+        f"αε/|β|² = {p.features:g}, α/ε = {p.laziness:g}, infinite width, centred, gradient flow "
+        f"to τ = {HORIZON:g} αD²/(ε|β|²), {p.seeds} data sets each, {count} networks. Dashed: by "
+        "its law, an eigenvalue with an overlap with β stands out of the bulk of the matrix that "
+        "features first grow along. This is a matter of the speed of early growth, not of its end."
     )

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.runs import of_flow
 from lazyrich.paper_figures.studies.biases import at, share
 from lazyrich.plotting import LOOKS, WIDTH, band, letter, look
@@ -266,14 +266,15 @@ def _bound_is_vacuous(p: Parameters, sparse: Dataset) -> Check:
 
 
 def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
-        "Diagonal linear networks f(x) = ⟨u² − v², x⟩ with the logistic loss, by gradient flow "
-        f"from u = v = α/√(2d): d = {p.d}, α = {p.alpha:g}, λ = {p.weight_decay:g}. (a), (c) x "
-        f"uniform in {{±1}}^d, y the majority of {SPARSITY} coordinates, n = {p.n_sparse}. "
-        f"(b), (d) Gaussian inputs pushed 12.5 away from the plane across a dense direction, n = "
-        f"{p.n_margin}. Test "
-        f"accuracy on {p.n_test} fresh samples; margins over the largest possible ones, from "
-        f"convex programmes with checked certificates. Medians and ranges over {p.seeds} seeds. "
-        "Dotted: log(α)/λ."
+        "Diagonal linear networks f(x) = ⟨u² − v², x⟩ with the logistic loss. (a), (c) Sparse "
+        "labels, the majority of a few coordinates; (b), (d) inputs with a large margin along a "
+        "dense direction. Margins are over the largest possible ones. Medians and ranges over "
+        f"{of_seeds(p.seeds)}. Dotted: log(α)/λ.\n\n"
+        f"Gradient flow from u = v = α/√(2d): d = {p.d}, α = {p.alpha:g}, λ = "
+        f"{p.weight_decay:g}. (a), (c) x uniform in {{±1}}^d, {SPARSITY} coordinates, "
+        f"n = {p.n_sparse}. (b), (d) Gaussian inputs pushed 12.5 away from the plane across the "
+        f"direction, n = {p.n_margin}. Test accuracy on {p.n_test} fresh samples; the largest "
+        "margins are from convex programmes with checked certificates."
     )

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.experiments import homogeneous_perceptron
 from lazyrich.paper_figures.runs import device, of_fit
 from lazyrich.paper_figures.studies.biases import alpha_axis, slopes
@@ -281,15 +281,17 @@ EARLY_RECORD = 40
 
 
 def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     bias = ", with a bias in the first layer" if p.bias else ""
     return (
-        f"Two-layer perceptrons of width {p.width} on addition modulo {p.p}, trained on "
-        f"{100 * p.fraction:g}% of the pairs by gradient flow with cross-entropy and weight decay, "
-        f"from He's weights times α{bias}; one line for each of {p.seeds} seeds. (a) Accuracies of "
-        f"a ReLU network, λ = {p.weight_decay:g}; dotted: log(α)/λ. (b) Test accuracy over λt for "
-        f"several α, (c) for several λ, both with ReLU and a last layer that starts at 0. (d) "
-        "Where the test accuracy passes 1/2 for good, for ReLU (order L = 2) and for h² (L = 3); "
-        "lines: slope 1. The paper trains at p = 97 on 40% of the pairs, width 1024 with a bias "
-        "in the first layer, by descent at the rate 0.002."
+        f"Two-layer perceptrons on addition modulo {p.p}; one line for each of "
+        f"{of_seeds(p.seeds)}. (a) Accuracies of a ReLU network; dotted: log(α)/λ. (b) Test "
+        "accuracy over λt for several α, (c) for several λ, both with ReLU. (d) Where the test "
+        "accuracy passes 1/2 for good, for ReLU (order L = 2) and for h² (L = 3); lines: slope "
+        "1.\n\n"
+        f"Width {p.width}, {100 * p.fraction:g}% of the pairs for training, gradient flow with "
+        f"cross-entropy and weight decay, from He's weights times α{bias}; (a) λ = "
+        f"{p.weight_decay:g}; (b), (c) with a last layer that starts at 0. The paper trains at "
+        "p = 97 on 40% of the pairs, width 1024 with a bias in the first layer, by descent at the "
+        "rate 0.002."
     )

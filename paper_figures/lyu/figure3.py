@@ -165,7 +165,7 @@ def _certificate(p: Parameters, runs: Dataset) -> Check:
 
 
 def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
         f"Completion of X with entries ij/d², d = {p.d}, from {100 * p.observed:g}% of the "
         "entries (an entry seen at (i, j) is seen at (j, i)), by W = UUᵀ − VVᵀ trained by "

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.runs import of_flow
 from lazyrich.paper_figures.studies.biases import share
 from lazyrich.plotting import LOOKS, WIDTH, letter, look
@@ -206,11 +206,11 @@ def _margins(data: dict[str, Dataset]) -> Check:
 
 
 def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
         "Accuracy and margins (over the largest possible ones) of diagonal networks on sparse "
         f"labels, by gradient flow: d = {p.d}, n = {p.n}, α = {p.alpha:g}, one line for each of "
-        f"{p.seeds} seeds. (a) With weight decay λ = {p.weight_decay:g}. (b) Without, by the clock "
+        f"{of_seeds(p.seeds)}. (a) With weight decay λ = {p.weight_decay:g}. (b) Without, by the clock "
         f"∫L dt of descent at the learning rate η/L, up to t = {p.duration:.0e}. The paper shows "
         "modular addition; here both runs are exact flows of one network."
     )

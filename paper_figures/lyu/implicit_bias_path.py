@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.runs import of_flow
 from lazyrich.plotting import BLACK, GREEN, ORANGE, WIDTH, letter, shades
 from lazyrich.simulate.runs import Runs
@@ -156,12 +156,12 @@ def _first_order(p: Parameters, runs: Dataset) -> Check:
 
 
 def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
         "Diagonal networks of depth 2 trained on sparse regression by gradient flow with weight "
         f"decay: d = {p.d}, n = {p.n}, k = {p.k}, α = {p.alpha:g}. (a) Norms of the predictor, "
         "from its first record; circles: the predicted path for λ → 0, a convex programme at each "
         "scale; thin lines: the least L1 and L2 norms of all interpolations. (b) Distance of the "
         "predictor from the predicted one at the same scale, relative to the largest on the path. "
-        f"Seed 0; the checks are on {p.seeds} seeds."
+        f"Seed 0; the checks are on {of_seeds(p.seeds)}."
     )

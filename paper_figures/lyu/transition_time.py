@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, spread
+from lazyrich.paper_figures.checks import Check, of_seeds, spread
 from lazyrich.paper_figures.runs import of_flow
 from lazyrich.paper_figures.studies.biases import alpha_axis, slopes
 from lazyrich.plotting import WIDTH, letter, shades
@@ -183,12 +183,12 @@ def _classification_drifts(p: Parameters, data: dict[str, Dataset]) -> Check:
 
 
 def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
-    """Return what is shown, and what was chosen."""
+    """Return what is shown; then, after an empty line, the settings and what was chosen."""
     return (
         "Time of the transition against the initial scale, of diagonal networks trained with "
         f"weight decay. (a) Sparse regression, d = {p.d}, n = {p.n}, k = {p.k}: the time at which "
         "|w|₁ passes the geometric mean of its largest value, of the early solution, and its least "
         f"possible value. (b) Sparse classification, d = {p.classified_d}, n = {p.classified_n}: "
-        f"the time at which the test accuracy passes 3/4. Symbols: medians over {p.seeds} seeds. "
+        f"the time at which the test accuracy passes 3/4. Symbols: medians over {of_seeds(p.seeds)}. "
         "Lines: slope 1."
     )
