@@ -189,6 +189,6 @@ def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
         f"weight decay. (a) Sparse regression, d = {p.d}, n = {p.n}, k = {p.k}: the time at which "
         "|w|₁ passes the geometric mean of its largest value, of the early solution, and its least "
         f"possible value. (b) Sparse classification, d = {p.classified_d}, n = {p.classified_n}: "
-        f"the time at which the test accuracy passes 3/4. Symbols: medians over {of_seeds(p.seeds)}. "
-        "Lines: slope 1."
+        "the time at which the test accuracy passes 3/4. Symbols: medians over "
+        f"{of_seeds(p.seeds)}. Lines: slope 1."
     )
