@@ -211,6 +211,6 @@ def caption(p: Parameters, _data: dict[str, Dataset]) -> str:
         "Accuracy and margins (over the largest possible ones) of diagonal networks on sparse "
         f"labels, by gradient flow: d = {p.d}, n = {p.n}, α = {p.alpha:g}, one line for each of "
         f"{of_seeds(p.seeds)}. (a) With weight decay λ = {p.weight_decay:g}. (b) Without, by the "
-        f"clock ∫L dt of descent at the learning rate η/L, up to t = {p.duration:.0e}. The paper shows "
-        "modular addition; here both runs are exact flows of one network."
+        f"clock ∫L dt of descent at the learning rate η/L, up to t = {p.duration:.0e}. The paper "
+        "shows modular addition; here both runs are exact flows of one network."
     )
