@@ -22,6 +22,7 @@ from lazyrich.simulate.network import predictions
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.simulate.two_layer import TwoLayer
+from lazyrich.support.differences import LARGE
 
 LOSSES = ("train_loss", "test_loss", "population_loss")
 # Measurements by name, one entry for each snapshot.
@@ -197,9 +198,15 @@ class NeuronMeasures:
         target = task.ridges()
         if self._network.activation.series is None or target is None:
             return _with_population(losses, self._by_theory(snapshot))
-        parts = [now.ridges(task.mixing), *(part.times(-1) for part in target)]
-        if self._network.centred:
-            parts.append(self._start.ridges(task.mixing).times(-1))
+        parts = [part.times(-1) for part in target]
+        if self._network.centred and abs(self._network.alpha) > LARGE:
+            assert snapshot.W_moved is not None
+            moved = snapshot.W_moved, snapshot.readouts_moved
+            parts.insert(0, self._start.rise_as_ridges(*moved, task.mixing))
+        else:
+            parts.insert(0, now.ridges(task.mixing))
+            if self._network.centred:
+                parts.append(self._start.ridges(task.mixing).times(-1))
         noise = {"label_noise": now.W.new_tensor(task.noise**2)} if task.noise else {}
         return _with_population(losses, population_by_degree(parts) | noise)
 
@@ -207,7 +214,10 @@ class NeuronMeasures:
         """Return the population loss of any activation and target, by ``theory.Problem``."""
         problem, values = self._training.problem
         start, now = self._start, self._now(snapshot)
-        centred = {"W0": start.W, "v0": start.readouts} if self._network.centred else {}
+        centred = {}
+        if self._network.centred:
+            centred = {"W0": start.W, "v0": start.readouts}
+            centred |= {"W_moved": snapshot.W_moved, "v_moved": snapshot.readouts_moved}
         loss = problem.population_loss(
             W=now.W,
             v=now.readouts,

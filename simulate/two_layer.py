@@ -12,6 +12,7 @@ from torch import Tensor
 from lazyrich.simulate.activations import Activation
 from lazyrich.simulate.hermite import Ridges
 from lazyrich.simulate.shapes import Float
+from lazyrich.support.differences import apart
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,22 @@ class TwoLayer:
             later = W * dv[:, None]
             wbar, M = wbar + later.mean(0), M + later.T @ W / N
         return wbar, M
+
+    def rise_as_ridges(
+        self,
+        dW: Float[Tensor, "N D"],
+        dv: Float[Tensor, " N"] | None,
+        mixing: Float[Tensor, "D D"] | None,
+    ) -> Ridges:
+        """Return what ``rise`` evaluates as ridge functions that don't cancel, see ``ridges``."""
+        assert self.activation.series is not None
+        N = self.W.shape[0]
+        v = torch.ones_like(self.W[:, 0]) if self.readouts is None else self.readouts
+        degree, later = len(self.activation.series) - 1, None if dv is None else dv / N
+        neurons, amplitudes = apart(self.W, dW, v / N, later, self.alpha, degree)
+        directions = torch.cat(neurons)
+        directions = directions if mixing is None else directions @ mixing.to(self.W.device)
+        return Ridges(directions, torch.cat(amplitudes), self.activation.series)
 
     def ridges(self, mixing: Float[Tensor, "D D"] | None) -> Ridges:
         """Return f as ridge functions of z ~ N(0, I/D), where x = mixing z.

@@ -198,3 +198,54 @@ def test_a_start_of_another_width_and_negative_noise_are_refused():
         problem.population_loss(noise=-0.1, **known)
     with pytest.raises(ValueError, match=r"noise = -0\.1: must be at least 0"):
         problem.learning_curve(P=3, D=2, c=0.1, sigma=1.0, beta=[1.0, 0.0], noise=-0.1)
+
+
+@pytest.mark.parametrize("alpha", [1.1e3, 1e5, 1e12, -1e40, 1e150])
+@pytest.mark.parametrize(
+    ("activation", "readouts"),
+    [("h^4 - h^3/2 + h", "fixed"), ("h^3 - 2 h^2", "trained"), ("erf(h/3)", "trained")],
+)
+def test_nothing_cancels_in_the_centred_loss_at_large_alpha(alpha, activation, readouts):
+    """Against the simulator's rise of each neuron on a cubature, which has no difference in it."""
+    from lazyrich.simulate.activations import EPSILON, numeric
+    from lazyrich.simulate.two_layer import TwoLayer
+
+    problem, random = Problem(activation, "(beta.x)^3 + beta.x", readouts), np.random.default_rng(3)
+    W0, change, v0, later = (torch.tensor(random.normal(size=n)) for n in ((4, 2), (4, 2), 4, 4))
+    trained = readouts == "trained"
+    phi, _ = numeric(activation, epsilon=EPSILON, constants=None, degree=None)
+    start = TwoLayer(W0, v0 if trained else None, alpha, phi)
+    points, weights = gauss_hermite(2, 160 if "erf" in activation else 12)
+    f = start.rise(torch.tensor(points), change, later if trained else None).numpy()
+    beta = [1.0, -0.5]
+    y = (points @ beta) ** 3 + points @ beta
+    more = {"v": v0 + later / alpha, "v0": v0, "v_moved": later} if trained else {}
+    given = {"W": W0 + change / alpha, "W0": W0, "alpha": alpha, "beta": beta, **more}
+    found = float(problem.population_loss(**given, W_moved=change))
+    assert found == pytest.approx(weights @ (y - f) ** 2, rel=1e-8)
+    if abs(alpha) > 1e10:  # as it was: the weights alone don't tell
+        wrong = float(problem.population_loss(**{**given, "v_moved": None}))
+        assert wrong != pytest.approx(found, rel=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["h + 0.1 h^3", "erf(h)"])
+def test_a_very_lazy_run_records_its_population_loss(activation):
+    from lazyrich import simulate
+
+    task = simulate.PolynomialTask(D=3, P=8, seed=1)
+    options = {"activation": activation, "width": 6, "engine": "neurons", "learning_rate": 0.1}
+    ends = []
+    for alpha in (1e5, 1e14, 1e150):
+        run = simulate.train(task, alpha=alpha, steps=30, record=[0, 30], alignment=None, **options)
+        loss = run.history.population_loss.values
+        assert loss[0] == pytest.approx(0.75, rel=1e-9)  # <y^2> at |beta|^2 = D
+        ends.append(loss[1])
+    assert ends[1] == pytest.approx(ends[2], rel=1e-12)
+    assert ends[0] == pytest.approx(ends[2], rel=1e-3)
+
+
+def test_relu_has_no_centred_loss_beyond_rounding():
+    problem = Problem("relu(h)", "beta.x")
+    W = [[1.0, 0.5]]
+    assert np.isnan(problem.population_loss(W=W, W0=W, alpha=1e9, beta=[1.0, 0.0]))
+    assert problem.population_loss(W=W, W0=W, alpha=1e6, beta=[1.0, 0.0]) == pytest.approx(0.5)

@@ -206,6 +206,8 @@ class Problem:
         v: Any = None,
         W0: Any = None,
         v0: Any = None,
+        W_moved: Any = None,
+        v_moved: Any = None,
         noise: float = 0.0,
         by_degree: bool = False,
         **symbols: Any,
@@ -213,10 +215,12 @@ class Problem:
         """Return the exact population loss <(y + noise - f)^2> of given neurons W (N, D).
 
         ``v`` (N,) are the readouts where they are trained; with ``W0`` (and ``v0``) it is that of
-        the centred predictor f(w) - f(w0). ``noise`` is the standard deviation of the labels'
-        noise, ``symbols`` are the values of the symbols of activation and target. NumPy and torch
-        arrays keep their kind. ``by_degree`` gives the parts of each Hermite degree instead, for a
-        polynomial activation. Raises ``ValueError`` for missing values and wrong shapes.
+        the centred predictor f(w) - f(w0). Where alpha is large W and W0 agree to most digits: give
+        ``W_moved`` = alpha (W - W0) too (and ``v_moved``), and nothing cancels; relu has no such
+        form, and no value (nan) beyond alpha = 10^7. ``noise`` is the standard deviation of the
+        labels' noise, ``symbols`` are the values of the symbols of activation and target. NumPy and
+        torch arrays keep their kind. ``by_degree`` gives the parts of each Hermite degree instead,
+        for a polynomial activation. Raises ``ValueError`` for missing values and wrong shapes.
 
         >>> problem = Problem("h + c*h**3", "beta.x")
         >>> round(float(problem.population_loss(W=[[1.0, 0.0]], beta=[1.0, 0.0], c=0.0)), 12)
@@ -227,7 +231,7 @@ class Problem:
         alpha, noise = finite("alpha", alpha), not_negative("noise", noise)
         if by_degree and self.activation.degree is None:
             raise ValueError(f"by_degree: {self.activation.kind} has all Hermite degrees")
-        parts = population_loss(self, W, alpha, v, W0, v0, symbols)
+        parts = population_loss(self, W, alpha, v, W0, v0, (W_moved, v_moved), symbols)
         if by_degree:
             return parts | {"noise": noise**2}
         return sum(parts.values()) + noise**2

@@ -12,6 +12,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 
 from lazyrich.support.arguments import finite
+from lazyrich.support.differences import LARGE, apart
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory import generate
 from lazyrich.theory.activation import missing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
 
 Array = Any  # NumPy or torch
+_LARGEST_OF_RELU = 1e7  # alpha beyond which the loss of a centred relu network is rounding
 _BLOCK = 1024  # rows of the overlaps that are held at a time
 
 
@@ -36,13 +38,27 @@ class Formula:
 
 
 def population_loss(
-    problem: "Problem", W: Any, alpha: float, v: Any, W0: Any, v0: Any, values: dict[str, Any]
+    problem: "Problem",
+    W: Any,
+    alpha: float,
+    v: Any,
+    W0: Any,
+    v0: Any,
+    moved: tuple[Any, Any],
+    values: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the population loss by Hermite degree (by degree of the target for erf and relu)."""
     weights, amplitudes = _stacked(problem, W, v, W0, v0)
+    amplitudes = amplitudes * float(alpha)
+    if W0 is None and moved[0] is not None:
+        raise ValueError("W_moved is given without W0")
+    if moved[0] is not None and abs(alpha) > LARGE and problem.activation.kind != "relu":
+        weights, amplitudes = _apart(problem, weights, alpha, v0, moved)
+    elif W0 is not None and problem.activation.kind == "relu" and abs(alpha) > _LARGEST_OF_RELU:
+        return {"degree_0": float("nan")}  # it has kinks everywhere, which no few neurons have
     backend = "torch" if _is_torch(weights) else "numpy"
     values = _complete(problem, weights, values)
-    network = _Neurons(problem, weights, amplitudes * float(alpha), values, backend)
+    network = _Neurons(problem, weights, amplitudes, values, backend)
     squares = network.square_by_degree()
     overlaps, powers = network.with_target(), network.target_power()
     degrees = range(max([*squares, *overlaps, *powers]) + 1)
@@ -67,6 +83,23 @@ def _stacked(problem: "Problem", W: Any, v: Any, W0: Any, v0: Any) -> tuple[Arra
     xp = _namespace(W)
     together = xp.concatenate([readouts / W.shape[0], -initial / W0.shape[0]])
     return xp.concatenate([W, W0]), together
+
+
+def _apart(
+    problem: "Problem", stacked: Array, alpha: float, v0: Any, moved: tuple[Any, Any]
+) -> tuple[Array, Array]:
+    """The centred predictor as neurons that don't cancel."""
+    N = stacked.shape[0] // 2
+    W, start = stacked[:N], stacked[N:]
+    change = _as_array("W_moved", moved[0], 2, like=W)
+    if change.shape != W.shape:
+        raise ValueError(f"W_moved has shape {tuple(change.shape)}: must be {tuple(W.shape)}")
+    readouts, later = _readouts(problem, "v0", v0, start) / N, None
+    if problem.readouts == "trained":
+        later = _readouts(problem, "v_moved", moved[1], start) / N
+    xp, degree = _namespace(W), problem.activation.degree
+    neurons, amplitudes = apart(start, change, readouts, later, alpha, degree)
+    return xp.concatenate(neurons), xp.concatenate(amplitudes)
 
 
 def _readouts(problem: "Problem", name: str, v: Any, W: Array) -> Array:
