@@ -1,5 +1,6 @@
 """The explorer without a browser: its numbers are those of simulate, and any input gets a line."""
 
+import gc
 import http.client
 import json
 import math
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -255,9 +255,8 @@ def test_a_bad_activation_is_one_line_and_is_never_run(text):
 
 def test_heavy_settings_are_stopped_with_a_line():
     heavy = {"activation": "h + 0.1 h^3", "steps": 1_000_000, "D": 20, "P": 100}
-    state, frames = last_state("two-layer", heavy, longest=3.0)
-    assert re.match(r"stopped after 1,?\d* ?steps|stopped after \d+", state["stage"])
-    assert any(frame.get("python") for frame in frames)
+    state, _ = last_state("two-layer", heavy, longest=4.0)
+    assert re.match(r"stopped after 1[0,]+ steps|stopped: too slow", state["stage"])
 
 
 def test_a_cancelled_answer_ends_at_once():
@@ -413,21 +412,18 @@ def test_a_newer_move_cancels_an_older_computation(server):
 
 
 def test_many_moves_keep_no_memory():
-    """After a few answers, another 20 leave behind less than a tenth of a megabyte."""
+    """What SymPy would keep of each answer alone is over a thousand blocks of memory."""
 
-    def moves(count):
-        for i in range(count):
-            given = {"D": 4 + i % 5, "P": 20 + i, "width": 5, "steps": 100, "seed": i % 100}
+    def moves(start, count):
+        for i in range(start, start + count):
+            given = {"D": 4 + i % 5, "P": 20 + i, "width": 5, "steps": 100, "alpha": 1 + i / 7}
             last_state("two-layer", given)
-            last_state("diagonal", {"d": 20 + i, "n": 4})
+            last_state("diagonal", {"d": 20 + i, "n": 4, "alpha": 10 + i})
+        gc.collect()
+        return sys.getallocatedblocks()
 
-    moves(5)
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    moves(20)
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert grown < 100_000
+    before = moves(0, 6)
+    assert moves(6, 10) - before < 10 * 300
 
 
 def test_ctrl_c_ends_the_command_cleanly(tmp_path):

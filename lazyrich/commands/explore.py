@@ -27,13 +27,15 @@ def command(port: int, no_browser: bool) -> None:
 
     mathml("x")  # the extra is there, or one line says how to install it
     from lazyrich.explore.server import Server
+    from lazyrich.simulate.workers import one_thread
 
     server = Server(port)
     click.echo(f"lazyrich explore: {server.url} (Ctrl-C ends it)")
     if not no_browser:
         threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
     try:
-        server.serve_forever(poll_interval=0.2)
+        with one_thread():  # small matrices gain nothing from more, and wait where cores are busy
+            server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
         click.echo("stopped")
     finally:

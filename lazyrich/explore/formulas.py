@@ -5,6 +5,8 @@ The formulas are derived by ``theory``; nothing here knows one.
 
 from typing import Any
 
+from sympy.core.cache import clear_cache
+
 from lazyrich.explore.chart import number
 from lazyrich.simulate import Run
 from lazyrich.simulate.activations import Curved
@@ -37,6 +39,7 @@ def of_two_layer(phi: Any, settings: dict[str, Any], run: Run | None) -> list[di
     found.append(_eigenvalues(problem, {"D": settings["D"], "sigma": 1.0, **values}))
     if isinstance(phi, Curved) and settings["centred"] and not settings["noise"]:
         found.append(_plateau(settings["D"], settings["P"]))
+    clear_cache()  # SymPy keeps every expression with numbers that it has met
     return [each for each in found if each]
 
 
