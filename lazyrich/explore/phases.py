@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 
 from lazyrich.explore.watch import Watch
-from lazyrich.simulate.laws.grokking import forecasts
+from lazyrich.simulate import PolynomialTask
+from lazyrich.simulate.laws.grokking import forecast
 
 D = 12
 RATIOS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 24.0, 48.0)
@@ -27,7 +28,8 @@ def cell(ratio: float, features: float) -> str:
     """
     product = features * D
     alpha, epsilon = math.sqrt(product * LAZINESS), math.sqrt(product / LAZINESS)
-    return forecasts(D, round(ratio * D), alpha=alpha, epsilon=epsilon, draws=1)[0].phase
+    task = PolynomialTask(D, round(ratio * D), n_test=1)
+    return forecast(task.X, task.beta, alpha=alpha, epsilon=epsilon).phase
 
 
 def frames(watch: Watch) -> Iterator[dict[str, Any]]:

@@ -124,10 +124,9 @@ def frames(settings: dict[str, Any], watch: Watch) -> Iterator[dict[str, Any]]:
     """Yield the frames of these settings. Raises ``ValueError``, ``Cancelled``."""
     request = read(settings)
     yield {"python": None, "command": None, "stage": "computing ..."}
-    predicted = forecasts.predicted(request.task, settings, request.phi)
-    watch()
     run, twin, reason, twin_of = None, None, [], None
     try:
+        predicted = forecasts.predicted(request.task, settings, request.phi, watch)
         for stage, changes in request.stages:
             exact = {name: value for name, value in changes.items() if name != "rtol"}
             if twin_of != exact:  # the twin of a flow has no tolerance: once is enough
