@@ -1,4 +1,4 @@
-# make demo: the whole story in a few minutes. make test: the checks.
+# make demo: the story of the README in three minutes. make test: the checks.
 # Both make their own .venv here. Once the packages are installed nothing needs the network:
 # a later call rebuilds and reinstalls only lazyrich's own wheel, and only if a source changed.
 
@@ -14,15 +14,27 @@ SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -t
 
 .PHONY: demo test lint docs bench seeds faults attack dev clean
 
+# The story of the README, with a line on each step. Needs about two minutes of one core.
 demo: $(VENV)/.installed
-	$(BIN)/lazyrich derive ntk-eigenvalues --steps
-	-$(BIN)/lazyrich check ntk-eigenvalues.radial "epsilon^2 sigma^2/D (1 + 1/D)"
-	$(BIN)/lazyrich predict --D 100 --P 550 --alpha 1 --epsilon 0.02
-	mkdir -p demo
-	$(BIN)/lazyrich simulate --out demo/grokking.nc --plot demo/grokking.png
-	$(BIN)/lazyrich verify --jobs 2 --report demo/verdicts.html --errata demo/errata.md
-	$(BIN)/lazyrich figures 1 3 4 --preset quick --jobs 2 --out demo
-	@echo "Open demo/index.html (the figures) and demo/verdicts.html (the verdicts)."
+	@mkdir -p demo
+	@$(call step,1 of 5,Your formula: is it right?)
+	-@$(BIN)/lazyrich check ntk-eigenvalues.radial "epsilon^2 sigma^2/D (1 + 1/D)"
+	@$(call step,2 of 5,Your network: will it grok?)
+	@$(BIN)/python docs/demo_network.py demo/data.npz
+	@PYTHONPATH=docs $(BIN)/lazyrich diagnose demo_network:make --data demo/data.npz --report demo/network.html
+	@$(call step,3 of 5,The network of Figure 1 of the paper: when will it grok$(comma) and does it?)
+	@$(BIN)/lazyrich predict --D 100 --P 550 --alpha 1 --epsilon 0.02
+	@$(BIN)/lazyrich simulate --out demo/grokking.nc --plot demo/grokking.png
+	@$(call step,4 of 5,Are the equations of the paper right?)
+	@$(BIN)/lazyrich verify eq- --jobs 2 --report demo/verdicts.html >demo/verdicts.txt
+	@grep 'claims:' demo/verdicts.txt
+	@$(call step,5 of 5,The figure of the paper$(comma) drawn from scratch)
+	@$(BIN)/lazyrich figures 1 --preset quick --jobs 2 --out demo
+	@printf '\nOpen demo/index.html: the figure with what it shows. demo/network.html is the answer on the\n'
+	@printf 'network, and demo/verdicts.html has the verdicts on the equations.\n'
+
+comma := ,
+step = printf '\n--- Step %s. %s\n\n' "$(1)" "$(2)"
 
 # The tests run against the installed wheel: PYTHONSAFEPATH keeps the checkout's folders off
 # sys.path (also in the processes that tests start), and tests/test_package.py checks it.

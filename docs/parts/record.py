@@ -46,6 +46,7 @@ TOPICS = {
     "population": "Our laws: infinitely many samples",
     "finite_samples": "Our laws: finitely many samples",
     "lazy": "Our laws: lazy training",
+    "forecast": "Our laws: forecasts of a training run",
 }
 
 
@@ -55,17 +56,15 @@ def sections() -> dict[str, tuple[str, list[Claim]]]:
     for claim in verify.claims().values():
         key, heading = _section(claim)
         found.setdefault(key, (heading, []))[1].append(claim)
-    order = [
-        *(f"kumar-{key}" for key in KUMAR),
-        *(f"lyu-{t}" for t in TOPICS),
-        *(f"laws-{t}" for t in TOPICS),
-    ]
+    topics = [f"{source}-{topic}" for source in ("lyu", "laws") for topic in TOPICS]
+    order = [*(f"kumar-{key}" for key in KUMAR), *topics, *found]
     return dict(sorted(found.items(), key=lambda pair: order.index(pair[0])))
 
 
 def _section(claim: Claim) -> tuple[str, str]:
     if claim.source != "kumar":
-        return f"{claim.source}-{claim.topic}", TOPICS[claim.topic]
+        heading = f"{SOURCES[claim.source]}: {claim.topic.replace('_', ' ')}"
+        return f"{claim.source}-{claim.topic}", TOPICS.get(claim.topic, heading)
     place = re.search(r"(?:Sec|App)[a-z]*\.?\s*(\d+(?:\.\d)?)", claim.place)
     if claim.place.startswith("Abstract"):
         number = "0"

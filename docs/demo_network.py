@@ -1,6 +1,6 @@
-"""The network and the data of ``make demo``: ``lazyrich diagnose demo:make`` reads the module.
+"""The network and the data of ``make demo``: ``lazyrich diagnose demo_network:make`` reads the module.
 
-``python docs/demo.py FILE.npz`` writes the data.
+``python docs/demo_network.py FILE.npz`` writes the data.
 """
 
 import sys
