@@ -1,4 +1,4 @@
-"""The network and the data of ``make demo``: ``lazyrich diagnose demo_network:make`` reads the module.
+"""The network and the data of ``make demo``, for ``lazyrich diagnose demo_network:make``.
 
 ``python docs/demo_network.py FILE.npz`` writes the data.
 """
