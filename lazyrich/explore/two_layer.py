@@ -15,9 +15,10 @@ from lazyrich.explore import call, chart, forecasts, formulas, phases
 from lazyrich.explore.watch import OutOfTime, Watch
 from lazyrich.simulate import DivergenceError, PolynomialTask, Run, train
 from lazyrich.simulate.activations import DEFAULT, EPSILON, Curved, numeric
+from lazyrich.simulate.record import default_grid
 from lazyrich.theory.activation import Activation
 
-COARSE = 1e-2
+COARSE, RECORDS = 3e-2, 8  # tolerance, and records in a factor of ten of the steps
 # The twin of another activation is the same network at an output scale larger by this factor.
 FAR = 1e4
 # Stages of a network that is trained neuron by neuron: its first steps, in powers of this.
@@ -59,13 +60,15 @@ class _Request:
         if self.lazily is not None:
             twin = arguments | self.lazily
             if twin["engine"] != "flow":
-                twin.pop("rtol", None)
+                twin = {name: twin[name] for name in twin if name not in ("rtol", "record")}
             lines.append(f"twin = {call.python('simulate.train', 'task', **twin)}")
         lines.append("print(run.outcome())")
         return "\n".join(lines) + "\n"
 
-    def command(self, changes: dict[str, Any]) -> str:
-        """Return the command line that trains the same network."""
+    def command(self, changes: dict[str, Any]) -> str | None:
+        """Return the command line that trains the same network; None for a coarse curve."""
+        if "record" in changes:
+            return None
         # One seed is that of the task and of the weights.
         return call.command(self.of_task | self.arguments | changes | {"plot": "run.png"})
 
@@ -85,7 +88,8 @@ def read(settings: dict[str, Any]) -> _Request:
         arguments["activation"] = settings["activation"]
     task = PolynomialTask(n_test=1, **_of_task(settings))
     if isinstance(phi, Curved):
-        stages = (("coarse", {"rtol": COARSE}), ("", {}))
+        few = default_grid(settings["steps"], RECORDS)
+        stages = (("coarse", {"rtol": COARSE, "record": list(few)}), ("", {}))
         lazily: dict[str, Any] | None = {"engine": "linearised"}
         arguments["engine"] = "flow"
     else:
@@ -128,7 +132,7 @@ def frames(settings: dict[str, Any], watch: Watch) -> Iterator[dict[str, Any]]:
     try:
         predicted = forecasts.predicted(request.task, settings, request.phi, watch)
         for stage, changes in request.stages:
-            exact = {name: value for name, value in changes.items() if name != "rtol"}
+            exact = {name: changes[name] for name in changes if name not in ("rtol", "record")}
             if twin_of != exact:  # the twin of a flow has no tolerance: once is enough
                 twin, reason = _twin(request, exact, watch)
                 twin_of = exact
