@@ -46,7 +46,7 @@ class Attack:
         settings.load_profile("attack")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
-        """Keep this part's properties."""
+        """Keep this part's properties, and start the clock."""
         found = [item for item in items if hasattr(getattr(item, "obj", None), "hypothesis")]
         items[:] = found[self.part :: self.parts]
         self.left = len(items)
@@ -127,15 +127,17 @@ def _together(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, A
                 *("--minutes", str(options.minutes), "--out", str(file)),
                 *(("--only", options.only) if options.only else ()),
             ],
-            stdout=subprocess.DEVNULL,
+            stdout=file.with_suffix(".log").open("w"),
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         for part, file in enumerate(files)
     ]
     for process, file in zip(running, files, strict=True):
         process.wait()
-        if file.exists():
-            yield from json.loads(file.read_text(encoding="utf-8"))
+        if not file.exists():
+            log = file.with_suffix(".log").read_text(encoding="utf-8")
+            raise SystemExit(f"no property was found, or the tests can't be read:\n{log[-3000:]}")
+        yield from json.loads(file.read_text(encoding="utf-8"))
 
 
 def table(rows: list[dict[str, Any]], minutes: float) -> str:

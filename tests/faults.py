@@ -241,6 +241,8 @@ def outcome(copy: Copy, room: str, fault: Fault | None, seconds: float) -> str:
     source = ""
     if fault:
         source = (ROOT / fault.file).read_text(encoding="utf-8")
+        if source[fault.start : fault.end] != fault.old:
+            raise SystemExit(f"{fault.file} has changed meanwhile: call again, to go on")
         copy.write(fault.file, planted(source, fault))
     try:
         child = os.fork()

@@ -181,3 +181,36 @@ def test_every_printed_formula_of_the_first_paper_is_asked():
 def test_a_missing_dot_is_marked():
     with pytest.raises(ValueError, match=r"(?s)wbar|shape|scalar"):
         theory.check("network-function", "alpha wbar x + alpha epsilon/2 x'M x")
+
+
+# Faults that no test noticed once.
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "equal"),
+    [
+        ("test-loss-minimiser", "2 beta beta'/(alpha epsilon)", False),
+        ("test-loss-minimiser", "beta beta'/(alpha epsilon) + M - M", True),
+        ("general-test-loss-minimiser.M", "B/(alpha epsilon)", False),
+        ("general-test-loss-minimiser.wbar", "c_1/alpha + (c_1 - c_1)", True),
+    ],
+)
+def test_a_matrix_is_told_from_another(name, formula, equal):
+    """Also where one of its terms is right and another one missing."""
+    assert theory.check(name, formula).equal is equal
+
+
+@pytest.mark.parametrize(("factor", "word"), [("2", "too large by the factor 2"), ("1/2", "small")])
+def test_a_factor_of_two_is_named(factor, word):
+    (said,) = theory.check("ntk-eigenvalues.linear", f"{factor} * 1/D").words
+    assert word in said
+
+
+@pytest.mark.parametrize("size", range(1, 7))
+def test_no_simple_vector_or_matrix_of_a_search_is_zero(size):
+    from lazyrich.theory.checking import points
+
+    every = range(size)
+    assert all(any(rule(i, size) for i in every) for rule in points._VECTORS)
+    tables = (*points._SYMMETRIC, *(points._GENERAL if size > 1 else points._GENERAL[:4]))
+    assert all(any(rule(i, j) for i in every for j in every) for rule in tables)

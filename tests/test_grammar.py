@@ -263,3 +263,20 @@ def test_a_scalar_that_is_a_sum_of_products_is_written_as_a_sum():
     difference = grammar.read(text, [a, b, c, A]) - 3 * form(a, A, c) + 6 * form(b, A, c)
     assert canonical(difference) == 0
     assert grammar.write(Trace(2 * a.T * b)) == "2 a.b"
+
+
+def test_a_number_has_at_most_400_digits():
+    assert grammar.read("1" * 400) == int("1" * 400)
+    assert grammar.read("1e400") == 10**400
+    for text in ("1" * 401, "1e401"):
+        with pytest.raises(ValueError, match="more than 400 digits"):
+            grammar.read(text)
+
+
+def test_a_size_is_read_as_it_is_written():
+    assert grammar.read("abs(alpha)", [alpha]) == sp.Abs(alpha)
+
+
+def test_of_several_readings_two_are_named():
+    with pytest.raises(ValueError, match=r"can't tell what \w, \w or \w, \w is; declare it$"):
+        grammar.read("x'a b c", [x], new=grammar.conventional)
