@@ -24,6 +24,7 @@ from lazyrich.verify.homogeneous_flow import QuadraticNet
 from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties.lyu import formula
 from lazyrich.verify.small_runs import slope_is
+from lazyrich.verify.statistics import mostly
 
 ONE = ((1.0,),)
 
@@ -293,3 +294,35 @@ attach(
         lambda budget: _regression(budget, 2, second=0.5),
     ),
 )
+
+
+def _from_least_norm(net: QuadraticNet, T: float) -> tuple[float, float]:
+    """(a, distance from h*, over |h*|) of a general net on the square loss."""
+    (now,) = homogeneous_flow.follow(net, (T,))
+    h = np.linalg.pinv(homogeneous_flow.features(net)) @ net.data()[1]
+    return now.a, float(np.linalg.norm(now.moved - h) / np.linalg.norm(h))
+
+
+@evidence(
+    "lyu-thm-3.9",
+    "measured",
+    "sum_i v_i (w_i.x)^2, L = 3, 4 neurons, alpha = 10^2 and 10^2.5, c = 1/2 and 3/4: the distance "
+    "from h* falls as a^-L, the exponent within 0.5; not as a^(-2 L), as that of a diagonal net",
+    control={"per_depth": 2.0},
+)
+def general_net(budget: Budget, per_depth: float = 1.0) -> str:
+    def exponent(seed: int, c: float) -> float:
+        ends = []
+        for alpha in (10**2.0, 10**2.5):
+            net = QuadraticNet(seed, loss="square", alpha=alpha, lamda=1 / alpha)
+            ends.append(_from_least_norm(net, float((1 - c) * np.log(alpha))))
+        (a, off), (b, less) = ends
+        return float(np.log(less / off) / np.log(b / a))
+
+    def sample(first: int, count: int) -> np.ndarray:
+        expected = -per_depth * homogeneous_flow.L
+        found = [[exponent(s, c) for c in (0.5, 0.75)] for s in range(first, first + count)]
+        return (abs(np.array(found) - expected) < 0.5).all(1)
+
+    what = f"the distance falls as a^(-{per_depth:g} L)"
+    return mostly(what, sample, budget.seed, against=0.1)
