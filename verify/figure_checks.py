@@ -91,7 +91,7 @@ def figure_checks() -> tuple[FigureCheck, ...]:
     return tuple(
         FigureCheck(
             claim,
-            where.removeprefix("paper_figures/").split(".py:")[0],
+            where.removeprefix("paper_figures/").split(".py:")[0].removesuffix("_checks"),
             where,
             _constant(call, "expected", True),
             _constant(call, "judges", "statement"),
