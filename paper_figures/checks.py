@@ -130,7 +130,7 @@ def ends(values: DataArray, along: str, symbol: str) -> str:
     """Return the values at both ends of an axis, each with its spread over the others, as text.
 
     >>> ends(DataArray([[1, 2]], coords={"seed": [0], "alpha": [0.5, 8]}), "alpha", "α")
-    '1 [1, 1] at α = 0.5, 2 [2, 2] at α = 8'
+    '1 at α = 0.5, 2 at α = 8'
     """
     sides = (values.isel({along: i}) for i in (0, -1))
     return ", ".join(f"{spread(v)} at {symbol} = {float(v[along]):.3g}" for v in sides)
