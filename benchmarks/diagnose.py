@@ -1,8 +1,8 @@
 """How often the forecasts of ``simulate.diagnose`` are right: seven kinds of task, many scales.
 
-    python benchmarks/diagnose.py RESULTS.jsonl 4               # runs what is missing of set 4
-    python benchmarks/diagnose.py RESULTS.jsonl 4 5 --table     # prints the table of two sets
-    python benchmarks/diagnose.py RESULTS.jsonl 4 --optimisers  # the same with SGD and Adam
+    python benchmarks/diagnose.py FILE.jsonl 4               # runs what is missing of set 4
+    python benchmarks/diagnose.py FILE.jsonl 4 5 --table     # prints the table of two sets
+    python benchmarks/diagnose.py FILE.jsonl 4 --optimisers  # the same with SGD and Adam
 
 Sets of different tasks, sizes, seeds and scales, each fixed before it was run once. Sets 1 to 3
 came out at 38, 37 and 36 of 42; the rules were changed after each. After the third one, the final
@@ -14,6 +14,8 @@ For each pair of task and alpha: the forecast, made without running the network 
 the network by gradient flow. Sizes, scales, budgets and rules were fixed before the runs. Where the
 budget of the true run ends before the horizon of the forecast, the verdicts are compared at the end
 of the run. A verdict is right if the phase is. A delay is right if it is within a factor 2.
+
+The results are in ``simulate/diagnosis/reliability.jsonl``, from which ``diagnose`` quotes them.
 
 With ``--optimisers``: two scales of each kind, trained by full-batch SGD with momentum 0.9 at half
 its largest stable rate, and by Adam at its default rate, for ``STEPS`` steps.
@@ -38,6 +40,7 @@ from lazyrich.simulate.modules.losses import loss_function
 from lazyrich.simulate.modules.mlp import Square, mlp
 from lazyrich.simulate.modules.mnist import mnist
 from lazyrich.simulate.modules.modular_addition import modular_addition
+from lazyrich.simulate.modules.small import Diagonal, Polynomial
 from lazyrich.simulate.modules.student_teacher import student_teacher
 from lazyrich.simulate.modules.transformer import ModularTransformer, modular_addition_tokens
 from lazyrich.simulate.outcome import GROKS, phase_of
@@ -53,31 +56,6 @@ SCALES = {
 }
 # With other optimisers: the scales of a set that are run, and for how many steps.
 CHOSEN, STEPS = (1, 3), 10_000
-
-
-class Polynomial(nn.Module):
-    """The papers' network: (1/N) sum_i h_i + (epsilon/2) h_i^2, h_i = w_i.x."""
-
-    def __init__(self, D: int, width: int, epsilon: float, seed: int) -> None:
-        super().__init__()
-        draws = generator(seed, "weights").standard_normal((width, D))
-        self.W, self.epsilon = nn.Parameter(torch.as_tensor(draws)), epsilon
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = x @ self.W.T
-        return (h + self.epsilon / 2 * h.square()).mean(1) * self.W.shape[0] ** 0.5
-
-
-class Diagonal(nn.Module):
-    """x.(u^2 - v^2): rich training prefers sparse vectors."""
-
-    def __init__(self, d: int) -> None:
-        super().__init__()
-        self.u = nn.Parameter(torch.ones(d, dtype=torch.float64))
-        self.v = nn.Parameter(torch.ones(d, dtype=torch.float64))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ (self.u.square() - self.v.square())
 
 
 def perceptron(part: int) -> tuple[nn.Module, Data, str]:

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from lazyrich import cli, simulate
 from lazyrich.simulate import Data, Scaled, diagnose, fit, fit_flow
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.diagnosis import reliability
 from lazyrich.simulate.diagnosis.extrapolation import (
     Extrapolated,
     final_share,
@@ -22,19 +24,8 @@ from lazyrich.simulate.diagnosis.extrapolation import (
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.pilots import Pilot, rescaled
 from lazyrich.simulate.modules.mlp import mlp
+from lazyrich.simulate.modules.small import Diagonal
 from lazyrich.simulate.run import Run
-
-
-class Diagonal(nn.Module):
-    """Sparse regression: rich training generalises, lazy training does not."""
-
-    def __init__(self, d):
-        super().__init__()
-        self.u = nn.Parameter(torch.ones(d, dtype=torch.float64))
-        self.v = nn.Parameter(torch.ones(d, dtype=torch.float64))
-
-    def forward(self, x):
-        return x @ (self.u.square() - self.v.square())
 
 
 def sparse(alpha):
@@ -397,3 +388,11 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert code == 2
         assert message in err
         assert err.count("\n") == 1
+
+
+def test_the_page_quotes_the_counts_of_the_results():
+    n = reliability.counts()
+    page = (Path(__file__).parents[1] / "docs" / "diagnose.md").read_text()
+    phases = f"{n['right']} of {n['pairs']} phases ({n['right'] / n['pairs']:.0%})"
+    delays = f"{n['delays within a factor 2']} of {n['grokked']} delays within a factor 2"
+    assert f"**{phases}, and {delays}**" in " ".join(page.split())

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lazyrich.simulate.diagnosis import reliability
 from lazyrich.simulate.diagnosis.advice import OTHER, SLOW_KERNEL, advice
 from lazyrich.simulate.diagnosis.forecast import Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
 from lazyrich.simulate.diagnosis.pilots import Pilot
-from lazyrich.simulate.diagnosis.reliability import RELIABILITY
 from lazyrich.simulate.diagnosis.steps import Steps
 from lazyrich.simulate.diagnosis.trained import Trained
 from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED
@@ -140,7 +140,7 @@ class Diagnosis:
             "verdict": self.verdict,
             "table": self.sections(),
             "forecast": asdict(self.forecast) | {"delay": list(self.forecast.delay)},
-            "reliability": RELIABILITY,
+            "reliability": reliability.counts() | {"words": reliability.words()},
             "cost": self.cost,
         }
         return json.dumps(_finite(content), indent=2)
@@ -164,7 +164,7 @@ class Diagnosis:
         for title, rows in sections.items():
             lines.append(title)
             lines += [f"  {name:{width}}  {_shown(value)}" for name, value in rows.items()]
-        return "\n".join([*lines, "", f"Reliability: {RELIABILITY['words']}"])
+        return "\n".join([*lines, "", f"Reliability: {reliability.words()}"])
 
     def __repr__(self) -> str:
         return f"<Diagnosis: {self.sentences()[0]} Print it for the numbers.>"
@@ -187,7 +187,7 @@ class Diagnosis:
             f"{words}<div style='display: flex; flex-wrap: wrap; gap: 1em'>{self._images()}</div>"
             "<p>Times are learning rate × steps. A loss has fallen once it stays below 2/15 of the "
             f"loss of predicting 0 (dotted line).</p>{tables}"
-            f"<p>Reliability of such forecasts: {escape(RELIABILITY['words'])}</p>"
+            f"<p>Reliability of such forecasts: {escape(reliability.words())}</p>"
         )
 
     def _images(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lazyrich.simulate.diagnosis.reliability import OPTIMISERS
+from lazyrich.simulate.diagnosis.reliability import words_with
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.losses import Loss
 from lazyrich.simulate.modules.sharpness import stable_rate
@@ -41,7 +41,7 @@ class Steps:
         if self.per_step is None:
             return (
                 f"{self.name} does not follow gradient flow: the times do not apply to it, and the "
-                f"phase is only an indication ({OPTIMISERS['adam']})."
+                f"phase is only an indication ({words_with(self.name)})."
             )
         start = f"With {self.name} at learning rate {self.rate:g}"
         if self.rate > self.stable:
@@ -49,7 +49,7 @@ class Steps:
                 f"{start} training leaves gradient flow: the largest stable rate at the start is "
                 f"{self.stable:.3g}; lower it, or do not rely on the forecast."
             )
-        return f"{start} a step is a time of {self.per_step:.3g} ({OPTIMISERS['sgd']})."
+        return f"{start} a step is a time of {self.per_step:.3g} ({words_with(self.name)})."
 
 
 def steps_of(model: nn.Module, data: Data, loss: Loss, optimiser: Optimiser) -> Steps:
