@@ -82,8 +82,11 @@ def words() -> str:
 
 def words_with(name: str) -> str:
     """Return the reliability with an optimiser, in words."""
-    found = [row for row in with_optimiser(name) if row["seen"] not in ("diverges", "not fitted")]
+    tried = with_optimiser(name)
+    found = [row for row in tried if row["seen"] not in ("diverges", "not fitted")]
     if not found:
         return "no forecast was tested with it"
-    held = sum(map(right, found))
-    return f"the phase was right in {held} of {len(found)} pairs that were tested and fitted"
+    line = f"tested on {len(tried)} pairs: the phase was right in {sum(map(right, found))} of "
+    line += f"{len(found)} that fitted"
+    diverged = sum(row["seen"] == "diverges" for row in tried)
+    return line + (f", {diverged} diverged" if diverged else "")
