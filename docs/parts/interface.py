@@ -14,7 +14,6 @@ MODULES = {
     "simulate": (
         "simulate",
         "simulate.outcome",
-        "simulate.modules",
         "simulate.laws.grokking",
         "simulate.laws.lazy",
         "simulate.laws.outlook",
