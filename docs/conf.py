@@ -26,9 +26,9 @@ exclude_patterns = ["_build", "parts"]
 # Tutorials are notebooks, and run while the pages are built: one that fails is not built.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "notebooks")
+nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
-nb_execution_excludepatterns = []
 nb_merge_streams = True
 nb_mime_priority_overrides = [("html", "text/latex", 1)]
 
