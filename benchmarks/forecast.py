@@ -23,6 +23,7 @@ import math
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,9 +78,10 @@ def task_of(rng: np.random.Generator, kind: str) -> PolynomialTask:
     if kind == "plain":
         return plain
     function = FUNCTIONS[int(rng.integers(len(FUNCTIONS)))]
-    arrays = {"X": plain.X, "X_test": plain.X_test}
+    arrays: dict[str, Any] = {"X": plain.X, "X_test": plain.X_test}
     arrays |= {f"y{X[1:]}": function(arrays[X] @ plain.beta) for X in list(arrays)}
-    return PolynomialTask.from_arrays(**{name: array.float() for name, array in arrays.items()})
+    arrays = {name: array.float() for name, array in arrays.items()}
+    return PolynomialTask.from_arrays(**arrays)
 
 
 def network_of(rng: np.random.Generator, task: PolynomialTask) -> dict:

@@ -61,7 +61,7 @@ def command() -> None:
     \b
     Examples:
       lazyrich derive test-loss --steps
-      lazyrich predict --D 20 --P 120 --alpha 1 --epsilon 0.05
+      lazyrich predict --D 30 --P 180 --alpha 2 --epsilon 0.05
     """
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,6 +223,25 @@ def test_where_it_was_not_tried_is_said():
 def test_the_ranges_are_those_of_the_numbers():
     found = forecast(D=5, P=20, draws=1, steps=10)
     assert set(validated.FORECASTS.ranges) == set(found.report["numbers"])
+
+
+def test_the_reliability_is_what_the_200_runs_came_to():
+    folder = Path(__file__).parents[1] / "benchmarks"
+    found: dict = runpy.run_path(str(folder / "forecast.py"))
+    rows = found["rows_of"](folder / "forecast.jsonl")
+    right = sum(map(found["right"], rows))
+    said = sum(row["phases"][0] == row["phases"][1] for row in rows)
+    assert f"{right} of {len(rows)} random networks" in validated.FORECASTS.error
+    assert f"the phase right for {said}" in validated.FORECASTS.error
+    page = (folder.parent / "docs/forecast.md").read_text()
+    assert f"| all | {len(rows)} | **{right} (" in page
+    wrong = [row["alpha"] / row["epsilon"] for row in rows if not found["right"](row)]
+    assert len(wrong) == len(rows) - right
+    assert max(wrong) < 0.25
+    # A forecast in the place of another network's is mostly wrong.
+    others = [rows[-1], *rows[:-1]]
+    swapped = [row | {"said": other["said"]} for row, other in zip(rows, others, strict=True)]
+    assert sum(map(found["right"], swapped)) < len(rows) / 3
 
 
 @pytest.fixture

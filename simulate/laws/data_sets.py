@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ def task_of(data: Mapping[str, object]) -> PolynomialTask:
     if unknown or "X" not in data:
         found = ", ".join(map(str, data)) or "nothing"
         raise ValueError(f"data has {found}: must have X, and y or beta; may have X_test, y_test")
-    given = {name: value for name, value in data.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in data.items() if value is not None}
     if "beta" in given:
         if "y_test" in given and "y" not in given:
             raise ValueError("y_test: must be left out where beta gives the labels")

@@ -128,9 +128,9 @@ def peak(
     # Along the ridge kappa both are functions; then whole numbers of samples next to the largest.
     near: range | list[int] = range(1, 2 * D + 1)
     if D > 8:  # then 2 D samples don't tell all features
-        ends = [math.log(effective_ridge(D, P, epsilon, sigma)) for P in (2 * D, 1)]
+        low, high = (math.log(effective_ridge(D, P, epsilon, sigma)) for P in (2 * D, 1))
         at = {"D": D, "epsilon": float(epsilon), "sigma": float(sigma)}
-        at["kappa"] = np.exp(np.linspace(*ends, 40 * max(D, 20)))
+        at["kappa"] = np.exp(np.linspace(low, high, 40 * max(D, 20)))
         terms = _functions("lazy-learning-curve")
         b_D = at | {"b": float(D if b is None else b)}
         total = sum(np.asarray(terms[name](**b_D)) for name in LazyLoss._fields[1:])

@@ -134,11 +134,12 @@ class _Losses:
 
     def outcome(self, end: int | float) -> Outcome:
         """Return the outcome of a run that ends there."""
-        falls = [
-            settled_at(*np.array(sorted(losses.items()), dtype=float).T, level)
-            for losses, level in zip((self.train, self.test), self.levels, strict=True)
-        ]
-        return Outcome(*falls, float(end), *self.levels, test=self.name)
+        falls = []
+        for losses, level in zip((self.train, self.test), self.levels, strict=True):
+            steps, values = np.array(sorted(losses.items()), dtype=float).T
+            falls.append(settled_at(steps, values, level))
+        train, test = falls
+        return Outcome(train, test, float(end), *self.levels, test=self.name)
 
 
 class _Outlook:

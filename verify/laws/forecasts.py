@@ -50,7 +50,7 @@ def _near(said: float, seen: float) -> bool:
 
 def _right(seed: int, told: Mapping[str, Any]) -> bool:
     task, network = _drawn(seed)
-    (said,) = forecast(task, **(network | told)).forecasts
+    (said,) = forecast(task, **(network | dict(told))).forecasts
     grid = default_grid(_STEPS, 40)
     try:
         run = train(task, engine="moments", alignment=None, record=grid, **network)
