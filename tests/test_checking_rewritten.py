@@ -214,3 +214,13 @@ def test_no_simple_vector_or_matrix_of_a_search_is_zero(size):
     assert all(any(rule(i, size) for i in every) for rule in points._VECTORS)
     tables = (*points._SYMMETRIC, *(points._GENERAL if size > 1 else points._GENERAL[:4]))
     assert all(any(rule(i, j) for i in every for j in every) for rule in tables)
+
+
+def test_agreement_is_counted_where_the_values_agree():
+    from lazyrich.theory.checking import points
+    from lazyrich.theory.symbols import alpha
+
+    many = points.agreeing(alpha, alpha, ["alpha"])
+    assert many > 3
+    assert points.agreeing(alpha, alpha + 1, ["alpha"]) == 0
+    assert points.agreeing(alpha, alpha**2, ["alpha"]) == 1  # at 1 alone
