@@ -189,10 +189,10 @@ def _evidence(result: Result, with_source: bool) -> str:
 
 
 def _figure(check: FigureCheck) -> str:
-    """A figure's check, the command that draws it, and a link that works beside its picture."""
+    """A figure's check, the command that draws it, and a link that works next to its picture."""
     name = escape(check.name)
     return (
-        f"{escape(seen(check))}. Draw it beside this page by "
+        f"{escape(seen(check))}. Draw it next to this page by "
         f'<code>lazyrich figures {name}</code>, then open <a href="figure-{name}.png">'
         f"figure-{name}.png</a>"
     )

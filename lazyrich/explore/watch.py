@@ -9,7 +9,7 @@ LONGEST = 20.0
 
 
 class Cancelled(Exception):
-    """Nobody waits for this answer any more."""
+    """This answer is no longer waited for."""
 
 
 class OutOfTime(Exception):
