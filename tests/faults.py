@@ -258,7 +258,8 @@ def _run_tests(copy: Copy, room: str, fault: Fault | None) -> None:
     """In the child: the doctests of the file, then the room's tests, until one fails."""
     os.setsid()
     quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1), os.dup2(quiet, 2)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
     sys.path.insert(0, str(copy.folder))
     os.environ["PYTHONPATH"] = str(copy.folder)
     import pytest

@@ -25,7 +25,8 @@ def velocities(phi, readouts, D=3, N=4, P=5, seed=0):
     W, x = (torch.tensor(random.normal(size=shape)) for shape in ((N, D), D))
     v = torch.tensor(random.normal(size=N)) if readouts == "trained" else torch.ones(N).double()
     alpha, y = 1.5, 0.7
-    W.requires_grad_(True), v.requires_grad_(True)
+    W.requires_grad_(True)
+    v.requires_grad_(True)
     residual = alpha / N * (v * phi(W @ x)).sum() - y
     dW, dv = torch.autograd.grad(residual**2 / P, (W, v), allow_unused=True, materialize_grads=True)
     rate = -N / alpha**2

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from lazyrich.verify.ledger import Claim, Verdict
 
@@ -133,7 +134,7 @@ def _name(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def _constant(call: ast.Call, keyword: str, default):
+def _constant(call: ast.Call, keyword: str, default: Any) -> Any:
     """The value of a keyword of a call; None where it depends on the run."""
     given = {one.arg: one.value for one in call.keywords}
     value = given.get(keyword)

@@ -148,7 +148,10 @@ def _movement(first: int, count: int, exponent: float) -> Array:
     control={"exponent": 0.5},
 )
 def more_features(budget: Budget, exponent: float = 0.0) -> str:
-    return rises("|w - w0|/|w0| over j", lambda *d: _movement(*d, exponent), budget.seed)
+    def sample(first: int, count: int) -> Array:
+        return _movement(first, count, exponent)
+
+    return rises("|w - w0|/|w0| over j", sample, budget.seed)
 
 
 def _one_neuron(first: int, count: int, scale: float) -> tuple[Array, Array]:

@@ -322,7 +322,7 @@ def general_net(budget: Budget, per_depth: float = 1.0) -> str:
     def sample(first: int, count: int) -> np.ndarray:
         expected = -per_depth * homogeneous_flow.L
         found = [[exponent(s, c) for c in (0.5, 0.75)] for s in range(first, first + count)]
-        return (abs(np.array(found) - expected) < 0.5).all(1)
+        return np.all(abs(np.array(found) - expected) < 0.5, axis=1)
 
     what = f"the distance falls as a^(-{per_depth:g} L)"
     return mostly(what, sample, budget.seed, against=0.1)
