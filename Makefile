@@ -50,7 +50,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python tests/prose.py
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-# The whole ledger at 30 seeds: hours. SEEDS=3 CLAIMS="law- lyu" for less.
+# The ledger at 30 seeds: what docs/seeds.md lacks, or has from checks that changed since. An hour
+# from scratch on two quiet cores; it can be stopped and goes on. SEEDS=3 CLAIMS="law- lyu" for less.
 seeds: $(VENV)/.installed
 	$(BIN)/python -m lazyrich.verify.seeds docs/seeds.md $(CLAIMS) --seeds $(or $(SEEDS),30) --jobs 2
 
