@@ -1,11 +1,15 @@
 """The table of many seeds: what is run, what is kept, and when a row is stale."""
 
+from pathlib import Path
+
 import pytest
+from scipy import stats
 
 from lazyrich import verify
 from lazyrich.verify import evidence_code, runner, seeds
 from lazyrich.verify.evidence_code import code_digest
 from lazyrich.verify.ledger import Result, Row
+from lazyrich.verify.statistics import ALARM
 
 CLAIMS = [verify.claims()[name] for name in ("eq-6", "fig-8", "law-collapse")]
 
@@ -159,6 +163,22 @@ def test_a_run_that_stops_goes_on_at_the_next_seed(calls, tmp_path, monkeypatch)
     calls.clear()
     seeds.update(path, CLAIMS[1:2], 2)
     assert calls == [(1000, ["fig-8"])]
+
+
+TABLE = Path(__file__).resolve().parent.parent / "docs" / "seeds.md"
+
+
+def test_the_table_in_the_docs_has_every_claim_as_its_checks_are_now():
+    """If it fails: `make seeds` runs what is missing. A few minutes for each changed claim."""
+    assert seeds.lacking(TABLE, verify.claims().values()) == {}
+
+
+def test_failures_in_the_docs_are_as_rare_as_false_alarms():
+    """More than one at a claim, or more than these in all, are no false alarms."""
+    rows = seeds.parse(TABLE.read_text()).values()
+    assert max(len(row.failed) for row in rows) <= 1
+    checks = sum(row.seeds for row in rows)
+    assert sum(len(row.failed) for row in rows) <= stats.binom.isf(ALARM, checks, ALARM)
 
 
 def test_a_claim_without_a_row_is_lacking(tmp_path):

@@ -125,11 +125,12 @@ def _page(table: Table, count: int) -> str:
     """The table in Markdown: what failed first, then the claims of the record in its order."""
     record = read()
     rows = {name: table[name] for name in record if name in table}
-    failed = [
-        f"- `{name}` at seed {seed}: {reason}"
-        for name, row in rows.items()
-        for seed, reason in sorted(row.failed.items())
-    ]
+    failed, before = [], []
+    for name, row in rows.items():
+        now = row.code == code_digest(record[name])
+        (failed if now else before).extend(
+            f"- `{name}` at seed {seed}: {reason}" for seed, reason in sorted(row.failed.items())
+        )
     due = [name for name, claim in record.items() if _missing(claim, table, count) is not None]
     lines = [
         "# The ledger at many seeds",
@@ -148,6 +149,7 @@ def _page(table: Table, count: int) -> str:
         "",
         *(failed or ["No claim fails, and no control is accepted, at any seed."]),
         "",
+        *(["Of checks that have changed since:", "", *before, ""] if before else []),
         *([_still(due), ""] if due else []),
         "| claim | source | seeds | failed | code |",
         "|---|---|---|---|---|",
