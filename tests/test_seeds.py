@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from lazyrich import verify
-from lazyrich.verify import evidence_code, runner, seeds
+from lazyrich.verify import evidence_code, seeds
 from lazyrich.verify.evidence_code import code_digest
 from lazyrich.verify.ledger import Result, Row
 from lazyrich.verify.statistics import ALARM
@@ -149,7 +149,7 @@ def test_a_stale_row_is_made_anew_and_the_others_stay(calls, tmp_path):
 
 
 def test_a_run_that_stops_goes_on_at_the_next_seed(calls, tmp_path, monkeypatch):
-    path, working = tmp_path / "t.md", runner.check_all
+    path, working = tmp_path / "t.md", vars(seeds)["check_all"]
 
     def stops(claims, budget, jobs):
         if budget.seed == 1000:
