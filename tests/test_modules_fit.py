@@ -1,6 +1,8 @@
 """fit is the loop that anyone would write, to the bit, however often it is interrupted."""
 
+import gc
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -463,3 +465,20 @@ def test_data_that_do_not_fit_together_are_refused():
         Data(X[:0], X[:0], X, X)
     with pytest.raises(ValueError, match=r"data is list: must be simulate\.Data"):
         fit(problem()[0], [X], loss=LOSS, optimiser=OPTIMISERS["descent"], steps=1)
+
+
+def test_five_hundred_trainings_keep_no_memory():
+    """What the process holds after 100 trainings and after 500 is the same, but for 2 MiB."""
+    X = standard_normal(0, "train inputs", (20, 3))
+    data = Data(X, X[:, :1], X, X[:, :1])
+
+    def held():
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = 0
+    for number in range(500):
+        model = nn.Linear(3, 1).double()
+        fit(model, data, loss="mse", optimiser=torch.optim.Adam, steps=2, record=[0, 2])
+        before = held() if number == 99 else before
+    assert held() - before < 2**21
