@@ -56,15 +56,15 @@ def population_terms(
         Sigma = task.covariance.to(M.device)
         terms = _general_terms((c, b, B, Sigma), wbar, M, alpha=alpha, epsilon=epsilon)
         return terms | noise
+    if wbar.ndim > 1 and (goal is not None or task.target_degree is not None):
+        numbers = {"alpha": alpha, "epsilon": epsilon}
+        each = [population_terms(task, *one, **numbers) for one in zip(wbar, M, strict=True)]
+        return {name: torch.stack([one[name] for one in each]) for name in each[0]}
     beta, wbar, M = task.isotropic(wbar, M)
     if goal is not None or task.target_degree is not None:
         target = task.ridges()
         if target is None:
             return {}
-        if wbar.ndim > 1:
-            numbers = {"alpha": alpha, "epsilon": epsilon}
-            each = [population_terms(task, *one, **numbers) for one in zip(wbar, M, strict=True)]
-            return {name: torch.stack([one[name] for one in each]) for name in each[0]}
         parts = [*_ridges(wbar, M, alpha, epsilon), *(part.times(-1) for part in target)]
         return population_by_degree(parts) | noise
     if beta.ndim > 1:

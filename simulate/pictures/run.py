@@ -43,9 +43,8 @@ def losses(axes: "Axes", history: Any) -> None:
     later = history.isel({records: slice(1, None)}) if history.sizes[records] > 1 else history
     for name in ("train_loss", test, "linear"):
         if name in history:
-            style = LOOKS[name]
-            if name == test:
-                style = look("population_loss", label=test.replace("_", " "))
+            label = test.replace("_", " ")
+            style = look("population_loss", label=label) if name == test else LOOKS[name]
             axes.plot(later[records], later[name], **style)
     if _FLOOR in history and math.isfinite(float(history[_FLOOR])):
         axes.axhline(float(history[_FLOOR]), **LOOKS["kernel_regression"])
