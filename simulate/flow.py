@@ -56,7 +56,8 @@ def descend(training: Training) -> Iterator[Snapshot]:
     largest = 0.0
     try:
         for step in rkc.steps(flow.velocity, flow.start, end, view.error):
-            _refuse_endless(training, (end - step.end) * step.radius)
+            if not largest:  # at the first step: later, a flow may become stiff because it blows up
+                _refuse_endless(training, (end - step.end) * step.radius)
             largest = max(largest, step.radius / rkc.RADIUS_MARGIN)
             gap.follow(step)
             while stop is not None and stop * rate <= step.end:

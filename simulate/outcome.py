@@ -246,7 +246,7 @@ def outcome(
 def _test(history: xarray.Dataset) -> str:
     """Return the name of the test loss: that of the population where it was measured."""
     measured = "population_loss" in history and bool(history.population_loss.notnull().any())
-    return "population_loss" if measured else "test_loss"
+    return "population_loss" if measured or "test_loss" not in history else "test_loss"
 
 
 def _level(history: xarray.Dataset, name: str, share: float, threshold: float | None) -> Any:

@@ -138,7 +138,7 @@ def test_a_tilde_is_the_home_folder(tmp_path):
     scales = ("--alpha", "1", "--epsilon", "0.1")
     code, out, err = finished("predict", "--data", "~/set.npz", *scales, **options)
     assert (code, err) == (0, "")
-    assert "this data set" in out
+    assert "your data set" in out
     code, out, err = finished("predict", "--data", "~no-such-user/set.npz", *scales, **options)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "no such home folder" in err

@@ -185,7 +185,7 @@ def in_range(argument: str, expr: sp.Expr) -> sp.Expr:
     >>> in_range("activation", sp.Integer(10) ** 400)
     Traceback (most recent call last):
     ...
-    ValueError: activation: 1e+400 is out of range: numbers must lie between 1e-100 and 1e+100
+    ValueError: activation: 1.00e+400 is out of range: numbers must lie between 1e-100 and 1e+100
     """
     for number in expr.atoms(sp.Number):
         if number and number.is_finite and not _SMALLEST <= abs(number) <= 1 / _SMALLEST:

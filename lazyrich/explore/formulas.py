@@ -13,7 +13,7 @@ from lazyrich.simulate.activations import Curved
 from lazyrich.theory import ClosedForm, Problem, closed_form
 from lazyrich.theory.printing import latex
 
-MISSING = "latex2mathml is not installed: pip install 'lazyrich[explore]'"
+MISSING = "latex2mathml is not installed: pip install latex2mathml"
 
 
 def mathml(text: str) -> str:

@@ -24,7 +24,7 @@ def cell(ratio: float, features: float) -> str:
     """Return the phase that is forecast at P/D = ``ratio`` and alpha epsilon/|beta|^2.
 
     >>> cell(1.0, 1e-3), cell(24.0, 1e-3)
-    ('memorises', 'groks')
+    ('memorises', 'generalises at once')
     """
     product = features * D
     alpha, epsilon = math.sqrt(product * LAZINESS), math.sqrt(product / LAZINESS)

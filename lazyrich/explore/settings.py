@@ -205,7 +205,7 @@ def checked(model: Any, given: Any) -> dict[str, Any]:
 
     >>> checked("two-layer", {"alpha": "2", "width": "inf"})["width"]
     inf
-    >>> checked("two-layer", {"alhpa": 2})
+    >>> checked("two-layer", {"alhpa": 2})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     ValueError: setting = 'alhpa': did you mean 'alpha'? ...

@@ -73,7 +73,7 @@ def forecast(
     >>> task = PolynomialTask(D=20, P=160, seed=0)
     >>> found = forecast(task.X, task.beta, alpha=4.0, epsilon=0.05)
     >>> found.phase, found.train_fall < found.test_fall < found.horizon
-    ('groks', True)
+    ('generalises at once', True)
     """
     task = PolynomialTask.from_arrays(X=X, beta=beta)
     s, laziness = _scales(alpha, epsilon)

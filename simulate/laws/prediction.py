@@ -118,7 +118,7 @@ def forecast(
     >>> task = PolynomialTask(D=20, P=160, seed=0)
     >>> found = forecast(task, alpha=4.0, epsilon=0.05)
     >>> found.phase, found.train_fall < found.test_fall
-    ('groks', True)
+    ('generalises at once', True)
     """
     network = {
         "alpha": alpha,
