@@ -60,7 +60,7 @@ def test_the_command_prints_it_and_refuses_what_does_not_belong(capsys):
         assert message in capsys.readouterr().err
 
 
-def test_the_test_set_in_the_file_of_diagnose_changes_no_prediction(tmp_path, capsys):
+def test_the_test_set_in_the_file_of_diagnose_is_what_the_test_loss_is_of(tmp_path, capsys):
     X = np.random.default_rng(0).standard_normal((60, 6)) / math.sqrt(6)
     train = {"X": X, "y": X[:, 0] ** 2 * 3}
     printed = []
@@ -69,4 +69,5 @@ def test_the_test_set_in_the_file_of_diagnose_changes_no_prediction(tmp_path, ca
         asked = ["--data", str(tmp_path / f"{name}.npz"), "--alpha", "4", "--epsilon", "0.1"]
         main(["predict", *asked, "--format", "json"])
         printed.append(json.loads(capsys.readouterr().out))
-    assert printed[0] == printed[1]
+    assert printed[0]["test loss"] == "over all inputs x, exact"
+    assert printed[1]["test loss"] == "on 9 test samples"

@@ -9,7 +9,7 @@ from lazyrich.simulate import PolynomialTask, train
 from lazyrich.theory.symbols import alpha, epsilon
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.ledger import Budget
-from lazyrich.verify.statistics import Array, in_most, mean_exceeds, mostly
+from lazyrich.verify.statistics import DRAWS, Array, in_most, mean_exceeds, mostly
 
 D, P = 16, 60
 
@@ -143,7 +143,7 @@ def rise_is_linear(budget: Budget, term: str = "linear") -> str:
     part="later",
 )
 def aligns_later(budget: Budget, at_the_end: bool = False) -> str:
-    runs = _with_readouts(budget.seed, 14)
+    runs = _with_readouts(budget.seed, DRAWS)
     peaks = [-1 if at_the_end else int(run["population_loss"].argmax()) for run in runs]
     shares = [run["misalignment"] / run["misalignment"][0] for run in runs]
     at_peak = np.array([share[peak] for share, peak in zip(shares, peaks, strict=True)])
