@@ -19,10 +19,10 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.frozen import checked_function, checked_model
-from lazyrich.simulate.modules.losses import Loss, check_loss, check_shapes, loss_function
+from lazyrich.simulate.modules.losses import Loss, check_shapes, check_test_loss, loss_function
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
-from lazyrich.simulate.modules.trees import call, leaves, rows
+from lazyrich.simulate.modules.trees import call, leaves
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
@@ -135,14 +135,13 @@ class Flow:
         self._radius, self._control = rkc.SpectralRadius(self.slope), rkc.StepControl()
         with torch.no_grad(), untouched(model):
             check_shapes(loss, call(model, data.X), data.y)
-            if rows("X_test", data.X_test):
-                check_loss("test", loss, call(model, data.X_test), data.y_test)
         slope = self.slope(self.weights)
         self.scale = self._last_loss
         if not math.isfinite(self._last_loss):
             raise ValueError(
                 f"the loss is {self._last_loss} at the initial weights: must be finite"
             )
+        check_test_loss(model, loss, data.X_test, data.y_test)
         self.fastest = 1 / max(self._radius(self.weights, slope, False), TINY)
         self.put(self.weights)  # from where the radius was felt for
 

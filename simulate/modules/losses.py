@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lazyrich.simulate.modules.trees import taken
+from lazyrich.simulate.modules.trees import call, rows, taken
+from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.support.arguments import one_of
 
 # A function of outputs and labels: a mean over the samples.
@@ -81,6 +82,21 @@ def check_loss(side: str, loss: Loss, f: Any, y: Any) -> None:
         row = int((~y.isfinite()).reshape(len(y), -1).any(1).nonzero()[0])
         reason = f"{'y' if side == 'train' else 'y_test'} has NaN or infinity in row {row}"
     raise ValueError(f"the {side} loss is {value} at the initial weights: {reason}")
+
+
+def check_test_loss(model: nn.Module, loss: Loss, X_test: Any, y_test: Any) -> None:
+    """Raise ``ValueError`` where the loss on a test set, if there is one, is not finite.
+
+    >>> line, X = nn.Linear(1, 1), torch.ones(2, 1)
+    >>> check_test_loss(line, mean_square, X[:0], X[:0])               # no test set
+    >>> check_test_loss(line, mean_square, X, X * float("inf"))
+    Traceback (most recent call last):
+    ...
+    ValueError: the test loss is inf at the initial weights: y_test has NaN or infinity in row 0
+    """
+    if rows("X_test", X_test):
+        with torch.no_grad(), untouched(model):
+            check_loss("test", loss, call(model, X_test), y_test)
 
 
 def check_shapes(loss: Loss, f: Any, y: Any) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import checked_function, checked_model
-from lazyrich.simulate.modules.losses import Loss, check_loss, check_shapes
+from lazyrich.simulate.modules.losses import Loss, check_shapes, check_test_loss
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
-from lazyrich.simulate.modules.trees import call, leaves, mapped, rows, taken
+from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
 
@@ -50,11 +50,10 @@ class Trainer:
         self.done, self.factors = 0, {}
         with torch.no_grad(), untouched(model):
             check_shapes(loss, call(model, self.data.X), self.data.y)
-            if rows("X_test", self.data.X_test):
-                check_loss("test", loss, call(model, self.data.X_test), self.data.y_test)
         self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
         if not math.isfinite(self.scale):
             raise ValueError(f"the loss is {self.scale} at the initial weights: must be finite")
+        check_test_loss(model, loss, self.data.X_test, self.data.y_test)
 
     def factor(self, step: int) -> float:
         """Return what multiplies the learning rate of the update after ``step`` others."""
