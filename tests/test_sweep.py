@@ -370,6 +370,29 @@ def without(*names: str) -> dict:
 
 
 @pytest.mark.parametrize("engine", ["moments", "linearised", "neurons"])
+def test_a_cell_whose_numbers_overflow_is_that_cells_result(tmp_path, monkeypatch, engine):
+    """It neither ends the sweep nor changes the other cells, in a batch or alone."""
+    together, alone = cells.train_batch, cells.run_plan
+
+    def overflows(plans):
+        if any(plan.training.network.epsilon == 0.45 for plan in plans):
+            raise OverflowError("a number too large for a computer")
+
+    monkeypatch.setattr(cells, "train_batch", lambda plans: overflows(plans) or together(plans))
+    monkeypatch.setattr(cells, "run_plan", lambda plan: overflows([plan]) or alone(plan))
+    grid, few = {"epsilon": [0.4, 0.45, 0.5]}, {"epsilon": [0.4, 0.5]}
+    fixed = without("epsilon") | {"engine": engine}
+    found = simulate.sweep(grid, folder=tmp_path / "all", jobs=1, **fixed)
+    assert found.status.values.tolist() == ["finished", "overflowed", "finished"]
+    assert np.isnan(found.train_loss.sel(epsilon=0.45)).all()
+    rest = simulate.sweep(few, folder=tmp_path / "few", jobs=1, **fixed)
+    assert np.allclose(
+        found.train_loss.sel(epsilon=[0.4, 0.5]), rest.train_loss, rtol=1e-12, atol=0
+    )
+    assert simulate.sweep(grid, folder=tmp_path / "all", jobs=1, **fixed).identical(found)
+
+
+@pytest.mark.parametrize("engine", ["moments", "linearised", "neurons"])
 def test_a_cell_whose_numbers_explode_is_that_cells_result(tmp_path, engine):
     """It neither ends the sweep nor changes the other cells, in a batch or alone."""
     few = {"epsilon": [0.4, 0.5]}

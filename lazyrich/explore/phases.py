@@ -23,8 +23,8 @@ LAZINESS = 30.0  # alpha/epsilon
 def cell(ratio: float, features: float) -> str:
     """Return the phase that is forecast at P/D = ``ratio`` and alpha epsilon/|beta|^2.
 
-    >>> cell(1.0, 1e-3), cell(24.0, 1e-3)
-    ('memorises', 'generalises at once')
+    >>> cell(1.0, 1e-3), cell(3.0, 1e-3)
+    ('memorises', 'groks')
     """
     product = features * D
     alpha, epsilon = math.sqrt(product * LAZINESS), math.sqrt(product / LAZINESS)

@@ -70,10 +70,10 @@ def forecast(
     Test losses are over x ~ N(0, I/D). Raises ``ValueError`` for bad input, and where
     alpha epsilon <= 0: no such network fits a positive quadratic target.
 
-    >>> task = PolynomialTask(D=20, P=160, seed=0)
+    >>> task = PolynomialTask(D=20, P=100, seed=0)
     >>> found = forecast(task.X, task.beta, alpha=4.0, epsilon=0.05)
     >>> found.phase, found.train_fall < found.test_fall < found.horizon
-    ('generalises at once', True)
+    ('groks', True)
     """
     task = PolynomialTask.from_arrays(X=X, beta=beta)
     s, laziness = _scales(alpha, epsilon)

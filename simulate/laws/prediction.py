@@ -115,10 +115,10 @@ def forecast(
 
     Raises ``ValueError`` in one line for bad input.
 
-    >>> task = PolynomialTask(D=20, P=160, seed=0)
+    >>> task = PolynomialTask(D=20, P=100, seed=0)
     >>> found = forecast(task, alpha=4.0, epsilon=0.05)
     >>> found.phase, found.train_fall < found.test_fall
-    ('generalises at once', True)
+    ('groks', True)
     """
     network = {
         "alpha": alpha,
