@@ -87,7 +87,7 @@ class MomentMeasures:
         self._start = training.network.start.to(dtype=torch.float64, device=device)
         # The centred predictor is that of the moved moments, which hold alpha already.
         self._alpha = 1.0 if self._network.centred else self._network.alpha
-        self._aligned: tuple[Tensor, Columns] | None = None
+        self._aligned: tuple[Tensor, Tensor, Columns] | None = None
 
     @property
     def together(self) -> int:
@@ -113,14 +113,15 @@ class MomentMeasures:
 
     def alignments(self, snapshots: Sequence[Snapshot], name: str) -> Columns:
         """Return the kernel-task alignments on the set of this name."""
-        kernels = [(one.kernel_wbar, one.kernel_M) for one in snapshots]
-        if all(M is kernels[0][1] for _, M in kernels):
-            kernels = kernels[:1]  # the linearised network keeps its kernel
-        if self._aligned is None or self._aligned[0] is not kernels[-1][1] or len(kernels) > 1:
+        wbar, M = _stacked([(one.kernel_wbar, one.kernel_M) for one in snapshots])
+        if bool((wbar == wbar[:1]).all()) and bool((M[:1] == M).all()):
+            wbar, M = wbar[:1], M[:1]  # the linearised network keeps its kernel
+        known = self._aligned
+        if known is None or not (torch.equal(wbar, known[0]) and torch.equal(M, known[1])):
             epsilon = self._network.epsilon
-            found = ntk_alignments(*self._data[name], *_stacked(kernels), epsilon=epsilon)
-            self._aligned = (kernels[-1][1], found)
-        return {name: value.expand(len(snapshots)) for name, value in self._aligned[1].items()}
+            found = ntk_alignments(*self._data[name], wbar, M, epsilon=epsilon)
+            known = self._aligned = wbar, M, found
+        return {name: value.expand(len(snapshots)) for name, value in known[2].items()}
 
     def kernel_regression(self) -> dict[str, float]:
         """Return the losses of the linearised network after infinitely many steps."""

@@ -1,12 +1,14 @@
 """Settings of the whole suite: threads, Hypothesis profiles, run-time checks of array shapes."""
 
 import os
+import threading
 
 # Two workers on two cores: one thread each. Before anything loads a BLAS or torch.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
+import pytest
 from hypothesis import HealthCheck, settings
 
 # quick: on a developer's machine. ci: the same examples every time. thorough: on demand, by
@@ -23,3 +25,17 @@ settings.load_profile(
 # Checks the jaxtyping shapes of every call into lazyrich.simulate. It must stand before the first
 # import of that package, which is here.
 jaxtyping.install_import_hook("lazyrich.simulate", "beartype.beartype")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A running server of the explorer, on a port that is free."""
+    from lazyrich.explore.server import Server
+
+    made = Server(0)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()

@@ -309,17 +309,6 @@ def test_defaults_are_within_the_bounds_and_words_are_in_the_glossary():
 # The server ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def server():
-    made = Server(0)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join()
-
-
 def ask(server, method, path, body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     skip = "Host" in headers

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import threading
 import time
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from lazyrich import simulate
-from lazyrich.explore.server import Server
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -27,17 +25,6 @@ pytestmark = pytest.mark.skipif(
 )
 # On a busy machine an answer takes many times the half second that it takes on a free one.
 PATIENCE = 90.0
-
-
-@pytest.fixture(scope="module")
-def server():
-    made = Server(0)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -131,14 +131,18 @@ def _outcome(result: Result) -> str:
 
 def details(row: Row) -> dict[str, str]:
     """What there is to say of a claim, apart from its evidence, by its name in the report."""
-    claim = row.claim
+    parts = {f"part {key}": part for key, part in row.claim.parts.items()}
+    return parts | remarks(row.claim, row.counterexample)
+
+
+def remarks(claim: Claim, counterexample: str) -> dict[str, str]:
+    """What a claim says beyond its statement, by its name in the report: what is not empty."""
     pairs = {
-        **{f"part {key}": part for key, part in claim.parts.items()},
         "printed": claim.printed,
         "right": claim.right,
         "assumption": claim.assumption,
         "sizes that were run": claim.sizes,
-        "counter-example": row.counterexample,
+        "counter-example": counterexample,
         "derivation": claim.derivation,
     }
     return {key: value for key, value in pairs.items() if value}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from lazyrich import paper_figures, verify
 from lazyrich.verify.ledger import LEVELS, MEANING, Claim, Verdict
 from lazyrich.verify.record import SOURCES
-from lazyrich.verify.report import seen
+from lazyrich.verify.report import remarks, seen
 from parts.typeset import markdown
 
 FOLDER = "record"
@@ -154,7 +154,7 @@ def _claim(claim: Claim) -> list[str]:
         )
     blocks.append(f"**Verdict: {claim.verdict.value}**")
     details = "\n".join(
-        f"- {key}: {markdown(_mathematics(value))}" for key, value in _details(claim)
+        f"- {key}: {markdown(_mathematics(value))}" for key, value in _details(claim).items()
     )
     evidence = "\n".join(_evidence(claim))
     return [*blocks, *([details] if details else []), f"How we know:\n\n{evidence}"]
@@ -164,17 +164,9 @@ def _place(claim: Claim) -> str:
     return markdown(claim.place)
 
 
-def _details(claim: Claim) -> Iterator[tuple[str, str]]:
+def _details(claim: Claim) -> dict[str, str]:
     compute = claim.computed_counterexample
-    rows = {
-        "printed": claim.printed,
-        "right": claim.right,
-        "assumption": claim.assumption,
-        "sizes that were run": claim.sizes,
-        "counter-example": compute() if compute else claim.counterexample,
-        "derivation": claim.derivation,
-    }
-    yield from ((key, value) for key, value in rows.items() if value)
+    return remarks(claim, compute() if compute else claim.counterexample)
 
 
 def _mathematics(text: str) -> str:

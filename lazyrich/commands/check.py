@@ -8,6 +8,7 @@ import click
 
 from lazyrich.commands.expectations import arguments, expectation_options
 from lazyrich.commands.points import at_option, point
+from lazyrich.support.format_option import format_option
 from lazyrich.support.output import output_file
 from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import progress_bar, quiet_option
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
 @at_option
 @expectation_options
 @problem_options
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="What to print.",
-)
+@format_option()
 @click.option("--report", metavar="FILE", help="Write the answer to a .md or .json file as well.")
 @quiet_option
 def command(

@@ -9,6 +9,7 @@ import click
 from lazyrich.commands.expectations import expectation_options, expected
 from lazyrich.commands.points import at_option
 from lazyrich.commands.points import point as at_point
+from lazyrich.support.format_option import format_option
 from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import quiet_option
 
@@ -22,14 +23,7 @@ FORMATS = ("pretty", "latex", "python", "json")
 @click.command("derive", short_help="Print a closed form, its derivation or its value.")
 @click.argument("name", required=False)
 @at_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="pretty",
-    show_default=True,
-    help="How to print it.",
-)
+@format_option("How to print it.", FORMATS)
 @click.option("--steps", is_flag=True, help="Show the derivation as well.")
 @click.option(
     "--expect",

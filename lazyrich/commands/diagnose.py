@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from lazyrich.simulate import Data
 
-LOSSES, FORMATS = ("mse", "cross_entropy"), ("text", "json")
+LOSSES = ("mse", "cross_entropy")
 ARRAYS = ("X", "y", "X_test", "y_test")
 
 
@@ -42,14 +43,7 @@ ARRAYS = ("X", "y", "X_test", "y_test")
 @click.option("--no-pilots", is_flag=True, help="Run no copies at smaller scales.")
 @click.option("--train", is_flag=True, help="Train a copy, and compare it with its lazy twin.")
 @click.option("--report", metavar="FILE.html", help="Write the answer as a page.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    help="Print sentences and a table, or everything as JSON.",
-)
+@format_option("Print sentences and a table, or everything as JSON.")
 @quiet_option
 def command(
     network: str,

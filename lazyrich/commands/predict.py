@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
-FORMATS = ("text", "json")
 # What is left out without --alpha, where only lazy training is predicted.
 _OF_TRAINING = (
     "epsilon",
@@ -66,14 +66,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str | No
     metavar="NAME=NUMBER",
     help="The value of a symbol of --activation or --target, or sigma.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    help="text to read, or json: all numbers by name, with those of each data set.",
-)
+@format_option("text to read, or json: all numbers by name, with those of each data set.")
 @quiet_option
 def command(
     dimension: int | None,

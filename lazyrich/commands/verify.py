@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
@@ -21,14 +22,7 @@ REPORTS, NOTES = (".html", ".md", ".json"), (".tex", ".md")
 @click.option("--examples", type=int, help="Random examples for each property.")
 @click.option("--seed", type=int, help="Seed of the random examples.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes to use.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="What to print.",
-)
+@format_option()
 @click.option("--report", metavar="FILE", help="Write a report as well: .html, .md or .json.")
 @click.option("--errata", metavar="FILE", help="Write the errata as a note: .tex or .md.")
 @quiet_option

@@ -7,24 +7,13 @@ linear function can and waits there. Not in the papers.
 from dataclasses import dataclass
 
 import sympy as sp
-from sympy import MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.gaussian_pair import gaussian_moment
 from lazyrich.theory.laws.symbols import gamma
 from lazyrich.theory.symbols import D, P, b, beta, isotropic, x
 from lazyrich.theory.target import target
 from lazyrich.theory.wick import dot, expectation
-
-
-def gaussian_moment(order: int) -> sp.Expr:
-    """The mean of g^order for a standard normal g.
-
-    >>> [gaussian_moment(order) for order in (2, 3, 4, 6)]
-    [1, 0, 3, 15]
-    """
-    direction = MatrixSymbol("e", D, 1)
-    moment = expectation(dot(direction, x) ** order, isotropic(x, sp.S.One))
-    return sp.sympify(moment).subs(dot(direction, direction), 1)
 
 
 def chi_square(degrees: sp.Expr, power: int) -> sp.Expr:

@@ -104,9 +104,9 @@ def _few(c: Mapping[int, sp.Expr]) -> tuple[sp.Expr, sp.Expr]:
 def early_plateau(problem: "Problem") -> ClosedForm:
     """Return the mean test loss of least squares of y on x, for y = g(beta.x).
 
-    ``terms`` are those of the paper's model: many_samples and few_samples, what is added to null,
-    the loss of predicting 0; train, the mean train loss; floor, the loss of the best linear
-    function.
+    ``terms``: ``null`` is the loss of predicting 0; ``many_samples`` and ``few_samples`` are what
+    is added to it (for the paper's model, in ``laws.plateau``, they are the whole loss); ``train``
+    is the mean train loss; ``floor`` is the loss of the best linear function.
     """
     c = _coefficients(problem)
     null = sp.factor(_pairs(c, lambda j, k: gaussian_moment(j + k)))
