@@ -91,11 +91,16 @@ class Jobs:
     def __len__(self) -> int:
         return len(self._newest)
 
-    def cancel(self) -> None:
-        """Cancel all of them."""
+    def end(self) -> None:
+        """Cancel all of them and wait until none computes; then no other can begin.
+
+        Python must not end before: it aborts where a thread is in torch at that moment.
+        """
         with self._lock:
             for watch in self._newest.values():
                 watch.cancel()
+        for _ in range(AT_ONCE):
+            self._turns.acquire()
 
 
 class Server(ThreadingHTTPServer):
@@ -125,8 +130,8 @@ class Server(ThreadingHTTPServer):
 
     def server_close(self) -> None:
         """Stop listening, and cancel what is being computed."""
-        self.jobs.cancel()
         super().server_close()
+        self.jobs.end()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing where a browser left; the traceback where the server is at fault."""
