@@ -203,10 +203,10 @@ def footnote_3(budget: Budget, square: bool = True) -> str:
         budget.seed,
         1.0,
         smallest=0.3,
-        pilot=16,
+        pilot=64,
     )
     what = "the factor at D = 256 less that at D = 64"
-    same = mean_is(what, apart, budget.seed, 0.0, smallest=0.8, pilot=16)
+    same = mean_is(what, apart, budget.seed, 0.0, smallest=0.8, pilot=64)
     return f"{grows}; {same}"
 
 
