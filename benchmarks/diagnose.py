@@ -2,7 +2,8 @@
 
     python benchmarks/diagnose.py FILE.jsonl 4               # runs what is missing of set 4
     python benchmarks/diagnose.py FILE.jsonl 4 5 --table     # prints the table of two sets
-    python benchmarks/diagnose.py FILE.jsonl 4 --optimisers  # the same with SGD and Adam
+    python benchmarks/diagnose.py FILE.jsonl 5 --optimisers  # the same with SGD and Adam
+    python benchmarks/diagnose.py FILE.jsonl 4 --decay       # the same with weight decay
 
 Sets of different tasks, sizes, seeds and scales, each fixed before it was run once. Sets 1 to 3
 came out at 38, 37 and 36 of 42; the rules were changed after each. After the third one, the final
@@ -17,9 +18,14 @@ of the run. A verdict is right if the phase is. A delay is right if it is within
 
 The results are in ``simulate/diagnosis/reliability.jsonl``, from which ``diagnose`` quotes them.
 
-With ``--optimisers``: two scales of each kind, trained by full-batch SGD with momentum 0.9 at half
-its largest stable rate, and by Adam at its default rate, for ``STEPS`` steps. Of set 4, the first
-five kinds of task were run; the others are left.
+With ``--optimisers``: two scales of each kind, trained for ``STEPS`` steps by full-batch SGD with
+momentum 0.9 at half its largest stable rate, by SGD on mini-batches of a quarter of the samples at
+a quarter of that rate, and by Adam at its default rate. Of set 4, the first five kinds of task were
+run with full-batch SGD and Adam; then set 5 was fixed, and run as a whole.
+
+With ``--decay``: two scales of each kind, with weight decays of ``DECAYS`` over the time at which
+the train loss of the linearised twin falls. The rules for decay were made on set 3 (14 of 16 right;
+then, two were changed), fixed, and tried on set 4.
 """
 
 import json
@@ -57,6 +63,10 @@ SCALES = {
 }
 # With other optimisers: the scales of a set that are run, and for how many steps.
 CHOSEN, STEPS = (1, 3), 10_000
+# Full-batch and mini-batch SGD: momentum, share of the largest stable rate, parts of the samples.
+SGD = {"SGD": (0.9, 0.5, 1), "SGD, mini-batches": (0.0, 0.25, 4)}
+# Weight decay, times the time that the linearised twin takes to fit.
+DECAYS = (1e-3, 3e-2)
 
 
 def perceptron(part: int) -> tuple[nn.Module, Data, str]:
@@ -152,15 +162,18 @@ KINDS: dict[str, Callable[[int], tuple[nn.Module, Data, str]]] = {
 }
 
 
-def pair(kind: str, alpha: float, part: int) -> dict:
-    """Return forecast and truth of one pair."""
+def pair(kind: str, alpha: float, part: int, share: float = 0.0) -> dict:
+    """Return forecast and truth of one pair; ``share``: one of ``DECAYS``, or 0 for no decay."""
     net, data, loss = KINDS[kind](part)
     model, begun = Scaled(net, alpha), time.process_time()
-    found = simulate.diagnose(model, data, loss=loss, budget=PILOT)
+    decay = 0.0
+    if share:
+        decay = share / simulate.lazy_curve(model, data, loss=loss).outcome().train_fall
+    found = simulate.diagnose(model, data, loss=loss, weight_decay=decay, budget=PILOT)
     forecast, cost = found.forecast, time.process_time() - begun
     begun = time.process_time()
     run, ended, used = watched(
-        model, data, loss_function(loss), decay=0.0, time=forecast.horizon, budget=TRUE
+        model, data, loss_function(loss), decay=decay, time=forecast.horizon, budget=TRUE
     )
     seen = run.outcome()
     # What the run that was cut short would have shown of the forecast; after "flat" nothing moves.
@@ -171,10 +184,12 @@ def pair(kind: str, alpha: float, part: int) -> dict:
     said = forecast.phase
     if said != "not decided":
         said = phase_of(within[0], max(within))
+    with_decay = {"decay share": share, "decay": decay} if share else {}
     return {
         "kind": kind,
         "alpha": alpha,
         "set": part,
+        **with_decay,
         "departure": found.laziness.departure,
         "said": said,
         "seen": seen.phase,
@@ -191,19 +206,25 @@ def pair(kind: str, alpha: float, part: int) -> dict:
 def with_optimiser(kind: str, alpha: float, part: int, name: str) -> dict:
     """Return forecast and truth of one pair, trained by an optimiser."""
     net, data, loss = KINDS[kind](part)
-    model = Scaled(net, alpha)
-    rate = 0.5 * simulate.stable_rate(model, data, loss, momentum=0.9) if name == "SGD" else 1e-3
+    model, size = Scaled(net, alpha), None
+    rate, momentum = 1e-3, 0.0
+    if name in SGD:
+        momentum, share, parts = SGD[name]
+        rate = share * simulate.stable_rate(model, data, loss, momentum=momentum)
+        size = None if parts == 1 else math.ceil(len(data.y) / parts)
 
     def optimiser(weights: list) -> torch.optim.Optimizer:
-        if name == "SGD":
-            return torch.optim.SGD(weights, lr=rate, momentum=0.9)
+        if name in SGD:
+            return torch.optim.SGD(weights, lr=rate, momentum=momentum)
         return torch.optim.Adam(weights, lr=rate)
 
     found = simulate.diagnose(model, data, loss=loss, optimiser=optimiser, budget=PILOT)
     forecast, unit = found.forecast, found.steps.per_step if found.steps else None
     row = {"kind": kind, "alpha": alpha, "set": part, "optimiser": name, "rate": rate}
     try:
-        run = simulate.fit(model, data, loss=loss, optimiser=optimiser, steps=STEPS)
+        run = simulate.fit(
+            model, data, loss=loss, optimiser=optimiser, steps=STEPS, batch_size=size
+        )
     except simulate.DivergenceError:
         return row | {"said": forecast.phase, "seen": "diverges"}
     seen, said = run.outcome(), forecast.phase
@@ -258,29 +279,36 @@ def main() -> None:
     file = Path(sys.argv[1])
     parts = [int(argument) for argument in sys.argv[2:] if argument.isdigit()]
     rows = [row for row in _rows(file) if row["set"] in parts]
-    flow = [row for row in rows if "optimiser" not in row]
     if "--table" in sys.argv:
+        flow = [row for row in rows if "optimiser" not in row and "decay" not in row]
         order = list(KINDS)
         print(table(sorted(flow, key=lambda r: (order.index(r["kind"]), r["alpha"]))))
         return
-    names = ("SGD", "Adam") if "--optimisers" in sys.argv else (None,)
-    done = {(row["kind"], row["alpha"], row["set"], row.get("optimiser")) for row in rows}
+    variants: tuple = (0.0,)
+    if "--optimisers" in sys.argv:
+        variants = (*SGD, "Adam")
+    elif "--decay" in sys.argv:
+        variants = DECAYS
+    done = {
+        (row["kind"], row["alpha"], row["set"], row.get("optimiser", row.get("decay share", 0.0)))
+        for row in rows
+    }
     for part in parts:
-        scales = [SCALES[part][i] for i in CHOSEN] if names[0] else SCALES[part]
+        scales = [SCALES[part][i] for i in CHOSEN] if len(variants) > 1 else SCALES[part]
         for kind in KINDS:
             for scale in scales:
                 # In the first set all scales of the diagonal network were too lazy to generalise.
                 alpha = scale / 100 if kind == "diagonal network" and part > 1 else scale
-                for name in names:
-                    if (kind, alpha, part, name) in done:
+                for variant in variants:
+                    if (kind, alpha, part, variant) in done:
                         continue
-                    if name is None:
-                        row = pair(kind, alpha, part)
+                    if isinstance(variant, str):
+                        row = with_optimiser(kind, alpha, part, variant)
                     else:
-                        row = with_optimiser(kind, alpha, part, name)
+                        row = pair(kind, alpha, part, variant)
                     with file.open("a") as out:
                         out.write(json.dumps(row) + "\n")
-                    print(kind, alpha, name or "", row["said"], "|", row["seen"], flush=True)
+                    print(kind, alpha, variant, row["said"], "|", row["seen"], flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from lazyrich.simulate.diagnosis.extrapolation import (
     when_train_falls,
 )
 from lazyrich.simulate.diagnosis.labels import against_labels
-from lazyrich.simulate.diagnosis.pilots import Pilot, rescaled
+from lazyrich.simulate.diagnosis.pilots import Pilot, rescaled, watched
+from lazyrich.simulate.modules.losses import mean_square
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.modules.small import Diagonal
 from lazyrich.simulate.run import Run
@@ -98,6 +99,52 @@ def test_with_weight_decay_the_transition_comes_late_and_when_forecast():
     assert abs(math.log(found.forecast.delay[0] / found.trained.outcome.delay)) < math.log(2)
 
 
+def edge(alpha=0.7):
+    """Sparse parity that groks without weight decay."""
+    X = torch.as_tensor(np.sign(standard_normal(3, "train inputs", (430, 15)).numpy()))
+    y = X[:, :2].prod(1, keepdim=True)
+    model = Scaled(mlp((15, 64, 1), nn.ReLU, seed=3), alpha)
+    return model, Data(X[:130], y[:130], X[130:], y[130:])
+
+
+@pytest.mark.parametrize("make", [edge, lambda: sparse(0.1)])
+@pytest.mark.parametrize("decay", [1e-12, 1e-8, 1e-6, 1e-4])
+def test_a_decay_too_small_to_matter_gives_the_times_of_no_decay(make, decay):
+    """Times that come before 0.1/decay are those of no decay, and of training without."""
+    model, data = make()
+    plain = diagnose(model, data, budget=600).forecast
+    given = {"weight_decay": decay, "time": min(plain.horizon, 0.1 / decay)}
+    decayed = diagnose(model, data, budget=600, **given).forecast
+    assert decayed.phase == plain.phase
+    assert plain.train.value * decay < 0.01
+    assert decayed.train.value == pytest.approx(plain.train.value, rel=0.05)
+    if math.isfinite(plain.test.value) and plain.test.value * decay < 0.01:
+        assert decayed.test.value == pytest.approx(plain.test.value, rel=0.3)
+        run, *_ = watched(model, data, mean_square, decay=decay, time=plain.horizon)
+        seen = run.outcome()
+        assert decayed.train.value == pytest.approx(seen.train_fall, rel=0.1)
+        assert decayed.test.low < seen.test_fall < decayed.test.high
+
+
+def test_decay_that_acts_before_the_horizon_brings_the_test_loss_down_linearly_in_log_r():
+    """Falls at scaled times (3 + log r)/decay, after decay began to act."""
+    decay = 1e-3
+    runs = []
+    for r in (0.25, 0.5):
+        one = pilot(r, (3 + math.log(r)) / decay / r**2)
+        one.run.config["weight_decay"] = decay * r**2
+        runs.append(one)
+    found = when_test_falls(runs, decay, 1.0)
+    assert found.value == pytest.approx(3 / decay, rel=0.01)
+
+
+def test_what_decay_does_after_the_pilot_runs_end_is_said_to_be_unknown():
+    model, data = sparse(1.0)
+    found = diagnose(model, data, weight_decay=1e-7, budget=60).forecast
+    assert found.phase == "memorises"
+    assert "before weight decay acts" in found.reason
+
+
 def test_the_labels_power_is_over_eigenvectors():
     J = standard_normal(0, "weights", (6, 9))
     K, y = J @ J.T, standard_normal(1, "beta", (6, 1))
@@ -127,7 +174,7 @@ def pilot(r, time, ended="fell", final=1e-3):
     history["train_loss"] = ("time", 1 / (1 + 6.5 * (t / time) ** 2))
     history["test_loss"] = ("time", final + (1 - final) / (1 + 6.5 * (t / time) ** 2))
     history["zero_train_loss"] = history["zero_test_loss"] = 1.0
-    return Pilot(r, Run(history, {}, {}), ended, 1)
+    return Pilot(r, Run(history, {}, {"weight_decay": 0.0}), ended, 1)
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.5])
@@ -136,7 +183,7 @@ def test_times_are_extrapolated_by_a_power(power):
     found = when_test_falls(runs, 0.0, 1.0)
     assert found.value == pytest.approx(1.0, rel=0.02)
     assert found.low < 1 < found.high
-    assert when_train_falls(runs, 0.0, math.inf).value == pytest.approx(1.0, rel=0.02)
+    assert when_train_falls(runs, math.inf).value == pytest.approx(1.0, rel=0.02)
 
 
 @pytest.mark.parametrize("power", [0.7, 1.0, 2.0])
@@ -173,9 +220,9 @@ def test_a_run_cut_short_before_it_fits_does_not_say_that_it_never_fits():
     short = Run(history.where(history.time < 2, drop=True).drop_vars("zero_train_loss"), {}, {})
     short.history["zero_train_loss"] = short.history["zero_test_loss"] = 1.0
     cut = Pilot(0.5, short, "budget", 1)
-    found = when_train_falls([cut], 0.0, math.inf)
+    found = when_train_falls([cut], math.inf)
     assert found.low < 1.0 < found.high  # r^2 t
-    assert when_train_falls([replace(cut, ended="flat")], 0.0, math.inf) == Extrapolated.never()
+    assert when_train_falls([replace(cut, ended="flat")], math.inf) == Extrapolated.never()
 
 
 def test_the_answer_in_every_form(tmp_path):

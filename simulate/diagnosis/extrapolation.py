@@ -8,8 +8,9 @@ and does not pass it. Where V is unknown or passed, v itself is taken as a power
 - The final test loss of r = 1 says whether the test loss falls at all.
 - The test loss falls at r = 1 when that of the pilot run falls to the level that is as far above
   its own final loss, in odds. So times grow without bound where the final loss nears the level.
-- With weight decay the transition of Lyu et al. comes at about log(alpha)/decay: times are linear
-  in log(r).
+- Weight decay changes little before the time ``EARLY``/decay. What falls by then falls as without
+  decay. A test loss that falls later does so because decay has shrunk the weights, at about
+  log(alpha)/decay [Lyu et al.]: the scaled time is linear in log(r).
 """
 
 import math
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lazyrich.simulate.diagnosis.pilots import Pilot
+from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
 from lazyrich.simulate.outcome import SHARE, settled_at
 
 # A run whose train loss is below this share moves its test loss little from then on.
@@ -52,7 +53,7 @@ class Extrapolated:
         return Extrapolated(value, value / factor, value * factor)
 
 
-def when_train_falls(runs: Sequence[Pilot], decay: float, twin: float) -> Extrapolated:
+def when_train_falls(runs: Sequence[Pilot], twin: float) -> Extrapolated:
     """Return when the train loss falls at r = 1; ``twin``: when that of the lazy twin falls.
 
     ``inf`` where it fell in no run and the last one came to its end. Where the budget ended before
@@ -60,10 +61,10 @@ def when_train_falls(runs: Sequence[Pilot], decay: float, twin: float) -> Extrap
     """
     known = [(p.r, p.outcome.train_fall) for p in runs if 0 < p.outcome.train_fall < math.inf]
     if known:
-        return _late(known, decay) if decay > 0 else _time(known, twin)
+        return _time(known, twin)
     if not runs or runs[-1].ended != "budget":
         return Extrapolated.never()
-    scale = 1.0 if decay > 0 else runs[-1].r ** 2
+    scale = runs[-1].r ** 2
     value = scale * _prolonged(runs[-1])
     return Extrapolated(value, scale * float(runs[-1].run.history.time[-1]), 10 * value)
 
@@ -71,16 +72,19 @@ def when_train_falls(runs: Sequence[Pilot], decay: float, twin: float) -> Extrap
 def when_test_falls(runs: Sequence[Pilot], decay: float, floor: float) -> Extrapolated:
     """Return when the test loss falls at r = 1; ``floor``: the final share of the lazy twin.
 
-    ``inf`` where it fell in no run, where the last one came to its end without, or where the final
-    test loss of r = 1 is above the level of a fall.
+    ``inf`` where it fell in no run, and where the final test loss of r = 1 is above the level of a
+    fall, unless weight decay brings it down later.
     """
+    early = _without_decay([pilot.early for pilot in runs], floor)
+    if decay == 0 or early.value * decay <= EARLY:
+        return early
+    return _by_decay(runs, decay)
+
+
+def _without_decay(runs: Sequence[Pilot], floor: float) -> Extrapolated:
     known = [(p.r, p.outcome.test_fall) for p in runs if 0 < p.outcome.test_fall < math.inf]
     if not known:
         return Extrapolated.never()
-    last = runs[-1]
-    if decay > 0:
-        stopped = last.ended == "flat" and last.outcome.test_fall == math.inf
-        return Extrapolated.never() if stopped else _late(known, decay)
     final = final_share(runs, floor)
     if math.isnan(final):
         return _time(known, math.inf)
@@ -90,6 +94,32 @@ def when_test_falls(runs: Sequence[Pilot], decay: float, floor: float) -> Extrap
     if not math.isfinite(value.value):
         return Extrapolated.never()
     return Extrapolated(value.value, min(low.low, value.low), max(high.high, value.high))
+
+
+def _by_decay(runs: Sequence[Pilot], decay: float) -> Extrapolated:
+    """Return when the test loss falls because weight decay has shrunk the weights.
+
+    From the runs in which it fell after decay had begun to act. Where there is none, the scaled
+    time goes on from the last run that generalised by log(1/r)/decay, the law for a network that is
+    linear in its weights; one of degree d takes 1/d of it. ``inf`` where the last run came to the
+    end of the time asked for without.
+    """
+    if runs and runs[-1].ended == "end" and runs[-1].outcome.test_fall == math.inf:
+        return Extrapolated.never()
+    known = [
+        (p.r, p.r**2 * p.outcome.test_fall) for p in runs if 0 < p.outcome.test_fall < math.inf
+    ]
+    if not known:
+        return Extrapolated.never()
+    late = [(r, time) for r, time in known if time * decay > EARLY]
+    (last_r, last), slope = known[-1], 1 / decay
+    if len(late) > 1:
+        (r, time), (last_r, last) = late[-2:]
+        slope = max((last - time) / math.log(last_r / r), 0.0)
+    value = last + slope * math.log(1 / last_r)
+    if late:
+        return Extrapolated.within(value, 1.5)
+    return Extrapolated(value, last, 2 * value)
 
 
 def final_share(runs: Sequence[Pilot], floor: float) -> float:
@@ -138,12 +168,6 @@ def _time(known: list[tuple[float, float]], twin: float) -> Extrapolated:
     """Return a time at r = 1: r^2 t is what goes on to the twin's."""
     value = _at_one([(r, r**2 * t) for r, t in known], twin, _TIMES)
     return Extrapolated.within(value, max(1.5, known[-1][0] ** -0.5))
-
-
-def _late(known: list[tuple[float, float]], decay: float) -> Extrapolated:
-    (r, t), (last_r, last) = known[-2] if len(known) > 1 else known[-1], known[-1]
-    slope = (last - t) / math.log(last_r / r) if len(known) > 1 else 1 / decay
-    return Extrapolated.within(last + max(slope, 0.0) * math.log(1 / last_r), 1.5)
 
 
 def _at_one(known: list[tuple[float, float]], limit: float, points: int) -> float:

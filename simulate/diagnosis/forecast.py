@@ -11,7 +11,7 @@ from lazyrich.simulate.diagnosis.extrapolation import (
     when_train_falls,
 )
 from lazyrich.simulate.diagnosis.laziness import Laziness
-from lazyrich.simulate.diagnosis.pilots import Pilot
+from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
 from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED, Outcome, phase_of
 
 # Below this departure from the twin the train loss falls as the twin's does.
@@ -62,13 +62,13 @@ def forecast(
        the pilot runs say.
     3. Times beyond the horizon are "never". The phase is that of ``outcome.phase_of``.
     4. Without pilot runs, a network that is not lazy is not decided, and neither is one with weight
-       decay, unless the twin generalises.
+       decay that acts within the horizon, unless the twin generalises.
     """
     twin_train, twin_test = (Extrapolated.within(t, 1.2) for t in (lazy.train_fall, lazy.test_fall))
-    undecided = runs is None and (laziness.departure > LAZY or decay > 0)
+    undecided = runs is None and (laziness.departure > LAZY or decay * horizon > EARLY)
     runs = runs or []
     follows = laziness.departure < FOLLOWS or not runs
-    train = twin_train if follows else when_train_falls(runs, decay, twin_train.value)
+    train = twin_train if follows else when_train_falls(runs, twin_train.value)
     later = when_test_falls(runs, decay, floor)
     lazily = math.isfinite(twin_test.value) and twin_test.value <= later.value
     test = twin_test if lazily else later
@@ -78,10 +78,27 @@ def forecast(
     within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
     phase = phase_of(within[0], max(within))
     twin = math.isfinite(twin_test.value) and test.value <= twin_test.value
-    reason = f"{_reason(phase, twin, runs, test)}. {_how(laziness)}"
-    if decay == 0 and not lazily and near_the_edge(final_share(runs, floor), floor):
-        reason += ". It is near the edge between memorising and generalising: either may happen"
+    by_decay = not twin and decay * test.value > EARLY
+    reason = f"{_reason(phase, twin, by_decay, runs, test)}. {_how(laziness)}"
+    reason += _doubts(phase, lazily, floor, runs, decay, horizon)
     return Forecast(phase, train, test, horizon, reason)
+
+
+def _doubts(
+    phase: str, lazily: bool, floor: float, runs: list[Pilot], decay: float, horizon: float
+) -> str:
+    """Return where the phase may be another."""
+    if decay * horizon <= EARLY:
+        if not lazily and near_the_edge(final_share(runs, floor), floor):
+            return ". It is near the edge between memorising and generalising: either may happen"
+        return ""
+    reached = max((pilot.r**2 * pilot.outcome.end for pilot in runs), default=math.inf)
+    if phase == MEMORISES and decay * reached < 1 < decay * horizon:
+        return (
+            f". The pilot runs end at time {reached:.2g} of the full output, before weight decay "
+            f"acts (1/weight_decay is {1 / decay:.2g}): it may still bring the test loss down later"
+        )
+    return ""
 
 
 def _how(laziness: Laziness) -> str:
@@ -92,7 +109,7 @@ def _how(laziness: Laziness) -> str:
     return "The network is between lazy and rich"
 
 
-def _reason(phase: str, twin: bool, runs: list[Pilot], test: Extrapolated) -> str:
+def _reason(phase: str, twin: bool, by_decay: bool, runs: list[Pilot], test: Extrapolated) -> str:
     if phase == UNFITTED:
         return "the train loss would not fall in that time"
     if twin:
@@ -109,6 +126,12 @@ def _reason(phase: str, twin: bool, runs: list[Pilot], test: Extrapolated) -> st
         GROKS: "later than the train loss",
         AT_ONCE: "with the train loss",
     }[phase]
+    if by_decay:
+        return (
+            "the linearised network does not generalise, but weight decay shrinks the weights "
+            f"until features are learned; extrapolated to the full output, the test loss falls "
+            f"{when}"
+        )
     return (
         "the linearised network does not generalise, but copies with a smaller output learn "
         f"features and do; extrapolated to the full output, the test loss falls {when}"

@@ -71,10 +71,8 @@ def _losses(ax: "Axes", found: "Diagnosis") -> None:
     for i, (pilot, color) in enumerate(zip(found.pilots, colors, strict=True)):
         history = pilot.run.history.isel(time=slice(1, None))
         shares.append(history.test_loss.values / zero)
-        # Where time is not scaled by r^2, with weight decay, curves are drawn as they are.
-        scale = 1.0 if found.lazy.config["weight_decay"] > 0 else pilot.r**2
         name, style = f"output × {pilot.r:.2g}, test", styles[i % len(styles)]
-        ax.plot(history.time * scale, shares[-1], color=color, ls=style, lw=1, label=name)
+        ax.plot(history.time * pilot.r**2, shares[-1], color=color, ls=style, lw=1, label=name)
     if found.trained is not None:
         shares.append(_of_the_run(ax, found))
     _marked(ax, found)

@@ -1,14 +1,16 @@
 """Cheap runs at smaller output scales, and what they say of the scale asked for.
 
-A network whose output is r times as large trains r^2 times as slowly at the same learning rate, and
-less lazily. So small r are cheap where the network asked for would take long.
+A network whose output is r times as large trains 1/r^2 times as slowly at the same learning rate,
+and less lazily. So small r are cheap where the network asked for would take long. In the scaled
+time r^2 t all of them fit at about the same time; their weight decay is r^2 times as large, so that
+it acts at the same scaled time too, and one that is too small to matter changes nothing.
 ``extrapolation`` goes on from them to r = 1.
 """
 
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import xarray
 from torch import nn
@@ -30,6 +32,8 @@ FLAT = 1e-7
 # How much longer than its fall a test loss is watched.
 _WATCHED = 1.5
 RTOL = 1e-2
+# Weight decay has not acted before this time, times the decay.
+EARLY = 0.1
 # The largest scale of a pilot run: the network asked for is not run.
 LARGEST = 0.5**0.5
 
@@ -56,6 +60,16 @@ class Pilot:
         """Return the last train or test loss, over that of predicting nothing."""
         history = self.run.history
         return float(history[f"{side}_loss"][-1] / history[f"zero_{side}_loss"])
+
+    @property
+    def early(self) -> "Pilot":
+        """Return the part of the run before weight decay acted: all of it without decay."""
+        decay, history = self.run.config["weight_decay"], self.run.history
+        kept = history.time * decay <= EARLY
+        if bool(kept.all()):
+            return self
+        run = Run(history.isel(time=kept.values), self.run.state, self.run.config)
+        return replace(self, run=run, ended="end")
 
 
 def rescaled(model: nn.Module, r: float) -> nn.Module:
@@ -147,8 +161,8 @@ def pilots(
             rescaled(model, r),
             data,
             loss,
-            decay=decay,
-            time=time / (1.0 if decay > 0 else r**2),
+            decay=decay * r**2,
+            time=time / r**2,
             budget=budget,
             to_the_end=True,
             progress=report,

@@ -25,8 +25,14 @@ def rows() -> tuple[dict[str, Any], ...]:
 
 
 def pairs() -> list[dict[str, Any]]:
-    """Return the pairs that are quoted, trained by gradient flow."""
-    return [row for row in rows() if row["set"] in QUOTED and "optimiser" not in row]
+    """Return the pairs that are quoted, trained by gradient flow without weight decay."""
+    found = (row for row in rows() if row["set"] in QUOTED)
+    return [row for row in found if "optimiser" not in row and "decay" not in row]
+
+
+def with_decay() -> list[dict[str, Any]]:
+    """Return the pairs that gradient flow with weight decay trained."""
+    return [row for row in rows() if "decay" in row]
 
 
 def with_optimiser(name: str) -> list[dict[str, Any]]:
