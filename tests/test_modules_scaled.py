@@ -149,7 +149,7 @@ def test_descent_of_the_paper_s_network_is_that_of_train(D, P, N, seed, alpha, e
         ((mlp((2, 1)), 0.0), "alpha = 0.0: must be a finite number other than 0"),
         ((mlp((2, 1)), 1.0, 1), "centred = 1: must be True or False"),
         ((lambda x: x, 1.0), "model is function: must be a torch.nn.Module"),
-        ((nn.Tanh(), 1.0), "model has no parameters that require a gradient"),
+        ((nn.Tanh(), 1.0), "model has nothing to train, it has no parameters"),
         ((nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), 1.0), "model has a BatchNorm1d"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.modules.trees import Tree, mapped, rows, taken, tensors
 
 
@@ -51,8 +52,11 @@ class Data:
         return self.X, self.y, self.X_test, self.y_test
 
     def fitted(self, model: nn.Module) -> "Data":
-        """Return the data with NumPy arrays as tensors of the model's dtype and device."""
-        like = next(p for p in model.parameters() if p.requires_grad)
+        """Return the data with NumPy arrays as tensors of the model's dtype and device.
+
+        Raises ``ValueError`` for what ``checked_model`` refuses.
+        """
+        like = next(p for p in checked_model(model).parameters() if p.requires_grad)
         return Data(*(tensors(side, like) for side in self.sides()))
 
 

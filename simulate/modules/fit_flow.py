@@ -18,7 +18,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
-from lazyrich.simulate.modules.frozen import checked_function, checked_model
+from lazyrich.simulate.modules.frozen import checked_function, checked_gradient
 from lazyrich.simulate.modules.losses import Loss, check_shapes, check_test_loss, loss_function
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
@@ -82,8 +82,9 @@ def fit_flow(
     if decay < 0:
         raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
     kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
-    data = data.fitted(checked_model(model))
+    data = data.fitted(model)
     checked_function(model, data.X)
+    checked_gradient(model, data.X)
     flow = Flow(model, data, loss, decay, rtol)
     given = None if record is None else list(record)
     metrics, measures = dict(metrics or {}), dict(measures or {})

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore
+from torch.nn.parameter import UninitializedParameter
 
 from lazyrich.simulate.modules.trees import (
     Tree,
@@ -37,8 +38,9 @@ _HINT = "call model.eval() if that is meant"
 def checked_model(model: object) -> nn.Module:
     """Return ``model`` if it is a module with weights to train.
 
-    Raises ``ValueError`` for anything else, and for dropout and batch normalisation in training
-    mode: they define no function f(x; w) of one sample. In ``.eval()`` they do.
+    Parameters with ``requires_grad=False`` are constants. Raises ``ValueError`` for anything else,
+    for complex weights, and for dropout and batch normalisation in training mode: they define no
+    function f(x; w) of one sample. In ``.eval()`` they do.
 
     >>> checked_model(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)))
     Traceback (most recent call last):
@@ -54,9 +56,39 @@ def checked_model(model: object) -> nn.Module:
             raise ValueError(f"{kind} is random: call model.eval() first")
         if isinstance(part, _COUPLED) and (part.training or part.running_mean is None):
             raise ValueError(f"{kind} mixes samples: call model.eval() first")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError("model has no parameters that require a gradient: must have some to train")
+    parameters = dict(model.named_parameters())
+    for name, parameter in parameters.items():
+        if isinstance(parameter, UninitializedParameter):
+            raise ValueError(f"model has no shape for {name} yet: call it on some inputs first")
+        if parameter.requires_grad and parameter.is_complex():
+            raise ValueError(
+                f"model has complex weights, {name}: must be real; keep their two parts as "
+                "parameters, and join them by torch.view_as_complex"
+            )
+    if not any(parameter.requires_grad for parameter in parameters.values()):
+        reason = "all have requires_grad=False" if parameters else "it has no parameters"
+        raise ValueError(f"model has nothing to train, {reason}: must have weights to train")
     return model
+
+
+def checked_gradient(model: nn.Module, X: Tree) -> None:
+    """Raise ``ValueError`` where the outputs have no gradient in any weight.
+
+    >>> class Cut(nn.Linear):
+    ...     def forward(self, x):
+    ...         return super().forward(x).detach()
+    >>> checked_gradient(Cut(1, 1), torch.ones(2, 1))                  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: the model's output does not depend on its weights: ...
+    """
+    with torch.enable_grad(), untouched(model):
+        f = flat(call(model, taken(X, slice(0, 1))))
+    if not f.requires_grad:
+        raise ValueError(
+            "the model's output does not depend on its weights: must have a gradient in those that "
+            "require one (look for detach(), no_grad() or argmax in forward)"
+        )
 
 
 def checked_function(model: nn.Module, X: Tree) -> None:

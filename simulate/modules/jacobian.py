@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 
-from lazyrich.simulate.modules.frozen import checked_function, checked_model
+from lazyrich.simulate.modules.frozen import checked_function, checked_gradient, checked_model
 from lazyrich.simulate.modules.trees import Tree, call, flat, mapped, taken, tensors
 from lazyrich.simulate.modules.untouched import plain_kernels
 
@@ -34,6 +34,7 @@ class Network:
         self.weights = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
         self.X = self.inputs(X)
         checked_function(model, self.X)
+        checked_gradient(model, self.X)
         with torch.no_grad():
             first = flat(call(model, taken(self.X, slice(0, 1))))
         self.out = tuple(first.shape[1:])

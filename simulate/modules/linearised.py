@@ -30,7 +30,7 @@ class Linearised(Around):
         """Return the expansion at these inputs, by one Jacobian-vector product."""
         self._check(self.start, given(inputs, named))
         kept = dict(self.start.named_buffers(remove_duplicate=False))
-        weights = dict(self.model.named_parameters())
+        weights = {n: p for n, p in self.model.named_parameters() if p.is_floating_point()}
         start = {name: kept[name] for name in weights}
         change = {name: weight - start[name] for name, weight in weights.items()}
 

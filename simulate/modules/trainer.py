@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.frozen import checked_function, checked_model
+from lazyrich.simulate.modules.frozen import checked_function, checked_gradient, checked_model
 from lazyrich.simulate.modules.losses import Loss, check_shapes, check_test_loss
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
@@ -40,6 +40,7 @@ class Trainer:
         self.model, self.loss = checked_model(model), loss
         self.data = data.fitted(model)
         checked_function(model, self.data.X)
+        checked_gradient(model, self.data.X)
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = made(optimiser, self.weights)
         self._asks_again = _asks_again(self.optimiser)
