@@ -10,7 +10,6 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from lazyrich.simulate import PolynomialTask
@@ -22,7 +21,7 @@ from lazyrich.simulate.outcome import settled_at
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import default_grid
 from lazyrich.verify import statistics
-from lazyrich.verify.statistics import ALARM, DRAWS, MISS
+from lazyrich.verify.statistics import DRAWS
 
 D = 16
 SEEDS = DRAWS  # what a sign test needs
@@ -244,23 +243,3 @@ def rises(what: str, values: Array) -> str:
 def relative_change(found: Curves) -> Array:
     """|w - w0|/|w0| at the end, (seeds, settings)."""
     return np.sqrt(found.change_square[:, :, -1])
-
-
-def slope_is(what: str, expected: float, x: Array, values: Array, smallest: float = 0.25) -> str:
-    """Assert the slope of log values, (seeds, settings), over log x; say it.
-
-    Off by at most what the error over the seeds explains; a slope that is wrong by ``smallest`` is
-    seen (Student's t, the error rates of ``statistics``).
-
-    >>> slope_is("y over x", 2, np.array([1.0, 2.0]), np.array([[1.0, 4.0]] * 3))
-    'y over x: slope 2.000 ± 0.000'
-    """
-    slopes = np.polyfit(np.log(x), np.log(values).T, 1)[0]
-    count = len(slopes)
-    slope, error = float(slopes.mean()), float(slopes.std(ddof=1) / count**0.5)
-    to_alarm, to_miss = stats.t.ppf([1 - ALARM / 2, 1 - MISS], count - 1)
-    line = f"{what}: slope {slope:.3f} ± {error:.3f}"
-    assert error * (to_alarm + to_miss) <= smallest, f"too noisy: {line}"
-    allowed = smallest * to_alarm / (to_alarm + to_miss)
-    assert abs(slope - expected) <= allowed, f"{line}, not {expected:g}"
-    return line

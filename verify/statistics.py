@@ -7,7 +7,7 @@ instead it passes for at most ``MISS`` of them.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
@@ -123,6 +123,39 @@ def mean_exceeds(
     line = f"{what}: mean {mean:.3g} of {len(values)} draws"
     assert mean >= least, f"{line}, below {least:.3g}"
     return f"{line}, above {least:.3g}"
+
+
+def each(value: Callable[[int, float], float], settings: Iterable[float]) -> Sample:
+    """The sample of ``value(draw, setting)`` at each setting: shape (count, settings).
+
+    >>> each(lambda draw, setting: draw * setting, (1.0, 10.0))(3, 2)
+    array([[ 3., 30.],
+           [ 4., 40.]])
+    """
+    row = list(settings)
+    return lambda first, count: np.array(
+        [[value(draw, one) for one in row] for draw in range(first, first + count)]
+    )
+
+
+def slope_is(
+    what: str, x: Array, sample: Sample, seed: int, expected: float, *, smallest: float = 0.25
+) -> str:
+    """Assert that the slope of log values over log ``x`` is ``expected`` on average.
+
+    A draw has a value for each of ``x``: shape (count, len(x)). A mean slope that is off by
+    ``smallest`` is seen (``mean_is``).
+
+    >>> squares = lambda first, n: np.array([[1.0, 4.0]] * n)
+    >>> slope_is("y over x", np.array([1.0, 2.0]), squares, 0, 2.0)
+    'slope of log y over x: mean 2 of 8 draws; 2 expected, 0.16 allowed'
+    """
+
+    def slopes(first: int, count: int) -> Array:
+        values = np.asarray(sample(first, count), dtype=float)
+        return np.polyfit(np.log(x), np.log(values).T, 1)[0]
+
+    return mean_is(f"slope of log {what}", slopes, seed, expected, smallest=smallest)
 
 
 def _two_stages(

@@ -19,8 +19,8 @@ from lazyrich.verify.evidence import attach, attacked, evidence, proof
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import closed_form_function
 from lazyrich.verify.properties import dynamics as properties_dynamics
-from lazyrich.verify.small_runs import Setting, curves, slope_is, with_error
-from lazyrich.verify.statistics import DRAWS, in_most, mean_is, mostly
+from lazyrich.verify.small_runs import Setting, curves, with_error
+from lazyrich.verify.statistics import DRAWS, in_most, mean_is, mostly, slope_is
 from lazyrich.verify.tolerances import assert_close
 
 
@@ -299,8 +299,12 @@ attach(
 )
 def initial(budget: Budget, centred: bool = True) -> str:
     settings = tuple(Setting(alpha=a) for a in _alphas)
-    found = curves(settings, centred=centred, steps=1, first_seed=budget.seed, width=50)
-    return slope_is("initial loss over alpha", 0.0, _alphas, found.test[:, :, 0])
+
+    def sample(first: int, count: int) -> np.ndarray:
+        how = {"first_seed": first, "seeds": count, "width": 50}
+        return curves(settings, centred=centred, steps=1, **how).test[:, :, 0]
+
+    return slope_is("initial loss over alpha", _alphas, sample, budget.seed, 0.0)
 
 
 @evidence(

@@ -18,9 +18,8 @@ from lazyrich.verify.small_runs import (
     curves,
     relative_change,
     rises,
-    slope_is,
 )
-from lazyrich.verify.statistics import in_most
+from lazyrich.verify.statistics import in_most, slope_is
 
 
 def _sweep(name: str, values: tuple[float, ...], budget: Budget, **options) -> Curves:
@@ -71,27 +70,33 @@ _alphas = np.array([2.0**7, 2.0**9, 2.0**11])
 )
 def movement(budget: Budget, centred: bool = True) -> str:
     settings = tuple(Setting(alpha=a) for a in _alphas)
-    found = curves(settings, centred=centred, steps=300, first_seed=budget.seed)
-    fitted = float(found.train[:, :, -1].max())
-    assert fitted < 0.5, f"f has not moved: train loss still {fitted:.2g} <y^2>"
-    return slope_is(
-        "relative change of the weights over alpha", -1, _alphas, relative_change(found)
-    )
+
+    def sample(first: int, count: int) -> np.ndarray:
+        found = curves(settings, centred=centred, steps=300, first_seed=first, seeds=count)
+        fitted = float(found.train[:, :, -1].max())
+        assert fitted < 0.5, f"f has not moved: train loss still {fitted:.2g} <y^2>"
+        return relative_change(found)
+
+    what = "relative change of the weights over alpha"
+    return slope_is(what, _alphas, sample, budget.seed, -1.0)
 
 
 _widths = np.array([16.0, 64.0, 256.0])
 
 
-def _change(budget: Budget, width: float, alpha: float) -> np.ndarray:
+def _change(first: int, count: int, width: float, alpha: float) -> np.ndarray:
     settings = (Setting(alpha=alpha, epsilon=0.5, learning_rate=0.5),)
-    rows = {"dimension": 4, "P": 12, "steps": 100, "first_seed": budget.seed, "seeds": 32}
+    rows = {"dimension": 4, "P": 12, "steps": 100, "first_seed": first, "seeds": count}
     return relative_change(curves(settings, width=width, **rows))[:, 0]
 
 
 def _slopes(budget: Budget, power: float, expected: float) -> str:
-    values = np.stack([_change(budget, n, 64 * n**power) for n in _widths], axis=1)
+    def sample(first: int, count: int) -> np.ndarray:
+        columns = [_change(first, count, n, 64 * n**power) for n in _widths]
+        return np.stack(columns, axis=1)
+
     what = f"relative change of the weights over N, alpha ~ N^{power:g}"
-    return slope_is(what, expected, _widths, values)
+    return slope_is(what, _widths, sample, budget.seed, expected)
 
 
 attach(
@@ -115,8 +120,12 @@ _sigmas = np.array([64.0, 128.0, 256.0])
 
 
 def _large_weights(budget: Budget, values: np.ndarray) -> str:
-    found = _sweep("sigma", tuple(values), budget)
-    return slope_is("relative change over sigma", -2, values, relative_change(found))
+    settings = tuple(Setting(sigma=v, learning_rate=_rate("sigma", v)) for v in values)
+
+    def sample(first: int, count: int) -> np.ndarray:
+        return relative_change(curves(settings, first_seed=first, seeds=count))
+
+    return slope_is("relative change of the weights over sigma", values, sample, budget.seed, -2.0)
 
 
 attach(

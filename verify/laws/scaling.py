@@ -14,8 +14,7 @@ from lazyrich.verify.evidence import attach, attacked, evidence
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import dynamics as properties_dynamics
 from lazyrich.verify.properties.slaved_flow import SlavedFlow
-from lazyrich.verify.small_runs import slope_is
-from lazyrich.verify.statistics import mostly
+from lazyrich.verify.statistics import mostly, slope_is
 
 
 def _labels_law(seed: int, j: int, centred: bool, of_labels: float = 1.0) -> float:
@@ -178,6 +177,10 @@ def _moved(seed: int, P: int, ratio: float) -> float:
 )
 def few_samples(budget: Budget, P: int = _D // 2) -> str:
     ratios = np.array([4e-3, 2e-3, 1e-3])
-    seeds = range(budget.seed, budget.seed + 6)
-    values = np.array([[_moved(seed, P, ratio) for ratio in ratios] for seed in seeds])
-    return slope_is(f"P = {P}: change of M over epsilon/alpha", 1, ratios, values)
+
+    def sample(first: int, count: int) -> np.ndarray:
+        seeds = range(first, first + count)
+        return np.array([[_moved(seed, P, ratio) for ratio in ratios] for seed in seeds])
+
+    what = f"change of M over epsilon/alpha, P = {P}"
+    return slope_is(what, ratios, sample, budget.seed, 1.0)

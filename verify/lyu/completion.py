@@ -1,5 +1,7 @@
 """Claims of Lyu et al. 2024 on matrix completion: Cor. 3.11 and Thm. 3.12."""
 
+from functools import partial
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -8,7 +10,7 @@ from lazyrich.verify.diagonal_flow import Array, follow_matrix
 from lazyrich.verify.evidence import attach, attacked, evidence
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties.lyu import matrix_certificate_holds
-from lazyrich.verify.small_runs import slope_is
+from lazyrich.verify.statistics import each, slope_is
 
 D = 3
 
@@ -41,10 +43,8 @@ def _off(seed: int, a: float, mirrored: bool) -> float:
     control={"mirrored": False},
 )
 def early(budget: Budget, expected: float = -4, mirrored: bool = True) -> str:
-    rows = [
-        [_off(seed, a, mirrored) for a in _scales] for seed in range(budget.seed, budget.seed + 3)
-    ]
-    return slope_is("distance from the zero-fill over a", expected, _scales, np.array(rows))
+    sample = each(partial(_off, mirrored=mirrored), _scales)
+    return slope_is("distance from the zero-fill over a", _scales, sample, budget.seed, expected)
 
 
 @evidence(
@@ -86,15 +86,13 @@ attach(
     control={"expected": 0.5},
 )
 def misfit(budget: Budget, expected: float = 1.0) -> str:
-    rows = []
-    for seed in range(budget.seed, budget.seed + 3):
-        row = []
-        for lamda in _decays:
-            target, observed = _task(seed)
-            (now,) = follow_matrix(target, observed, 4.0, lamda, (float(np.log(4)) + 8,))
-            row.append(abs(observed * (now.W - target)).max())
-        rows.append(row)
-    return slope_is("misfit of the observed over lambda", expected, _decays, np.array(rows))
+    def left(seed: int, lamda: float) -> float:
+        target, observed = _task(seed)
+        (now,) = follow_matrix(target, observed, 4.0, lamda, (float(np.log(4)) + 8,))
+        return abs(observed * (now.W - target)).max()
+
+    sample = each(left, _decays)
+    return slope_is("misfit of the observed over lambda", _decays, sample, budget.seed, expected)
 
 
 @evidence(

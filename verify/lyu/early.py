@@ -4,6 +4,8 @@ The max-margin limit is approached as 1/log(alpha). What is tested is how near t
 must be at finite alpha, on every data set.
 """
 
+from functools import partial
+
 import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
@@ -23,8 +25,7 @@ from lazyrich.verify.evidence import attach, attacked, counterexample, equality,
 from lazyrich.verify.homogeneous_flow import QuadraticNet
 from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties.lyu import formula
-from lazyrich.verify.small_runs import slope_is
-from lazyrich.verify.statistics import mostly
+from lazyrich.verify.statistics import each, mostly, slope_is
 
 ONE = ((1.0,),)
 
@@ -237,8 +238,8 @@ attach(
 _scales = np.array([2.0, 4.0, 8.0])
 
 
-def _errors(budget: Budget, depth: int, lamda: float, scale: float, second: float) -> float:
-    net = gaussian(2, 4, budget.seed, depth=depth, alpha=4 * scale, lamda=lamda, second=second)
+def _distance(seed: int, scale: float, depth: int, lamda: float, second: float) -> float:
+    net = gaussian(2, 4, seed, depth=depth, alpha=4 * scale, lamda=lamda, second=second)
     X, y = net.arrays()
     (now,) = follow(net, (float(np.log(4)),))
     return float(abs(now.w - np.linalg.pinv(X) @ y).max())
@@ -249,12 +250,9 @@ def _regression(budget: Budget, per_depth: int, second: float = 1.0) -> str:
     # Decay adds a share of lambda a^2/w^2 or so to a^(-2 L), L = 2; it leaves a^L alone.
     lamda = 1e-8 if second == 1 else 1e-2
     for depth in (2, 3) if second == 1 else (2,):
-        rows = [
-            [_errors(Budget(1, budget.seed + s), depth, lamda, a, second) for a in _scales]
-            for s in range(6)
-        ]
-        what = f"L = {depth}: distance from the min-L2 interpolant over a"
-        lines.append(slope_is(what, -per_depth * depth, _scales, np.array(rows)))
+        sample = each(partial(_distance, depth=depth, lamda=lamda, second=second), _scales)
+        what = f"distance from the min-L2 interpolant over a, L = {depth}"
+        lines.append(slope_is(what, _scales, sample, budget.seed, -per_depth * depth))
     return "; ".join(lines)
 
 
@@ -278,11 +276,12 @@ attach(
 )
 def in_lambda(budget: Budget, expected: float = 1.0) -> str:
     decays = np.array([1e-2, 1e-3, 1e-4])
-    rows = []
-    for s in range(6):
-        net = [gaussian(2, 4, budget.seed + s, alpha=16.0, lamda=k) for k in decays]
-        rows.append([_misfit(one, float(np.log(4))) for one in net])
-    return slope_is("misfit |f - y| over lambda", expected, decays, np.array(rows))
+
+    def misfit(seed: int, lamda: float) -> float:
+        return _misfit(gaussian(2, 4, seed, alpha=16.0, lamda=lamda), float(np.log(4)))
+
+    sample = each(misfit, decays)
+    return slope_is("misfit |f - y| over lambda", decays, sample, budget.seed, expected)
 
 
 attach(

@@ -20,7 +20,7 @@ from lazyrich.verify.diagonal_flow import (
 from lazyrich.verify.evidence import attach, attacked, counterexample, equality, evidence
 from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties import lyu as laws
-from lazyrich.verify.small_runs import slope_is
+from lazyrich.verify.statistics import each, slope_is
 
 # L = 3, 4: (0, 2/5, 2/5) has the smallest L1 norm, (1, 0, 0) a smaller quasi-norm.
 DEEP = Problem(((2.0, 1.0, 4.0), (2.0, 4.0, 1.0)), (2.0, 2.0))
@@ -150,15 +150,13 @@ attach(
     control={"of_scale": 1.1},
 )
 def error(budget: Budget, expected: float = 1.0, of_scale: float = 1.0) -> str:
-    rows = []
-    for seed in range(budget.seed, budget.seed + 3):
-        row = []
-        for lamda in _decays:
-            net = gaussian(2, 4, seed, lamda=lamda)
-            (now,) = follow(net, (float(np.log(net.alpha)) + 1.0,))  # a = 1/e
-            row.append(abs(now.w - on_the_path(*net.arrays(), of_scale * now.a)).max())
-        rows.append(row)
-    return slope_is("distance from the path over lambda", expected, _decays, np.array(rows))
+    def distance(seed: int, lamda: float) -> float:
+        net = gaussian(2, 4, seed, lamda=lamda)
+        (now,) = follow(net, (float(np.log(net.alpha)) + 1.0,))  # a = 1/e
+        return abs(now.w - on_the_path(*net.arrays(), of_scale * now.a)).max()
+
+    sample = each(distance, _decays)
+    return slope_is("distance from the path over lambda", _decays, sample, budget.seed, expected)
 
 
 def _ends(depth: int, power: float) -> str:

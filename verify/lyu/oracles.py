@@ -18,8 +18,7 @@ from lazyrich.verify.diagonal_flow import (
 from lazyrich.verify.evidence import attach, attacked, equality, evidence
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import lyu as laws
-from lazyrich.verify.small_runs import slope_is
-from lazyrich.verify.statistics import DRAWS, in_most
+from lazyrich.verify.statistics import DRAWS, each, in_most, slope_is
 
 _decays = np.array([4.0, 2.0, 1.0])
 
@@ -43,20 +42,18 @@ attach(
 )
 def ridge(budget: Budget, constant: float = 8.0) -> str:
     """Misfit of ridge regression with rho = lambda/(constant a^2), over that of the flow."""
-    rows = []
-    for seed in range(budget.seed, budget.seed + 6):
-        row = []
-        for lamda in _decays:
-            net = gaussian(2, 4, seed, alpha=64.0, lamda=lamda)
-            X, y = net.arrays()
-            (now,) = follow(net, (float(np.log(4)),))
-            rho = lamda / (constant * now.a**2)
-            K = X @ X.T
-            f = K @ np.linalg.solve(K + len(y) * rho * np.eye(len(y)), y)
-            row.append(float(abs(now.f - f).max()))
-        rows.append(row)
+
+    def left(seed: int, lamda: float) -> float:
+        net = gaussian(2, 4, seed, alpha=64.0, lamda=lamda)
+        X, y = net.arrays()
+        (now,) = follow(net, (float(np.log(4)),))
+        rho = lamda / (constant * now.a**2)
+        K = X @ X.T
+        f = K @ np.linalg.solve(K + len(y) * rho * np.eye(len(y)), y)
+        return float(abs(now.f - f).max())
+
     what = f"|f - ridge| over lambda, rho = lambda/({constant:g} a^2)"
-    return slope_is(what, 2.0, _decays, np.array(rows), smallest=0.5)
+    return slope_is(what, _decays, each(left, _decays), budget.seed, 2.0, smallest=0.5)
 
 
 @evidence(

@@ -12,7 +12,6 @@ from lazyrich.verify.diagonal_flow import (
 )
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.lyu.laws import DEEP
-from lazyrich.verify.small_runs import slope_is
 
 
 def _crossing(net: Problem, T_first: float, of: Callable[[Array], float]) -> float:
@@ -101,8 +100,13 @@ def labels(power: float = 1.0) -> str:
 def in_lambda(expected: float = 1.0) -> str:
     decays = np.array([1e-1, 1e-2, 1e-3])
     least = _three_quarters(2, 8.0, lamda=1e-6)
-    rows = [[abs(_three_quarters(2, 8.0, lamda=one) - least) for one in decays]] * 2
-    return slope_is("C - C(lambda -> 0) over lambda", expected, decays, np.array(rows))
+    errors = [abs(_three_quarters(2, 8.0, lamda=one) - least) for one in decays]
+    slopes = np.diff(np.log(errors)) / np.diff(np.log(decays))
+    line = "slope of log |C - C(lambda -> 0)| over log lambda: " + ", ".join(
+        f"{slope:.3f}" for slope in slopes
+    )
+    assert abs(slopes[-1] - expected) < 0.05, f"{line}, not {expected:g}"
+    return line
 
 
 def _crossing_(k: int, depth: int) -> tuple[float, float]:
