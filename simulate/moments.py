@@ -180,16 +180,15 @@ def snapshot(
     step: int, descent: Descent, start: PseudoNeurons, training: Training, run: int | None = None
 ) -> Snapshot:
     """Return the snapshot of the run, or of one of a batch, that began at ``start``."""
-
-    def one(neurons: PseudoNeurons) -> PseudoNeurons:
-        return neurons if run is None else PseudoNeurons(neurons.columns[run], neurons.signs[run])
-
     alpha = training.network.alpha
     if training.lazy:
-        return Snapshot.moved_by(step, one(descent.change), one(start), alpha)
-    return Snapshot.of(
-        step, one(descent.neurons), one(start), alpha if training.network.centred else None
-    )
+        return Snapshot.moved_by(step, _one(descent.change, run), _one(start, run), alpha)
+    kept = alpha if training.network.centred else None
+    return Snapshot.of(step, _one(descent.neurons, run), _one(start, run), kept)
+
+
+def _one(neurons: PseudoNeurons, run: int | None) -> PseudoNeurons:
+    return neurons if run is None else PseudoNeurons(neurons.columns[run], neurons.signs[run])
 
 
 def _first(descent: Descent, kept: tuple[Tensor, Tensor], scale: float) -> int:

@@ -22,9 +22,10 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "quick")
 )
 
-# Checks the jaxtyping shapes of every call into lazyrich.simulate. It must stand before the first
-# import of that package, which is here.
-jaxtyping.install_import_hook("lazyrich.simulate", "beartype.beartype")
+# Checks the jaxtyping shapes of calls into lazyrich.simulate (shapes.py). It must stand before the
+# first import of that package, which is here.
+jaxtyping.install_import_hook("lazyrich.simulate", "tests.shapes.at_first_calls")
+pytest_plugins = ["tests.shapes"]
 
 
 @pytest.fixture(scope="module")
