@@ -102,7 +102,7 @@ class Polynomial:
 
     def __call__(self, H: Tensor) -> Tensor:
         """Return phi(H), by Horner's scheme."""
-        value = torch.zeros_like(H)
+        value = self._zeros(H)
         for c in reversed(self.coefficients):
             value = value * H + c
         return value
@@ -113,11 +113,15 @@ class Polynomial:
 
     def rise(self, H: Tensor, G: Tensor, size: float) -> Tensor:
         """Return (phi(H + size G) - phi(H))/size, from that of h^n to that of h^(n+1)."""
-        total, rise, power, later = torch.zeros_like(H), torch.zeros_like(H), 1.0, H + size * G
+        total, rise, power, later = self._zeros(G), torch.zeros_like(H), 1.0, H + size * G
         for c in self.coefficients[1:]:
             rise, power = later * rise + G * power, power * H
             total = total + c * rise
         return total
+
+    def _zeros(self, H: Tensor) -> Tensor:
+        """Return zeros; of a constant phi autograd finds the slope, which is 0 as well."""
+        return 0 * H if len(self.coefficients) < 2 else torch.zeros_like(H)
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,12 @@ def _column(values: list[float]) -> Tensor:
 
 
 def _gap(descent: Tensor, flow: Tensor) -> Tensor:
-    """Return descent/flow - 1; infinite where descent has no value, NaN where flow has none."""
+    """Return descent/flow - 1; infinite where descent has no value, NaN where flow has none.
+
+    >>> _gap(torch.tensor([2.0, 0.0]), torch.tensor([1.0, 0.0]))        # 0 where both are 0
+    tensor([1., 0.])
+    """
     descent, flow = descent.cpu(), flow.cpu()
     gap = (descent / flow - 1).where(torch.isfinite(descent), float("inf"))
-    return gap.where(flow > 0, float("nan"))
+    gap = gap.where(flow > 0, float("nan"))
+    return gap.where((flow != 0) | (descent != 0), 0.0)

@@ -168,6 +168,13 @@ def test_bad_entries_are_one_clear_line(entries, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_target_of_zero_is_verified_too():
+    """What needs a target's power is left out; what doesn't still has its control."""
+    report = problem({"activation": "h + h^2", "target": "0", "D": 2})
+    assert report.passed
+    assert "target-power" not in {check.name for check in report.checks}
+
+
 def test_bad_files_are_one_clear_line(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         problem(tmp_path / "none.toml")

@@ -4,12 +4,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+from lazyrich import simulate
 from lazyrich.theory import Problem, closed_form
+from lazyrich.theory.symbols import w
 from lazyrich.verify.cubature import gauss_hermite
 
 TARGETS = {
@@ -249,3 +252,36 @@ def test_relu_has_no_centred_loss_beyond_rounding():
     W = [[1.0, 0.5]]
     assert np.isnan(problem.population_loss(W=W, W0=W, alpha=1e9, beta=[1.0, 0.0]))
     assert problem.population_loss(W=W, W0=W, alpha=1e6, beta=[1.0, 0.0]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("inputs", [None, "Sigma"])
+@pytest.mark.parametrize("activation", ["h + g h^2", "erf(h)", "3", "0"])
+@pytest.mark.parametrize("target", ["0", "2", "|x|^2 - |x|^2"])
+def test_a_constant_target_or_activation_has_every_closed_form(activation, target, inputs):
+    """Nothing to learn is a problem like any other, and <y f> is y times the mean of f."""
+    described = Problem(activation, target, inputs=inputs)
+    for name in described.names():
+        described.closed_form(name)
+    overlap = described.closed_form("population-loss").terms["target_overlap"]
+    mean = described.activation.hermite_series(described.inputs.overlap(w, w), 0)[0]
+    assert sp.expand(overlap - described.target.expr * mean) == 0
+
+
+def test_a_constant_activation_learns_nothing():
+    """Its kernel is 0: the lazy loss is that of predicting nothing; with readouts it is not."""
+    constant = Problem("3", "1 + beta.x")
+    found = constant.spectrum(D=2, sigma=1.0, beta=[1.0, 0.0])
+    assert (found.spaces, found.rank, found.null) == ((), 0, 1.5)
+    assert constant.learning_curve(P=9, D=2, sigma=1.0, beta=[1.0, 0.0]) == 1.5
+    trained = Problem("3", "1 + beta.x", readouts="trained")
+    found = trained.spectrum(D=2, sigma_w=1.0, sigma_v=1.0, beta=[1.0, 0.0])
+    assert [(s.value, s.power) for s in found.spaces] == [(9.0, 1.0)]
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_constant_activation_does_not_move(centred):
+    task = simulate.PolynomialTask(D=2, P=5, n_test=1, target="1 + beta.x")
+    run = simulate.train(
+        task, activation="3", steps=5, engine="neurons", width=3, centred=centred, alpha=2.0
+    )
+    np.testing.assert_array_equal(np.ptp(run.history.train_loss.values), 0.0)

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from lazyrich.theory import Activation, Inputs, Target
+from lazyrich.theory import Activation, Inputs, Target, grammar
 from lazyrich.theory.activation import h, relu
 from lazyrich.theory.gaussian_pair import c as covariance
 from lazyrich.theory.gaussian_pair import pair_mean
 from lazyrich.theory.gaussian_pair import s as first
 from lazyrich.theory.gaussian_pair import t as second
+from lazyrich.theory.stand_in import stand_in
 from lazyrich.theory.symbols import D, beta, epsilon, x
 from lazyrich.theory.wick import dot
 from lazyrich.verify.cubature import gauss_hermite
@@ -102,6 +103,41 @@ def test_what_is_no_activation_is_one_clear_line(expr):
     with pytest.raises(ValueError, match=r"^activation = .*: ") as error:
         Activation(expr)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["tanh(h)", "gelu(h)", "|h|", "1e-6 sin(h)", "relu(h - 1)"])
+def test_the_polynomial_that_is_offered_has_the_share_of_the_variance_that_is_stated(text):
+    """By SciPy's quadrature; the control has another coefficient, and a smaller share."""
+    expr = grammar.read(text, [h])
+    found = stand_in(expr, h)
+    assert found is not None
+    polynomial, share = found
+    phi, p = (sp.lambdify(h, e, "scipy") for e in (expr, polynomial))
+
+    def variance(function):
+        def integrand(u, power):
+            return function(u) ** power * np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
+
+        edges = [(-12, 0), (0, 1), (1, 12)]
+        first, second = (
+            sum(quad(integrand, *ends, args=(n,), epsabs=1e-20)[0] for ends in edges)
+            for n in (1, 2)
+        )
+        return second - first**2
+
+    whole = variance(phi)
+    left = variance(lambda u: phi(u) - p(u)) / whole
+    assert abs(1 - left - share) < 1e-3
+    changed = variance(lambda u: phi(u) - p(u) - 0.1 * np.sqrt(whole) * u) / whole
+    assert changed > left + 5e-3
+    with pytest.raises(ValueError, match=f"{np.floor(1000 * share) / 10}% of its variance"):
+        Activation(text)
+
+
+@pytest.mark.parametrize("text", ["1/h", "exp(h^2)", "log(h)", "tan(h)", "tanh(a h)"])
+def test_nothing_is_offered_where_nothing_can_be_integrated(text):
+    a = sp.Symbol("a", real=True)
+    assert stand_in(grammar.read(text, [h, a]), h) is None
 
 
 def test_coefficients_need_the_names_of_the_activation():

@@ -20,7 +20,7 @@ DEFAULT = "h + epsilon/2*h**2"
 _TAKEN = "D N P alpha beta sigma sigma_w sigma_v sigma_noise w w0 v v0 x x_prime Sigma W W0"
 RESERVED = frozenset(_TAKEN.split())
 _SMALLEST = sp.Rational(1, 10**100)
-_ALLOWED = "a polynomial in h, a multiple of erf(a*h), or a multiple of relu(h)"
+_ALLOWED = "a polynomial in h, a multiple of erf(a h), or a multiple of relu(h)"
 
 
 def hermite(k: int, argument: sp.Expr = h) -> sp.Expr:
@@ -62,7 +62,7 @@ class Activation:
         self.h = h
         read = in_range("activation", _read(expression))
         self.expr = _plain_relu(_with_package_symbols(read))
-        self.kind = _kind(self.expr)
+        self.kind = _kind(self.expr, expression if isinstance(expression, str) else self.expr)
 
     def __repr__(self) -> str:
         return f"Activation({self.text!r})"
@@ -228,8 +228,8 @@ def _plain_relu(expr: sp.Expr) -> sp.Expr:
     return expr.replace(sp.Max, plain)
 
 
-def _kind(expr: sp.Expr) -> str:
-    """polynomial, erf or relu; raise ``ValueError`` for anything else."""
+def _kind(expr: sp.Expr, given: Any) -> str:
+    """polynomial, erf or relu; raise ``ValueError`` for anything else, with what to use instead."""
     if expr.is_polynomial(h) and not expr.has(sp.Max, sp.nan, sp.zoo, sp.oo, sp.I):
         return "polynomial"
     _, rest = expr.as_independent(h)
@@ -239,4 +239,7 @@ def _kind(expr: sp.Expr) -> str:
             return "erf"
     if rest == relu(h):
         return "relu"
-    raise ValueError(f"activation = {expr}: must be {_ALLOWED}")
+    from lazyrich.theory.stand_in import advice
+
+    series = advice(expr, h)
+    raise ValueError(f"activation = {given}: must be {_ALLOWED}{'; ' * bool(series)}{series}")

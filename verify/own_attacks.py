@@ -350,10 +350,13 @@ def laziness(setting: Setting) -> Finding:
 
     The prediction is regression with the derived kernel of the initial neurons, step by step. The
     control is the prediction of a kernel that is 5% too small, which stays wrong at every alpha.
+    Of a target that is 0 nothing is learned: the labels are then drawn.
     """
     random = setting.generator(6)
     X = torch.tensor(random.normal(size=(setting.P, setting.D)) / np.sqrt(setting.D))
     y = torch.tensor(setting.labels(X.numpy()))
+    if setting.problem.target.expr == 0:
+        y = torch.tensor(random.normal(size=setting.P))
     W, v = setting.network(setting.N, 7)
     tangent = setting.tangent(W, v, X)
     kernel = tangent @ tangent.T * setting.N

@@ -162,7 +162,8 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
 
     described = Problem(**{key: entries.pop(key) for key in _NOUNS if key in entries})
     if described.activation.degree == 0:
-        raise ValueError(f"activation = {described.activation.text}: a constant learns nothing")
+        text = described.activation.text
+        raise ValueError(f"activation = {text}: must depend on h, as a constant learns nothing")
     sizes = {k: positive_integer(k, entries.pop(k, size)) for k, size in _SIZES.items()}
     deviations = ("sigma",) if described.readouts == "fixed" else ("sigma_w", "sigma_v")
     known = [*described.symbols, *deviations]
@@ -244,10 +245,11 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
             "loss-at-init",
             ("the mean over initial weights, on an exact cubature", more.loss_at_init),
         )
-    yield (
-        "target-power",
-        ("the target's powers by degree are those on a cubature", attacks.target_powers),
-    )
+    if described.target.expr != 0:
+        yield (
+            "target-power",
+            ("the target's powers by degree are those on a cubature", attacks.target_powers),
+        )
     yield (
         "population-loss",
         ("the loss of given neurons is the mean over the inputs", attacks.population_loss),

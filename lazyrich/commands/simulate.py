@@ -205,6 +205,8 @@ def _summary(run: "Run") -> str:
     history, found = run.history, run.outcome()
     floor = f"{float(history[FLOOR]):.6g}" if FLOOR in history else "not known in closed form"
     lines = [f"population loss of kernel regression with the initial kernel: {floor}"]
+    if found.train_level == 0:
+        return "\n".join([*lines, "the labels are 0 everywhere: there is nothing to learn"])
     sides = (("train", "train loss", found.train_level), ("test", found.test, found.test_level))
     for side, name, level in sides:
         loss = name.replace("_", " ")

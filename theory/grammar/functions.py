@@ -31,6 +31,11 @@ FUNCTIONS: dict[str, tuple[int | None, Function]] = {
     "abs": (1, sp.Abs),
     "sign": (1, sp.sign),
     "relu": (1, lambda value: sp.Max(value, 0)),
+    "gelu": (1, lambda value: value * (1 + sp.erf(value / sp.sqrt(2))) / 2),
+    "sigmoid": (1, lambda value: 1 / (1 + sp.exp(-value))),
+    "silu": (1, lambda value: value / (1 + sp.exp(-value))),
+    "swish": (1, lambda value: value / (1 + sp.exp(-value))),
+    "softplus": (1, lambda value: sp.log(1 + sp.exp(value))),
     "max": (None, sp.Max),
     "min": (None, sp.Min),
     # Of matrices and vectors: see build.py.

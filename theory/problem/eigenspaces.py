@@ -103,7 +103,8 @@ def _check_resolvable(problem: "Problem", D: int) -> None:
     """
     if problem.activation.degree is None:
         return
-    most = max(len(radial.reached(kappa)) for kappa in problem.coefficient_matrices.values())
+    found = (len(radial.reached(kappa)) for kappa in problem.coefficient_matrices.values())
+    most = max(found, default=0)  # the kernel of a constant activation is 0
     if most > 1 and (largest := int(1e14 ** (1 / (most - 1)))) < D:
         raise ValueError(
             f"D = {D}: must be at most {largest} for this activation: beyond, the powers of |x|^2 "

@@ -22,9 +22,16 @@ _tau = sp.Symbol("_tau", positive=True)
 
 
 def by_power(expr: sp.Expr, symbol: sp.Symbol) -> dict[int, sp.Expr]:
-    """Return the coefficients of a polynomial in ``symbol``, by exponent."""
+    """Return the coefficients of a polynomial in ``symbol``, by exponent; none of 0.
+
+    >>> t = sp.Symbol("t")
+    >>> by_power(2 * t**3 + 1, t), by_power(sp.S.Zero, t)
+    ({0: 1, 3: 2}, {})
+    """
     parts: dict[int, list[sp.Expr]] = {}
     for term in sp.Add.make_args(sp.expand(expr)):
+        if term == 0:
+            continue
         coefficient, power = term.as_independent(symbol)
         exponent = int(power.as_base_exp()[1]) if power != 1 else 0
         parts.setdefault(exponent, []).append(coefficient)
@@ -102,7 +109,7 @@ def laplacians(target: sp.Expr) -> list[sp.Expr]:
     [Trace(beta.T*x)**2, 2*Trace(beta.T*beta)]
     """
     spread = by_power(expectation(target.subs(x, x + _z), isotropic(_z, _tau)), _tau)
-    last = max(spread)
+    last = max(spread, default=0)
     return [canonical(spread.get(k, sp.S.Zero) * 2**k * sp.factorial(k)) for k in range(last + 1)]
 
 
