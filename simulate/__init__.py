@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lazyrich.simulate.many import run_many
 from lazyrich.simulate.outcome import Outcome, time_to_grok
 from lazyrich.simulate.run import Run, load
-from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.stability import DivergenceError, NumericalError
 from lazyrich.simulate.sweep import sweep
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import train
@@ -66,6 +66,7 @@ __all__ = [
     "FitDivergenceError",
     "LinearTask",
     "MatrixFactorisation",
+    "NumericalError",
     "Outcome",
     "PolynomialTask",
     "Prediction",

@@ -15,7 +15,13 @@ from lazyrich.simulate.moments import Descent, snapshot
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.rule import NUMBERS
 from lazyrich.simulate.run import Run
-from lazyrich.simulate.stability import CHECK_EVERY, Diverged, DivergenceError, has_diverged
+from lazyrich.simulate.stability import (
+    CHECK_EVERY,
+    Diverged,
+    DivergenceError,
+    has_diverged,
+    within_range,
+)
 from lazyrich.simulate.train import Plan, Recording
 from lazyrich.simulate.training import Training
 
@@ -59,11 +65,13 @@ def batch_size(P: int, D: int, width: int | float, n_test: int) -> int:
     return int(max(1, min(MOST_RUNS, fitting)))
 
 
+@within_range()
 def train_batch(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
     """Train these runs of engine "moments" together; each gives its run or what ended it.
 
     They must share the stops, D, centring, precision and device; else ``ValueError``. The numbers
-    are those of ``train`` up to rounding.
+    are those of ``train`` up to rounding. Raises ``NumericalError`` where those of any run leave
+    the range of floating point.
     """
     if len({shared(plan) for plan in plans}) != 1 or not plans[0].engine.batches:
         raise ValueError("plans: must be runs of engine 'moments' alike in what a batch shares")

@@ -20,16 +20,14 @@ from lazyrich.simulate.engines import ENGINES, known
 from lazyrich.simulate.network import WIDTH
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
-    OVERFLOWS,
     Experiment,
     Outcome,
     Settings,
     code_of,
-    diverged,
-    overflowed,
+    failed,
     plain,
 )
-from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.stability import NumericalError, within_range
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import Plan, plan, run_plan, train
 from lazyrich.support.arguments import finite, one_of
@@ -108,6 +106,7 @@ def _task(asked: str) -> PolynomialTask:
     return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(scale), task.X_test)
 
 
+@within_range()
 def _plan(cell: Cell) -> Plan:
     """Return the checked run; ``constants`` are those of the target and of the activation."""
     mine, rest = shared_out(cell["constants"], cell["target"], cell["activation"])
@@ -131,8 +130,7 @@ def check(wanted: Sequence[Cell]) -> None:
         if values <= seen and kinds in seen:
             continue
         seen |= {*values, kinds}
-        # A number beyond those of a computer is found by the cell itself, and is its result.
-        with suppress(*OVERFLOWS):
+        with suppress(NumericalError):  # which is the cell's own result
             _plan(cell)
 
 
@@ -195,13 +193,13 @@ def run(batch: Sequence[Cell]) -> list[Outcome]:
     for place, cell in enumerate(batch):
         try:
             plans[place] = _plan(cell)
-        except OVERFLOWS as error:
-            found[place] = overflowed(error)
+        except NumericalError as error:
+            found[place] = failed(error)
     try:
         found |= zip(plans, _trained(list(plans.values())), strict=True)
-    except OVERFLOWS as error:
+    except NumericalError as error:
         if len(plans) == 1:
-            return [overflowed(error)]
+            return [failed(error)]
         for place in plans:  # one by one: which of them was it?
             found[place] = run([batch[place]])[0]
     return [found[place] for place in range(len(batch))]
@@ -210,11 +208,8 @@ def run(batch: Sequence[Cell]) -> list[Outcome]:
 def _trained(plans: Sequence[Plan]) -> list[Outcome]:
     if len(plans) > 1:
         ends = train_batch(plans)
-        return [end if isinstance(end, Run) else diverged(end) for end in ends]
-    try:
-        return [run_plan(each) for each in plans]
-    except DivergenceError as error:
-        return [diverged(error)]
+        return [end if isinstance(end, Run) else failed(end) for end in ends]
+    return [run_plan(each) for each in plans]
 
 
 def code(engine: str, root: str = __name__) -> str:
@@ -301,5 +296,5 @@ class OwnTask(Experiment):
         (settings,) = batch
         try:
             return [train(**self.arguments(**settings))]
-        except DivergenceError as error:
-            return [diverged(error)]
+        except NumericalError as error:
+            return [failed(error)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lazyrich.simulate import flow, linearised, moments, neurons
+from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.support.arguments import one_of
 
@@ -101,7 +102,7 @@ def _flow_check(training: Training) -> None:
         reason = "must be 0 for 'flow' with momentum, which leaves it out"
         raise ValueError(f"decoupled_weight_decay = {rule.decoupled_weight_decay}: {reason}")
     if not float(rule.learning_rate) * training.stops[-1] <= LONGEST:
-        raise ValueError(
+        raise TooStiffError(
             f"learning_rate = {rule.learning_rate:g}, steps = {training.stops[-1]}: their product, "
             f"the time of the flow, must be at most {LONGEST:g}"
         )

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from lazyrich.simulate import rkc
 from lazyrich.simulate.descent_gap import DescentGap
-from lazyrich.simulate.gradient_flow import GradientFlow
+from lazyrich.simulate.gradient_flow import GradientFlow, blown_up
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.training import Snapshot, Training
 
 # Of the gradient: more would take days.
@@ -28,8 +29,9 @@ def descend(training: Training) -> Iterator[Snapshot]:
     """Yield the network at each stop of the training, under gradient flow at tau = eta0 step.
 
     With momentum mu the flow is 1/(1 - mu) times as fast. The snapshots also hold where gradient
-    descent is, to first order in eta0. Raises ``ValueError`` where the flow ends in finite time,
-    which only moments (wbar, M) that no real neurons have can make it do.
+    descent is, to first order in eta0. Raises ``TooStiffError``; and ``NumericalError`` where
+    numbers overflow, or where the flow ends in finite time, which only moments (wbar, M) that no
+    real neurons have can make it do.
     """
     network, rule, start = training.network, training.rule, training.start
     start = PseudoNeurons(start.columns.mT.contiguous().mT, start.signs)  # the faster layout
@@ -65,15 +67,14 @@ def descend(training: Training) -> Iterator[Snapshot]:
                 stop = next(stops, None)
             training.report(int(step.end / rate))
     except rkc.StepSizeError as error:
-        reason = "M - wbar wbar^T has negative eigenvalues and the flow of these moments blows up"
-        raise ValueError(f"init = (wbar, M): {reason} at tau = {error.time:.4g}") from None
+        raise blown_up(error, start) from None
 
 
 def _refuse_endless(training: Training, stiffness: float) -> None:
-    """Raise ``ValueError`` where the integrator's longest stable steps are too many."""
+    """Raise ``TooStiffError`` where the integrator's longest stable steps are too many."""
     if stiffness / (rkc.INTERVAL * rkc.MAX_STAGES) > MOST_EVALUATIONS:
         rate, network = training.rule.learning_rate, training.network
-        raise ValueError(
+        raise TooStiffError(
             f"learning_rate = {rate:g}, steps = {training.stops[-1]}, epsilon = "
             f"{network.epsilon:g}: the flow is too stiff to follow that far (over "
             f"{MOST_EVALUATIONS:g} gradients): take less of one of them"

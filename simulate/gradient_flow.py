@@ -27,6 +27,7 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.rule import Rule
 from lazyrich.simulate.shapes import Float
+from lazyrich.simulate.stability import NumericalError
 
 # The state is held to a quarter of rtol: with all of it, runs from weights of order 1e-3, which
 # grow a thousandfold on the way, end at 25 rtol.
@@ -180,3 +181,14 @@ class GradientFlow:
         size = max(float(V[:, 1:].norm()), FADED * self._spread)
         spread = float(scaled[:, 1:].norm()) / (rtol * size + TINY)
         return max(predictions, STATE_WEIGHT * whole, STATE_WEIGHT * spread)
+
+
+def blown_up(error: rkc.StepSizeError, start: PseudoNeurons) -> NumericalError:
+    """Return why a flow from these pseudo-neurons could not be followed further."""
+    at = f"at tau = {error.time:.4g}"
+    if bool((start.signs < 0).any()):
+        reason = "M - wbar wbar^T has negative eigenvalues and the flow of these moments blows up"
+        return NumericalError(f"init = (wbar, M): {reason} {at}")
+    return NumericalError(
+        f"a number left the range of floating point: take less extreme ones (gradient flow {at})"
+    )

@@ -15,7 +15,7 @@ from lazyrich.simulate.network import ntk_normalised, predictions
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.rule import Rule
 from lazyrich.simulate.shapes import Float
-from lazyrich.simulate.stability import Diverged, has_diverged
+from lazyrich.simulate.stability import Diverged, NumericalError, has_diverged
 from lazyrich.simulate.training import Snapshot, Training
 
 
@@ -118,7 +118,7 @@ def _learnt(x: Tensor, step: int | float) -> Tensor:
 def descend(training: Training) -> Iterator[Snapshot]:
     """Yield the linearised network at each stop of the training.
 
-    Raises ``ValueError`` where the train kernel has a negative eigenvalue.
+    Raises ``NumericalError`` where the train kernel has a negative eigenvalue.
     """
     network, start = training.network, training.start
     lazy = LinearisedDescent(
@@ -131,7 +131,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
         centred=network.centred,
     )
     if lazy.smallest < 0:
-        raise ValueError(
+        raise NumericalError(
             f"init gives a train kernel with an eigenvalue of {lazy.smallest:.3g} times the largest"
             ": must be none below 0 for the linearised engine (no real neurons have this M)"
         )

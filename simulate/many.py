@@ -10,7 +10,7 @@ import xarray
 from lazyrich.simulate.batch import batch_size, shared, train_batch
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.stability import NumericalError
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import Plan, plan_of, run_plan
 
@@ -22,14 +22,14 @@ def run_many(
     *,
     progress: Callable[[int, int], Any] | None = None,
     **fixed: Any,
-) -> list[list[Run | DivergenceError]]:
+) -> list[list[Run | NumericalError]]:
     """Train every setting on every task, in this process; return a list of runs for each task.
 
     Use it for tens of small runs whose weights you need; ``sweep`` is for large grids, stores what
     it has done and uses all cores. ``settings`` are arguments of ``train``, ``fixed`` those that
     all share. Runs of the engine "moments" that agree in steps, size and centring train as one
-    batch. A run that diverged gives its ``DivergenceError``. ``progress`` is called with (runs
-    done, runs).
+    batch. A run that diverged gives its ``DivergenceError``, one that failed otherwise its
+    ``NumericalError``. ``progress`` is called with (runs done, runs).
 
     Raises ``ValueError`` for bad input before the first run.
 
@@ -44,7 +44,7 @@ def run_many(
     some = [tasks] if isinstance(tasks, PolynomialTask) else list(tasks)
     each = [settings] if isinstance(settings, Mapping) else list(settings)
     plans = [plan_of(task, **(dict(fixed) | dict(one))) for task, one in product(some, each)]
-    ends: list[Run | DivergenceError | None] = [None] * len(plans)
+    ends: list[Run | NumericalError | None] = [None] * len(plans)
     done = 0
     for places in _batches(plans):
         for place, end in zip(places, _trained([plans[i] for i in places]), strict=True):
@@ -57,12 +57,12 @@ def run_many(
 
 
 def joined(
-    found: Sequence[Sequence[Run | DivergenceError]], over: tuple[str, str]
+    found: Sequence[Sequence[Run | NumericalError]], over: tuple[str, str]
 ) -> xarray.Dataset:
     """Return the histories of ``run_many`` as one dataset over (task, setting, step).
 
-    ``over`` names the two dimensions. Steps that a run has not recorded, and runs that diverged,
-    are NaN.
+    ``over`` names the two dimensions. Steps that a run has not recorded, and runs that failed, are
+    NaN.
     """
     rows = []
     for runs in found:
@@ -91,10 +91,10 @@ def _sizes(one: Plan) -> tuple[int, int, int | float, int]:
     return training.task.P, training.task.D, width, training.task.X_test.shape[0]
 
 
-def _trained(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
-    if len(plans) > 1:
-        return train_batch(plans)
+def _trained(plans: Sequence[Plan]) -> list[Run | NumericalError]:
     try:
-        return [run_plan(plans[0])]
-    except DivergenceError as error:
-        return [error]
+        return list(train_batch(plans)) if len(plans) > 1 else [run_plan(plans[0])]
+    except NumericalError as error:
+        if len(plans) == 1:
+            return [error]
+    return [_trained([one])[0] for one in plans]  # which of them was it?

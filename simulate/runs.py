@@ -15,23 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray
 
 from lazyrich.simulate.fingerprint import Arrow, fingerprint
 from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.run import Run
-from lazyrich.simulate.stability import DivergenceError
+from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError
 from lazyrich.simulate.store import Failure, Store, address, sealed
 from lazyrich.simulate.workers import Progress, Workers, run, workers
 from lazyrich.support.files import check_writable
 
 Settings = dict[str, Any]
-# What is raised where numbers are beyond those of a computer.
-OVERFLOWS = (
-    ArithmeticError,
-    torch.linalg.LinAlgError,  # pyright: ignore[reportPrivateImportUsage]
-)
+# What a run may raise that is a result of this run, and no reason to stop the others.
+FAILURES = (NumericalError, *OVERFLOWS)
 # The variables that say how a run ended.
 STATUS = ("status", "diverged_step", "stable_learning_rate")
 # What a run comes to: its history, with or without its final state, or how it failed.
@@ -106,10 +102,8 @@ class Function(Experiment):
             extra = {"checkpoint": checkpoint}
         try:
             return [self.function(**settings, **extra)]
-        except DivergenceError as error:
-            return [diverged(error)]
-        except OVERFLOWS as error:
-            return [overflowed(error)]
+        except FAILURES as error:
+            return [failed(error)]
 
 
 @dataclass(frozen=True)
@@ -266,18 +260,23 @@ def _raise_of_failure(
             failure = store.read(key)
             assert isinstance(failure, Failure)
             shown = {name: v for name, v in settings.items() if v is not None}
-            raise RuntimeError(f"the run at {shown} {failure.status}: {failure.reason}")
+            raise RuntimeError(f"the run at {shown}: {failure.status}: {failure.reason}")
 
 
-def diverged(error: DivergenceError) -> Failure:
-    """Return the failure of a run that diverged, from the error that says so."""
-    rate = float("nan") if error.stable_learning_rate is None else error.stable_learning_rate
-    return Failure("diverged", str(error), float(error.step), rate)
+def failed(error: Exception) -> Failure:
+    """Return how a run failed, from one of ``FAILURES``.
 
-
-def overflowed(error: Exception) -> Failure:
-    """Return the failure of a run whose numbers are beyond those of a computer."""
-    return Failure("overflowed", f"{type(error).__name__.lstrip('_')}: {error}")
+    >>> failed(DivergenceError(300, 2.0, 1.5)).status, failed(OverflowError("too large"))
+    ('diverged', Failure(status='overflowed', reason='OverflowError: too large', step=nan, \
+stable_learning_rate=nan))
+    """
+    if isinstance(error, DivergenceError):
+        rate = float("nan") if error.stable_learning_rate is None else error.stable_learning_rate
+        return Failure(error.status, str(error), float(error.step), rate)
+    if isinstance(error, NumericalError):
+        return Failure(error.status, str(error))
+    what = f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
+    return Failure(NumericalError.status, what)
 
 
 @lru_cache(maxsize=256)
@@ -321,8 +320,9 @@ def plain(name: str, value: Any) -> Any:
 def gather(axes: Mapping[str, list], keys: Sequence[str], store: Store) -> xarray.Dataset:
     """Join the runs, in the order of the product of the axes, into one dataset.
 
-    ``status`` is "finished", "diverged" or "overflowed"; ``diverged_step`` and
-    ``stable_learning_rate`` say more. Holds one run at a time.
+    ``status`` is "finished", or that of the ``NumericalError`` which ended the run;
+    ``diverged_step`` and ``stable_learning_rate`` say more of a divergence. Holds one run at a
+    time.
     """
     columns = _Columns(len(keys))
     status = np.full(len(keys), "finished", dtype="<U10")

@@ -1,5 +1,8 @@
 """When gradient descent diverges, and the largest learning rate at which it would not."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -14,6 +17,48 @@ DIVERGED = 1e12
 # Engines look at the train loss at least this often, in steps, and go back for the first bad one.
 CHECK_EVERY = 256
 
+# What is raised where numbers are beyond those of a computer.
+OVERFLOWS = (
+    ArithmeticError,
+    torch.linalg.LinAlgError,  # pyright: ignore[reportPrivateImportUsage]
+)
+
+
+class NumericalError(ValueError):
+    """A run can't be computed to its end, though its arguments are valid.
+
+    ``status`` says why in a word: a sweep keeps it as the result of the cell. Here, numbers left
+    the range of floating point; see ``DivergenceError`` and ``TooStiffError`` for others.
+    """
+
+    status = "overflowed"
+
+
+class TooStiffError(NumericalError):
+    """Gradient flow takes more steps than anyone can wait for."""
+
+    status = "too stiff"
+
+
+@contextmanager
+def within_range() -> Iterator[None]:
+    """Raise ``NumericalError`` in one line where numbers leave the range of floating point.
+
+    >>> with within_range():
+    ...     1 / 0
+    Traceback (most recent call last):
+    ...
+    lazyrich.simulate.stability.NumericalError: a number left the range of floating point: take \
+less extreme ones (ZeroDivisionError: division by zero)
+    """
+    try:
+        yield
+    except OVERFLOWS as error:
+        what = f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
+        raise NumericalError(
+            f"a number left the range of floating point: take less extreme ones ({what})"
+        ) from error
+
 
 class Diverged(Exception):
     """A train loss is not finite or beyond the limit, at ``step`` for the first time."""
@@ -23,7 +68,7 @@ class Diverged(Exception):
         self.step = step
 
 
-class DivergenceError(ValueError):
+class DivergenceError(NumericalError):
     """Training diverged: a ``ValueError``, because the learning rate asked for is too large.
 
     ``step``: one by which the train loss was beyond ``DIVERGED`` times its scale, or not finite.
@@ -37,6 +82,8 @@ class DivergenceError(ValueError):
     >>> print(DivergenceError(300, 2.0, 1.5, 0))
     learning_rate = 2: training diverged by step 300; the largest stable rate is 1.5 at step 0
     """
+
+    status = "diverged"
 
     def __init__(
         self,

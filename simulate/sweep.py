@@ -30,9 +30,10 @@ def sweep(
     ``grid`` maps arguments of ``PolynomialTask`` and ``train`` to lists of values, ``fixed`` others
     to one value: D, P, n_test, task_seed (the seed of the data), label_scale (multiplies the
     labels), alpha, epsilon, width, sigma, seed (of the weights), engine, steps, ... The dataset
-    has one dimension for each key of ``grid``, and ``step``. ``status`` is "finished", "diverged"
-    or "overflowed" (a number too large for a computer); ``diverged_step`` and
-    ``stable_learning_rate`` describe a divergence. Steps that a cell has not recorded are NaN.
+    has one dimension for each key of ``grid``, and ``step``. ``status`` is "finished", "diverged",
+    "overflowed" (a number too large for a computer) or "too stiff" (gradient flow takes more steps
+    than anyone can wait for); ``diverged_step`` and ``stable_learning_rate`` describe a
+    divergence. Steps that a cell has not recorded are NaN.
 
     Finished cells are kept in ``folder`` and found again: a second call opens them, and a call
     after an interruption resumes. A cell is found by its settings and by the code that computes

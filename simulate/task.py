@@ -22,6 +22,9 @@ from lazyrich.support.arguments import by_name, fits_memory, not_negative, posit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Its square, and the loss of predicting nothing, must be floats.
+LARGEST_NOISE = 1e100
+
 
 class PolynomialTask:
     """P training and n_test test samples of y = (beta.x)^2/2, with x ~ N(0, covariance) in R^D.
@@ -92,6 +95,8 @@ class PolynomialTask:
             8.0 * D * (P + n_test + indices),
         )
         self.noise = not_negative("noise", noise)
+        if self.noise > LARGEST_NOISE:
+            raise ValueError(f"noise = {self.noise:g}: must be at most {LARGEST_NOISE:g}")
         self.goal = _goal(target, D, by_name("constants", constants), seed)
         if self.goal is not None and (indices > 1 or target_degree is not None):
             raise ValueError("target: must be left out where indices or target_degree are given")

@@ -22,6 +22,7 @@ from lazyrich.simulate.stability import (
     DivergenceError,
     stable_learning_rate,
     stable_rate_of_kernel,
+    within_range,
 )
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
@@ -115,8 +116,9 @@ def train(
       loss. The estimates are recorded as ``descent_gap_*`` in any case.
     - ``progress`` is called now and then with (steps done, steps).
 
-    Returns a ``Run``. Raises ``ValueError`` for bad input before any work, and
-    ``DivergenceError`` when the loss grows without bound.
+    Returns a ``Run``. Raises ``ValueError`` for bad input before any work, ``DivergenceError``
+    when the loss grows without bound, and ``NumericalError``, of which this is one, where a run
+    can't be computed to its end: a ``ValueError`` too.
 
     >>> task = PolynomialTask(D=5, P=20, n_test=50, seed=0)
     >>> options = dict(alpha=1.0, epsilon=0.5, width=8, steps=100, learning_rate=0.5, seed=1)
@@ -141,6 +143,7 @@ class Plan:
     descent_tolerance: float | None
 
 
+@within_range()
 def plan(task: Any, **given: Any) -> Plan:
     """Check all arguments of ``train``, given by name, and return the run that they ask for.
 
@@ -230,8 +233,9 @@ class Recording:
         return _divergence(self._plan.training, step, self._last)
 
 
+@within_range()
 def run_plan(wanted: Plan) -> Run:
-    """Return the run that was planned. Raises ``DivergenceError``."""
+    """Return the run that was planned. Raises ``NumericalError`` where it fails."""
     recording = Recording(wanted)
     try:
         for snapshot in wanted.engine.descend(wanted.training):

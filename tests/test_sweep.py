@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy
+import torch
 import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyrich import simulate
-from lazyrich.simulate import cells, runs
+from lazyrich.simulate import cells, engines, record, runs
 from lazyrich.simulate.store import Store, address, damage
 
 # Of the 12 cells the 6 linearised ones run alone, the 6 others in one batch.
@@ -369,17 +370,18 @@ def without(*names: str) -> dict:
     return {name: value for name, value in CELL.items() if name not in names}
 
 
-@pytest.mark.parametrize("engine", ["moments", "linearised", "neurons"])
-def test_a_cell_whose_numbers_overflow_is_that_cells_result(tmp_path, monkeypatch, engine):
+@pytest.mark.parametrize("engine", ["moments", "linearised", "neurons", "flow"])
+@pytest.mark.parametrize("error", [OverflowError, ZeroDivisionError, torch.linalg.LinAlgError])
+def test_a_cell_whose_numbers_overflow_is_that_cells_result(tmp_path, monkeypatch, engine, error):
     """It neither ends the sweep nor changes the other cells, in a batch or alone."""
-    together, alone = cells.train_batch, cells.run_plan
+    check = record.Recorder.check
 
-    def overflows(plans):
-        if any(plan.training.network.epsilon == 0.45 for plan in plans):
-            raise OverflowError("a number too large for a computer")
+    def overflows(recorder, snapshot):
+        if recorder._training.network.epsilon == 0.45:
+            raise error("a number too large for a computer")
+        return check(recorder, snapshot)
 
-    monkeypatch.setattr(cells, "train_batch", lambda plans: overflows(plans) or together(plans))
-    monkeypatch.setattr(cells, "run_plan", lambda plan: overflows([plan]) or alone(plan))
+    monkeypatch.setattr(record.Recorder, "check", overflows)
     grid, few = {"epsilon": [0.4, 0.45, 0.5]}, {"epsilon": [0.4, 0.5]}
     fixed = without("epsilon") | {"engine": engine}
     found = simulate.sweep(grid, folder=tmp_path / "all", jobs=1, **fixed)
@@ -404,6 +406,46 @@ def test_a_cell_whose_numbers_explode_is_that_cells_result(tmp_path, engine):
     rest = simulate.sweep(few, folder=tmp_path / "few", jobs=1, **fixed)
     assert np.array_equal(found.train_loss.sel(epsilon=[0.4, 0.5]), rest.train_loss)
     assert simulate.sweep(grid, folder=tmp_path / "all", jobs=1, **fixed).identical(found)
+
+
+@pytest.mark.parametrize(
+    ("grid", "fixed", "statuses"),
+    [
+        ({"epsilon": [0.4, 1e70]}, {}, ["finished", "too stiff"]),
+        ({"weight_decay": [0.0, 1e300]}, {}, ["finished", "overflowed"]),
+        ({"epsilon": [0.4, 1e30]}, {"dtype": "float32"}, ["finished", "overflowed"]),
+        # Each value is good with another one: their product is found by the cell.
+        (
+            {"learning_rate": [0.5, 10.0], "steps": [2, 40]},
+            {},
+            [["finished", "finished"], ["finished", "too stiff"]],
+        ),
+    ],
+)
+def test_a_flow_that_cannot_be_followed_is_that_cells_result(
+    tmp_path, monkeypatch, grid, fixed, statuses
+):
+    monkeypatch.setattr(engines, "LONGEST", 100.0)
+    cell = {**without(*grid), **fixed, "engine": "flow"}
+    found = simulate.sweep(grid, folder=tmp_path, jobs=1, **cell)
+    assert found.status.values.tolist() == statuses
+    assert simulate.sweep(grid, folder=tmp_path, jobs=1, **cell).identical(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weight_decay": 1e300}, "a number left the range of floating point: take less extreme"),
+        ({"epsilon": 1e70}, "learning_rate = 0.5, steps = 40, epsilon = 1e+70: the flow is too"),
+    ],
+)
+def test_a_flow_of_real_neurons_that_fails_is_one_true_line(given, message):
+    """It does not speak of moments that no neurons have."""
+    options = {"alpha": 1.0, "epsilon": 0.4, "steps": 40, "learning_rate": 0.5, "width": 9}
+    with pytest.raises(simulate.NumericalError) as error:
+        simulate.train(simulate.PolynomialTask(6, 25, 20), engine="flow", **options | given)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TABLES = ("grid", "fixed")
 # How a cell can end without a history.
-STATUSES = ("diverged", "overflowed")
+STATUSES = ("diverged", "overflowed", "too stiff")
 
 
 @click.command("sweep", short_help="Run a grid of networks, resumable, here or on a cluster.")

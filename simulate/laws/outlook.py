@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lazyrich.simulate import rkc
-from lazyrich.simulate.gradient_flow import GradientFlow
+from lazyrich.simulate.gradient_flow import GradientFlow, blown_up
 from lazyrich.simulate.measures import zero_losses
 from lazyrich.simulate.metrics import mean_square, population_terms
 from lazyrich.simulate.moments import Descent
@@ -196,10 +196,7 @@ class _Outlook:
         except Ended:
             pass
         except rkc.StepSizeError as error:
-            raise ValueError(
-                "init = (wbar, M): M - wbar wbar^T has negative eigenvalues and the flow of these "
-                f"moments blows up at tau = {error.time:.4g}"
-            ) from None
+            raise blown_up(error, self._start) from None
         spent = self._flow.evaluations + self._exact
         end = self._now if spent > MOST_EVALUATIONS else self._steps
         limits = float(self._diverged), float(self._unstable)
