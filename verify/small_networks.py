@@ -67,7 +67,7 @@ def addition(
     first_seed: int = 0,
     every: int = 20,
 ) -> Addition:
-    """Train on a random ``share`` of the pairs, at the rate learning_rate/alpha^2.
+    """Train on a random ``share`` of the pairs, at the rate learning_rate/alpha^2, in float32.
 
     >>> run = addition(p=5, learning_rate=20, steps=20, seeds=2)
     >>> run.train.shape, bool((run.train[:, -1] < run.train[:, 0]).all())
@@ -77,8 +77,8 @@ def addition(
     order = _stacked([split.permutation(p * p) for split, _, _ in streams])
     count = round(share * p * p)
     parts = [_Pairs(p, rows) for rows in (order[:, :count], order[:, count:])]
-    W = sigma * _stacked([first.normal(size=(width, 2 * p)) for _, first, _ in streams])
-    V = sigma * _stacked([second.normal(size=(p, width)) for _, _, second in streams])
+    W = sigma * _stacked([first.normal(size=(width, 2 * p)) for _, first, _ in streams]).float()
+    V = sigma * _stacked([second.normal(size=(p, width)) for _, _, second in streams]).float()
     scale, rate = alpha / width, learning_rate / alpha**2
     start = _square(W, V)
     seen: dict[str, list[Tensor]] = {}
@@ -102,7 +102,7 @@ class _Pairs:
     def __init__(self, p: int, rows: Tensor) -> None:
         """Rows (seeds, count) are the numbers a p + b."""
         self.p, a, b = p, rows // p, rows % p
-        self.labels = torch.eye(p, dtype=torch.float64)[(a + b) % p]
+        self.labels = torch.eye(p, dtype=torch.float32)[(a + b) % p]
         first = 2 * p * torch.arange(len(rows))[:, None]
         self.places = torch.stack([first + a, first + p + b])  # in the rows of all W^T
 
