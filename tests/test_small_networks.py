@@ -29,7 +29,7 @@ def test_a_step_on_addition_is_a_step_of_autograd(alpha):
                     part -= rate / alpha**2 * slope
         expected = [p * loss.item() for loss in losses]
         # It computes in float32: a hundred roundings.
-        assert run.train[k] == pytest.approx(expected, rel=100 * np.finfo(np.float32).eps)
+        assert run.train[k] == pytest.approx(expected, rel=100 * 2.0**-23)
 
 
 def test_accuracy_is_the_share_of_pairs_whose_largest_output_is_the_sum():
