@@ -118,10 +118,13 @@ def population_by_degree(
     degrees = range(max(len(part.series) for part in parts))
     means = [torch.cat([part.mean_derivative(n) for part in parts]) for n in degrees]
     powers = [U.new_zeros(()) for _ in degrees]
+    # Allocated once: a new matrix for each block left a gigabyte of holes in glibc's heap.
+    room = U.new_empty(2, min(block, U.shape[0]), U.shape[0])
     for top in range(0, U.shape[0], block):
         rows = slice(top, top + block)
-        overlaps = U[rows] @ U.T / U.shape[1]
-        power = torch.ones_like(overlaps)
+        overlaps, power = room[:, : U[rows].shape[0]]
+        torch.mm(U[rows], U.T, out=overlaps).div_(U.shape[1])
+        power.fill_(1.0)
         for n in degrees:
             share = means[n][rows] @ power @ means[n]
             if not bool(torch.isfinite(share)):  # an overlap that counts for nothing overflowed

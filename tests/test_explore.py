@@ -219,15 +219,49 @@ def test_numbers_at_any_position_are_those_of_simulate(changes):
         (None, "the request must be an object with model and settings"),
         ({"model": "two-layr"}, "model = 'two-layr': did you mean 'two-layer'?"),
         ({"model": "two-layer", "settings": [1]}, "settings = [1]: must be settings by name"),
-        ({"model": "two-layer", "settings": {"D": 1e6}}, "D = 1000000: must be from 2 to 100 in"),
-        ({"model": "two-layer", "settings": {"P": "many"}}, "P = 'many': must be a number"),
+        (
+            {"model": "two-layer", "settings": {"D": 1e6}},
+            "D = 1000000.0: must be a whole",
+        ),
+        (
+            {"model": "two-layer", "settings": {"P": "many"}},
+            "P = 'many': must be a whole number",
+        ),
         ({"model": "two-layer", "settings": {"centred": "no"}}, "centred = 'no': must be true or"),
-        ({"model": "diagonal", "settings": {"depth": 2.5}}, "depth = 2.5: must be an integer"),
+        (
+            {"model": "diagonal", "settings": {"depth": 2.5}},
+            "depth = 2.5: must be a whole",
+        ),
     ],
 )
 def test_bad_requests_are_one_line(request_, message):
     (frame,) = answer(request_, Watch())
     assert frame["error"].startswith(message)
+
+
+NUMBERS = [
+    (model, field)
+    for model, fields in FIELDS.items()
+    for field in fields
+    if field.kind in ("number", "integer")
+]
+
+
+@pytest.mark.parametrize(("model", "field"), NUMBERS, ids=lambda each: getattr(each, "name", each))
+def test_every_refusal_of_a_number_names_the_bounds_that_hold(model, field):
+    """What the message allows is allowed, and what is beyond it is refused with that message."""
+    messages = set()
+    for wrong in ("many", "", "nan", "-1", "1e9", None, True, field.low - 1, field.high + 0.5):
+        with pytest.raises(ValueError, match=f"^{field.name} = ") as refused:
+            field.read(wrong)
+        messages.add(str(refused.value).split(": must be ")[1])
+    (text,) = messages
+    ends = re.search(r"from (\S+) to ([\d,.]+)", text)
+    assert ends
+    for end in ends.groups():
+        assert checked(model, {field.name: end.strip(",").replace(",", "")})
+    assert ("whole" in text) == (field.kind == "integer")
+    assert ("inf" in text) == field.infinite
 
 
 @pytest.mark.parametrize(
@@ -251,6 +285,25 @@ def test_a_bad_activation_is_one_line_and_is_never_run(text):
     assert "activation" in state["error"] or "h" in state["error"]
     assert "\n" not in state["error"]
     assert "a fault" not in state["error"]
+
+
+def test_what_part_of_a_run_shows_is_provisional():
+    """No verdict, and no number called final, before the run is whole."""
+    frames = last_state("two-layer", SMALL | {"activation": "h + 0.1 h^3"})[1]
+    parts = [frame for frame in frames if frame.get("python")]
+    assert [frame["provisional"] for frame in parts] == [
+        "the first 100 steps",
+        "the first 1,000 steps",
+        "",
+    ]
+    labels = [{each["name"]: each["label"] for each in frame["facts"]} for frame in parts]
+    assert [each["train_loss"] for each in labels] == [
+        "train loss at step 100",
+        "train loss at step 1,000",
+        "final train loss",
+    ]
+    coarse = last_state("diagonal", {"d": 20, "n": 4})[1]
+    assert [f["provisional"] for f in coarse if f.get("python")] == ["coarse", ""]
 
 
 def test_heavy_settings_are_stopped_with_a_line():

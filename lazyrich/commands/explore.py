@@ -26,9 +26,11 @@ def command(port: int, no_browser: bool) -> None:
     from lazyrich.explore.formulas import mathml
 
     mathml("x")  # the extra is there, or one line says how to install it
+    from lazyrich.explore.memory import give_back
     from lazyrich.explore.server import Server
     from lazyrich.simulate.workers import one_thread
 
+    give_back()
     server = Server(port)
     click.echo(f"lazyrich explore: {server.url} (Ctrl-C ends it)")
     if not no_browser:

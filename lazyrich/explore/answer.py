@@ -3,6 +3,7 @@
 A frame is a dictionary that JSON holds; the page shows the newest value of each key:
 
 - ``stage``: how far the answer is; ``error``: the one line that says what is wrong; ``notes``.
+- ``provisional``: which part of the run the facts are about, or how exact they are; else "".
 - ``charts`` by name, ``facts`` (numbers by name, as text), ``phases``, ``formulas``.
 - ``python`` and ``command``: text to copy; None where there is none.
 """
@@ -22,7 +23,7 @@ def answer(request: Any, watch: Watch) -> Iterator[dict[str, Any]]:
     """Yield the frames of a request with ``model`` and ``settings``.
 
     >>> list(answer({"model": "two-layer", "settings": {"D": -1}}, Watch()))
-    [{'error': 'D = -1: must be an integer of at least 0', 'stage': ''}]
+    [{'error': 'D = -1: must be a whole number from 2 to 100 in the explorer', 'stage': ''}]
     """
     try:
         if not isinstance(request, dict):

@@ -62,6 +62,7 @@ def frames(settings: dict[str, Any], watch: Watch) -> Iterator[dict[str, Any]]:
             found = _frame(settings, run)
             found |= {"python": python(settings, changes), "command": None}
             found["stage"] = f"{stage}, refining ..." if stage else "complete"
+            found["provisional"] = stage
             yield found
     except OutOfTime:
         done = "before the last refinement" if run else "too slow for the explorer"

@@ -3,6 +3,9 @@
 import { draw, drawPhases, html, short } from "./chart.js";
 
 const POSITIONS = 200; // of a slider
+// What shows an answer: pale from a move of a slider on, until its part of the new answer is there.
+const ANSWERS = ["phase", "loss", "loss-legend", "facts", "notes", "terms", "phases", "formulas",
+  "copy", "table"];
 const $ = (id) => document.getElementById(id);
 const page = crypto.randomUUID();
 let known, controls = {}, state = {}, controller = null, asked = 0, timer = null;
@@ -77,6 +80,7 @@ function other(field) {
 function showFields(model) {
   controls = {};
   $("model").value = model;
+  $("head").textContent = known.heads[model];
   $("fields").replaceChildren(...known.fields[model].map((field) => {
     const control = ["number", "integer"].includes(field.kind) ? slider(field) : other(field);
     controls[field.name] = control;
@@ -117,7 +121,7 @@ async function send() {
   const mine = (controller = new AbortController()), since = asked;
   const model = $("model").value, sent = settings();
   history.replaceState(null, "", `#${new URLSearchParams({ model, ...sent })}`);
-  for (const section of document.querySelectorAll(".chart")) section.classList.add("stale");
+  for (const name of ANSWERS) $(name).classList.add("stale");
   try {
     const response = await fetch("answer", {
       method: "POST", signal: mine.signal, headers: { "Content-Type": "application/json" },
@@ -142,20 +146,25 @@ async function send() {
 
 function show(frame, since) {
   state = { ...state, ...frame };
+  const fresh = (...names) => names.forEach((name) => $(name).classList.remove("stale"));
   const seconds = ((performance.now() - since) / 1000).toFixed(2);
   if ("error" in frame) showError();
   if (frame.charts) {
     for (const name of ["loss", "terms"]) if (frame.charts[name]) state[name] = frame.charts[name];
     showCharts();
     showTable();
+    fresh("loss", "loss-legend", "table", ...(frame.charts.terms ? ["terms"] : []));
     document.body.dataset.charts = Number(document.body.dataset.charts ?? 0) + 1;
     if (frame.python && !state.first) state.first = seconds;
   }
-  if (frame.facts) showFacts();
-  if ("notes" in frame) $("notes").replaceChildren(...frame.notes.map((n) => html("li", {}, n)));
-  if ("formulas" in frame) showFormulas();
-  if ("phases" in frame) showPhases();
-  if ("python" in frame) showTexts();
+  if (frame.facts) { showFacts(); fresh("phase", "facts"); }
+  if ("notes" in frame) {
+    $("notes").replaceChildren(...frame.notes.map((n) => html("li", {}, n)));
+    fresh("notes");
+  }
+  if ("formulas" in frame) { showFormulas(); fresh("formulas"); }
+  if ("phases" in frame) { showPhases(); fresh("phases"); }
+  if ("python" in frame) { showTexts(); fresh("copy"); }
   if ("stage" in frame) {
     if (frame.stage.startsWith("computing")) state.first = null;
     const first = state.first ? `; first curve after ${state.first} s` : "";
@@ -169,20 +178,23 @@ function show(frame, since) {
 
 function showError() {
   $("error").hidden = !state.error;
-  $("error").textContent = state.error ?? "";
+  const old = state.loss ? ". What is pale below is the answer to earlier settings." : "";
+  $("error").textContent = state.error ? state.error + old : "";
   const name = (state.error ?? "").split(" ")[0];
   for (const [field, control] of Object.entries(controls)) {
     control.target.classList.toggle("wrong", field === name);
     control.target.setAttribute("aria-invalid", field === name);
   }
-  if (state.error) $("phase").textContent = "";
+  if (!state.error) return;
+  $("phase").textContent = "";
+  state.python = state.command = null; // nothing to copy
+  for (const text of ["python", "command"]) $(`copy-${text}`).disabled = true;
 }
 
 function showCharts() {
   for (const name of ["loss", "terms"]) {
     if (!state[name]) continue;
     draw($(name), state[name], name === "loss" ? 400 : 300);
-    $(name).classList.remove("stale");
   }
 }
 
@@ -190,7 +202,6 @@ function showPhases() {
   $("phases").hidden = !state.phases;
   if (!state.phases) return;
   drawPhases($("phases"), state.phases);
-  $("phases").classList.remove("stale");
 }
 
 function named(fact) {
@@ -200,7 +211,9 @@ function named(fact) {
 
 function showFacts() {
   const phase = state.facts.find((f) => f.name === "phase");
-  $("phase").textContent = phase ? `This network: ${phase.value}.` : "";
+  const soFar = state.provisional ? ` (provisional: ${state.provisional})` : "";
+  $("phase").textContent = phase ? `This network: ${phase.value}${soFar}.` : "";
+  $("facts").classList.toggle("provisional", Boolean(state.provisional));
   $("facts").replaceChildren(...state.facts.map((fact) =>
     html("div", {}, html("dt", {}, named(fact)), html("dd", { id: `fact-${fact.name}` }, fact.value))));
 }

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from lazyrich.simulate.activations import DEFAULT
-from lazyrich.support.arguments import finite, natural, one_of, shown
+from lazyrich.support.arguments import finite, one_of, shown
 
 LONGEST_TEXT = 200
 
@@ -41,42 +41,64 @@ class Field:
         >>> D.read("600")
         Traceback (most recent call last):
         ...
-        ValueError: D = 600: must be from 2 to 100 in the explorer
+        ValueError: D = 600: must be a whole number from 2 to 100 in the explorer
         """
-        if self.kind == "switch":
-            if not isinstance(given, bool):
-                raise ValueError(f"{self.name} = {shown(given)}: must be true or false")
-            return given
         if self.kind == "choice":
             return one_of(self.name, given, self.choices)
-        if self.kind == "text":
-            if not isinstance(given, str) or not given.strip() or len(given) > LONGEST_TEXT:
-                reason = f"must be text of 1 to {LONGEST_TEXT} characters"
-                raise ValueError(f"{self.name} = {shown(given)}: {reason}")
-            return given.strip()
-        return self._number(given)
+        try:
+            return self._value(given)
+        except ValueError:
+            text = given.strip() if isinstance(given, str) else ""
+            what = text if _is_number(text) else shown(given)
+            raise ValueError(f"{self.name} = {what}: must be {self.allowed}") from None
 
-    def _number(self, given: Any) -> Any:
-        number = _from_text(self.name, given) if isinstance(given, str) else given
+    @property
+    def allowed(self) -> str:
+        """What the value must be: every message on this field says it.
+
+        >>> FIELDS["two-layer"][4].allowed
+        'a whole number from 1 to 1,000, or inf, in the explorer'
+        """
+        if self.kind == "switch":
+            return "true or false"
+        if self.kind == "text":
+            return f"text of 1 to {LONGEST_TEXT} characters"
+        what = "a whole number" if self.kind == "integer" else "a number"
+        more = ", or inf," if self.infinite else ""
+        low, high = (
+            f"{end:,.0f}" if end == int(end) else f"{end:g}" for end in (self.low, self.high)
+        )
+        return f"{what} from {low} to {high}{more} in the explorer"
+
+    def _value(self, given: Any) -> Any:
+        """Return the value. Raises ``ValueError`` where it is not allowed."""
+        if self.kind == "switch":
+            if isinstance(given, bool):
+                return given
+            raise ValueError
+        if self.kind == "text":
+            if isinstance(given, str) and given.strip() and len(given) <= LONGEST_TEXT:
+                return given.strip()
+            raise ValueError
+        number = float(given) if isinstance(given, str) else given
         if self.infinite and number == math.inf:
             return math.inf
+        number = finite(self.name, number)
         if self.kind == "integer":
-            whole = isinstance(number, float) and number.is_integer()
-            number = natural(self.name, int(number) if whole else number)
-        else:
-            number = finite(self.name, number)
+            if not number.is_integer():
+                raise ValueError
+            number = int(number)
         if not self.low <= number <= self.high:
-            more = ", or inf," if self.infinite else ""
-            allowed = f"must be from {self.low:g} to {self.high:g}{more} in the explorer"
-            raise ValueError(f"{self.name} = {shown(number)}: {allowed}")
+            raise ValueError
         return number
 
 
-def _from_text(name: str, text: str) -> float:
+def _is_number(text: str) -> bool:
     try:
-        return float(text)
+        float(text)
     except ValueError:
-        raise ValueError(f"{name} = {shown(text)}: must be a number") from None
+        return False
+    return True
 
 
 _SEED = Field("seed", "seed", "Draws other data and other first weights.", 0, "integer", 0, 99)
@@ -178,6 +200,15 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             word="early-and-late-bias",
         ),
     ),
+}
+
+
+# The head of the page, by model: what is drawn.
+HEADS = {
+    "two-layer": "Move a slider and watch the network learn: lazy at first, rich later, grokking "
+    "in between. Thick lines: the network. Thin lines: its linearised twin.",
+    "diagonal": "Move a slider and watch the network learn: first the solution that its first "
+    "kernel prefers, then, under weight decay, the one of smallest norm. No twin is drawn.",
 }
 
 
@@ -309,6 +340,7 @@ def _shared(parameters: Any) -> dict[str, Any]:
 
 
 def description() -> dict[str, Any]:
-    """Return fields and presets by model and name, as JSON holds them."""
+    """Return fields, heads and presets by model and name, as JSON holds them."""
     fields = {model: [asdict(field) for field in found] for model, found in FIELDS.items()}
-    return {"fields": fields, "presets": {name: asdict(p) for name, p in presets().items()}}
+    made = {name: asdict(preset) for name, preset in presets().items()}
+    return {"fields": fields, "heads": HEADS, "presets": made}

@@ -137,11 +137,12 @@ def frames(settings: dict[str, Any], watch: Watch) -> Iterator[dict[str, Any]]:
                 twin, reason = _twin(request, exact, watch)
                 twin_of = exact
             if run is None:
-                yield _frame(request, None, twin, predicted)
+                yield _frame(request, None, twin, predicted) | {"provisional": ""}
             run = request.train(changes, watch)
             found = _frame(request, run, twin, predicted)
             found |= {"python": request.python(changes), "command": request.command(changes)}
             found["stage"] = f"{stage}, refining ..." if stage else "complete"
+            found["provisional"] = stage
             found["notes"] = [*_notes(request, run), *reason, *predicted["notes"]]
             yield found
         yield {"formulas": formulas.of_two_layer(request.phi, settings, run)}
@@ -199,7 +200,8 @@ def _frame(
     charts = {"loss": loss}
     if history is not None:
         charts["terms"] = _terms(history, steps)
-    return {"charts": charts, "facts": _facts(run, twin) + predicted["facts"]}
+    facts = _facts(run, twin, request.settings["steps"]) + predicted["facts"]
+    return {"charts": charts, "facts": facts}
 
 
 def _terms(history: Dataset, steps: dict[str, Any]) -> dict[str, Any]:
@@ -227,21 +229,23 @@ def _terms(history: Dataset, steps: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _facts(run: Run | None, twin: Dataset | None) -> list[dict[str, str]]:
+def _facts(run: Run | None, twin: Dataset | None, steps: int) -> list[dict[str, str]]:
+    """Return the numbers of a run, or of its first steps, which no label may call final."""
     found = []
     if run is not None:
         outcome, last = run.outcome(), run.history.isel(step=-1)
+        done = int(last.step)
+        when = "final {}" if done == steps else f"{{}} at step {done:,}"
         found += [
             chart.fact("phase", "phase", outcome.phase, "phase"),
             chart.fact("train_fall", "train loss falls", outcome.when("train"), "fallen"),
             chart.fact("test_fall", "population loss falls", outcome.when("test"), "fallen"),
-            chart.fact("train_loss", "final train loss", f"{float(last.train_loss):.4g}"),
+            chart.fact("train_loss", when.format("train loss"), f"{float(last.train_loss):.4g}"),
         ]
         if "population_loss" in last:
             value = f"{float(last.population_loss):.4g}"
-            found.append(
-                chart.fact("population_loss", "final population loss", value, "population-loss")
-            )
+            label = when.format("population loss")
+            found.append(chart.fact("population_loss", label, value, "population-loss"))
     some = twin if run is None else run.history
     if some is not None and "kernel_regression_population_loss" in some:
         floor = f"{float(some.kernel_regression_population_loss):.4g}"
