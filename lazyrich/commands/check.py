@@ -52,8 +52,8 @@ def command(
 
     With --activation, --target or --readouts, NAME is a closed form of your own network.
 
-    Write the formula as in a paper: 8 |beta|^2 beta'M beta. Put -- before a formula that starts
-    with a minus sign.
+    Write the formula as in a paper, 8 |beta|^2 beta'M beta, or in LaTeX. Put -- before a formula
+    that starts with a minus sign.
 
     \b
     Examples:

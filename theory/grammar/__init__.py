@@ -12,6 +12,7 @@ A text is parsed by rules of our own and never evaluated.
     names           those of ``--at``: alpha, epsilon, beta, wbar, M, ...; the kernel's second
                     argument is x_prime; a run of letters is split into known names: Mbeta
     Unicode         Greek letters, superscripts and the like are welcome: ε²β'Mβ
+    LaTeX           \\frac{3 |\\beta|^4}{4 D^2}, \\bar{w}^\\top x, \\langle a, b\\rangle, ...
 
 >>> from lazyrich.theory.symbols import M, beta, epsilon
 >>> read("8 epsilon beta'Mbeta", [M, beta, epsilon])

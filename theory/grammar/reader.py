@@ -6,7 +6,7 @@ from typing import Any
 
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.theory.grammar import build, syntax
+from lazyrich.theory.grammar import build, latex, syntax
 from lazyrich.theory.grammar import names as naming
 from lazyrich.theory.grammar.errors import FormulaError
 from lazyrich.theory.grammar.names import New, Symbol
@@ -23,6 +23,8 @@ def read(
     what: str = "formula",
 ) -> Any:
     """Read a formula into SymPy. The text is never evaluated.
+
+    The text may be LaTeX, with \\frac, \\beta, \\bar{w} and the like.
 
     ``names``: the symbols that it may contain, or {name: SymPy expression}; vectors have shape
     (D, 1). ``new`` says what an unknown name may be (``scalars``: a letter is a real scalar;
@@ -46,8 +48,18 @@ def read(
     ...     print(error)
     formula = (beta.x)^2/>>>bta<<<, character 12: unknown name; did you mean 'beta'? Known: beta, x
     """
-    tree = syntax.parse(text, what)
     known = naming.table(names)
+    if isinstance(text, str) and len(text) <= syntax.MAX_CHARACTERS and latex.is_latex(text):
+        translation = latex.Translation(text, what, lambda name: name in known or bool(new(name)))
+        try:
+            return _read(translation.text, known, new, kind, what)
+        except FormulaError as error:
+            raise translation.error(error) from None
+    return _read(text, known, new, kind, what)
+
+
+def _read(text: str, known: Mapping[str, Any], new: New, kind: str, what: str) -> Any:
+    tree = syntax.parse(text, what)
     found = _new_names(tree, known, new)
     for name in _in_scalar_products(tree):
         if columns := tuple(s for s in found.get(name, ()) if getattr(s, "shape", None)):

@@ -55,7 +55,7 @@ DIVIDE: "/" | "÷"
 PLUS: "+"
 MINUS: /[-−–]/
 DOT: /[.·⋅∙]/
-PRIME.3: /['′’]|\^?\s*[ᵀ⊤]|\^\\top\b/
+PRIME.3: /['′’]|\^?\s*[ᵀ⊤]/
 SUPER: /⁻?[{SUPERSCRIPTS}]+/
 LEFT: /[(\[{{]/
 RIGHT: /[)\]}}]/
@@ -164,7 +164,6 @@ def parse(text: str, what: str = "formula") -> "Tree":
 
 
 _REASONS = {
-    "\\": "LaTeX is not read here: write alpha for \\alpha, (a)/(b) for \\frac{a}{b}",
     "=": "expected one formula, without '='",
     "_": "a name starts with a letter, and goes on after an underscore",
     "⟨": "write a.x for a scalar product; a mean needs no sign",
