@@ -212,6 +212,10 @@ def test_special_points(name, formula, options, points):
 @pytest.mark.parametrize(
     ("name", "formula", "word"),
     [
+        ("expect: c (b.x)^2", "|c| |b|^2/D", "right for c >= 0, but c may be any real number"),
+        ("expect: c (b.x)^2", "-sqrt(c^2) |b|^2/D", "right for c <= 0, but c may be"),
+        ("expect: c (b.x)^2", "c^2/|c| |b|^2/D", "right for c > 0, but c may be"),
+        ("expect: (a.x)(b.x)", "|a.b|/D", "right for a.b >= 0, but a.b may be"),
         ("ntk-eigenvalues.linear", "-1/D", "the sign is wrong"),
         ("ntk-eigenvalues.linear", "1/(3 D)", "too small by the factor 3"),
         ("ntk-eigenvalues.traceless.multiplicity", "D(D + 1)/2", "too large by 1"),
@@ -326,3 +330,10 @@ def test_command(tmp_path):
         run = _command("check", *arguments)
         assert (run.returncode, run.stderr.count("\n")) == (2, 1)
         assert message in run.stderr
+
+
+def test_a_half_line_on_which_a_formula_is_right_is_no_accident():
+    """|c| is c at 1 and at 2 as at every c >= 0; c^2 is c at 1 alone."""
+    assert theory.check("expect: c (b.x)^2", "|c| |b|^2/D").special_points == []
+    assert "c = 1" in theory.check("expect: c (b.x)^2", "c^2 |b|^2/D").special_points
+    assert theory.check("expect: c^2 (b.x)^2", "|c| sqrt(c^2) |b|^2/D").equal

@@ -87,7 +87,7 @@ def _parts(expr):
     if isinstance(expr, tuple | list | sp.Tuple):
         return [part for item in expr for part in _parts(item)]
     if isinstance(expr, sp.Piecewise):
-        return [value for value, _ in expr.args]
+        return [case.args[0] for case in expr.args]
     return [expr] if isinstance(expr, sp.Expr) and not isinstance(expr, sp.ZeroMatrix) else []
 
 

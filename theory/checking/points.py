@@ -109,7 +109,9 @@ def _is_size(name: str, symbols: Mapping[str, Any]) -> bool:
 
 
 def _choices(symbol: Any) -> int:
-    return 6 if isinstance(symbol, MatrixSymbol) else len(_numbers(symbol))
+    if not isinstance(symbol, MatrixSymbol):
+        return len(_numbers(symbol))
+    return len(_VECTORS) if symbol.shape[1] == 1 else len(_GENERAL)
 
 
 def _numbers(symbol: sp.Symbol) -> list[sp.Rational]:
@@ -147,6 +149,7 @@ _VECTORS = (
     lambda i, n: int(i == n - 1),
     lambda i, n: i + 1,  # noqa: ARG005
     lambda i, n: _HALF * int(i == 0),  # noqa: ARG005
+    lambda i, n: -int(i == 0),  # noqa: ARG005
 )
 _SYMMETRIC = (
     lambda i, j: int(i == j),

@@ -1,12 +1,13 @@
 """What is off in a formula, in words, and the special points at which it is right by accident."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
 from sympy import MatrixSymbol
 
-from lazyrich.theory.checking.compare import Plain, vanishing
+from lazyrich.theory.checking.compare import Plain, is_rational, vanishing
 from lazyrich.theory.generate import python_name
 from lazyrich.theory.grammar import write
 from lazyrich.theory.words import Contraction, is_symmetric
@@ -31,8 +32,40 @@ class Remarks:
 
     def special_points(self) -> list[str]:
         """Where the two agree, though not everywhere: D = 1, |beta| = 1, epsilon = 1, ..."""
-        found = [name for name, point in self._candidates() if self._agrees(point)]
+        sides = self._sides
+        found = [
+            name
+            for name, point in self._candidates()
+            if not any(sp.sympify(point.get(s, 0) * sign).is_positive for s, sign in sides.items())
+            and self._agrees(point)
+        ]
         return [*dict.fromkeys(found), *self._where_symmetric()]
+
+    @cached_property
+    def _sides(self) -> dict[sp.Symbol, int]:
+        """{symbol: 1 or -1}: on that side of 0 the two agree, as |epsilon| and epsilon do."""
+        if is_rational(self.right) and is_rational(self.given):
+            return {}
+        size = sp.Dummy(positive=True)
+        symbols = self.right.free_symbols | self.given.free_symbols
+        return {
+            symbol: sign
+            for symbol in sorted(symbols, key=str)
+            if symbol.is_real and symbol.is_positive is None
+            for sign in (1, -1)
+            if self._agrees({symbol: sign * size})
+        }
+
+    def sides(self) -> list[str]:
+        """The half-lines on which the two agree, in words."""
+        lines = []
+        for symbol, sign in self._sides.items():
+            name, relation = self.text(symbol), ">" if sign > 0 else "<"
+            values = [part.subs(symbol, 0) for part in (self.right, self.given)]
+            at_0 = not any(value.has(sp.zoo, sp.nan, sp.oo) for value in values)
+            equal = "=" * (at_0 and vanishing(values[1] - values[0])[0] is True)
+            lines.append(f"right for {name} {relation}{equal} 0, but {name} may be any real number")
+        return lines
 
     def _where_symmetric(self) -> list[str]:
         """Whether the two agree for symmetric matrices."""
@@ -93,6 +126,8 @@ class Remarks:
             return ["the formula is 0"]
         if vanishing(self.right)[0] is True:
             return ["the right form is 0"]
+        if sides := self.sides():
+            return sides
         ratio = sp.factor(sp.cancel(sp.together(self.given / self.right)))
         difference = sp.cancel(sp.together(self.given - self.right))
         if difference.is_number:
