@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lazyrich.simulate import Scaled, as_matrix, ntk, ntk_product
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.modules.jacobian import Network
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.network import ntk_normalised
 
@@ -76,6 +77,38 @@ def test_the_product_needs_no_kernel(case, seed):
     assert float((found.flatten() - expected).abs().max()) <= 1e-12 * (1 + float(size.max()))
 
 
+@pytest.mark.parametrize("batch", [None, 3])
+@pytest.mark.parametrize("same", [True, False])
+def test_in_blocks_of_samples_it_is_the_same(same, batch, monkeypatch):
+    """50 samples of 3 outputs, in blocks of 6: no Jacobian-vector product is taken."""
+    model, X = mlp((3, 4, 3)), standard_normal(0, "train inputs", (50, 3))
+    X2 = None if same else standard_normal(5, "test inputs", (31, 3))
+    row = 8 * sum(p.numel() for p in model.parameters())
+    options = {"memory": 6 * 4 * 3 * row, "batch": batch}
+    K, rounding = gram(model, X, X if X2 is None else X2)
+    monkeypatch.setattr(Network, "moved", None)
+    assert float((as_matrix(ntk(model, X, X2, **options)) - K).abs().max()) <= rounding
+    options["memory"] = 5 * 4 * 3 * row  # too little for the rows of one output, too
+    trace = ntk(model, X, X2, outputs="trace", **options)
+    blocks = K.reshape(50, 3, -1, 3).diagonal(dim1=1, dim2=3).sum(-1)
+    assert float((trace - blocks).abs().max()) <= 3 * rounding
+
+
+def test_a_batch_has_activations_of_the_memory_given():
+    """A wide layer of few weights: 4,000 numbers a sample, for each output and for the values."""
+    model = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, 1000)),
+        torch.nn.Conv1d(1, 4, 1),
+        torch.nn.Tanh(),
+        torch.nn.Flatten(),
+    ).double()
+    model = torch.nn.Sequential(model, torch.nn.Linear(4000, 2).double())
+    X = standard_normal(0, "train inputs", (50, 1000))
+    found = Network(model, X).batch(X, 10 * 3 * 8 * 4000)
+    assert 5 <= found <= 10
+    assert Network(model, X).batch(X, 1) == 1
+
+
 def test_shared_weights_count_once():
     model, X = Tied(3, seed=0), standard_normal(0, "train inputs", (4, 3))
     K, rounding = gram(model, X, X)
@@ -114,6 +147,7 @@ import sys
 from pathlib import Path
 import torch
 from lazyrich.simulate import ntk
+from lazyrich.simulate.modules.jacobian import Network
 from lazyrich.simulate.modules.mlp import mlp
 model, X = mlp((784, 1024, 4)), torch.randn(40, 784).double()
 ntk(mlp((784, 8, 4)), X, memory=2**20), ntk(mlp((784, 8, 4)), X)       # loads what is loaded

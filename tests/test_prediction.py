@@ -3,6 +3,7 @@
 import json
 import math
 import runpy
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from lazyrich import cli
 from lazyrich.simulate import DivergenceError, PolynomialTask, forecast, train
 from lazyrich.simulate.laws import validated
 from lazyrich.simulate.laws.data_sets import task_of
+from lazyrich.simulate.laws.prediction import Forecast
+from lazyrich.simulate.laws.prediction_report import report
+from lazyrich.simulate.outcome import phase_of
 from lazyrich.simulate.record import default_grid
 from lazyrich.simulate.train import plan_of
 
@@ -206,6 +210,33 @@ def test_bad_input_in_one_line(change, message):
     with pytest.raises(ValueError, match=message) as caught:
         forecast(**({"D": 5, "P": 20, "alpha": 1.0, "epsilon": 0.1} | change))
     assert "\n" not in str(caught.value)
+
+
+SMALL = plan_of(PolynomialTask(4, 12, seed=0), engine="moments", alignment=None, steps=10)
+FALLS = st.one_of(st.floats(0.1, 100.0), st.just(math.inf))
+
+
+@given(falls=st.lists(st.tuples(FALLS, FALLS), min_size=1, max_size=9))
+def test_the_phase_said_is_that_of_the_times_said(falls):
+    """However many data sets are of which phase: times near the edges between phases, too."""
+    found = [Forecast(train, test, 100.0, 1.0, 1.0) for train, test in falls]
+    said = report(found, SMALL, drawn=True)["quantities"]
+    train, test, delay = (
+        said[name]["value"] for name in ("train loss falls", "test loss falls", "time to grok")
+    )
+    assert phase_of(train, test) == said["phase"]["value"]
+    assert said["phase"]["share"] == max(Counter(one.phase for one in found).values()) / len(falls)
+    assert delay == test - train or (math.isnan(delay) and train == math.inf)
+    if math.isfinite(delay):
+        assert said["time to grok"]["least"] <= delay + 1e-12 * (abs(train) + abs(test))
+
+
+@pytest.mark.parametrize(("P", "steps"), [(60, 340), (60, 75), (90, 3000), (110, 3000)])
+def test_drawn_data_sets_of_several_phases_give_one_answer(P, steps):
+    """Near the edges between phases, where the draws do not agree."""
+    found = forecast(D=12, P=P, alpha=1.0, epsilon=0.2, draws=6, steps=steps)
+    assert len({one.phase for one in found.forecasts}) > 1
+    assert phase_of(found.train_fall, found.test_fall) == found.phase
 
 
 def test_a_flow_too_stiff_to_follow_is_refused_at_once():

@@ -87,9 +87,9 @@ def command(
 
     Use it before a long run of lazyrich simulate, with the same options: the answer is the step at
     which train and test loss fall, how reliable that is, and whether your network lies within
-    the ranges that were tried. With --D and --P: the median and range of several random data
-    sets. With --data: your data set, with any labels; without a test set, (beta.x)^2/2 is fitted to
-    them.
+    the ranges that were tried. With --D and --P: the phase of most of several random data sets,
+    and times that are medians over those. With --data: your data set, with any labels; without a
+    test set, (beta.x)^2/2 is fitted to them.
 
     Without --alpha and --epsilon, but with --activation or --target: what lazy training of your own
     network reaches on average, its floor, and the number of samples that it needs.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.jacobian import Network, Weights
-from lazyrich.simulate.modules.ntk import BATCH, MEMORY, as_matrix, ntk
+from lazyrich.simulate.modules.ntk import ACTIVATIONS, MEMORY, as_matrix, ntk
 from lazyrich.simulate.modules.trees import Tree, call, flat, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
 
@@ -25,12 +25,13 @@ class Expansion:
     ``f0``, ``f0_test``: outputs at w0, (n, *out). ``drift``, ``drift_test``: g = J w0, flat.
     """
 
-    def __init__(self, model: nn.Module, data: Data, batch: int = BATCH) -> None:
-        self.model, self.data, self.batch = model, data.fitted(model), batch
+    def __init__(self, model: nn.Module, data: Data, batch: int | None = None) -> None:
+        self.model, self.data = model, data.fitted(model)
         self.n, self.m = rows("X", self.data.X), rows("X", self.data.X_test)
         with differentiable(model):
             network = Network(model, self.data.X)
             self.out, self.C, self.weights = network.out, network.C, network.weights
+            self.batch = batch or network.batch(network.X, int(ACTIVATIONS * MEMORY))
             returned = call(model, taken(network.X, slice(0, 1)))
         if not isinstance(returned, Tensor):
             raise ValueError(

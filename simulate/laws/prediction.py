@@ -33,8 +33,9 @@ DRAWS, MOST_DRAWS = 5, 10_000
 class Prediction:
     """What is predicted for a network, from one data set or from several that were drawn.
 
-    ``forecasts`` has one entry for each data set; ``report`` holds the medians and ranges by name,
-    and how far to trust them. ``print(prediction)`` shows it; ``json()`` is text.
+    ``forecasts`` has one entry for each data set; ``report`` holds phase, times and ranges by name,
+    and how far to trust them. Times are medians over the data sets of the phase said, so that phase
+    and times agree. ``print(prediction)`` shows it; ``json()`` is text.
     """
 
     report: dict[str, Any]
@@ -47,12 +48,12 @@ class Prediction:
 
     @property
     def train_fall(self) -> float:
-        """The median step from which the train loss has fallen; inf for not within the run."""
+        """The step from which the train loss has fallen; inf for not within the run."""
         return self.report["quantities"]["train loss falls"]["value"]
 
     @property
     def test_fall(self) -> float:
-        """The median step from which the test loss has fallen; inf for not within the run."""
+        """The step from which the test loss has fallen; inf for not within the run."""
         return self.report["quantities"]["test loss falls"]["value"]
 
     def json(self) -> str:
@@ -107,9 +108,9 @@ def forecast(
     - ``data``: a ``PolynomialTask``, or a mapping with X (P, D), and y (P,) or beta (D,), with
       X_test and y_test besides if there is a test set. Without a test set and beta, the target
       (beta.x)^2/2 is fitted to the labels, and what is left of them counts as noise.
-    - Without ``data``: ``D`` and ``P``. Then ``draws`` data sets are drawn, from ``seed`` on, and
-      medians and ranges are reported. ``target``, ``noise`` and ``constants`` as in
-      ``PolynomialTask``.
+    - Without ``data``: ``D`` and ``P``. Then ``draws`` data sets are drawn, from ``seed`` on. The
+      phase is that of most, times are medians over those, and ranges are over all. ``target``,
+      ``noise`` and ``constants`` as in ``PolynomialTask``.
     - ``seed``: also that of the initial weights.
     - ``progress`` is called with (data sets done, data sets), in fractions too.
 

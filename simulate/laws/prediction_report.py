@@ -31,7 +31,11 @@ MEANING = {
 
 
 def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, Any]:
-    """Return all numbers of a prediction by name, as JSON holds them."""
+    """Return all numbers of a prediction by name, as JSON holds them.
+
+    The phase is that of most data sets, and the times are medians over the data sets of that phase:
+    so the phase of the times is the phase said. Ranges are over all data sets.
+    """
     training, task = plan.training, plan.training.task
     numbers = _numbers(training, found)
     phases = [one.phase for one in found]
@@ -45,9 +49,7 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
         )
     quantities = {
         "phase": {"value": likely, "share": phases.count(likely) / len(phases)} | trust,
-        "train loss falls": _spread([one.train_fall for one in found]) | trust,
-        "test loss falls": _spread([one.test_fall for one in found]) | trust,
-        "time to grok": _spread([one.outcome.delay for one in found]) | trust,
+        **{name: times | trust for name, times in _times(found, likely).items()},
         PLATEAU: _spread([one.plateau for one in found]),
         LAZY: _spread([one.lazy_loss for one in found]),
     }
@@ -136,6 +138,25 @@ def _plain(training: Training) -> float | None:
     return float(task.beta @ task.beta)
 
 
+def _times(found: Sequence[Forecast], likely: str) -> dict[str, dict[str, int | float]]:
+    """Return when the losses fall, and the time between, on the data sets of the likely phase.
+
+    >>> found = [Forecast(*times, 9.0, 1.0, 1.0) for times in ((1, 3), (1.5, 4), (6, 7))]
+    >>> [times["value"] for times in _times(found, "groks").values()]
+    [1.5, 4.0, 2.5]
+    """
+    of_phase = [one for one in found if one.phase == likely]
+    times = {
+        f"{side} loss falls": _spread([getattr(one, f"{side}_fall") for one in found])
+        | {"value": _spread([getattr(one, f"{side}_fall") for one in of_phase])["value"]}
+        for side in ("train", "test")
+    }
+    train, test = (quantity["value"] for quantity in times.values())
+    delay = test - train if math.isfinite(train) else math.nan
+    spread = _spread([one.outcome.delay for one in found])
+    return times | {"time to grok": spread | {"value": delay}}
+
+
 def _spread(values: list[int | float]) -> dict[str, int | float]:
     """Return the median, the least and the greatest; NaN where one is not known."""
     if any(map(math.isnan, values)):
@@ -163,7 +184,12 @@ def text(found: dict[str, Any]) -> str:
     drawn, quantities = found["data sets drawn"], found["quantities"]
     what = "your data set"
     if drawn:
-        what = f"{drawn} data sets drawn: median [least, greatest]" if drawn > 1 else "one data set"
+        what = "one data set"
+        if drawn > 1:
+            what = (
+                f"{drawn} data sets drawn: median of those of the phase said [least, greatest of "
+                "all]"
+            )
     width = found["N"] if math.isfinite(found["N"]) else "infinite"
     lines = [
         f"{found['target']}; D = {found['D']}, P = {found['P']}, width {width}, "

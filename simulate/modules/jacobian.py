@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 
 from lazyrich.simulate.modules.frozen import checked_function, checked_gradient, checked_model
@@ -57,6 +58,25 @@ class Network:
     def __call__(self, weights: Weights, x: Tree) -> Tensor:
         """Return the outputs at these weights, (n, *out)."""
         return flat(at(self.model, weights, x))
+
+    def batch(self, X: Tree, memory: int) -> int:
+        """Return how many samples at a time have activations that fit in this many bytes.
+
+        Counted is what one sample keeps for its gradient, for each output and for the values.
+        """
+        state = [*self.model.parameters(), *self.model.buffers()]
+        fixed = {part.untyped_storage().data_ptr() for part in state}
+        kept: dict[int, int] = {}
+
+        def packed(x: Tensor) -> Tensor:
+            at = x.untyped_storage().data_ptr()
+            if at not in fixed:
+                kept[at] = max(kept.get(at, 0), x.numel() * x.element_size())
+            return x
+
+        with torch.enable_grad(), saved_tensors_hooks(packed, lambda x: x):
+            flat(call(self.model, taken(X, slice(0, 1))))
+        return max(1, memory // ((1 + self.C) * max(1, sum(kept.values()))))
 
     def rows(self, X: Tree, outputs: Sequence[int], most: int) -> Iterator[Tensor]:
         """Yield the rows of all samples and these outputs, sample by sample, ``most`` at a time."""

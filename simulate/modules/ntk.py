@@ -22,8 +22,10 @@ from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.support.arguments import one_of, positive_integer
 
 OUTPUTS = ("full", "trace", "sum")
-# Bytes that Jacobians may take together, and samples that go through the network at a time.
-MEMORY, BATCH = 2**28, 128
+# Bytes that Jacobians may take together, and the part of them that the activations may.
+MEMORY, ACTIVATIONS = 2**28, 1 / 4
+# Jacobians of at least so many samples are worth making for a block.
+BLOCK = 4
 # A kernel of more bytes gives a warning.
 LARGE = 2**31
 
@@ -36,7 +38,7 @@ def ntk(
     *,
     outputs: str = "full",
     memory: int = MEMORY,
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> Float[Tensor, "n ..."]:
     """Return the kernel between the n samples of X and the m of X2 (X itself if None).
 
@@ -49,9 +51,10 @@ def ntk(
     The module is left as it was.
 
     Where the Jacobians fit in ``memory`` bytes they are made once and multiplied. Where they don't,
-    as many rows of X's as fit are made at a time, and each is multiplied by the Jacobian of X2 as a
-    Jacobian-vector product, ``batch`` samples a pass: all the memory then needed is for that, the
-    activations of ``batch`` samples and the kernel itself.
+    they are made and multiplied in blocks of samples. Where only a few rows fit, each is multiplied
+    by the Jacobian of X2 as a Jacobian-vector product. All the memory needed is that, the
+    activations of ``batch`` samples, which go through the network at a time, and the kernel itself.
+    ``batch`` None: as many samples as have activations of a quarter of ``memory``.
 
     Raises ``ValueError`` for bad input, and for a model that is random or mixes samples. Warns
     before a kernel of more than 2 GiB.
@@ -62,7 +65,8 @@ def ntk(
     [[5.0, 11.0], [11.0, 25.0]]
     """
     one_of("outputs", outputs, OUTPUTS)
-    memory, batch = positive_integer("memory", memory), positive_integer("batch", batch)
+    memory = positive_integer("memory", memory)
+    batch = None if batch is None else positive_integer("batch", batch)
     if rows("X", X) < 1:
         shape = f" has shape {tuple(X.shape)}" if hasattr(X, "shape") else " has 0 rows"
         raise ValueError(f"X{shape}: must be (n, ...) with n of at least 1")
@@ -71,6 +75,8 @@ def ntk(
         network = Network(model if outputs != "sum" else _Summed(model), X)
         X = network.X
         X2 = X if X2 is None else network.inputs(X2)
+        if batch is None:
+            batch = network.batch(X, int(ACTIVATIONS * memory))
         return _Kernel(network, X, X2, rows("X", X), m, memory, batch).made(outputs)
 
 
@@ -123,7 +129,8 @@ class _Kernel:
             return K if traced else K.reshape(n, *out, m, *out)
         if traced and self._fits(1):
             return torch.stack([_gram(*self._both([a]), n, m) for a in range(C)]).sum(0)
-        K = self._by_products(traced)
+        block = self.memory // (4 * C * self.row)
+        K = self._by_blocks(block, traced) if block >= BLOCK else self._by_products(traced)
         return K if traced else K.reshape(n, *out, m, *out)
 
     def _fits(self, outputs: int) -> bool:
@@ -148,6 +155,27 @@ class _Kernel:
                 whole[done : done + len(piece)] = piece
             done += len(pieces[0])
         return J
+
+    def _by_blocks(self, block: int, traced: bool) -> Tensor:
+        """Return the kernel block by block, the Jacobians of two blocks of samples at a time."""
+        n, m, outputs = self.n, self.m, range(self.network.C)
+        each = 1 if traced else len(outputs)
+        K = torch.zeros(
+            (n * each, m * each), dtype=self.network.dtype, device=self.network.like.device
+        )
+        for i in range(0, n, block):
+            rows_i = slice(i, min(i + block, n))
+            J = self._jacobian(taken(self.X, rows_i), rows_i.stop - i, outputs)
+            for j in range(i if self.X2 is self.X else 0, m, block):
+                rows_j, J2 = slice(j, min(j + block, m)), J
+                if self.X2 is not self.X or i != j:
+                    J2 = self._jacobian(taken(self.X2, rows_j), rows_j.stop - j, outputs)
+                found = _gram(J, J2, (rows_i.stop - i) * each, (rows_j.stop - j) * each)
+                at_i, at_j = (slice(r.start * each, r.stop * each) for r in (rows_i, rows_j))
+                K[at_i, at_j] = found
+                if self.X2 is self.X:
+                    K[at_j, at_i] = found.T
+        return K
 
     def _by_products(self, traced: bool) -> Tensor:
         """Return the kernel row by row: over pairs (sample, output), or traced over the outputs."""
@@ -182,8 +210,12 @@ class _Kernel:
 
 def _gram(J: list[Tensor], J2: list[Tensor], rows: int, columns: int) -> Tensor:
     """Return the products of all rows, summed over the parameters and what a row holds."""
-    parts = zip(J, J2, strict=True)
-    return torch.stack([a.reshape(rows, -1) @ b.reshape(columns, -1).T for a, b in parts]).sum(0)
+    total = None
+    for a, b in zip(J, J2, strict=True):
+        product = a.reshape(rows, -1) @ b.reshape(columns, -1).T
+        total = product if total is None else total.add_(product)
+    assert total is not None
+    return total
 
 
 @checks_its_arguments
