@@ -14,7 +14,7 @@ import numpy as np
 import xarray
 
 # h5py's low level has no type stubs.
-from h5py import h5a, h5d, h5ds, h5g, h5l, h5o, h5p, h5s, h5t  # pyright: ignore
+from h5py import h5a, h5d, h5ds, h5g, h5l, h5o, h5p, h5r, h5s, h5t  # pyright: ignore
 
 # The name of the scale of a dimension along which there is no variable of its name.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
@@ -88,6 +88,57 @@ def encoded(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any])
         for name, dataset in groups.items():
             _write(file.create_group(name, track_order=True).id, dataset)
     return content.getvalue()
+
+
+def decoded(group: h5py.Group) -> xarray.Dataset:
+    """Return the dataset that ``encoded`` has written to a group: xarray takes ten times as long.
+
+    Raises ``ValueError`` for content that ``encoded`` does not write.
+
+    >>> curve = xarray.Dataset({"loss": ("step", [4.0, 2.0])}, coords={"step": [0, 10]})
+    >>> with h5py.File(io.BytesIO(encoded({"history": curve}, {}))) as file:
+    ...     decoded(file["history"]).identical(curve)
+    True
+    """
+    names: list[bytes] = []
+    group.id.links.iterate(names.append, idx_type=h5py.h5.INDEX_CRT_ORDER)
+    variables: dict[str, tuple] = {}
+    beside: set[str] = set()
+    for name in names:
+        text, entry = name.decode(), h5o.open(group.id, name)
+        if not isinstance(entry, h5d.DatasetID):
+            raise ValueError(f"{text!r} is a group: must be a variable")
+        attributes = _attributes(entry)
+        scale = attributes.pop("CLASS", b"") == b"DIMENSION_SCALE"
+        if attributes.pop("NAME", b"") == _NO_VARIABLE.format(*entry.shape or (0,)).encode():
+            continue
+        listed = attributes.pop("DIMENSION_LIST", ())
+        dimensions = [text] if scale else [_name(each, entry) for (each,) in listed]
+        beside.update(str(attributes.pop("coordinates", "")).split())
+        variables[text] = (dimensions, array_of(entry), attributes)
+    return xarray.Dataset(variables, attrs=_attributes(group.id)).set_coords(beside)
+
+
+def _attributes(entry: h5g.GroupID | h5d.DatasetID) -> dict[str, Any]:
+    opened = h5py.Group(entry) if isinstance(entry, h5g.GroupID) else h5py.Dataset(entry)
+    values = opened.attrs  # what refers to a scale is said on the scale too, at length
+    return {name: values[name] for name in values if name != "REFERENCE_LIST"}
+
+
+def _name(reference: Any, entry: h5d.DatasetID) -> str:
+    """Return the name of the scale that is referred to: h5ds crashes where there is none."""
+    if not isinstance(reference, h5r.Reference):
+        raise ValueError("a variable has no list of dimensions")
+    return h5r.get_name(reference, entry).rpartition(b"/")[2].decode()
+
+
+def array_of(entry: h5d.DatasetID) -> np.ndarray:
+    """Return the numbers of a variable, by HDF5's own calls."""
+    if entry.dtype.kind not in "iuf":
+        raise ValueError(f"a variable has dtype {entry.dtype}: must be of integers or floats")
+    values = np.empty(entry.shape, entry.dtype)
+    entry.read(h5s.ALL, h5s.ALL, values)
+    return values
 
 
 def _write(group: h5g.GroupID, dataset: xarray.Dataset) -> None:

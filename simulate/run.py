@@ -1,5 +1,6 @@
 """A finished training run: what every trainer returns, and the file that it is kept in."""
 
+import io
 import json
 import numbers
 import os
@@ -7,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -17,9 +17,9 @@ import xarray
 from torch import Tensor
 
 from lazyrich.simulate.drawing import draw, embedded
-from lazyrich.simulate.netcdf import UnsafeFileError, check_contents, encoded
+from lazyrich.simulate.netcdf import check_contents, decoded, encoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
-from lazyrich.support.files import write_whole
+from lazyrich.support.files import has_checksum, user_path, with_checksum, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,11 +123,11 @@ class Run:
         The file appears under its name only when it is complete and on the disk. Raises
         ``OSError`` with one clear line where the folder is missing, not writable, or full.
         """
-        content = self.to_bytes()
+        content = with_checksum(self.to_bytes())
         write_whole(path, lambda part: part.write_bytes(content))
 
     def to_bytes(self) -> bytes:
-        """Return the content of the file that ``save`` writes."""
+        """Return the content of the file that ``save`` writes, without its checksum."""
         # Built in memory: HDF5 on a full disk leaves more than one line behind.
         return encoded(
             {"history": self.history, "state": self._state()},
@@ -187,39 +187,83 @@ def load(path: str | os.PathLike) -> Any:
     """Return the ``Run`` in this file, as ``Run.save`` wrote it, or the dataset of a sweep.
 
     A file from elsewhere can't make this read other files, or never end. Raises
-    ``FileNotFoundError`` where there is no file, and ``ValueError`` where it is truncated, no
-    result of lazyrich, of another version of the format, or where it refers to other files.
+    ``FileNotFoundError`` where there is no file, and ``ValueError`` in one line where a file is
+    truncated, was changed (the file of a run ends with a checksum), is no result of lazyrich, of
+    another version of the format, or where it refers to other files.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such result file")
+    content = path.read_bytes()
     try:
-        with h5py.File(path) as file:
-            check_contents(file)
-        with xarray.open_datatree(path, engine="h5netcdf") as tree:
-            attributes = tree.attrs
-            found = attributes.get("lazyrich_format")
-            if found is None:
-                raise ValueError(f"{path}: not a result of lazyrich")
-            if int(found) != FORMAT:
-                raise ValueError(
-                    f"{path}: result of format {int(found)}: this version reads format {FORMAT}"
-                )
-            if "history" not in tree.children:
-                return tree.to_dataset().load()  # of a sweep
-            history = tree["history"].to_dataset().load()
-            state = tree["state"].to_dataset().load()
-            config = json.loads(attributes["config"])
-    except UnsafeFileError as error:
-        raise ValueError(f"{path}: {error}") from None
+        found = _loaded(content)
     except (OSError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: truncated or not a netCDF file ({reason})") from error
-    tensors = {str(name): torch.tensor(variable.values) for name, variable in state.items()}
-    if state.attrs.get("state") == "by name":
-        return Run(history, tensors, config)
+        reason = f"truncated or not a netCDF file ({error})"
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        reason = str(error)
+    else:
+        return found
+    raise ValueError(f"{path}: {' '.join(reason.split())}")
+
+
+def _loaded(content: bytes) -> Run | xarray.Dataset:
+    with h5py.File(_opened(content)) as file:
+        check_contents(file)
+        attributes = dict(file.attrs)
+        if "failure" in attributes:
+            raise ValueError(f"the run has no history: {attributes['failure']}")
+        found = attributes.get("lazyrich_format")
+        if found is None:
+            raise ValueError("not a result of lazyrich")
+        if found != FORMAT:
+            raise ValueError(f"result of format {found}: this version reads format {FORMAT}")
+        groups = {name for name, entry in file.items() if isinstance(entry, h5py.Group)}
+        if not groups:
+            return _sweep(content)
+        if groups != {"history", "state"}:
+            raise ValueError(f"has the groups {sorted(groups)}: must be history and state, or none")
+        if not has_checksum(content):
+            raise ValueError("was changed or cut off since it was written: its checksum differs")
+        config = json.loads(str(attributes["config"]))
+        if not isinstance(config, dict):
+            raise ValueError("its configuration is no object of JSON")
+        state, readouts = _state(decoded(_group(file, "state")))
+        return Run(decoded(_group(file, "history")), state, config, readouts)
+
+
+def _opened(content: bytes) -> Any:
+    try:
+        return h5py.h5f.open_file_image(content)
+    except ValueError:  # whose text is "Not a file id"
+        raise OSError("HDF5 can't open it") from None
+
+
+def _group(file: h5py.File, name: str) -> h5py.Group:
+    group = file[name]
+    assert isinstance(group, h5py.Group)  # as _loaded has seen
+    return group
+
+
+def _sweep(content: bytes) -> xarray.Dataset:
+    try:
+        return xarray.load_dataset(io.BytesIO(content), engine="h5netcdf")
+    except Exception as error:  # xarray and its engines have a dozen between them
+        raise ValueError(f"not the dataset of a sweep ({error})") from None
+
+
+def _state(found: xarray.Dataset) -> tuple[Any, Tensor | None]:
+    """Return the final state and readouts of a run, from the dataset that holds them."""
+    tensors = {str(name): torch.tensor(variable.values) for name, variable in found.items()}
+    if found.attrs.get("state") == "by name":
+        return tensors, None
     readouts = tensors.pop("readouts", None)
-    if "W" in tensors:
-        return Run(history, tensors["W"], config, readouts)
-    pair = set(tensors) == {"wbar", "M"}
-    return Run(history, (tensors["wbar"], tensors["M"]) if pair else tensors, config, readouts)
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    if readouts is not None:
+        shapes["readouts"] = list(readouts.shape)
+    N, D = shapes["W"] if len(shapes.get("W", [])) == 2 else (0, shapes.get("wbar", [0])[0])
+    neurons = {"W": [N, D], **({"readouts": [N]} if readouts is not None else {})}
+    if shapes == neurons:
+        return tensors["W"], readouts
+    if shapes == {"wbar": [D], "M": [D, D]}:
+        return (tensors["wbar"], tensors["M"]), None
+    raise ValueError(f"its final state has the shapes {shapes}: must be W, or wbar and M")

@@ -20,13 +20,12 @@ import h5py
 import numpy as np
 import xarray
 
-from lazyrich.simulate.netcdf import check_contents, encoded
-from lazyrich.support.files import make_folder, write_whole
+from lazyrich.simulate.netcdf import array_of, check_contents, encoded
+from lazyrich.support.files import has_checksum, make_folder, with_checksum, write_whole
 
 Arrays = dict[str, np.ndarray]
 # How many files are written at a time.
 WRITERS = 16
-_CHECKSUM = 64  # hexadecimal digits of SHA-256
 
 
 @dataclass(frozen=True)
@@ -68,16 +67,14 @@ def sealed(content: bytes, key: str, settings: Mapping[str, Any]) -> bytes:
     'was changed or cut off'
     """
     line = json.dumps({"address": key, "settings": settings})
-    content += f"\n{line}\n".encode()
-    return content + hashlib.sha256(content).hexdigest().encode() + b"\n"
+    return with_checksum(content + f"\n{line}\n".encode())
 
 
 def damage(content: bytes, key: str) -> str | None:
     """Return what is wrong with the content of a file; None where it is the run of this address."""
-    body, checksum = content[: -_CHECKSUM - 1], content[-_CHECKSUM - 1 :]
-    if checksum != hashlib.sha256(body).hexdigest().encode() + b"\n":
+    if not has_checksum(content):
         return "was changed or cut off"
-    line = body[body.rindex(b"\n", 0, -1) + 1 :]
+    line = content.splitlines()[-2]
     return None if json.loads(line)["address"] == key else "holds another run"
 
 
@@ -133,15 +130,9 @@ class Store:
             if "failure" in file.attrs:
                 return Failure(**json.loads(str(file.attrs["failure"])))
             group = file["history"].id
-            return {name.decode(): _array(h5py.h5d.open(group, name)) for name in group}
+            return {name.decode(): array_of(h5py.h5d.open(group, name)) for name in group}
 
     def described(self, key: str) -> xarray.Dataset:
         """Return the history of a finished run with its dimensions, units and attributes."""
         content = io.BytesIO(self.path(key).read_bytes())
         return xarray.load_dataset(content, group="history", engine="h5netcdf")
-
-
-def _array(entry: h5py.h5d.DatasetID) -> np.ndarray:
-    values = np.empty(entry.shape, entry.dtype)
-    entry.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-    return values

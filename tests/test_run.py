@@ -6,7 +6,6 @@ import json
 import math
 from fractions import Fraction
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -152,9 +151,10 @@ def test_a_file_truncated_anywhere_is_refused(tmp_path):
     path = tmp_path / "run.nc"
     saved(path)
     whole = path.read_bytes()
+    message = r"run.nc: (truncated|was changed or cut off)"
     for length in {0, 1, 7, 8, 9, 100, *range(0, len(whole), len(whole) // 40), len(whole) - 1}:
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"run.nc: (truncated|not a result)") as caught:
+        with pytest.raises(ValueError, match=message) as caught:
             simulate.load(path)
         assert "\n" not in str(caught.value)
 
@@ -167,9 +167,7 @@ def test_files_of_something_else_or_of_another_version_are_refused(tmp_path):
     simulate.train(TASK, **OPTIONS).history.to_netcdf(path, engine="h5netcdf")
     with pytest.raises(ValueError, match=r"run.nc: not a result of lazyrich"):
         simulate.load(path)
-    saved(path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["lazyrich_format"] = 99
+    path.write_bytes(encoded({}, {"lazyrich_format": 99}))
     with pytest.raises(ValueError, match=r"run.nc: result of format 99: this version reads"):
         simulate.load(path)
 

@@ -1,10 +1,27 @@
 """Files that appear whole or not at all."""
 
+import hashlib
 import os
 import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+_CHECKSUM = 65  # 64 hexadecimal digits of SHA-256, and the end of the line
+
+
+def with_checksum(content: bytes) -> bytes:
+    """Return the content of a file followed by a line with its checksum.
+
+    >>> has_checksum(with_checksum(b"content")), has_checksum(with_checksum(b"content")[:-2])
+    (True, False)
+    """
+    return content + hashlib.sha256(content).hexdigest().encode() + b"\n"
+
+
+def has_checksum(content: bytes) -> bool:
+    """Return whether the content is as ``with_checksum`` made it, to the last bit."""
+    return len(content) >= _CHECKSUM and with_checksum(content[:-_CHECKSUM]) == content
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
