@@ -394,6 +394,54 @@ def test_softmax_collapse_is_seen_in_gradients_that_are_exactly_zero():
     assert "float64" in found.trained.advice
 
 
+def test_weight_decay_is_the_cause_only_where_it_acted():
+    """The control: the same network with a decay that does not act before the test loss falls."""
+    model, data = edge()
+    found = diagnose(model, data, weight_decay=1e-4, time=100.0, train=True, budget=600)
+    assert found.verdict == "groks"
+    assert "weight decay" not in found.trained.cause
+    assert "log(alpha)/weight_decay" not in found.trained.advice
+    before = diagnose(model, data, weight_decay=1e-4, time=100.0, budget=600)
+    assert before.forecast.phase == "groks"
+    assert "weight decay" not in " ".join(before.sentences())
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "alpha", "cause"),
+    [(torch.optim.Adam, 0.0015, True), (torch.optim.SGD, 0.0015, False), ("Adam", 0.5, False)],
+)
+def test_the_optimiser_is_the_cause_where_the_flow_would_generalise_at_once(
+    optimiser, alpha, cause
+):
+    """Adam takes steps of one size in every weight: the sparse solution of the flow is lost.
+
+    The controls: SGD, and a scale at which the flow memorises too.
+    """
+    model, data = sparse(alpha)
+    start, kind = copy.deepcopy(model), torch.optim.SGD if optimiser == torch.optim.SGD else None
+    rate = 0.3 * simulate.stable_rate(model, data, "mse") if kind else 1e-2
+    made = (lambda w: kind(w, lr=rate)) if kind else (lambda w: torch.optim.Adam(w, lr=rate))
+    run = fit(model, data, loss="mse", optimiser=made, steps=3000)
+    found = diagnose(start, data, run=run, budget=600)
+    assert found.verdict == ("generalises at once" if kind else "memorises")
+    assert ("the optimiser" in found.trained.cause) is cause
+    assert ("plain SGD" in found.trained.advice) is cause
+
+
+def test_softmax_has_not_collapsed_where_logits_are_small():
+    """The control: the same task, which is memorised too, at a tenth of the scale."""
+    X = standard_normal(0, "train inputs", (60, 30)).float()
+    y = (standard_normal(1, "beta", (60,)) > 0).long()
+    data = Data(X[:20], y[:20], X[20:], y[20:])
+    model = mlp((30, 64, 2), nn.ReLU, scale=3.0).float()
+    start = copy.deepcopy(model)
+    adam = {"optimiser": lambda w: torch.optim.Adam(w, lr=0.01), "steps": 300}
+    run = fit(model, data, loss="cross_entropy", **adam)
+    found = diagnose(start, data, loss="cross_entropy", run=run, with_pilots=False, memory=10**9)
+    assert found.verdict == "memorises"
+    assert "softmax collapse" not in found.trained.cause
+
+
 NET = """
 from torch import nn
 from lazyrich.simulate.modules.mlp import mlp

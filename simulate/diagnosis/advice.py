@@ -7,10 +7,11 @@ from lazyrich.simulate.diagnosis.pilots import Pilot
 from lazyrich.simulate.outcome import GROKS, MEMORISES, UNFITTED
 
 # Causes of a phase that advice depends on.
-COLLAPSE, SLOW_KERNEL, DECAY, OTHER = "collapse", "slow kernel", "decay", "other"
+COLLAPSE, SLOW_KERNEL, DECAY = "collapse", "slow kernel", "decay"
+OPTIMISER, OTHER = "optimiser", "other"
 
 
-def advice(phase: str, cause: str, pilots: Sequence[Pilot], decay: float = 0.0) -> str:
+def advice(phase: str, cause: str, pilots: Sequence[Pilot]) -> str:
     """Return what to try, empty where there is nothing to mend.
 
     >>> advice("generalises at once", OTHER, [])
@@ -29,7 +30,9 @@ def advice(phase: str, cause: str, pilots: Sequence[Pilot], decay: float = 0.0) 
             "Use more samples, or inputs and an architecture whose kernel fits the labels better; "
             "a smaller alpha may not help."
         )
-    if cause == DECAY or (decay > 0 and phase == GROKS):
+    if cause == OPTIMISER:
+        return "Use plain SGD, with or without momentum, or a smaller learning rate."
+    if cause == DECAY:
         return (
             "Raise the weight decay or start with a smaller output: the delay is about "
             "log(alpha)/weight_decay."

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lazyrich.simulate.diagnosis import reliability
-from lazyrich.simulate.diagnosis.advice import OTHER, SLOW_KERNEL, advice
+from lazyrich.simulate.diagnosis.advice import DECAY, OTHER, SLOW_KERNEL, advice
 from lazyrich.simulate.diagnosis.forecast import Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
-from lazyrich.simulate.diagnosis.pilots import Pilot
+from lazyrich.simulate.diagnosis.pilots import EARLY, ENDS, Pilot
 from lazyrich.simulate.diagnosis.steps import Steps
 from lazyrich.simulate.diagnosis.trained import Trained
 from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED
@@ -60,13 +60,15 @@ class Diagnosis:
             found.append(steps.sentence)
         if self.trained is not None:
             return found + self.trained.sentences()
-        tried = advice(
-            self.forecast.phase, self._cause(), self.pilots, self.lazy.config["weight_decay"]
-        )
+        tried = advice(self.forecast.phase, self._cause(), self.pilots)
         return [*found, f"Try: {tried}"] if tried else found
 
     def _cause(self) -> str:
-        return SLOW_KERNEL if self.lazy.outcome().phase == GROKS else OTHER
+        if self.lazy.outcome().phase == GROKS:
+            return SLOW_KERNEL
+        found = self.forecast
+        acts = self.lazy.config["weight_decay"] * found.test.value > EARLY
+        return DECAY if found.phase == GROKS and acts else OTHER
 
     def sections(self) -> dict[str, dict[str, Any]]:
         """Return the numbers by name, in sections, as they are printed."""
@@ -84,7 +86,7 @@ class Diagnosis:
             }
         if self.pilots:
             found["Pilot runs"] = {
-                f"{pilot.r:.3g} times the output": f"{pilot.outcome} (ended: {pilot.ended})"
+                f"{pilot.r:.3g} times the output": f"{pilot.outcome} ({ENDS[pilot.ended]})"
                 for pilot in self.pilots
             }
         if self.trained is not None:
@@ -140,7 +142,7 @@ class Diagnosis:
             "verdict": self.verdict,
             "table": self.sections(),
             "forecast": asdict(self.forecast) | {"delay": list(self.forecast.delay)},
-            "reliability": reliability.counts() | {"words": reliability.words()},
+            "reliability": reliability.counts() | {"words": self._reliability()},
             "cost": self.cost,
         }
         return json.dumps(_finite(content), indent=2)
@@ -164,7 +166,13 @@ class Diagnosis:
         for title, rows in sections.items():
             lines.append(title)
             lines += [f"  {name:{width}}  {_shown(value)}" for name, value in rows.items()]
-        return "\n".join([*lines, "", f"Reliability: {reliability.words()}"])
+        return "\n".join([*lines, "", f"Reliability: {self._reliability()}"])
+
+    def _reliability(self) -> str:
+        words = reliability.words()
+        if self.lazy.config["weight_decay"] > 0:
+            words = f"{reliability.words_of_decay()}. Without, {words}"
+        return words[0].upper() + words[1:]
 
     def __repr__(self) -> str:
         return f"<Diagnosis: {self.sentences()[0]} Print it for the numbers.>"
@@ -187,7 +195,7 @@ class Diagnosis:
             f"{words}<div style='display: flex; flex-wrap: wrap; gap: 1em'>{self._images()}</div>"
             "<p>Times are learning rate × steps. A loss has fallen once it stays below 2/15 of the "
             f"loss of predicting 0 (dotted line).</p>{tables}"
-            f"<p>Reliability of such forecasts: {escape(reliability.words())}</p>"
+            f"<p>Reliability of such forecasts: {escape(self._reliability())}</p>"
         )
 
     def _images(self) -> str:

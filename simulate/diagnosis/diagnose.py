@@ -143,7 +143,7 @@ def diagnose(
     cost["gradients of pilots"] = sum(pilot.evaluations for pilot in runs)
     trained = None
     if run is not None:
-        trained = compared(model, expansion, given, run, kernels, runs)
+        trained = compared(model, expansion, given, run, kernels, runs, found.phase)
     stages.finish()
     return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost, steps)
 

@@ -32,6 +32,13 @@ FLAT = 1e-7
 # How much longer than its fall a test loss is watched.
 _WATCHED = 1.5
 RTOL = 1e-2
+# Why a run ended, in words.
+ENDS = {
+    "flat": "ended as the train loss was practically 0",
+    "end": "ended after the time asked for",
+    "budget": "ended as its budget of gradients was spent",
+    "fell": "ended as both losses had fallen",
+}
 # Weight decay has not acted before this time, times the decay.
 EARLY = 0.1
 # The largest scale of a pilot run: the network asked for is not run.
@@ -42,8 +49,7 @@ LARGEST = 0.5**0.5
 class Pilot:
     """One run at the scale ``r``: its outcome in time, and why it ended.
 
-    ``ended``: "flat" (nothing moves any more), "end" of the time asked for, or "budget"; other runs
-    also "fell" (both losses have).
+    ``ended``: one of ``ENDS``; "fell" only for runs that are not taken to their end.
     """
 
     r: float

@@ -88,11 +88,29 @@ def words() -> str:
 
 def words_with(name: str) -> str:
     """Return the reliability with an optimiser, in words."""
-    tried = with_optimiser(name)
+    lines = [line for line in map(_tried, ("", ", mini-batches"), [name] * 2) if line]
+    return "; ".join(lines) or "no forecast was tested with it"
+
+
+def _tried(batches: str, name: str) -> str:
+    tried = with_optimiser(f"{name}{batches}")
     found = [row for row in tried if row["seen"] not in ("diverges", "not fitted")]
     if not found:
-        return "no forecast was tested with it"
-    line = f"tested on {len(tried)} pairs: the phase was right in {sum(map(right, found))} of "
-    line += f"{len(found)} that fitted"
+        return ""
+    line = (
+        f"tested on {len(tried)} pairs{batches and ' with mini-batches'}: the phase was right in "
+    )
+    line += f"{sum(map(right, found))} of {len(found)} that fitted"
     diverged = sum(row["seen"] == "diverges" for row in tried)
     return line + (f", {diverged} diverged" if diverged else "")
+
+
+def words_of_decay() -> str:
+    """Return the reliability with weight decay, in words."""
+    tried = with_decay()
+    grokked = [row for row in tried if row["seen"] == GROKS and right(row)]
+    near = sum(factor(row) <= 2 for row in grokked)
+    return (
+        f"with weight decay, in {len(tried)} other pairs: {sum(map(right, tried))} phases right; "
+        f"{near} of {len(grokked)} delays of those that grokked as forecast within a factor 2"
+    )

@@ -10,11 +10,18 @@ import torch
 import xarray
 from torch import Tensor, nn
 
-from lazyrich.simulate.diagnosis.advice import COLLAPSE, DECAY, OTHER, SLOW_KERNEL, advice
+from lazyrich.simulate.diagnosis.advice import (
+    COLLAPSE,
+    DECAY,
+    OPTIMISER,
+    OTHER,
+    SLOW_KERNEL,
+    advice,
+)
 from lazyrich.simulate.diagnosis.curve import Given, curve_of
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES
-from lazyrich.simulate.diagnosis.pilots import Pilot
+from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
 from lazyrich.simulate.modules.measures import kernel_alignments, kernel_change
 from lazyrich.simulate.modules.ntk import ntk
 from lazyrich.simulate.modules.trees import call, rows, taken
@@ -104,9 +111,11 @@ def compared(
     run: Run,
     kernels: tuple[Tensor, Tensor] | None,
     pilots: list[Pilot],
+    expected: str,
 ) -> Trained:
     """Compare a run from the model's weights with the twin.
 
+    ``expected``: the phase that is forecast for gradient flow.
     Raises ``ValueError`` for the run of other weights.
     """
     history, unit = run.history, "step" if "step" in run.history.dims else "time"
@@ -122,9 +131,10 @@ def compared(
     alignment, change = _kernels(model, trained, expansion)
     ratio = float(history.weight_norm[-1] / history.weight_norm[0])
     collapsed = _collapsed(trained, expansion, given)
-    kind, cause = _cause(o, twin, given, ratio, change, collapsed)
-    found = advice(o.phase, kind, pilots, given.decay)
     shown = rate or run.config.get("learning_rate") or 1.0
+    acts = given.decay * shown * o.test_fall > EARLY and ratio < 0.9
+    kind, cause = _cause(o, twin, acts, change, collapsed, expected)
+    found = advice(o.phase, kind, pilots)
     return Trained(run, shown, o, twin, left, alignment, change, ratio, cause, found)
 
 
@@ -200,14 +210,13 @@ def _collapsed(trained: nn.Module, expansion: Expansion, given: Given) -> float:
 
 
 def _cause(
-    o: Outcome,
-    twin: Outcome | None,
-    given: Given,
-    ratio: float,
-    change: float,
-    collapsed: float,
+    o: Outcome, twin: Outcome | None, decayed: bool, change: float, collapsed: float, expected: str
 ) -> tuple[str, str]:
-    """Return the kind of cause and the cause in words."""
+    """Return the kind of cause and the cause in words.
+
+    ``decayed``: weight decay had acted, and shrunk the weights, when the test loss fell.
+    ``expected``: the phase forecast for gradient flow.
+    """
     moved, rich = f"kernel change {change:.2g}", change > _RICH
     if o.phase == MEMORISES and collapsed > _COLLAPSED:
         return COLLAPSE, (
@@ -219,10 +228,14 @@ def _cause(
             SLOW_KERNEL,
             "its lazy twin is late too: the labels lie in slow directions of the kernel",
         )
-    if o.phase == GROKS and given.decay > 0 and ratio < 0.9:
+    if o.phase == GROKS and decayed:
         return DECAY, "weight decay shrank the weights until features took over"
+    if o.phase in (GROKS, MEMORISES) and twin is None and expected == AT_ONCE:
+        return OPTIMISER, (
+            "the optimiser: gradient flow from the same weights is forecast to generalise at once"
+        )
     if o.phase == GROKS and twin is None:
-        return OTHER, f"training is not plain gradient descent, whose twin is known; {moved}"
+        return OTHER, f"unknown, as training is not plain gradient descent ({moved})"
     if o.phase == GROKS:
         return OTHER, f"lazy training fitted the training set first; features came later ({moved})"
     if o.phase == MEMORISES:
