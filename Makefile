@@ -18,7 +18,7 @@ SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -t
 demo: $(VENV)/.installed
 	@mkdir -p demo
 	@$(call step,1 of 5,Your formula: is it right?)
-	-@$(BIN)/lazyrich check ntk-eigenvalues.radial "epsilon^2 sigma^2/D (1 + 1/D)"
+	@$(BIN)/lazyrich check ntk-eigenvalues.radial "epsilon^2 sigma^2/D (1 + 1/D)" || [ $$? -eq 1 ]
 	@$(call step,2 of 5,Your network: will it grok?)
 	@$(BIN)/python docs/demo_network.py demo/data.npz
 	@PYTHONPATH=docs $(BIN)/lazyrich diagnose demo_network:make --data demo/data.npz --report demo/network.html

@@ -7,7 +7,8 @@ that is swept run along cividis from dark to light, monotone in lightness.
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -19,6 +20,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lazyrich.support.arguments import shown
+from lazyrich.support.files import write_whole
+from lazyrich.support.output import output_file
+
+# The files that pictures can be written to.
+PICTURES = (".png", ".pdf", ".svg")
 # Inches: the width of the paper's text.
 WIDTH = 5.5
 
@@ -134,8 +141,33 @@ def embedded(figure: Figure, alt: str) -> str:
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{content}">'
 
 
+def picture_file(path: str | os.PathLike | None) -> Path | None:
+    """Return the path of a picture that can be written there; None stays None.
+
+    Raises ``ValueError`` in one line, before anything is drawn.
+
+    >>> picture_file("curve.gif")
+    Traceback (most recent call last):
+    ...
+    ValueError: file curve.gif: suffix = '.gif': Allowed: .png, .pdf, .svg
+    """
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise ValueError(f"file = {shown(path)}: must be the path of a picture, or None")
+    return output_file("file", None if path is None else os.fspath(path), PICTURES)
+
+
+def saved(draw: Callable[[], Figure], path: str | os.PathLike | None) -> Figure:
+    """Return the figure that ``draw`` makes, written to a file as well unless ``path`` is None."""
+    file = picture_file(path)
+    figure = draw()
+    if file is not None:
+        (content,) = rendered(figure, [file.suffix[1:]]).values()
+        write_whole(file, lambda part: part.write_bytes(content))
+    return figure
+
+
 def rendered(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:
-    """Return the figure as bytes for each of "pdf" and "png": the same bytes every time.
+    """Return the figure as bytes for each of "pdf", "png", "svg": the same bytes every time.
 
     Draw it in the ``house_style``.
 
@@ -150,11 +182,13 @@ def rendered(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:
     undated = {
         "pdf": {"CreationDate": None, "Creator": "lazyrich", "Producer": None},
         "png": {"Software": "lazyrich"},
+        "svg": {"Date": None, "Creator": "lazyrich"},
     }
     files = {}
     for suffix in suffixes:
         buffer = io.BytesIO()
-        with house_style():  # the resolution and the fonts in the file are chosen only now
+        # Resolution and fonts are chosen only now; SVG names its parts by a salt.
+        with house_style(), matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
             figure.savefig(buffer, format=suffix, metadata=undated[suffix])
         files[suffix] = buffer.getvalue()
     return files

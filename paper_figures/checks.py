@@ -52,6 +52,11 @@ class Check:
             return "too small to tell" if self.too_small else changed
         return "holds" if self.holds else "does not hold (known)"
 
+    @property
+    def judged(self) -> str:
+        """What it judges, in words: empty where that is the claim as the record states it."""
+        return judged(self.claim, self.judges)
+
 
 # The outcomes of checks and what they mean, for readers.
 OUTCOMES = {
@@ -61,6 +66,19 @@ OUTCOMES = {
     "changed": "the outcome differs from what lazyrich has recorded; look at it",
     "too small to tell": "these runs, of the tiny preset, are too small to show the claim",
 }
+
+
+def judged(claim: str, judges: str) -> str:
+    """Return what a check judges of a claim, so that its outcome isn't read as the verdict on it.
+
+    >>> judged("fig-3e", "statement")
+    ''
+    >>> judged("sec-5.1-small-alpha", "without assumption")
+    'judges sec-5.1-small-alpha without the assumption under which it is confirmed'
+    """
+    if judges == "without assumption":
+        return f"judges {claim} without the assumption under which it is confirmed"
+    return f"judges the right form of {claim}, not what is printed" * (judges == "right form")
 
 
 def explained(outcomes: Iterable[str]) -> list[str]:

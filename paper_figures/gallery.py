@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lazyrich.paper_figures.checks import OUTCOMES
+from lazyrich.paper_figures.checks import OUTCOMES, judged
 from lazyrich.support.files import write_whole
 from lazyrich.support.pages import page, table, table_row
 
@@ -85,10 +85,12 @@ def figure_html(report: dict[str, Any], picture: str) -> str:
 def _check(check: dict[str, Any]) -> str:
     style = "confirmed" if check["holds"] else "refuted"
     style = style if check["passed"] else "failed"
+    what = judged(check.get("claim", ""), check.get("judges", "statement"))
     return table_row(
         _text(check["sentence"]),
         _text(check["source"] or "lazyrich"),
         _text(check["measured"]),
         _text(check["allowed"]),
-        f'<span class="{style}">{_text(check["outcome"])}</span>',
+        f'<span class="{style}">{_text(check["outcome"])}</span>'
+        + (f"<br>{_text(what)}" if what else ""),
     )

@@ -1,6 +1,7 @@
 """What comes with a figure: caption, parameters and the outcome of its checks, as files."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import lazyrich
 from lazyrich.paper_figures.checks import Check, explained
-from lazyrich.plotting import embedded
+from lazyrich.plotting import embedded, saved
 from lazyrich.support.files import write_whole
 
 if TYPE_CHECKING:
@@ -35,11 +36,15 @@ class Result:
     notes: str = ""
     drawn: "Figure | None" = field(default=None, repr=False, compare=False)
 
-    def plot(self) -> "Figure":
-        """Return the figure as it was drawn."""
-        if self.drawn is None:
+    def plot(self, file: str | os.PathLike | None = None) -> "Figure":
+        """Return the figure as it was drawn.
+
+        ``file``: write it there as well, as .png, .pdf or .svg.
+        """
+        drawn = self.drawn
+        if drawn is None:
             raise ValueError(f"figure {self.name}: was not drawn by this process")
-        return self.drawn
+        return saved(lambda: drawn, file)
 
     def _repr_html_(self) -> str:
         from lazyrich.paper_figures.gallery import figure_html
@@ -85,7 +90,8 @@ def markdown(result: Result) -> str:
     lines += ["| check | claim | measured | would hold if | outcome |", "|---|---|---|---|---|"]
     for check in result.checks:
         claim = f"{check.sentence} ({check.source})" if check.source else check.sentence
-        cells = (check.name, claim, check.measured, check.allowed, check.outcome)
+        outcome = f"{check.outcome}; {check.judged}" if check.judged else check.outcome
+        cells = (check.name, claim, check.measured, check.allowed, outcome)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     meanings = explained(check.outcome for check in result.checks)
     lines += ["", *(f"- {line}." for line in meanings)] if meanings else []

@@ -5,6 +5,8 @@ The pictures are loaded by name, so that they are no part of the code behind a s
 """
 
 import importlib
+import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +17,11 @@ def draw(picture: str, *arguments: Any, **options: Any) -> "Figure":
     """Return the figure that ``pictures.PICTURE.draw`` makes of these arguments."""
     module = importlib.import_module(f"lazyrich.simulate.pictures.{picture}")
     return module.draw(*arguments, **options)
+
+
+def saved(draw: "Callable[[], Figure]", file: str | os.PathLike | None) -> "Figure":
+    """Return the figure that ``draw`` makes, written to ``file`` too; see ``plotting.saved``."""
+    return importlib.import_module("lazyrich.plotting").saved(draw, file)
 
 
 def embedded(figure: "Figure", alt: str) -> str:

@@ -16,7 +16,7 @@ import torch
 import xarray
 from torch import Tensor
 
-from lazyrich.simulate.drawing import draw, embedded
+from lazyrich.simulate.drawing import draw, embedded, saved
 from lazyrich.simulate.netcdf import check_contents, decoded, encoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
 from lazyrich.support.files import has_checksum, user_path, with_checksum, write_whole
@@ -78,12 +78,15 @@ class Run:
         """
         return outcome(self.history, share=share, threshold=threshold, test=test)
 
-    def plot(self, axes: "Axes | None" = None) -> "Figure":
+    def plot(self, to: "Axes | str | os.PathLike | None" = None) -> "Figure":
         """Draw the losses, with the times at which they fall, and return the figure.
 
-        Draws into ``axes`` where they are given, else into a figure of its own.
+        ``to``: a file to write as well (.png, .pdf or .svg), or matplotlib's axes to draw into.
+        Draws into a figure of its own unless axes are given.
         """
-        return draw("run", self.history, self._outcome(), axes)
+        if hasattr(to, "get_figure"):
+            return draw("run", self.history, self._outcome(), to)
+        return saved(lambda: draw("run", self.history, self._outcome()), to)  # pyright: ignore
 
     def __repr__(self) -> str:
         return "<Run: " + "\n  ".join([self._title(), *self._findings()]) + ">"

@@ -5,6 +5,7 @@ directions (Sec. 15), and labels as they are given.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
-from lazyrich.simulate.drawing import draw, embedded
+from lazyrich.simulate.drawing import draw, embedded, saved
 from lazyrich.simulate.goals import DEFAULT, Goal
 from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
@@ -189,9 +190,12 @@ class PolynomialTask:
     def _repr_html_(self) -> str:
         return f"<p>{escape(repr(self)[1:-1])}</p>{embedded(self.plot(), 'labels of the task')}"
 
-    def plot(self) -> "Figure":
-        """Draw the labels along the directions of the target, and return the figure."""
-        return draw("task", self)
+    def plot(self, file: str | os.PathLike | None = None) -> "Figure":
+        """Draw the labels along the directions of the target, and return the figure.
+
+        ``file``: write it there as well, as .png, .pdf or .svg.
+        """
+        return saved(lambda: draw("task", self), file)
 
     @property
     def directions(self) -> Float[Tensor, "K D"]:

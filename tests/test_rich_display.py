@@ -214,3 +214,60 @@ def test_time_to_grok_takes_the_test_loss_that_was_measured():
     assert population.identical(simulate.time_to_grok(history, test="population_loss"))
     bare = history.drop_vars("population_loss")
     assert simulate.time_to_grok(bare).identical(simulate.time_to_grok(history, test="test_loss"))
+
+
+# Files ----------------------------------------------------------------------------------------
+
+
+def plotters(swept):
+    """Everything with ``plot``, by name."""
+    run = simulate.train(TASK, **OPTIONS)
+    figure = Result("1", "T", "tiny", "", {}, (), 0.0, (), drawn=run.plot())
+    return {
+        "run": run.plot,
+        "task": TASK.plot,
+        "forecast": simulate.forecast(TASK, epsilon=0.5).plot,
+        "sweep": lambda file: simulate.plot_sweep(swept, file=file),
+        "figure": figure.plot,
+    }
+
+
+def test_every_plot_writes_a_file_or_says_in_one_line_why_not(tmp_path, swept):
+    starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+    for name, plot in plotters(swept).items():
+        for suffix, start in starts.items():
+            file = tmp_path / f"{name}{suffix}"
+            assert plot(str(file)) is not None
+            assert file.read_bytes().startswith(start)
+        for wrong in ("curve.gif", tmp_path / "none" / "curve.png"):
+            with pytest.raises(ValueError, match=r"^file .*(Allowed|does not exist)") as bad:
+                plot(wrong)
+            assert "\n" not in str(bad.value)
+
+
+@pytest.mark.parametrize(("frames", "steps"), [(1, 50), (2, 50), (30, 100_000), (30, 1000), (9, 3)])
+def test_an_animation_has_the_frames_that_are_asked_for(frames, steps):
+    """At most one a step, the last step among them."""
+    stops = animation._stops(steps, frames)
+    assert len(stops) == min(frames, steps + 1)
+    assert max(stops) == steps
+    assert all(0 <= stop <= steps for stop in stops)
+
+
+@pytest.mark.parametrize(("D", "width"), [(1, 6), (1, 1), (4, 1)])
+def test_a_film_of_the_smallest_networks(D, width):
+    """One neuron; and one dimension, where nothing is across the target."""
+    task = simulate.PolynomialTask(D=D, P=8, seed=0)
+    shown = animation.film(task, 4, width=width, steps=50)
+    assert shown.neurons.shape == (4, width, 2)
+    if D == 1:
+        assert not shown.neurons[:, :, 1].any()
+
+
+def test_the_answer_of_check_is_shown_whole_and_escaped():
+    text = theory.check("ntk-eigenvalues.radial", "epsilon^2 sigma^2/D (1 + 1/D)")._repr_html_()
+    for part in ("not equal", r"\neq", "at D = 1", "should be", "Assumes:"):
+        assert part in text
+    form = theory.closed_form("ntk-at-init")._repr_html_()
+    assert "N -&gt; infinity" in form
+    assert "$\\begin{array}" in form

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 import sympy as sp
@@ -73,6 +74,13 @@ class ClosedForm:
         formula = f"\n  {shortened(self.expr)}"
         terms = f"\n  terms: {', '.join(self.terms)}" if self.terms else ""
         return f"<ClosedForm {self.name}: {self.title}{formula}{terms}>"
+
+    def _repr_html_(self) -> str:
+        """The title, the formula for the notebook's MathJax, and what it assumes."""
+        return (
+            f"<p><b>{escape(self.name)}</b>: {escape(self.title)}</p>"
+            f"<p>{escape(self._repr_latex_())}</p><p>Assumes: {escape(self.assumptions)}</p>"
+        )
 
     def _repr_latex_(self) -> str:
         """The expression and its terms, as notebooks show them."""

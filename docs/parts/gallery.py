@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lazyrich import paper_figures
+from lazyrich.paper_figures.checks import judged
 from lazyrich.verify.figure_checks import figure_checks
 from lazyrich.verify.ledger import Claim
 from parts.record import _anchor, figure_of, sections
@@ -77,7 +78,7 @@ def page(name: str, title: str, report: dict | None, claims: list[tuple[str, Cla
     blocks = [f"# Figure {name}: {title}", _intro(name, report)]
     if report:
         blocks += [f"![Figure {name}](../images/figures/{name}.png)", markdown(report["caption"])]
-        blocks += ["## What it is said to show", "\n".join(_checks(report["checks"]))]
+        blocks += ["## What it is said to show", "\n".join(_checks(name, report["checks"]))]
     if claims:
         blocks += [
             "## Claims that it is evidence for",
@@ -100,7 +101,14 @@ def _intro(name: str, report: dict | None) -> str:
     return f"{how}{redraw}. Words are in [the glossary](../glossary.md)."
 
 
-def _checks(checks: list[dict]) -> Iterator[str]:
+def _judges(name: str, check: dict) -> str:
+    """What a check judges of its claim, in words; see ``paper_figures.checks.judged``."""
+    known = {(each.name, each.claim, each.expected): each.judges for each in figure_checks()}
+    judges = known.get((name, check.get("claim"), check["holds"])) or "statement"
+    return judged(check.get("claim", ""), judges)
+
+
+def _checks(name: str, checks: list[dict]) -> Iterator[str]:
     yield "| statement | place | measured | holds if | outcome |"
     yield "|---|---|---|---|---|"
     for check in checks:
@@ -111,4 +119,5 @@ def _checks(checks: list[dict]) -> Iterator[str]:
             check["allowed"],
         )
         texts = [markdown(cell).replace("|", r"\|").replace(r"\\|", r"\|") for cell in cells]
-        yield "| " + " | ".join([*texts, check["outcome"]]) + " |"
+        outcome = "; ".join(filter(None, (check["outcome"], _judges(name, check))))
+        yield "| " + " | ".join([*texts, outcome]) + " |"

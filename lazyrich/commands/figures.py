@@ -92,6 +92,7 @@ def _report(figure: "Result") -> str:
     for check in figure.checks:
         lines.append(f"  {check.outcome}: {check.sentence}")
         lines.append(f"      measured {check.measured}; holds if {check.allowed}")
+        lines += [f"      {check.judged}"] if check.judged else []
     lines += [f"  ({line})" for line in explained(check.outcome for check in figure.checks)]
     lines += [f"  wrote {path}" for path in figure.paths]
     return "\n".join(lines)

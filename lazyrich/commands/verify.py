@@ -116,9 +116,10 @@ def _verify_problem(
 
 
 def _list(chosen: "list[Claim]", form: str) -> str:
-    """The claims, one a line; or as JSON."""
+    """The claims, one a line, below the paper that makes them; or as JSON."""
     import json
 
+    from lazyrich.verify.record import SOURCES
     from lazyrich.verify.report import columns
 
     if form == "json":
@@ -127,8 +128,13 @@ def _list(chosen: "list[Claim]", form: str) -> str:
             for c in chosen
         ]
         return json.dumps(entries, indent=2, ensure_ascii=False)
-    rows = [(c.name, c.place, c.verdict.value) for c in chosen]
-    return columns(("claim", "place", "verdict"), rows)
+    blocks = []
+    for source in dict.fromkeys(claim.source for claim in chosen):
+        rows = [(c.name, c.place, c.verdict.value) for c in chosen if c.source == source]
+        blocks.append(
+            f"{SOURCES[source]} ({source})\n" + columns(("claim", "place", "verdict"), rows)
+        )
+    return "\n\n".join(blocks)
 
 
 def _details(row: "Row") -> str:

@@ -20,6 +20,7 @@ from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
 from lazyrich.simulate.diagnosis.pilots import EARLY, ENDS, Pilot
 from lazyrich.simulate.diagnosis.steps import Steps
 from lazyrich.simulate.diagnosis.trained import Trained
+from lazyrich.simulate.drawing import saved
 from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED
 from lazyrich.simulate.run import Run
 from lazyrich.support.files import write_whole
@@ -147,11 +148,14 @@ class Diagnosis:
         }
         return json.dumps(_finite(content), indent=2)
 
-    def plot(self) -> "Figure":
-        """Draw the curves and the kernel against the labels, and return the figure."""
+    def plot(self, file: str | os.PathLike | None = None) -> "Figure":
+        """Draw the curves and the kernel against the labels, and return the figure.
+
+        ``file``: write it there as well, as .png, .pdf or .svg.
+        """
         from lazyrich.simulate.diagnosis.picture import draw
 
-        return draw(self)  # pyright: ignore[reportArgumentType]
+        return saved(lambda: draw(self), file)  # pyright: ignore[reportArgumentType]
 
     def __str__(self) -> str:
         sections = self.sections()

@@ -1,6 +1,7 @@
 """``forecast``: will the network grok, and when, with how far to trust the answer."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lazyrich.simulate import goals
 from lazyrich.simulate.activations import EPSILON
 from lazyrich.simulate.arrays import natural
-from lazyrich.simulate.drawing import draw, embedded
+from lazyrich.simulate.drawing import draw, embedded, saved
 from lazyrich.simulate.engines import LONGEST
 from lazyrich.simulate.laws.data_sets import task_of
 from lazyrich.simulate.laws.endpoints import lazy_loss, plateau_loss
@@ -70,9 +71,12 @@ class Prediction:
         picture = embedded(self.plot(), "predicted times and lazy losses")
         return f"<pre>{escape(str(self))}</pre>{picture}"
 
-    def plot(self) -> "Figure":
-        """Draw the predicted times, and the mean lazy test losses over the number of samples."""
-        return draw("forecast", self)
+    def plot(self, file: str | os.PathLike | None = None) -> "Figure":
+        """Draw the predicted times, and the mean lazy test losses over the number of samples.
+
+        ``file``: write the figure there as well, as .png, .pdf or .svg.
+        """
+        return saved(lambda: draw("forecast", self), file)
 
 
 @checks_its_arguments

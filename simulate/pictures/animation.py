@@ -97,7 +97,7 @@ def film(task: Any, frames: int, **options: Any) -> Film:
     from lazyrich.simulate.record import default_grid
 
     steps = positive_integer("steps", options.get("steps", _defaults()["steps"]))
-    stops = {0, *(round(step) for step in np.geomspace(1, steps, max(frames - 1, 1)))}
+    stops = _stops(steps, frames)
     given = options.pop("record", None)
     record = {*(default_grid(steps) if given is None else given), *stops}
     wanted = plan(task, **_defaults() | options | {"record": record})
@@ -113,6 +113,24 @@ def film(task: Any, frames: int, **options: Any) -> Film:
     plane = _plane(task, list(positions.values())[-1])
     found = np.stack([(each @ plane).numpy() for each in positions.values()])
     return Film(recording.finish(), tuple(positions), found)
+
+
+def _stops(steps: int, frames: int) -> set[int]:
+    """Return this many steps from 0 to the last, evenly spaced in their logarithm where they can.
+
+    Near step 0 whole steps are further apart; a run has no more frames than steps.
+
+    >>> sorted(_stops(1000, 6)), len(_stops(100_000, 30)), sorted(_stops(3, 30)), _stops(9, 1)
+    ([0, 1, 6, 32, 178, 1000], 30, [0, 1, 2, 3], {9})
+    """
+    if frames == 1:
+        return {steps}
+    count = min(frames, steps + 1)
+    more, stops = count - 1, {0, steps}
+    while len(stops) < count:
+        stops = {0, steps, *(round(step) for step in np.geomspace(1, steps, more))}
+        more += 1
+    return stops
 
 
 def _defaults() -> dict[str, Any]:
@@ -132,7 +150,7 @@ class _Neurons:
                 raise ValueError("init = (wbar, M): no real neurons have these moments to be drawn")
             shares = standard_normal(0, "weights", (_SHOWN, network.start.columns.shape[1] - 1))
         # Each neuron is wbar + F times its share: a share never changes.
-        self._shares = torch.cat([torch.ones_like(shares[:, :1]), shares], 1)
+        self._shares = torch.cat([shares.new_ones(len(shares), 1), shares], 1)
 
     def at(self, snapshot: Snapshot) -> Float[Tensor, "n D"]:
         """Return the neurons (n, D)."""
@@ -161,7 +179,8 @@ def _plane(task: Any, last: Float[Tensor, "n D"]) -> Float[Tensor, "D 2"]:
         along = task.directions[0] / task.directions[0].norm()
         across = last - (last @ along)[:, None] * along
         spread = torch.linalg.svd(across, full_matrices=False)[2]
-        return torch.stack([along, spread[0]], 1)
+        second = spread[0] if task.D > 1 else torch.zeros_like(along)  # nothing is across
+        return torch.stack([along, second], 1)
     directions = torch.linalg.svd(across, full_matrices=True)[2]
     second = directions[1] if len(directions) > 1 else torch.zeros_like(directions[0])
     return torch.stack([directions[0], second], 1)

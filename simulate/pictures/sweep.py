@@ -1,5 +1,6 @@
 """The picture of a sweep: losses along one parameter, and when they fall."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from lazyrich.plotting import (
     legend_above,
     letter,
     look,
+    saved,
     shades,
 )
 from lazyrich.simulate.outcome import time_to_grok
@@ -29,13 +31,22 @@ _SEEDS = ("seed", "task_seed")
 _MOST = 8
 
 
-def draw(runs: Any, along: str | None = None, at: Mapping[str, Any] | None = None) -> "Figure":
+def draw(
+    runs: Any,
+    along: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    file: str | os.PathLike | None = None,
+) -> "Figure":
     """Return the figure of the runs of a sweep along one of its parameters.
 
     ``along``: the parameter; the longest axis unless given. ``at``: values of the other parameters;
     their first ones unless given. (a) Losses, of the first seed; (b) the times at which they fall:
-    a dot for each seed, and the median.
+    a dot for each seed, and the median. ``file``: write it there as well, as .png, .pdf or .svg.
     """
+    return saved(lambda: _draw(runs, along, at), file)
+
+
+def _draw(runs: Any, along: str | None, at: Mapping[str, Any] | None) -> "Figure":
     from matplotlib.figure import Figure
 
     records = records_of(runs)

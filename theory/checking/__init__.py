@@ -6,6 +6,7 @@ counter-example, the special points at which they agree by accident, and what is
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
@@ -72,6 +73,18 @@ class Check:
     def _repr_latex_(self) -> str:
         sign = {True: "=", False: r"\neq", None: r"\overset{?}{=}"}[self.equal]
         return rf"$\displaystyle {latex(self.given)} {sign} {latex(self.right)}$"
+
+    def _repr_html_(self) -> str:
+        lines = [f"at {self.counterexample}"] if self.counterexample else []
+        lines += self.words
+        if self.special_points:
+            lines.append(f"agrees by accident at {'; '.join(self.special_points)}")
+        remarks = "".join(f"<li>{escape(line)}</li>" for line in lines)
+        return (
+            f"<p><b>{escape(f'{self.name}: {self.verdict}')}</b></p>"
+            f"<p>{escape(self._repr_latex_())}</p><ul>{remarks}</ul>"
+            f"<p>Assumes: {escape(self.assumptions)}</p>"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON has it: formulas as text and in LaTeX."""
