@@ -44,6 +44,46 @@ def test_the_lazy_loss_of_a_cubic_network_is_that_of_kernel_regression_on_averag
     assert abs(mean - found.curve[2 * P]) > 0.1 * mean + 5 * error
 
 
+@pytest.mark.parametrize(
+    ("activation", "target"),
+    [("erf(h)", "beta.x"), ("erf(h)", "(beta.x)^3"), ("relu(h)", "beta.x + (beta.x)^2/2")],
+)
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_the_learning_curves_of_erf_and_relu_are_those_of_kernel_regression(
+    activation, target, noise
+):
+    """On 60 data sets at D = 20; the control is the loss predicted for eight times the samples."""
+    D, P, rng = 20, 30, np.random.default_rng(0)
+    problem = Problem(activation, target)
+    found = predict_lazy(problem, D=D, P=P, noise=noise)
+    more = predict_lazy(problem, D=D, P=8 * P, noise=noise)
+    kernel = problem.closed_form("ntk-at-init").function("numpy")
+    beta = np.array([math.sqrt(D)] + [0.0] * (D - 1))
+    losses = []
+    for _ in range(60):
+        X = rng.standard_normal((P + 400, D)) / math.sqrt(D)
+        K = kernel(x=X[:, None], x_prime=X[None, :P], sigma=1.0)
+        y = problem.target.labels(X, beta=beta)
+        f = K[P:] @ np.linalg.solve(K[:P], y[:P] + noise * rng.standard_normal(P))
+        losses.append(np.mean((f - y[P:]) ** 2) + noise**2)
+    mean, error = np.mean(losses), np.std(losses) / math.sqrt(len(losses))
+    assert abs(mean - found.curve[P]) < 0.15 * mean + 4 * error
+    assert abs(mean - more.curve[8 * P]) > 0.15 * mean + 4 * error
+
+
+@pytest.mark.parametrize("D", [2, 5, 20])
+def test_the_floors_of_erf_and_relu(D):
+    """The kernel of relu has |x| Y_l alone, of |x|^2 Y_2 and |x|^2 a part; erf has all odd ones."""
+
+    def norm(k):  # <|x|^k>
+        return math.exp(math.lgamma((D + k) / 2) - math.lgamma(D / 2)) * (2 / D) ** (k / 2)
+
+    relu = predict_lazy(Problem("relu(h)", "beta.x + (beta.x)^2/2"), D=D, P=9)
+    assert relu.floor == pytest.approx(0.75 * (1 - norm(3) ** 2 / norm(2) / norm(4)), rel=1e-9)
+    erf = predict_lazy(Problem("erf(h)", "(beta.x)^3 + (beta.x)^2/2"), D=D, P=9, noise=0.5)
+    assert erf.floor == pytest.approx(0.75 + 0.25, abs=1e-5 * erf.nothing)
+
+
 def test_the_command_prints_it_and_refuses_what_does_not_belong(capsys):
     asked = ["predict", "--D", "6", "--P", "12", "--activation", "h + c h^3", "--constant", "c=0.1"]
     main([*asked, "--format", "json"])

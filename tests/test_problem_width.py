@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lazyrich import theory
 from lazyrich.theory import Problem, generate
 
 PHI = {
@@ -130,16 +131,13 @@ def test_the_rank_of_neurons_is_that_of_their_tangent_vectors(activation, readou
 
 
 def test_the_plateau_of_the_papers_target_is_its_law():
-    from lazyrich.theory.problem.plateau import early_plateau
-
-    problem = Problem()
-    ours, law = early_plateau(problem), problem.closed_form("early-plateau")
-    for D, P in [(1, 4), (2, 9), (6, 3), (6, 20), (40, 11)]:
-        assert ours.evaluate(D=D, P=P, b=7) == law.evaluate(D=D, P=P, b=7)
-        assert (
-            ours.evaluate_terms(D=D, P=P, b=7)["train"]
-            == law.evaluate_terms(D=D, P=P, b=7)["train"]
-        )
+    """A term means the same of both: the whole loss, not what is added to that of predicting 0."""
+    ours, law = Problem().closed_form("early-plateau"), theory.closed_form("early-plateau")
+    assert ours.expr == law.expr
+    assert ours.terms == law.terms
+    cubic = Problem("h", "(b.x)^3 + b.x").closed_form("early-plateau")
+    for D, P, name in [(10, 8, "few_samples"), (10, 12, "many_samples"), (1, 4, "many_samples")]:
+        assert cubic.evaluate(D=D, P=P, b=2) == cubic.evaluate_terms(D=D, P=P, b=2)[name]
 
 
 @pytest.mark.parametrize("P", [1, 3, 12, 20])

@@ -230,6 +230,11 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
         )
     else:
         yield "spectrum", ("eigenvalues add up, and so do their squares", more.traces)
+    if degree is None and described.target.degree > 0:
+        yield (
+            "learning-curve",
+            ("lazy training on drawn data has about this loss", more.learning_curve),
+        )
     if described.target.expr != 0:
         yield (
             "target on the spectrum",

@@ -12,6 +12,8 @@ from typing import Any
 from lazyrich.support.arguments import not_negative, positive_integer
 from lazyrich.theory import Problem
 
+_EVERY_DEGREE = "the kernel has functions of every degree"
+
 
 @dataclass(frozen=True)
 class LazyPrediction:
@@ -50,8 +52,11 @@ class LazyPrediction:
         if self.exact_from is not None:
             exact = f"P = {self.exact_from}, as many as the kernel has functions"
         lines.append(f"  lazy training reaches its floor from:     {exact}")
+        is_integrated = self.exact_from is None and self.reason == _EVERY_DEGREE
+        floor = ", the floor is integrated numerically" if is_integrated else ""
         lines.append(
-            "The lazy test losses are approximate (Gaussian features); the other numbers are exact."
+            f"The lazy test losses are approximate (Gaussian features){floor}; the other numbers "
+            "are exact."
         )
         return "\n".join(lines)
 
@@ -85,11 +90,7 @@ def predict_lazy(
     try:
         exact_from = int(problem.closed_form("lazy-sample-size").subs(D=D).expr)
     except ValueError as error:
-        reason = (
-            str(error).rsplit(": ", 1)[-1]
-            if "harmonics" not in str(error)
-            else ("the kernel has functions of every degree")
-        )
+        reason = str(error).rsplit(": ", 1)[-1] if "harmonics" not in str(error) else _EVERY_DEGREE
     return LazyPrediction(
         problem=f"phi = {problem.activation.text}, y = {problem.target.text}",
         D=D,

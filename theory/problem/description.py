@@ -15,7 +15,7 @@ from lazyrich.theory.activation import Activation, h
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.inputs import Inputs
 from lazyrich.theory.printing import latex
-from lazyrich.theory.problem import instances, lazy, radial
+from lazyrich.theory.problem import instances, lazy, plateau, radial
 from lazyrich.theory.problem.form import ProblemForm
 from lazyrich.theory.target_function import DEFAULT as DEFAULT_TARGET
 from lazyrich.theory.target_function import Target
@@ -39,6 +39,7 @@ _FORMS = {
     "loss-at-init": ("loss", "mean population loss at initialisation, at width N"),
     "lazy-sample-size": ("spectrum", "samples from which lazy training is exact"),
     "lazy-learning-curve": ("lazy", "mean test loss of fully lazy training on P samples"),
+    "early-plateau": ("plateau", "least squares of y on x, its exact mean test loss"),
     "test-loss": ("loss", "the population loss in the moments (wbar, M)"),
 }
 _KERNEL_FORMS = {
@@ -151,6 +152,8 @@ class Problem:
         """Why a closed form is not available, or None."""
         if name not in _FORMS:
             return instances.obstacle(self, name)
+        if name == "early-plateau":
+            return plateau.obstacle(self)
         if name in _KERNEL_FORMS:
             if self.activation.degree is None:
                 return (

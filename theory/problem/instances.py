@@ -8,7 +8,7 @@ import sympy as sp
 
 from lazyrich.theory.activation import h
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.problem import neuron_flow, plateau
+from lazyrich.theory.problem import neuron_flow
 from lazyrich.theory.symbols import beta, epsilon, x
 from lazyrich.theory.wick import dot, equal
 
@@ -46,7 +46,6 @@ OF_PAPER = (
     "lazy-curve-limit",
     "slaved-flow",
     "spike-growth",
-    "early-plateau",
 )
 NAMES = (*OF_MOMENTS, *OF_NETWORK, *OF_PAPER)
 
@@ -66,17 +65,8 @@ def has_trained_moments(problem: "Problem") -> bool:
     return problem.readouts == "trained" and problem.activation.degree in (0, 1)
 
 
-def is_paper(problem: "Problem") -> bool:
-    """Whether the problem is the paper's model at some curvature, with its target and inputs."""
-    if curvature(problem) is None or not problem.inputs.isotropic:
-        return False
-    return equal(problem.target.expr, dot(beta, x) ** 2 / 2)
-
-
 def obstacle(problem: "Problem", name: str) -> str | None:
     """Return why a closed form of the paper's model is none of this problem, or None."""
-    if name == "early-plateau" and not is_paper(problem):
-        return plateau.obstacle(problem)
     if name == "moment-flow" and has_trained_moments(problem):
         return None
     if not problem.moments_close:
@@ -99,8 +89,6 @@ def closed_form(problem: "Problem", name: str) -> ClosedForm:
     """
     from lazyrich import theory
 
-    if name == "early-plateau" and not is_paper(problem):
-        return plateau.early_plateau(problem)
     if name == "moment-flow" and has_trained_moments(problem):
         return neuron_flow.trained_moment_flow(problem)
     if name in OF_MOMENTS:

@@ -1,25 +1,48 @@
 """The early plateau of a target y = g(beta.x): least squares of y on x, its mean over data sets.
 
 Where the kernel's linear eigenvalue dwarfs the others the network first fits what a linear function
-can. The geometry is that of ``laws.plateau``; here g is any polynomial. Each pair of its monomials
-is homogeneous in the length of the labels' direction, so that Gaussian moments suffice.
+can. g is any polynomial. Over the samples a = beta.x sqrt(D)/|beta| is r u, |u| = 1; each pair of
+monomials of g is homogeneous in the length r, so that Gaussian moments suffice.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
 from lazyrich.theory.activation import h
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.gaussian_pair import gaussian_moment
-from lazyrich.theory.laws.plateau import chi_square, inverse_wishart_entry
 from lazyrich.theory.symbols import D, P, b
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
 
 _half = sp.Rational(1, 2)
+
+
+def chi_square(degrees: sp.Expr, power: int) -> sp.Expr:
+    """The mean of s^power for s chi-square; it is finite where degrees + 2 power > 0.
+
+    Integration by parts: mean s^(p + 1) = (degrees + 2 p) mean s^p.
+
+    >>> chi_square(P, 2), chi_square(P, -1)
+    (P*(P + 2), 1/(P - 2))
+    """
+    upwards = sp.Mul(*(degrees + 2 * p for p in range(max(power, 0))))
+    downwards = sp.Mul(*(degrees + 2 * p for p in range(power, 0)))
+    return upwards / downwards
+
+
+def inverse_wishart_entry(samples: sp.Expr, variables: sp.Expr) -> sp.Expr:
+    """The mean of a diagonal entry of (G^T G)^-1, G of standard normals, (samples, variables).
+
+    1 over such an entry is the square of what the others leave of a column: chi-square.
+
+    >>> inverse_wishart_entry(P, D)
+    1/(-D + P - 1)
+    """
+    return chi_square(samples - variables + 1, -1)
 
 
 def obstacle(problem: "Problem") -> str | None:
@@ -104,9 +127,10 @@ def _few(c: Mapping[int, sp.Expr]) -> tuple[sp.Expr, sp.Expr]:
 def early_plateau(problem: "Problem") -> ClosedForm:
     """Return the mean test loss of least squares of y on x, for y = g(beta.x).
 
-    ``terms``: ``null`` is the loss of predicting 0; ``many_samples`` and ``few_samples`` are what
-    is added to it (for the paper's model, in ``laws.plateau``, they are the whole loss); ``train``
-    is the mean train loss; ``floor`` is the loss of the best linear function.
+    ``terms``: ``many_samples`` is ``expr`` for P >= D + 2, ``few_samples`` for P <= D - 2 (the
+    interpolation of least norm), between them the mean is infinite; ``train`` is the mean train
+    loss, 0 for P <= D; ``null`` the loss of predicting 0; ``floor`` that of the best linear
+    function, which is reached with infinitely many samples.
     """
     c = _coefficients(problem)
     null = sp.factor(_pairs(c, lambda j, k: gaussian_moment(j + k)))
@@ -124,8 +148,8 @@ def early_plateau(problem: "Problem") -> ClosedForm:
         title="Mean test loss of the least-squares fit of y by a linear function",
         expr=sp.Piecewise((null + many, is_many), (null + few, is_few), (sp.oo, True)),
         terms={
-            "many_samples": sp.Piecewise((many, is_many), (sp.oo, sp.Ge(P, D - 1))),
-            "few_samples": sp.Piecewise((few, is_few), (sp.oo, sp.Le(P, D + 1))),
+            "many_samples": sp.Piecewise((null + many, is_many), (sp.oo, sp.Ge(P, D - 1))),
+            "few_samples": sp.Piecewise((null + few, is_few), (sp.oo, sp.Le(P, D + 1))),
             "train": sp.Piecewise((left, sp.Gt(P, D)), (0, True)),
             "null": null,
             "floor": floor,
@@ -151,3 +175,12 @@ def early_plateau(problem: "Problem") -> ClosedForm:
         ),
         source=problem.source,
     )
+
+
+def finite_case(term: Any) -> sp.Expr:
+    """Return the first case of a term, in which it is finite.
+
+    >>> finite_case(sp.Piecewise((P, sp.Ge(P, 2)), (sp.oo, True)))
+    P
+    """
+    return term.args[0].args[0]
