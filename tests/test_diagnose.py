@@ -491,3 +491,15 @@ def test_the_page_quotes_the_counts_of_the_results():
     phases = f"{n['right']} of {n['pairs']} phases ({n['right'] / n['pairs']:.0%})"
     delays = f"{n['delays within a factor 2']} of {n['grokked']} delays within a factor 2"
     assert f"**{phases}, and {delays}**" in " ".join(page.split())
+    decayed = reliability.with_decay()
+    grokked = [row for row in decayed if reliability.right(row) and row["seen"] == "groks"]
+    near = sum(reliability.factor(row) <= 2 for row in grokked)
+    phases = f"{sum(map(reliability.right, decayed))} of {len(decayed)} phases were right"
+    delays = f"{near} of {len(grokked)} delays within a factor 2"
+    assert f"**{phases}, and {delays}**" in " ".join(page.split())
+    for name in ("SGD", "SGD, mini-batches", "Adam"):
+        tried = reliability.with_optimiser(name)
+        seen = [row for row in tried if row["seen"] not in ("diverges", "not fitted")]
+        counts = f"| {len(tried)} | {sum(map(reliability.right, seen))} of {len(seen)} |"
+        diverged = sum(row["seen"] == "diverges" for row in tried)
+        assert f"{counts} {diverged} | {len(tried) - len(seen) - diverged} |" in page

@@ -151,3 +151,22 @@ def test_bad_input_is_one_line(changes, message):
     model, data = problem()
     with pytest.raises(ValueError, match=message):
         lazy_curve(model, **{"data": data, **changes})
+
+
+def test_labels_that_the_kernel_can_not_fit_leave_the_weights_finite():
+    """Two samples alike of different classes, in float32: the kernel has null directions.
+
+    The distance of the weights is that in float64, where null directions have no rounding to grow.
+    """
+    X = standard_normal(0, "train inputs", (12, 5))
+    X[6:] = X[:6]
+    y = torch.arange(12) % 3
+    model = mlp((5, 30, 3), nn.Tanh)
+    runs = []
+    for dtype in (torch.float64, torch.float32):
+        data = Data(X, y, X + 0.1, y).to(dtype)
+        runs.append(lazy_curve(model.to(dtype), data, loss="cross_entropy", times=[1e3, 1e6]))
+    double, single = (run.history for run in runs)
+    assert float(double.parameter_change[-1]) > 0.1
+    assert np.allclose(single.parameter_change, double.parameter_change, rtol=0.02)
+    assert np.allclose(single.train_loss, double.train_loss, rtol=1e-2)

@@ -1,7 +1,7 @@
 """``lazy_curve``: the training and test curves of the linearised network, without training."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -311,13 +311,14 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
     given, expansion = curve.given, curve.expansion
     shape, y, speed = expansion.f0.shape, curve.sides["train"][2], 1 / (1 - given.momentum)
     f0 = expansion.f0.flatten()
+    K, K_test, range_of = _without_rounding(K, K_test, expansion.like)
 
     def rhs(state: Tensor) -> Tensor:
         a, b = state[:-1], state[-1]
         f = (f0 + K @ a + b * curve.g).reshape(shape).requires_grad_()
         with torch.enable_grad():
             slope = torch.autograd.grad(given.loss(f, _like(y, f)), f)[0]
-        moved = -slope.flatten() - given.decay * a
+        moved = range_of(-slope.flatten()) - given.decay * a
         return speed * torch.cat([moved, -given.decay * (1 + b)[None]])
 
     def error(estimate: Tensor, step: rkc.Step) -> float:
@@ -345,6 +346,23 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
             record(pending[0], step.at(pending.pop(0)))
     extra = {"method": "flow of the outputs", "converged": True}
     return curve.run(state[:-1], float(state[-1]), extra)
+
+
+def _without_rounding(
+    K: Tensor, K_test: Tensor, like: Tensor
+) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """Return kernels without eigenvalues that are rounding, and the projection on the others.
+
+    Where the network can't fit its labels, a grows in the null directions of K without end, and
+    with it the rounding of K a. Kernels of full rank stay as they are.
+    """
+    k, vectors = torch.linalg.eigh((K + K.T) / 2)
+    alive = k > len(k) * torch.finfo(like.dtype).eps * k.max()
+    if bool(alive.all()):
+        return K, K_test, lambda a: a
+    k, vectors = k[alive], vectors[:, alive]
+    kept = (vectors * k) @ vectors.T
+    return kept, (K_test @ vectors) @ vectors.T, lambda a: vectors @ (vectors.T @ a)
 
 
 def _like(y: Any, f: Tensor) -> Any:

@@ -119,6 +119,11 @@ class Expansion:
         return sum(float(value.double().square().sum()) for value in self.weights.values())
 
     @property
+    def like(self) -> Tensor:
+        """Return one of the weights, for its dtype."""
+        return next(iter(self.weights.values()))
+
+    @property
     def count(self) -> int:
         """Return the number of weights."""
         return sum(math.prod(value.shape) for value in self.weights.values())
