@@ -25,6 +25,8 @@ from lazyrich.verify.statistics import DRAWS
 
 D = 16
 SEEDS = DRAWS  # what a sign test needs
+# The share of networks at P = 60 whose test loss falls late is 0.93 to 0.96, not 0.95 for sure.
+MOSTLY_LATE = 0.9
 
 Array = np.ndarray
 
