@@ -40,6 +40,8 @@ def overview() -> str:
             if name in drawn:
                 checks = drawn[name]["checks"]
                 counts = f" {sum(c['holds'] for c in checks)} of {len(checks)} checks hold."
+                if drawn[name]["preset"] == "tiny":
+                    counts += " Drawn with the preset `tiny`, whose runs are too small for some."
             text = f"[Figure {name}]({FOLDER}/{name}.md): {title}.{counts}"
             cards.append(f":::{{container}} card\n{image}{text}\n:::")
         blocks.append("::::{container} cards\n" + "\n".join(cards) + "\n::::")

@@ -227,4 +227,4 @@ def _delay(found: "Outcome") -> str:
     if math.isnan(found.delay):
         return "none in this run"
     more = "more than " if math.isinf(found.delay) else ""
-    return f"{more}{found.at_least:.1f} steps"
+    return f"{more}{found.at_least:.4g} steps"
