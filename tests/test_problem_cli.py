@@ -43,6 +43,12 @@ def test_values_of_a_users_problem():
         (["ntk-rank", "--activation", "relu(h)"], "not available for this problem: relu"),
         (["ntk-rnk", *CUBIC], "did you mean 'ntk-rank'"),
         (["--activation", "__import__('os')"], ">>>"),
+        (["--expect", "x.x", "--cov", "x=2"], "^--cov x=2: must be a matrix"),
+        (["--expect", "x.x", "--cov", "w=I"], "^--cov w: Allowed: x"),
+        (["--expect", "x.x", "--over", "q"], "^--over q: Allowed: x"),
+        (["--expect", "b.c"], "^--over is missing"),
+        (["ntk-rank", *CUBIC, "--at", "q=1"], "^--at q: Allowed"),
+        (["ntk-rnk"], "^NAME 'ntk-rnk'"),
     ],
 )
 def test_bad_input_is_one_clear_line(arguments, message):

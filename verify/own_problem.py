@@ -179,7 +179,7 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
         elif name in entries:
             values[name] = _number(name, entries[name])
         else:
-            raise ValueError(f"missing {name}: a value for each of {', '.join(known)}")
+            raise ValueError(f"missing {name}: give it a value, such as {name} = 0.1")
     for name in deviations:
         values[name] = _number(name, entries.get(name, 1.0), positive=True)
     return Setting(described, **sizes, seed=seed, values=values)

@@ -8,6 +8,7 @@ import click
 
 from lazyrich.commands.expectations import arguments, expectation_options
 from lazyrich.commands.points import at_option, point
+from lazyrich.commands.typed import errors_as_typed
 from lazyrich.support.format_option import format_option
 from lazyrich.support.output import output_file
 from lazyrich.support.problems import problem_options
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @format_option()
 @click.option("--report", metavar="FILE", help="Write the answer to a .md or .json file as well.")
 @quiet_option
+@errors_as_typed
 def command(
     name: str,
     formula: str,

@@ -9,6 +9,7 @@ import click
 from lazyrich.commands.expectations import expectation_options, expected
 from lazyrich.commands.points import at_option
 from lazyrich.commands.points import point as at_point
+from lazyrich.commands.typed import errors_as_typed
 from lazyrich.support.format_option import format_option
 from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import quiet_option
@@ -34,6 +35,7 @@ FORMATS = ("pretty", "latex", "python", "json")
 @expectation_options
 @problem_options
 @quiet_option
+@errors_as_typed
 def command(
     name: str | None,
     assignments: tuple[str, ...],

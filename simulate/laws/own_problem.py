@@ -11,6 +11,7 @@ from typing import Any
 
 from lazyrich.support.arguments import not_negative, positive_integer
 from lazyrich.theory import Problem
+from lazyrich.theory.activation import missing
 
 _EVERY_DEGREE = "the kernel has functions of every degree"
 
@@ -80,6 +81,15 @@ def predict_lazy(
     values: dict[str, Any] = {**dict.fromkeys(scales, 1.0), **symbols}
     if "beta" in problem.target.symbols:
         values.setdefault("beta", [math.sqrt(D)] + [0.0] * (D - 1))
+    for name, symbol in problem.target.symbols.items():
+        if name not in values and getattr(symbol, "shape", ()):
+            raise ValueError(
+                f"target = {problem.target.text}: {name} has no value; a direction named beta is "
+                "sqrt(D) along the first axis, and others need Python: predict_lazy(..., "
+                f"{name}=...)"
+            )
+        if name not in values:
+            raise ValueError(missing(name, symbol, f"the target needs values for {name}"))
     sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
     curve = problem.learning_curve(P=sizes, D=D, noise=noise, **values)
     spectrum = problem.spectrum(D=D, **values)

@@ -124,9 +124,8 @@ def _numbers(problem: "Problem", values: dict[str, Any]) -> tuple[dict[sp.Symbol
             raise ValueError(f"{name}: no symbol of this problem ({', '.join(known)})")
     for name in own:
         if name not in values:
-            raise ValueError(
-                missing(name, own[name], f"the kernel has the symbols {', '.join(own)}")
-            )
+            needed = ", ".join(other for other in own if other not in values)
+            raise ValueError(missing(name, own[name], f"the kernel needs values for {needed}"))
     numbers = {s: finite(n, values[n], positive=s in deviations) for n, s in own.items()}
     return numbers, all(name in values for name in problem.target.symbols)
 
