@@ -18,6 +18,9 @@ import numpy as np
 import xarray
 from numpy.typing import ArrayLike
 
+from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import finite, one_of
+
 __all__ = [
     "AT_ONCE",
     "DELAYED",
@@ -211,6 +214,7 @@ class Outcome:
         return replace(self, **times)
 
 
+@checks_its_arguments
 def outcome(
     history: xarray.Dataset,
     *,
@@ -260,6 +264,7 @@ def _level(history: xarray.Dataset, name: str, share: float, threshold: float | 
     return share * history[f"zero_{name}"]
 
 
+@checks_its_arguments
 def time_to_grok(
     history: xarray.Dataset,
     *,
@@ -288,7 +293,9 @@ def time_to_grok(
     ([20.0, inf], [20.0, 25.0], ['groks', 'memorises'])
     """
     records = _records(history)
-    test = _test(history) if test is None else test
+    test = _test(history) if test is None else one_of("test", test, map(str, history))
+    share = finite("share", share, positive=True)
+    threshold = None if threshold is None else finite("threshold", threshold, positive=True)
     train, later = (
         settled(history[name], _level(history, name, share, threshold))
         for name in ("train_loss", test)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lazyrich.simulate.shapes import Number
-from lazyrich.support.arguments import finite, not_negative
+from lazyrich.support.arguments import finite, not_negative, shown
 
 NUMBERS = ("learning_rate", "momentum", "weight_decay", "decoupled_weight_decay")
 DECAYS = ("weight_decay", "decoupled_weight_decay")
@@ -47,6 +47,10 @@ class Rule:
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum = {given['momentum']!r}: must be at least 0 and below 1")
         decays = [not_negative(name, given[name]) for name in DECAYS]
+        optimiser = given["optimiser"]
+        if optimiser is not None and not callable(optimiser):
+            reason = "must be called with the parameters and return a torch.optim.Optimizer"
+            raise ValueError(f"optimiser = {shown(optimiser)}: {reason}")
         rule = cls(rate, momentum, *decays, optimiser=given["optimiser"])
         if rule.optimiser is not None and rule.used():
             name = rule.used()[0]
@@ -99,7 +103,12 @@ class Rule:
         ``in_loss``: the decay of the loss is in the gradients already.
         """
         if self.optimiser is not None:
-            return self.optimiser(parameters)
+            made = self.optimiser(parameters)
+            if not isinstance(made, torch.optim.Optimizer):
+                raise ValueError(
+                    f"optimiser returned {shown(made)}: must return a torch.optim.Optimizer"
+                )
+            return made
         return torch.optim.SGD(
             parameters,
             lr=self.eta(width, alpha),

@@ -19,6 +19,7 @@ from torch import Tensor
 from lazyrich.simulate.drawing import draw, embedded, saved
 from lazyrich.simulate.netcdf import check_contents, decoded, encoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
+from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.files import has_checksum, user_path, with_checksum, write_whole
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Run:
     config: dict
     readouts: Tensor | None = None
 
+    @checks_its_arguments
     def outcome(
         self, *, share: float = SHARE, threshold: float | None = None, test: str | None = None
     ) -> Outcome:

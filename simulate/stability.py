@@ -53,6 +53,8 @@ less extreme ones (ZeroDivisionError: division by zero)
     """
     try:
         yield
+    except NumericalError:  # which has said so already
+        raise
     except OVERFLOWS as error:
         what = f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
         raise NumericalError(

@@ -13,6 +13,7 @@ from lazyrich.simulate.runs import Runs, complete_store, gather, plain
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.store import Store
 from lazyrich.simulate.workers import Progress, workers
+from lazyrich.support.arguments import shown
 
 
 @checks_its_arguments
@@ -64,8 +65,11 @@ def sweep(
     return found.assign_attrs(lazyrich_format=FORMAT)  # so that ``load`` opens it
 
 
-def _checked_axes(grid: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, list]:
+def _checked_axes(grid: Any, fixed: Mapping[str, Any]) -> dict[str, list]:
     axes = {}
+    if not isinstance(grid, Mapping):
+        reason = "must map names to lists of values, such as {'alpha': [1.0, 2.0]}"
+        raise ValueError(f"grid = {shown(grid)}: {reason}")
     for name, values in grid.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
             raise ValueError(f"grid {name} = {values!r}: must be a list of values")
@@ -82,7 +86,7 @@ def _checked_axes(grid: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str
             )
         if not axes[name]:
             raise ValueError(f"grid {name} is empty: must have at least one value")
-        if len(set(map(repr, axes[name]))) < len(axes[name]):
+        if any(value in axes[name][:i] for i, value in enumerate(axes[name])):
             raise ValueError(f"grid {name} = {axes[name]}: must have no value twice")
         if name in fixed:
             raise ValueError(

@@ -26,7 +26,7 @@ from lazyrich.simulate.stability import (
 )
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
-from lazyrich.support.arguments import by_name, finite, one_of, positive_integer
+from lazyrich.support.arguments import by_name, finite, one_of, positive_integer, tolerance
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -168,11 +168,13 @@ def plan(task: Any, **given: Any) -> Plan:
         rule=rule,
         stops=(*grid, steps) if grid[-1] < steps else grid,
         progress=given["progress"],
-        rtol=_rtol(given["rtol"]),
+        rtol=tolerance("rtol", given["rtol"]),
         activation_text=activation_text(given),
         symbols=activation_symbols(given),
     )
     refuse_unsupported(engine, training, given)
+    if training.X.is_meta:  # a device that holds no numbers
+        raise _no_device(given["device"])
     if given["descent_tolerance"] is not None:
         finite("descent_tolerance", given["descent_tolerance"], positive=True)
     config = _config(training, engine, given)
@@ -245,18 +247,18 @@ def run_plan(wanted: Plan) -> Run:
     return recording.finish()
 
 
-def _rtol(value: object) -> float:
-    if not 1e-12 <= finite("rtol", value) <= 0.1:
-        raise ValueError(f"rtol = {value!r}: must be from 1e-12 to 0.1")
-    return finite("rtol", value)
-
-
-def _check_device(device: str) -> None:
+def _check_device(device: Any) -> None:
     try:
+        if not isinstance(device, str | torch.device):
+            raise TypeError
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError):
-        reason = "must be a torch device that this machine has, such as cpu or cuda"
-        raise ValueError(f"device = {device!r}: {reason}") from None
+        raise _no_device(device) from None
+
+
+def _no_device(device: Any) -> ValueError:
+    reason = "must be a torch device that this machine has, such as cpu or cuda"
+    return ValueError(f"device = {device!r}: {reason}")
 
 
 def _divergence(training: Training, step: int, last: Snapshot) -> DivergenceError:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lazyrich import simulate
-from lazyrich.simulate.lyu import SolverError, factorisation
+from lazyrich.simulate.lyu import SolverError, dual, factorisation
 
 LINEAR = simulate.sparse_classification(d=30, n=8, k=1, n_test=50, seed=0)
 REGRESSION = simulate.sparse_regression(d=30, n=8, k=1, n_test=50, seed=0)
@@ -128,3 +128,24 @@ def test_a_flow_too_stiff_to_be_followed_says_so(monkeypatch):
     monkeypatch.setattr(factorisation, "MOST_EVALUATIONS", 2000)
     with pytest.raises(SolverError, match=r"more than 2000 evaluations.*alpha"):
         MODEL.train(MATRIX, alpha=1e4, weight_decay=1e-3, time=7e3)
+
+
+TWO = simulate.LinearTask.from_arrays("regression", np.eye(3)[:2], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rtol": 1.0}, "rtol = 1.0: must be from 1e-12 to 0.1"),
+        ({"alpha": 1e-300}, "a number left the range of floating point"),
+        ({"alpha": 1e50, "depth": 3}, "the flow could not be solved beyond t = "),
+        ({"time": 1e300}, "the flow could not be solved beyond t = .*: more than 2000 steps"),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_one_line(monkeypatch, given, message):
+    monkeypatch.setattr(dual, "MOST_STEPS", 2000)
+    options = {"alpha": 1.0, "weight_decay": 1e-2, "time": 10.0} | given
+    net = simulate.DiagonalNet(depth=options.pop("depth", 2), loss="square")
+    with pytest.raises(ValueError, match=message) as error:
+        net.train(TWO, **options)
+    assert "\n" not in str(error.value)

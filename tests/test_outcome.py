@@ -191,3 +191,20 @@ def test_the_median_is_infinite_from_half_censored_on_and_true_below(delays):
 def test_of_no_runs_there_are_no_times():
     none = runs(train_loss=np.empty((0, 4)), population_loss=np.empty((0, 4)))
     assert time_to_grok(none, threshold=0.1).delay.size == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"share": "a"}, "share = 'a': must be a finite number above 0"),
+        ({"share": -1}, "share = -1: must be a finite number above 0"),
+        ({"threshold": math.nan}, "threshold = nan: must be a finite number above 0"),
+        ({"test": "tset_loss"}, "test = 'tset_loss': did you mean 'test_loss'"),
+    ],
+)
+def test_a_level_or_a_loss_that_is_none_is_one_line(given, message):
+    run = simulate.train(simulate.PolynomialTask(D=3, P=5, n_test=2), steps=5, width=4)
+    with pytest.raises(ValueError, match=message):
+        run.outcome(**given)
+    with pytest.raises(ValueError, match=message):
+        simulate.time_to_grok(run.history, **given)

@@ -207,6 +207,13 @@ def test_files_of_something_else_or_of_another_version_are_refused(tmp_path):
         ({"alignment": "trian"}, "alignment = 'trian': did you mean 'train'"),
         ({"dtype": "float16"}, "dtype = 'float16': .*Allowed: float64, float32"),
         ({"device": "gpu"}, "device = 'gpu': must be a torch device that this machine has"),
+        ({"device": "meta"}, "device = 'meta': must be a torch device that this machine has"),
+        ({"device": None}, "device = None: must be a torch device that this machine has"),
+        ({"engine": "neurons", "optimiser": 3}, "optimiser = 3: must be called with the param"),
+        (
+            {"engine": "neurons", "optimiser": lambda _: 3},
+            "optimiser returned 3: must return a torch.optim.Optimizer",
+        ),
         ({"record": [31]}, "record = 31: must be at most steps = 30"),
         ({"record": [-1]}, "record = -1: must be an integer of at least 0"),
         ({"record": [1.5]}, "record = 1.5: must be an integer"),

@@ -231,6 +231,9 @@ def test_label_scale_multiplies_the_labels_and_nothing_else():
         ({"alpha": []}, {}, "grid alpha is empty: must have at least one value"),
         ({"alpha": 3.0}, {}, "grid alpha = 3.0: must be a list of values"),
         ({"alpha": [1.0, 1.0]}, {}, "grid alpha = [1.0, 1.0]: must have no value twice"),
+        ({"alpha": [1, 1.0]}, {}, "grid alpha = [1, 1.0]: must have no value twice"),
+        (None, {}, "grid = None: must map names to lists of values"),
+        ([1.0], {}, "grid = [1.0]: must map names to lists of values"),
         ({"alignment": ["test", "train"]}, {}, "grid alignment: can't be an axis, as the runs"),
         ({"alpha": [1.0], "D": [2]}, {}, "D = 6: is in the grid too; must be in one of both"),
         ({"alhpa": [1.0]}, {}, "key = 'alhpa': did you mean 'alpha'?"),
@@ -242,7 +245,9 @@ def test_label_scale_multiplies_the_labels_and_nothing_else():
     ],
 )
 def test_bad_input_is_one_line_before_any_work(tmp_path, grid, fixed, message):
-    settings = {name: value for name, value in FIXED.items() if name not in grid or name == "D"}
+    settings = {
+        name: value for name, value in FIXED.items() if name not in (grid or {}) or name == "D"
+    }
     with pytest.raises(ValueError) as error:
         simulate.sweep(grid, folder=tmp_path / "new", epsilon=0.4, **settings, **fixed)
     assert str(error.value).startswith(message)

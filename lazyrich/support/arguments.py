@@ -118,6 +118,19 @@ def not_negative(name: str, value: Any) -> float:
     return number
 
 
+def tolerance(name: str, value: Any) -> float:
+    """Return ``value`` as a ``float`` if it is a relative tolerance that an integrator can keep.
+
+    >>> tolerance("rtol", 10)
+    Traceback (most recent call last):
+    ...
+    ValueError: rtol = 10: must be from 1e-12 to 0.1
+    """
+    if not 1e-12 <= finite(name, value) <= 0.1:
+        raise ValueError(f"{name} = {shown(value)}: must be from 1e-12 to 0.1")
+    return float(value)
+
+
 def by_name(name: str, value: Any) -> dict[str, Any]:
     """Return a mapping of names to values as a ``dict``; an empty one for None.
 

@@ -23,8 +23,9 @@ from lazyrich.simulate.lyu.losses import LOSSES, Loss
 from lazyrich.simulate.lyu.measure import history, measure
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
+from lazyrich.simulate.stability import within_range
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite, one_of, positive_integer
+from lazyrich.support.arguments import finite, one_of, positive_integer, tolerance
 
 ENGINES = ("dual", "neurons")
 CONVENTIONS = (
@@ -75,6 +76,7 @@ class DiagonalNet:
         if isinstance(self.start, int | float):
             finite("start", self.start, positive=True)
 
+    @within_range()
     @checks_its_arguments
     def train(
         self,
@@ -108,7 +110,7 @@ class DiagonalNet:
         decay = finite("weight_decay", weight_decay)
         if decay < 0:
             raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
-        time, rtol = finite("time", time, positive=True), finite("rtol", rtol, positive=True)
+        time, rtol = finite("time", time, positive=True), tolerance("rtol", rtol)
         start = self._start(task)
         times = checked_times(record, time, self._fit_time(task, alpha, start))
         if engine == "dual":

@@ -26,14 +26,19 @@ order (a/u)^(L-2): errors of nu come out larger by its inverse, and beyond 1e16 
 """
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from scipy.integrate import BDF
 
 from lazyrich.simulate.lyu.losses import Loss
+from lazyrich.simulate.stability import NumericalError
+
+# Of the solver: runs take about a thousand.
+MOST_STEPS = 100_000
 
 
-class SolverError(ArithmeticError):
+class SolverError(NumericalError, ArithmeticError):
     """The solver of gradient flow could not continue beyond ``time``."""
 
     def __init__(self, time: float, reason: str) -> None:
@@ -179,7 +184,12 @@ class DualFlow:
             return BDF(rhs, s, nu, float(clock[-1]), rtol=rtol, atol=atol, jac=jacobian)
 
         solver, began = start(0.0, found[0]), 0.0
-        while done < len(clock):
+        for taken in count():
+            if done == len(clock):
+                break
+            if taken > MOST_STEPS:
+                reason = f"more than {MOST_STEPS} steps: take a shorter time"
+                raise SolverError(t0 * np.expm1(solver.t), reason)
             with np.errstate(invalid="ignore", over="ignore"):
                 message = solver.step()
             if solver.status == "failed":

@@ -28,8 +28,9 @@ from lazyrich.simulate.lyu.descent import Layers, descend, steps_at, warn_of_ins
 from lazyrich.simulate.lyu.dual import SolverError
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
+from lazyrich.simulate.stability import within_range
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite, one_of
+from lazyrich.support.arguments import finite, one_of, tolerance
 
 ENGINES = ("flow", "neurons")
 SMALLEST_SCALE = 1e-150
@@ -64,6 +65,7 @@ class MatrixFactorisation:
     ([0.0, 0.0], [0.262, 0.0])
     """
 
+    @within_range()
     @checks_its_arguments
     def train(
         self,
@@ -96,7 +98,7 @@ class MatrixFactorisation:
         decay = finite("weight_decay", weight_decay)
         if decay < 0:
             raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
-        time, rtol = finite("time", time, positive=True), finite("rtol", rtol, positive=True)
+        time, rtol = finite("time", time, positive=True), tolerance("rtol", rtol)
         left = alpha * math.exp(-decay * time)
         if not SMALLEST_SCALE < left <= alpha < 1 / SMALLEST_SCALE:
             raise ValueError(

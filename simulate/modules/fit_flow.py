@@ -27,8 +27,10 @@ from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite
+from lazyrich.support.arguments import finite, tolerance
 
+# Beyond it even a stabilised integrator takes days.
+LONGEST = 1e12
 # Keeps 0/0 out of relative errors.
 TINY = 1e-300
 
@@ -77,7 +79,9 @@ def fit_flow(
     """
     checked_data(data)
     loss = loss_function(loss)
-    time, rtol = finite("time", time, positive=True), finite("rtol", rtol, positive=True)
+    time, rtol = finite("time", time, positive=True), tolerance("rtol", rtol)
+    if time > LONGEST:
+        raise ValueError(f"time = {time:g}: must be at most {LONGEST:g}, or it takes days")
     decay = finite("weight_decay", weight_decay)
     if decay < 0:
         raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
