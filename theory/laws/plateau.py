@@ -21,7 +21,7 @@ def early_plateau() -> ClosedForm:
     b stands for |beta|^2. ``terms``: ``many_samples`` is ``expr`` for P >= D + 2,
     ``few_samples`` for P <= D - 2 (the interpolation of least norm), between them the mean is
     infinite; ``train`` is the mean train loss, 0 for P <= D; ``null`` the loss of predicting 0,
-    which is also ``floor``, that of the best linear function.
+    which no linear function improves on.
 
     >>> early_plateau().evaluate(D=1, P=5, b=1), early_plateau().evaluate(D=10, P=10, b=10)
     (22/21, oo)
@@ -36,6 +36,7 @@ def early_plateau() -> ClosedForm:
     }
     return replace(
         form,
+        terms={name: term for name, term in form.terms.items() if name != "floor"},
         components={"limits": limits},
         steps=[
             ("Kernel at epsilon -> 0: its linear eigenvalue stays, the others vanish.", 1 / D),
