@@ -277,7 +277,7 @@ def test_the_default_times_see_the_fit_and_the_transition():
         ({}, {"learning_rate": 0.1}, "learning_rate = 0.1: is for engine 'neurons'"),
         ({}, {"record": [2.0, 1.0]}, "record = [2.0, 1.0]: must increase"),
         ({}, {"record": [20.0]}, "record = 20: must be at most time = 10"),
-        ({}, {"rtol": 0}, "rtol = 0: must be a finite number above 0"),
+        ({}, {"rtol": 0}, "rtol = 0: must be from 1e-12 to 0.1"),
     ],
 )
 def test_bad_input_is_one_line(net, train, message):

@@ -227,7 +227,8 @@ def test_the_phase_said_is_that_of_the_times_said(falls):
     assert phase_of(train, test) == said["phase"]["value"]
     assert said["phase"]["share"] == max(Counter(one.phase for one in found).values()) / len(falls)
     assert delay == test - train or (math.isnan(delay) and train == math.inf)
-    if math.isfinite(delay):
+    assert ("least" in said["time to grok"]) == all(math.isfinite(train) for train, _ in falls)
+    if "least" in said["time to grok"] and math.isfinite(delay):
         assert said["time to grok"]["least"] <= delay + 1e-12 * (abs(train) + abs(test))
 
 

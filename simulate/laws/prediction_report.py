@@ -141,7 +141,8 @@ def _plain(training: Training) -> float | None:
 def _times(found: Sequence[Forecast], likely: str) -> dict[str, dict[str, int | float]]:
     """Return when the losses fall, and the time between, on the data sets of the likely phase.
 
-    >>> found = [Forecast(*times, 9.0, 1.0, 1.0) for times in ((1, 3), (1.5, 4), (6, 7))]
+    >>> falls = ((1.0, 3.0), (1.5, 4.0), (6.0, 7.0))
+    >>> found = [Forecast(*times, 9.0, 1.0, 1.0) for times in falls]
     >>> [times["value"] for times in _times(found, "groks").values()]
     [1.5, 4.0, 2.5]
     """

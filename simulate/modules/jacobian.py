@@ -21,6 +21,8 @@ from lazyrich.simulate.modules.untouched import plain_kernels
 Weights = dict[str, Tensor]
 # What torch raises where a transform or a derivative is missing.
 MISSING = (RuntimeError, NotImplementedError, TypeError, AttributeError)
+# Samples that go through a network at a time whose activations cannot be counted.
+UNWATCHED = 128
 
 
 class Network:
@@ -63,6 +65,7 @@ class Network:
         """Return how many samples at a time have activations that fit in this many bytes.
 
         Counted is what one sample keeps for its gradient, for each output and for the values.
+        ``UNWATCHED`` for a model that lets nobody see what it keeps.
         """
         state = [*self.model.parameters(), *self.model.buffers()]
         fixed = {part.untyped_storage().data_ptr() for part in state}
@@ -74,8 +77,11 @@ class Network:
                 kept[at] = max(kept.get(at, 0), x.numel() * x.element_size())
             return x
 
-        with torch.enable_grad(), saved_tensors_hooks(packed, lambda x: x):
-            flat(call(self.model, taken(X, slice(0, 1))))
+        try:
+            with torch.enable_grad(), saved_tensors_hooks(packed, lambda x: x):
+                flat(call(self.model, taken(X, slice(0, 1))))
+        except RuntimeError:  # it refuses to be watched, as the linearised twin does
+            return UNWATCHED
         return max(1, memory // ((1 + self.C) * max(1, sum(kept.values()))))
 
     def rows(self, X: Tree, outputs: Sequence[int], most: int) -> Iterator[Tensor]:
