@@ -170,3 +170,22 @@ def test_labels_that_the_kernel_can_not_fit_leave_the_weights_finite():
     assert float(double.parameter_change[-1]) > 0.1
     assert np.allclose(single.parameter_change, double.parameter_change, rtol=0.02)
     assert np.allclose(single.train_loss, double.train_loss, rtol=1e-2)
+
+
+@pytest.mark.parametrize("fits", [False, True])
+def test_a_flow_ends_where_its_loss_can_fall_no_further(fits):
+    """Equal inputs of several classes: at the end their mean output is what logits say of shares.
+
+    A loss that goes on falling, if as slowly as 1/t, is followed until it has fallen.
+    """
+    X = standard_normal(3, "train inputs", (4, 3)).repeat_interleave(3, 0)
+    y = torch.arange(12) // 3 if fits else torch.tensor([0, 0, 1] * 4)
+    model = mlp((3, 6, 4), nn.Tanh)
+    found = lazy_curve(model, Data(X, y), loss="cross_entropy")
+    loss = found.history.train_loss.values
+    if fits:
+        assert loss[-1] < simulate.outcome.SHARE / 20 * math.log(4)
+        return
+    least = -(2 * math.log(2 / 3) + math.log(1 / 3)) / 3
+    assert loss[-1] == pytest.approx(least, abs=1e-3)
+    assert found.history.time[-1] < 1e-2 * 1e9  # not to the end of time

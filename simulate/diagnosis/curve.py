@@ -197,6 +197,19 @@ class _Curve:
         self.at.append(at)
         return row["train_loss"]
 
+    def can_reach(self, goal: float, end: float) -> bool:
+        """Return whether the train loss may fall below ``goal`` by the time ``end``.
+
+        Along the flow of a convex loss without decay it falls ever more slowly: from now on at
+        most as fast as it has since half of the time until now.
+        """
+        now, loss = self.at[-1], self.rows[-1]["train_loss"]
+        before = int(np.searchsorted(self.at, now / 2, side="right")) - 1
+        if before < 0 or self.at[before] == now:
+            return True
+        rate = (self.rows[before]["train_loss"] - loss) / (now - self.at[before])
+        return loss - rate * (end - now) < goal
+
     def losses(self, moved: np.ndarray, moved_test: np.ndarray, b: float) -> list[float]:
         """Return train and test loss without recording them."""
         self.add(math.nan, moved, moved_test, b)
@@ -339,7 +352,9 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
     for step in rkc.steps(rhs, state, end, error):
         state = step.after
         if pending is None:
-            done = record(step.end, state) < SHARE / 20 * min(nothing, scale)
+            goal = SHARE / 20 * min(nothing, scale)
+            done = record(step.end, state) < goal
+            done |= given.decay == 0 and not curve.can_reach(goal, end)
             if done or step.end > _LONGEST * fastest or len(curve.rows) > 2000:
                 break
         while pending and pending[0] <= step.end:
