@@ -30,6 +30,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.stability import NumericalError
+
 RightHandSide = Callable[[Tensor], Tensor]
 # error(estimate, step) is the size of the error of a step, of which 1 is the largest accepted.
 ErrorNorm = Callable[[Tensor, "Step"], float]
@@ -64,7 +66,7 @@ class Coefficients(NamedTuple):
     interval: float
 
 
-class StepSizeError(ArithmeticError):
+class StepSizeError(NumericalError, ArithmeticError):
     """No step, however short, is accurate: the solution blows up at about ``time``, or is NaN."""
 
     def __init__(self, time: float) -> None:

@@ -67,7 +67,8 @@ def fit_flow(
       it is of first, and short steps keep the error down.
     - ``checkpoint``, ``checkpoint_seconds``, ``progress``: as for ``fit``, progress in time.
 
-    Raises ``ValueError`` for bad input, and ``rkc.StepSizeError`` where the flow blows up.
+    Raises ``ValueError`` for bad input, and ``rkc.StepSizeError``, one too, where the flow
+    blows up.
 
     >>> X = torch.tensor([[1.0], [2.0]]).double()
     >>> model = nn.Linear(1, 1, bias=False).double()
