@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +276,13 @@ def test_progress_and_interruption():
         ({"loss": "mae"}, "loss = 'mae'"),
         ({"budget": 0}, "budget = 0: must be"),
         ({"memory": 1, "loss": nn.functional.l1_loss}, "memory = 1: the kernels take"),
+        ({"memory": "1G"}, "memory = '1G': must be"),
+        ({"run": 3}, "run is int: must be the Run"),
+        ({"loss": nn.functional.l1_loss}, "loss has no curvature in the outputs"),
+        ({"loss": lambda f, y: (f - y) ** 2}, r"loss gives a tensor of shape \(40, 1\)"),
+        ({"loss": lambda f, y: float((f - y).mean())}, "loss gives float: must give a tensor"),
+        ({"loss": lambda f, y: (f - y).detach().mean()}, "loss does not depend on f"),
+        ({"loss": "cross_entropy"}, "cross entropy needs at least 2 outputs"),
     ],
 )
 def test_bad_input_is_one_line(changes, message):
@@ -307,6 +315,12 @@ class Two(nn.Module):
         (*spoilt(y=2), r"train loss is nan .* y has NaN or infinity in row 2"),
         (*spoilt(X_test=0), "outputs at X_test are not finite"),
         (*spoilt(0.0, y=slice(None)), "y is predicted by f = 0 without any loss"),
+        (easy()[0], replace(easy()[1], X_test=torch.ones(20, 3)), "called on X_test: Runtime"),
+        (
+            easy()[0],
+            replace(easy()[1], y_test=torch.ones(20)),
+            r"y_test has shape \(20,\): must",
+        ),
         (Two(), easy()[1], "model returns dict: must return one tensor here"),
         (mlp((4, 8, 1), nn.Tanh).float(), easy()[1], r"data.to\(torch.float32\) converts"),
     ],
@@ -314,6 +328,55 @@ class Two(nn.Module):
 def test_what_can_not_be_diagnosed_is_one_line(model, data, message):
     with pytest.raises(ValueError, match=message):
         diagnose(model, data)
+
+
+def classes(y, y_test=None):
+    X = standard_normal(0, "train inputs", (4, 4))
+    other = torch.tensor([0, 1, 2, 0]) if y_test is None else torch.tensor(y_test)
+    return Data(X, torch.tensor(y), X, other)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (classes([0, 1, 3, 0]), "y has 3 in row 2: classes must be whole numbers from 0 to 2"),
+        (classes([0, -100, 2, 0]), "y has -100 in row 1: classes"),
+        (classes([0.0, 0.5, 2.0, 0.0]), "y has 0.5 in row 1: classes"),
+        (classes([0.0, math.nan, 2.0, 0.0]), "y has nan in row 1: classes"),
+        (classes([0, 1, 2, 0], [0, 1, 2, 3]), "y_test has 3 in row 3: classes"),
+        (classes([[1.0, 1.0, 0.0]] * 4), r"y has \[1.0, 1.0, 0.0\] in row 0: must be one-hot"),
+        (classes([[1j, 0j, 0j]] * 4), "y is complex: must be real"),
+    ],
+)
+def test_labels_that_are_no_classes_are_one_line_everywhere(data, message):
+    """Also where torch would round a class number, or take it, in silence."""
+    sgd = {"optimiser": lambda w: torch.optim.SGD(w, lr=0.1), "steps": 1}
+    for call in (
+        diagnose,
+        partial(fit_flow, time=1.0),
+        partial(fit, **sgd),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(mlp((4, 8, 3), nn.Tanh), data, loss="cross_entropy")
+
+
+def test_class_numbers_as_floats_are_the_classes():
+    model, numbers = mlp((4, 8, 3), nn.Tanh), [0, 2, 1, 0]
+    found = [
+        diagnose(model, classes(y), loss="cross_entropy", with_pilots=False).json()
+        for y in (numbers, [float(y) for y in numbers])
+    ]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), ZeroDivisionError("boom"), AssertionError("no")])
+def test_any_error_of_a_model_is_one_line(error):
+    class Raises(nn.Linear):
+        def forward(self, _):
+            raise error
+
+    with pytest.raises(ValueError, match=f"can't be called on X: {type(error).__name__}: "):
+        diagnose(Raises(4, 1).double(), easy()[1])
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])

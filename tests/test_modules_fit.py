@@ -447,6 +447,9 @@ def test_progress_rises_to_the_end():
         ({"metrics": {"loss": LOSS}}, "train_loss is the name of two records"),
         ({"measures": {"step": len}}, "step is the name of two records"),
         ({"loss": lambda f, y: f.mean() / 0 * y.mean()}, "the loss is "),
+        ({"loss": lambda f, y: (f - y) ** 2}, "loss gives a tensor of shape"),
+        ({"loss": lambda *_: None}, "loss gives NoneType: must give a tensor"),
+        ({"loss": lambda f, y: (f - y).detach().mean()}, "loss does not depend on f(X)"),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(changes, message, tmp_path):

@@ -158,6 +158,10 @@ def test_a_flow_that_blows_up_says_when():
         ({"record": [21.0]}, "must be at most time"),
         ({"metrics": {"loss": cross_entropy}}, "train_loss is the name of two records"),
         ({"loss": lambda f, _: f.mean() / 0}, "loss is"),
+        ({"loss": lambda f, _: f**2}, "loss gives a tensor of shape"),
+        ({"loss": lambda f, _: float(f.mean())}, "loss gives float: must give a tensor"),
+        ({"loss": lambda f, _: f.detach().mean()}, "loss does not depend on f"),
+        ({"loss": lambda f, _: 1j * f.mean()}, r"loss gives a complex tensor of shape \(\)"),
     ],
 )
 def test_bad_input_is_one_line(changes, message):

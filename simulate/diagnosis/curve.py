@@ -346,7 +346,13 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
     state = torch.zeros(len(f0) + 1, dtype=torch.float64)
     scale = record(0.0, state) if times is None or times[0] == 0 else math.nan
     pending = None if times is None else [t for t in times.tolist() if t > 0]
-    fastest = 1 / max(rkc.SpectralRadius(rhs)(state, rhs(state), False), 1e-300)
+    radius = rkc.SpectralRadius(rhs)(state, rhs(state), False)
+    if times is None and not radius > 0:
+        raise ValueError(
+            "loss has no curvature in the outputs at the initial weights: must be smooth there, as "
+            "torch.nn.functional.smooth_l1_loss is where l1_loss is not"
+        )
+    fastest = 1 / max(radius, 1e-300)
     end = _LONGEST * fastest if times is None else max(times[-1], 1e-300)
     nothing = float(given.loss(0 * expansion.f0, _like(y, expansion.f0)))
     for step in rkc.steps(rhs, state, end, error):

@@ -61,7 +61,7 @@ def diagnose(
       forecast is worth with this optimiser. Its weight decay counts.
     - ``time``: how long you mean to train; "never" means not within it. None: 100 times as long as
       the linearised twin takes to fit the training set, and at least 10/weight_decay.
-    - ``with_pilots``: train copies with an output 2 to 64 times smaller, which is cheap, and
+    - ``with_pilots``: train copies with an output 1.4 to 64 times smaller, which is cheap, and
       extrapolate. Each takes at most ``budget`` gradients. Without them only a lazy network without
       weight decay gets a forecast.
     - ``run``: the run of ``fit`` or ``fit_flow`` that started from these weights. It is compared
@@ -86,7 +86,9 @@ def diagnose(
     model, data = _whole_precision(model, checked_data(data))
     given = Given(data, loss, decay, rtol=_RTOL)
     horizon = None if time is None else finite("time", time, positive=True)
-    budget = positive_integer("budget", budget)
+    budget, memory = positive_integer("budget", budget), positive_integer("memory", memory)
+    if run is not None and not isinstance(run, Run):
+        raise ValueError(f"run is {type(run).__name__}: must be the Run of fit or fit_flow")
     expansion = Expansion(model, data)
     steps = None if optimiser is None else steps_of(model, data, loss, optimiser)
     if steps is not None:

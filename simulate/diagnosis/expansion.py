@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.frozen import called
 from lazyrich.simulate.modules.jacobian import Network, Weights
 from lazyrich.simulate.modules.ntk import ACTIVATIONS, MEMORY, as_matrix, ntk
 from lazyrich.simulate.modules.trees import Tree, call, flat, rows, taken
@@ -38,7 +39,7 @@ class Expansion:
                 f"model returns {type(returned).__name__}: must return one tensor here; wrap it in "
                 "a module that returns the part that is trained on"
             )
-        self.f0, self.f0_test = (self._outputs(X) for X in (self.data.X, self.data.X_test))
+        self.f0, self.f0_test = (self._outputs(side) for side in ("X", "X_test"))
         for name, f in (("X", self.f0), ("X_test", self.f0_test)):
             if not bool(f.isfinite().all()):
                 raise ValueError(
@@ -52,9 +53,12 @@ class Expansion:
         """Return the memory that the kernels to the training set take, in float64."""
         return 8 * self.size * (self.size + self.size_test)
 
-    def _outputs(self, X: Tree) -> Tensor:
+    def _outputs(self, side: str) -> Tensor:
         with torch.no_grad(), differentiable(self.model):
-            parts = [flat(call(self.model, part)).double() for part in self._parts(X)]
+            parts = [
+                flat(called(self.model, part, side)).double()
+                for part in self._parts(getattr(self.data, side))
+            ]
         return torch.cat(parts) if parts else torch.zeros((0, *self.out), dtype=torch.float64)
 
     def _parts(self, X: Tree) -> list[Tree]:

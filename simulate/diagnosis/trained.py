@@ -97,8 +97,8 @@ class Trained:
             rows[f"lazy twin: train loss falls at {t.unit}"] = t.train_fall
             rows[f"lazy twin: test loss falls at {t.unit}"] = t.test_fall
         return rows | {
-            "centred alignment before": self.alignment[0],
-            "centred alignment after": self.alignment[1],
+            "alignment of the kernel summed over outputs, before": self.alignment[0],
+            "alignment of the kernel summed over outputs, after": self.alignment[1],
             "kernel change, |K - K0|/|K0|": self.change,
             "weight norm, end over start": self.norm_ratio,
         }

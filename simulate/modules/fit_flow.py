@@ -19,7 +19,13 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.frozen import checked_function, checked_gradient
-from lazyrich.simulate.modules.losses import Loss, check_shapes, check_test_loss, loss_function
+from lazyrich.simulate.modules.losses import (
+    Loss,
+    check_shapes,
+    check_test_loss,
+    check_value,
+    loss_function,
+)
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trees import call, leaves
@@ -140,7 +146,9 @@ class Flow:
         self.time, self.evaluations = 0.0, 0
         self._radius, self._control = rkc.SpectralRadius(self.slope), rkc.StepControl()
         with torch.no_grad(), untouched(model):
-            check_shapes(loss, call(model, data.X), data.y)
+            f = call(model, data.X)
+            check_shapes(loss, f, data.y)
+            check_value(loss, f, data.y)
         slope = self.slope(self.weights)
         self.scale = self._last_loss
         if not math.isfinite(self._last_loss):

@@ -138,14 +138,32 @@ def checked_function(model: nn.Module, X: Tree) -> None:
 
 
 def _outputs(model: nn.Module, X: Tree) -> Tensor:
+    found = called(model, X)
     try:
-        return flat(call(model, X))
-    except (RuntimeError, TypeError, IndexError, ValueError, AttributeError) as error:
+        f = flat(found)
+    except ValueError as error:
+        raise NotSamplesError(str(error)) from error
+    if f.is_complex():
+        raise ValueError(f"the model returns {f.dtype}: must return real numbers")
+    return f
+
+
+def called(model: nn.Module, X: Tree, name: str = "X") -> Any:
+    """Return what the module gives for the inputs of this name, or say in one line why it can't.
+
+    >>> called(nn.Linear(3, 1), torch.zeros(2, 4), "X_test")   # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    ...
+    NotSamplesError: the model can't be called on X_test: RuntimeError: ...
+    """
+    try:
+        return call(model, X)
+    except Exception as error:  # a module may raise any
         line = " ".join(str(error).split())[:300]
         if "same dtype" in line:
             line += "; data.to(torch.float32) converts the data"
         raise NotSamplesError(
-            f"the model can't be called on X: {type(error).__name__}: {line}"
+            f"the model can't be called on {name}: {type(error).__name__}: {line}"
         ) from error
 
 

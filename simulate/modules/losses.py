@@ -8,12 +8,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lazyrich.simulate.modules.trees import call, rows, taken
+from lazyrich.simulate.modules.frozen import called
+from lazyrich.simulate.modules.trees import leaves, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.support.arguments import one_of
 
 # A function of outputs and labels: a mean over the samples.
 Loss = Callable[[Any, Any], Tensor]
+# How far the sum of probabilities may be from 1, by the rounding of half precision.
+_PROBABILITIES = 1e-2
 
 
 def mean_square(f: Tensor, y: Tensor) -> Tensor:
@@ -65,6 +68,89 @@ def loss_function(loss: object) -> Loss:
     return cast(Loss, loss)
 
 
+def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
+    """Raise ``ValueError`` where a loss is not one real number with a slope, or labels don't fit.
+
+    ``name`` is that of the labels. Without the check, cross entropy would round class 0.7 to 0.
+
+    >>> f = torch.zeros(3, 2)
+    >>> check_value(lambda f, y: (f - y) ** 2, f, f)
+    Traceback (most recent call last):
+    ...
+    ValueError: loss gives a tensor of shape (3, 2): must give one number, the mean over the samples
+    >>> check_value(cross_entropy, f, torch.tensor([0.0, 0.7, 1.0]))
+    Traceback (most recent call last):
+    ...
+    ValueError: y has 0.7 in row 1: classes must be whole numbers from 0 to 1, as f(X) has 2 outputs
+    """
+    if any(isinstance(leaf, Tensor) and leaf.is_complex() for leaf in leaves(y)):
+        raise ValueError(f"{name} is complex: must be real numbers")
+    if loss is mean_square:
+        _check_numbers(f, y, name)
+    if loss is cross_entropy:
+        _check_classes(f, y, name)
+    with torch.enable_grad():
+        value: Any = loss(mapped(_with_slope, f), y)
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"loss gives {type(value).__name__}: must give a tensor with one number, made by "
+            "torch's operations without float() or item()"
+        )
+    if value.numel() != 1 or value.is_complex():
+        kind = "complex tensor" if value.is_complex() else "tensor"
+        raise ValueError(
+            f"loss gives a {kind} of shape {tuple(value.shape)}: must give one "
+            f"{'real ' if value.is_complex() else ''}number, the mean over the samples"
+        )
+    if not value.requires_grad:
+        raise ValueError(
+            "loss does not depend on f(X): must have a gradient (look for detach(), no_grad() or "
+            "argmax in it)"
+        )
+
+
+def _with_slope(x: Any) -> Any:
+    real = isinstance(x, Tensor) and x.is_floating_point()
+    return x.detach().requires_grad_() if real else x
+
+
+def _check_numbers(f: Any, y: Any, name: str) -> None:
+    """Refuse labels whose shape is not that of the outputs."""
+    if not (isinstance(f, Tensor) and isinstance(y, Tensor)) or f.shape == y.shape:
+        return
+    classes = not y.is_floating_point() and y.shape == f.shape[:1] and f[0].numel() > 1
+    hint = "; for class numbers use loss = 'cross_entropy'" if classes else ""
+    X = name.replace("y", "X")
+    raise ValueError(
+        f"{name} has shape {tuple(y.shape)}: must be {tuple(f.shape)}, as f({X}) has{hint}"
+    )
+
+
+def _check_classes(f: Any, y: Any, name: str) -> None:
+    """Refuse class numbers and probabilities that are none."""
+    if not (isinstance(f, Tensor) and isinstance(y, Tensor)) or f.dim() != 2:
+        return  # cross_entropy itself says so
+    C = f.shape[1]
+    if C < 2:
+        raise ValueError(
+            f"f(X) has shape {tuple(f.shape)}: cross entropy needs at least 2 outputs, one for "
+            "each class"
+        )
+    if y.shape == f.shape:
+        p = y.double()
+        off = (p < 0).any(1) | ((p.sum(1) - 1).abs() > _PROBABILITIES)
+        allowed = "must be one-hot, or probabilities with sum 1"
+    elif y.shape == f.shape[:1]:
+        off = (y.long() != y) | (y.long() < 0) | (y.long() >= C)
+        allowed = f"classes must be whole numbers from 0 to {C - 1}, as f(X) has {C} outputs"
+    else:
+        return
+    if bool(off.any()):
+        row = int(off.nonzero()[0])
+        shown = f"{y[row]:.4g}" if y.dim() == 1 else str(y[row].tolist()[:6])
+        raise ValueError(f"{name} has {shown} in row {row}: {allowed}")
+
+
 def check_loss(side: str, loss: Loss, f: Any, y: Any) -> None:
     """Raise ``ValueError`` where a loss is not finite at the start, as labels of NaN make it.
 
@@ -74,7 +160,9 @@ def check_loss(side: str, loss: Loss, f: Any, y: Any) -> None:
     ValueError: the test loss is nan at the initial weights: y_test has NaN or infinity in row 1
     """
     real = isinstance(y, Tensor) and y.is_floating_point()
-    value = float(loss(f, y.to(f.dtype) if real and isinstance(f, Tensor) else y))
+    y = y.to(f.dtype) if real and isinstance(f, Tensor) else y
+    check_value(loss, f, y, "y" if side == "train" else "y_test")
+    value = float(loss(f, y))
     if math.isfinite(value):
         return
     reason = "must be finite"
@@ -96,7 +184,7 @@ def check_test_loss(model: nn.Module, loss: Loss, X_test: Any, y_test: Any) -> N
     """
     if rows("X_test", X_test):
         with torch.no_grad(), untouched(model):
-            check_loss("test", loss, call(model, X_test), y_test)
+            check_loss("test", loss, called(model, X_test, "X_test"), y_test)
 
 
 def check_shapes(loss: Loss, f: Any, y: Any) -> None:

@@ -71,6 +71,8 @@ def rows(name: str, tree: Tree) -> int:
                 f"{name} is or holds {type(leaf).__name__}: must be a tensor, a NumPy array, or a "
                 "tuple or dict of these"
             )
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind not in "biufc":
+            raise ValueError(f"{name} has dtype {leaf.dtype}: must be numbers")
         if leaf.ndim < 1:
             raise ValueError(f"{name} has shape (): must be (n, ...)")
     counts = sorted({len(leaf) for leaf in found}, reverse=True)
