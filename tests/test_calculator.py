@@ -264,6 +264,22 @@ def test_some_values_leave_the_rest_symbolic():
             form.subs(**bad)
 
 
+def test_what_the_mean_does_not_depend_on_may_have_a_value():
+    assert theory.expectation("|x|^2").subs(D=3).expr == 1
+    zero = theory.expectation("x'Ax b.x")
+    assert zero.subs(D=2, b=[1, 3]).expr == zero.evaluate(A=[[1]]) == 0
+    for bad, message in [({"D": 0}, "D = 0"), ({"D": 2, "b": [1]}, "shape"), ({"x": [1]}, "'x'")]:
+        with pytest.raises(ValueError, match=message):
+            zero.subs(**bad)
+
+
+def test_the_only_matrix_of_a_covariance_is_symmetric():
+    right = theory.expectation("(x'Ax)^2", covariance={"x": "2 S"}, symmetric=("S",))
+    assert theory.expectation("(x'Ax)^2", covariance={"x": "2 S"}).expr == right.expr
+    general = theory.expectation("x'Ax", covariance={"x": "G G'"})
+    assert theory.grammar.write(general.expr) == "tr(A G G')"
+
+
 @pytest.mark.parametrize(
     ("text", "keywords", "message"),
     [
@@ -272,6 +288,8 @@ def test_some_values_leave_the_rest_symbolic():
         ("(b.x)^2/x.x", {}, "quotient"),
         ("erf(w.x)", {}, "must be a polynomial in w and x"),
         ("b.c", {}, "no x, x_prime or w"),
+        ("3", {}, "expr = 3: has no Gaussian vector"),
+        ("x.x", {"covariance": {"x": "[[1,0],[0,1]]"}}, "must be a formula such as Sigma"),
         ("(z.b)^2", {"over": ("z",)}, "z has no law"),
         ("(z.b)^2", {"over": ("y",)}, "over = 'y'"),
         ("x.x", {"covariance": {"w": "I"}}, "covariance = 'w'"),

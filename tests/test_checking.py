@@ -295,6 +295,29 @@ def test_a_formula_given_by_cases():
     assert "P >= D + 2" in wrong.assumptions
 
 
+def test_a_kernel_of_relu_in_arccos_or_arcsin():
+    """arccos and arcsin differ by a constant: either form is decided, and a wrong one rejected."""
+    relu = theory.Problem(activation="relu(h)")
+    form = r"\frac{1}{2\pi} x\cdot x'\left(\pi - C\arccos\frac{x\cdot x'}{|x||x'|}\right)"
+    assert theory.check("ntk-at-init", form.replace("C", ""), problem=relu)
+    wrong = theory.check("ntk-at-init", form.replace("C", "2"), problem=relu)
+    assert wrong.equal is False
+    assert wrong.counterexample.right == sp.Rational(3, 8)
+
+
+def test_a_formula_with_the_gamma_function():
+    """By hand, with <|x|^3> of a chi distribution."""
+    relu, name = theory.Problem(activation="relu(h)"), "loss-at-init.overlap"
+    gammas = r"\frac{\Gamma\left(\frac{D+3}{2}\right)}{\Gamma(D/2)}"
+    form = r"-\frac{C\alpha\sigma |\beta|^2}{\sqrt\pi D^{5/2}}" + gammas
+    assert theory.check(name, form.replace("C", "2"), problem=relu)
+    assert theory.check(name, form.replace("C", "3"), problem=relu).equal is False
+    written = theory.grammar.write(relu.closed_form("loss-at-init").terms["overlap"])
+    assert theory.check(name, written, problem=relu)
+    matrix = theory.expectation(r"x'\Gamma (x + b)", matrices=("Gamma",))
+    assert theory.grammar.write(matrix.expr) == "tr(Gamma)/D"
+
+
 def test_closed_forms_of_your_own_problem():
     problem = theory.Problem(activation="h + c*h^3")
     found = theory.check("ntk-at-init", "x.x_prime", problem=problem)

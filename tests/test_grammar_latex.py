@@ -43,6 +43,7 @@ def read(text: str):
         (r"\langle \beta, \bar{w} \rangle^2", dot(beta, wbar) ** 2),
         (r"\left\langle \beta, M\bar{w} \right\rangle", form(beta, M, wbar)),
         (r"x \cdot x' + \langle x', x\rangle + x^\top x'", 3 * dot(x, x_prime)),
+        (r"x \cdot x' \left(1 + \alpha\right)", (1 + alpha) * dot(x, x_prime)),
         (r"\left|x'\right|^{2} - x'x\,\alpha", dot(x_prime, x_prime) - alpha * dot(x, x)),
         (r"\beta^\top M x' \, \epsilon", epsilon * form(beta, M, x_prime)),
         (r"$\epsilon^2$", epsilon**2),

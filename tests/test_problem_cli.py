@@ -39,7 +39,10 @@ def test_values_of_a_users_problem():
     [
         (["--activation", "tanh(h)"], "activation = tanh"),
         (["--activation", "h + c h^^3"], ">>>"),
-        (["--target", "exp(beta.x)"], "target = "),
+        (["--target", "exp(beta.x)"], "target = exp.beta.x.: must be a polynomial"),
+        (["--target", "|x|^3"], "of .x. only even powers"),
+        (["--activation", "h^60"], "activation: degree 60 in h: must be at most 24"),
+        (["--activation", "ReLU(h)"], "did you mean 'relu'"),
         (["ntk-rank", "--activation", "relu(h)"], "not available for this problem: relu"),
         (["ntk-rnk", *CUBIC], "did you mean 'ntk-rank'"),
         (["--activation", "__import__('os')"], ">>>"),

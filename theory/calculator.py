@@ -15,7 +15,7 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 from lazyrich.support.arguments import one_of
 from lazyrich.theory import wick
 from lazyrich.theory.closed_form import ClosedForm
-from lazyrich.theory.generate import python_name
+from lazyrich.theory.generate import arguments, python_name
 from lazyrich.theory.grammar import names as naming
 from lazyrich.theory.grammar import read, write
 from lazyrich.theory.natural import Hidden, check_size, matrix_symbols, scalar
@@ -47,7 +47,7 @@ def expectation(
     ``over``: the vectors to integrate out; by default the inputs (x, x_prime, x_1, ...) and weights
     (w, w_1, ...) in ``expr``. Every other vector stays: the mean is conditional on it.
     ``covariance``: {vector: covariance} as text or SymPy, such as ``{"x": "Sigma"}``; by default
-    I/D for inputs and sigma^2 I for weights. A covariance that is one name is a symmetric matrix.
+    I/D for inputs and sigma^2 I for weights. A covariance's only matrix, Sigma, is symmetric.
     ``symmetric``: the matrices that equal their transposes; all others are general.
     ``vectors``, ``matrices``, ``scalars``: what names are, where their use doesn't tell. Capital
     letters are matrices.
@@ -81,6 +81,8 @@ def expectation(
             value = wick.canonical(value, general)  # beta beta' in a covariance cuts traces
         steps.append((f"The mean over {_law_text(law)}, by Isserlis' theorem.", hidden.show(value)))
     text = expr if isinstance(expr, str) else write(integrand)
+    asked = arguments(sp.Tuple(D, integrand, *(law.covariance for law in laws)))
+    integrated = [python_name(law.vector) for law in laws]
     return ClosedForm(
         name="expectation",
         title=f"E[{' '.join(text.split())}]",
@@ -88,6 +90,7 @@ def expectation(
         steps=steps,
         assumptions=_assumptions(laws, found, symmetric),
         source="derived here, by Isserlis' theorem; for every dimension D",
+        cancelled={name: s for name, s in asked.items() if name not in integrated},
     )
 
 
@@ -98,9 +101,10 @@ def _check_texts(**arguments: Names) -> None:
 
 
 def _named_covariances(given: Mapping[str, Any]) -> set[str]:
-    """The covariances that are one name: they are symmetric."""
-    texts = (naming.plain(c.strip()) for c in given.values() if isinstance(c, str))
-    return {text for text in texts if re.fullmatch(r"[A-Z]\w*", text) and text != "I"}
+    """The matrix of each covariance that has one, such as Sigma/D + I: it is symmetric."""
+    texts = (naming.plain(c) for c in given.values() if isinstance(c, str))
+    found = [re.findall(r"(?<!\w)(?![DIT]\b)[A-Z]\w*", text) for text in texts]
+    return {names[0] for names in found if len(names) == 1}
 
 
 def _declared(symmetric: Names, vectors: Names, matrices: Names, scalars: Names) -> dict[str, Any]:
@@ -172,10 +176,12 @@ def _laws(
     if over is None:
         usual = [name for name in columns if _default_law(name) is not None]
         over = list(dict.fromkeys([*usual, *(name for name in given if name in columns)]))
+        if not columns:
+            raise ValueError(f"expr = {write(integrand)}: has no Gaussian vector, such as x or w")
         if not over:
             raise ValueError(
                 "over = None: no x, x_prime or w in the formula; name the Gaussian vectors among "
-                f"{', '.join(columns) or 'none'}"
+                f"{', '.join(columns)}"
             )
     _check_texts(over=over)
     for name in over:
@@ -207,6 +213,11 @@ def _covariance(vector: MatrixSymbol, given: Mapping[str, Any], known: dict) -> 
             raise ValueError(f'{name} has no law: name its covariance, as in {{"{name}": "I"}}')
         value = default[0]
     elif isinstance(value, str):
+        if value.lstrip().startswith("["):
+            raise ValueError(
+                f"covariance of {name} = {value}: must be a formula such as Sigma; "
+                "its entries are then a value of Sigma"
+            )
         value = read(value, known, new=_habits(), kind="any", what=f"covariance of {name}")
     if not isinstance(value, MatrixExpr):
         raise ValueError(f"covariance of {name} = {value}: must be a matrix, such as {value} I")
@@ -255,4 +266,4 @@ def _assumptions(laws: list[Gaussian], found: dict, symmetric: Names) -> str:
         else:
             by_kind["symmetric"].append(name)
     texts += [f"{', '.join(names)} {kind}" for kind, names in by_kind.items() if names]
-    return "; ".join(texts) + "."
+    return "; ".join(filter(None, texts)) + "." if any(texts) else "nothing."

@@ -27,7 +27,8 @@ class ClosedForm:
 
     ``expr`` is the SymPy expression, ``terms`` its named parts, ``steps`` the derivation as pairs
     of a sentence and an expression, ``components`` what belongs to the terms (eigenprojectors,
-    parts of the target, gradients), ``source`` the paper's section and equation.
+    parts of the target, gradients), ``source`` the paper's section and equation, ``cancelled`` the
+    symbols of the question that the formula does not depend on: they may be given values too.
 
     Notebooks show the formula with its terms.
 
@@ -46,6 +47,7 @@ class ClosedForm:
     source: str
     terms: Mapping[str, Part] = field(default_factory=dict)
     components: Mapping[str, Part] = field(default_factory=dict)
+    cancelled: Mapping[str, Symbol] = field(default_factory=dict)
 
     @property
     def symbols(self) -> dict[str, Symbol]:
@@ -135,7 +137,7 @@ class ClosedForm:
         """
         point = {self._name_of(key): given for key, given in {**(point or {}), **more}.items()}
         known = self._read(point)
-        shapes = {k: s for k, s in self.symbols.items() if k in point}
+        shapes = {k: s for k, s in self._named().items() if k in point}
         sizes = arrays.sizes(known, shapes)
         known |= {k: sp.Integer(v) for k, v in sizes.items() if k not in known}
         at = {k: _to_sympy(v) for k, v in known.items()}
@@ -159,7 +161,7 @@ class ClosedForm:
 
     def _known(self, point: dict[str, Any], parts: list) -> dict[str, Any]:
         """The values for ``parts``; those for other parts of the closed form are no error."""
-        everything = self.symbols
+        everything = self._named()
         read = self._read(point)
         wanted = generate.arguments(whole(tuple(parts)))
         symbols = {k: s for k, s in everything.items() if k in wanted or k in point}
@@ -167,17 +169,21 @@ class ClosedForm:
 
     def _read(self, point: dict[str, Any]) -> dict[str, Any]:
         """The values in SymPy, each checked against its symbol."""
-        symbols = self.symbols
+        symbols = self._named()
         for name in point:
             one_of("argument", name, symbols)
         return {name: _read(name, given, symbols[name]) for name, given in point.items()}
 
+    def _named(self) -> dict[str, Symbol]:
+        """Every symbol that may be given a value, by name."""
+        return {**self.cancelled, **self.symbols}
+
     def _name_of(self, key: Any) -> str:
         """The name of one of the form's symbols, given by name or as the symbol itself."""
         if isinstance(key, str):
-            return one_of("argument", key, self.symbols)
+            return one_of("argument", key, self._named())
         name = generate.python_name(key) if isinstance(key, sp.Symbol | MatrixSymbol) else key
-        if self.symbols.get(name) != key:
+        if self._named().get(name) != key:
             other = f"another {key} than that of" if name in self.symbols else f"{key!r}: not in"
             raise ValueError(
                 f"{other} {self.name}, whose symbols are {', '.join(self.symbols)} (``symbols``)"

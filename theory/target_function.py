@@ -151,9 +151,10 @@ def _checked(expr: sp.Expr) -> sp.Expr:
     try:
         expr = canonical(expr)
         polynomial = words.tidy(Reader(()).polynomial(expr))
-    except ValueError as error:
+    except ValueError:
         raise ValueError(
-            f"target = {expr}: must be a polynomial in beta.x, x'Bx and |x|^2 ({error})"
+            f"target = {_text(expr)}: must be a polynomial in beta.x, x'Bx and |x|^2; "
+            "of |x| only even powers are polynomials, and other functions need a series"
         ) from None
     items = {item for monomial in polynomial for item, _ in monomial}
     for item in items:

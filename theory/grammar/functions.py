@@ -28,6 +28,7 @@ FUNCTIONS: dict[str, tuple[int | None, Function]] = {
     "cosh": (1, sp.cosh),
     "tanh": (1, sp.tanh),
     "asinh": (1, sp.asinh),
+    "Gamma": (1, sp.gamma),
     "abs": (1, sp.Abs),
     "sign": (1, sp.sign),
     "relu": (1, lambda value: sp.Max(value, 0)),

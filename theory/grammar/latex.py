@@ -51,6 +51,7 @@ _A_FACTOR = re.compile(r"(?:[\s~]|\\[,;:! ])*(?:[A-Za-z(\[{]|\\(?:left\s*[(\[]|[
 _NO_FACTOR = re.compile(
     r"(?:[\s~]|\\[,;:! ])*\\(?:right|cdot|times|rangle|rvert|rVert|[bB]igg?r|div)(?![A-Za-z])"
 )
+_A_VECTOR_TIMES_X = re.compile(r"(?<![A-Za-z_])(?:x|w|x_prime)\s*·\s*x$")
 _EDGE = " $\n\t"
 
 
@@ -234,9 +235,13 @@ class Translation:
         self._emit(one.close, place)
 
     def _prime(self, place: tuple[int, int]) -> None:
-        """x' is x_prime where that is a name and no factor follows, else a transpose."""
-        rest, tail = self.latex[place[1] : place[1] + 40], "".join(self._out[-3:])
+        """x' is x_prime where that is a name and no factor follows, else a transpose.
+
+        In x \\cdot x' (...) it is x_prime too: a vector times a row has no meaning.
+        """
+        rest, tail = self.latex[place[1] : place[1] + 40], "".join(self._out[-12:])
         is_followed = _A_FACTOR.match(rest) and not _NO_FACTOR.match(rest)
+        is_followed = is_followed and not _A_VECTOR_TIMES_X.search(tail)
         is_x = re.search(r"(?<![a-z_])x$", tail) is not None
         if is_x and self._is_name("x_prime") and (self._has_transposes or not is_followed):
             if tail[-2:-1].isalnum():  # Ax' is A x_prime

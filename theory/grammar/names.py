@@ -76,7 +76,8 @@ def nearest(name: str, known: Iterable[str], new: "New | None" = None) -> str:
     known = sorted(known, key=lambda other: (other.lower(), other))
     everything = [*known, *sorted(new.in_runs if new else ())]
     longer = [other for other in everything if len(name) > 1 and other.startswith(name)]
-    near = longer or difflib.get_close_matches(name, everything, n=1, cutoff=0.5)
+    same = [other for other in everything if other.lower() == name.lower()]
+    near = longer or same or difflib.get_close_matches(name, everything, n=1, cutoff=0.5)
     hints = [
         f"did you mean {near[0]!r}?" if near else "",
         new.rule if new else "",

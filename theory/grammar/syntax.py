@@ -44,10 +44,12 @@ norm: LEFT_BAR sum RIGHT_BAR
 
 
 def _tokens() -> str:
-    functions = "|".join(sorted(FUNCTIONS, key=len, reverse=True))
+    functions = "|".join(sorted(FUNCTIONS.keys() - {"Gamma"}, key=len, reverse=True))
+    # Gamma is a matrix too: it is the function before brackets with only numbers and D.
+    gamma = r"Gamma(?=\s*\([\dD\s.()\/+*-]*\))"
     return rf"""
 NUMBER: /\d+(\.\d+)?([eE][+-]?\d+)?/ | /(?<![\w)\]}}|'])\.\d+([eE][+-]?\d+)?/
-FUNCTION.2: /(?:{functions}|He_\d+)(?=\s*[(\[{{])/
+FUNCTION.2: /(?:{functions}|He_\d+)(?=\s*[(\[{{])|{gamma}/
 WORD: /[{_LETTER}]̄?(?:[{_LETTER}\d{SUBSCRIPTS}]|_(?=[{_LETTER}\d_])|_\{{\w+\}})*/
 TIMES.1: /\*(?!\*)|×/
 CARET.2: /\*\*|\^/

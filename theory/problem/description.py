@@ -49,6 +49,7 @@ _KERNEL_FORMS = {
     "lazy-learning-curve",
     "target-decomposition",
 }
+MAX_DEGREE = 24  # of the activation; above it the spectrum takes minutes
 
 
 class Problem:
@@ -71,6 +72,10 @@ class Problem:
         inputs: Any = None,
     ):
         self.activation = Activation(activation)
+        if (degree := self.activation.degree or 0) > MAX_DEGREE:
+            raise ValueError(
+                f"activation: degree {degree} in h: must be at most {MAX_DEGREE}, for the spectrum"
+            )
         self.target = Target(target)
         self.readouts = one_of("readouts", readouts, READOUTS)
         self.inputs = inputs if isinstance(inputs, Inputs) else Inputs(inputs)
