@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from lazyrich.simulate.diagnosis.extrapolation import (
 )
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.pilots import Pilot, rescaled, watched
+from lazyrich.simulate.diagnosis.printed import printed
 from lazyrich.simulate.modules.losses import mean_square
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.modules.small import Diagonal
@@ -232,6 +234,11 @@ def test_the_answer_in_every_form(tmp_path):
     text = str(found)
     for needle in ("generalises at once", "centred kernel-task alignment", "Reliability"):
         assert needle in text
+    rows = found.sections()
+    sentences = " ".join(found.sentences())
+    for side in ("train", "test"):  # the same number in the sentences and in the table
+        value = printed(rows["Forecast"][f"{side} loss falls at time"])
+        assert re.search(rf" {re.escape(value)}[.,]", sentences)
     content = json.loads(found.json())
     assert content["verdict"] == found.verdict
     found.html(tmp_path / "answer.html")

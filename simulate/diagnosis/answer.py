@@ -18,6 +18,7 @@ from lazyrich.simulate.diagnosis.forecast import Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
 from lazyrich.simulate.diagnosis.pilots import EARLY, ENDS, Pilot
+from lazyrich.simulate.diagnosis.printed import printed
 from lazyrich.simulate.diagnosis.steps import Steps
 from lazyrich.simulate.diagnosis.trained import Trained
 from lazyrich.simulate.drawing import saved
@@ -169,7 +170,7 @@ class Diagnosis:
         ]
         for title, rows in sections.items():
             lines.append(title)
-            lines += [f"  {name:{width}}  {_shown(value)}" for name, value in rows.items()]
+            lines += [f"  {name:{width}}  {printed(value)}" for name, value in rows.items()]
         return "\n".join([*lines, "", f"Reliability: {self._reliability()}"])
 
     def _reliability(self) -> str:
@@ -189,7 +190,7 @@ class Diagnosis:
             f"<h3>{escape(title)}</h3>"
             + table(
                 ("quantity", "value"),
-                "\n".join(table_row(escape(n), escape(_shown(v))) for n, v in rows.items()),
+                "\n".join(table_row(escape(n), escape(printed(v))) for n, v in rows.items()),
             )
             for title, rows in self.sections().items()
         )
@@ -222,38 +223,20 @@ class Diagnosis:
 
 def _what(found: Forecast) -> str:
     """Return the forecast as a sentence."""
-    fits = f"the train loss falls at time {found.train.value:.3g}"
+    fits = f"the train loss falls at time {printed(found.train.value)}"
     if found.phase == GROKS:
         value, low, high = found.delay
         return (
             f"It will memorise first and generalise later (grok): {fits}, the test loss "
-            f"{value:.3g} later (expected range {low:.3g} to {high:.3g})."
+            f"{printed(value)} later (expected range {printed(low)} to {printed(high)})."
         )
     if found.phase == AT_ONCE:
-        return f"It will generalise at once: {fits}, the test loss at {found.test.value:.3g}."
+        return f"It will generalise at once: {fits}, the test loss at {printed(found.test.value)}."
     if found.phase == MEMORISES:
-        return f"It will memorise: {fits}, the test loss not within time {found.horizon:.3g}."
+        return f"It will memorise: {fits}, the test loss not within time {printed(found.horizon)}."
     if found.phase == UNFITTED:
-        return f"It will not fit the training set within time {found.horizon:.3g}."
+        return f"It will not fit the training set within time {printed(found.horizon)}."
     return "Whether it will generalise is not known without runs at smaller scales."
-
-
-def _shown(value: Any) -> str:
-    """Return a value as it is printed.
-
-    >>> [_shown(value) for value in (math.inf, 34760.4, 1.234e7, 1e-30, 0.0, [1.0, math.inf])]
-    ['never', '34,760', '1.234e+07', 'below 1e-12', '0', '1 to never']
-    """
-    if isinstance(value, list):
-        return " to ".join(map(_shown, value))
-    if not isinstance(value, float):
-        return str(value)
-    if math.isinf(value) or math.isnan(value):
-        return "never" if math.isinf(value) else "unknown"
-    if 0 < abs(value) < 1e-12:
-        return "below 1e-12"
-    rounded = float(f"{value:.4g}")
-    return f"{rounded:,.10g}" if 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _finite(content: Any) -> Any:

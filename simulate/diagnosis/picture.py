@@ -110,7 +110,8 @@ def _marked(ax: "Axes", found: "Diagnosis") -> None:
             ax.axvspan(time.low, high, facecolor="#dddddd", edgecolor="#aaaaaa", hatch=hatch, lw=0)
         if math.isfinite(value) and value > 0:
             ax.axvline(value, color=BLACK, lw=0.8, ls=_DASHED if side == "train" else "-")
-            where = {"rotation": 90, "va": "top", "ha": "right" if side == "train" else "left"}
+            where: dict = {"bbox": {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1}}
+            where |= {"rotation": 90, "va": "top", "ha": "right" if side == "train" else "left"}
             ax.text(value, 25, f" {side} falls ", fontsize="small", **where)
 
 

@@ -22,6 +22,7 @@ from lazyrich.simulate.diagnosis.curve import Given, curve_of
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES
 from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
+from lazyrich.simulate.diagnosis.printed import printed
 from lazyrich.simulate.modules.measures import kernel_alignments, kernel_change
 from lazyrich.simulate.modules.ntk import ntk
 from lazyrich.simulate.modules.trees import call, rows, taken
@@ -77,7 +78,7 @@ class Trained:
         elif math.isinf(self.left):
             left = "Its test loss stayed close to that of its lazy twin."
         else:
-            left = f"Its test loss left that of its lazy twin at {o.unit} {self.left:.3g}."
+            left = f"Its test loss left that of its lazy twin at {o.unit} {printed(self.left)}."
         found = [f"In training {what}. Why: {self.cause}. {left}"]
         return [*found, f"Try: {self.advice}"] if self.advice else found
 
@@ -86,7 +87,7 @@ class Trained:
         o, t = self.outcome, self.twin
         delay: Any = o.delay
         if math.isinf(o.delay):
-            delay = f"more than {o.at_least:.4g}"
+            delay = f"more than {printed(o.at_least)}"
         rows: dict[str, Any] = {
             f"train loss falls at {o.unit}": o.train_fall,
             f"test loss falls at {o.unit}": o.test_fall,
@@ -250,4 +251,4 @@ def _cause(
 
 
 def _amount(value: float, unit: str) -> str:
-    return f"{value:.4g} steps" if unit == "step" else f"a time of {value:.3g}"
+    return f"{printed(value)} steps" if unit == "step" else f"a time of {printed(value)}"
