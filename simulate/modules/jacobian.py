@@ -65,7 +65,7 @@ class Network:
         """Return how many samples at a time have activations that fit in this many bytes.
 
         Counted is what one sample keeps for its gradient, for each output and for the values.
-        ``UNWATCHED`` for a model that lets nobody see what it keeps.
+        ``UNWATCHED`` for a model that does not show what it keeps.
         """
         state = [*self.model.parameters(), *self.model.buffers()]
         fixed = {part.untyped_storage().data_ptr() for part in state}
