@@ -345,3 +345,12 @@ def test_no_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["Gamma", "Lambda", "Omega"])
+def test_a_greek_capital_is_a_matrix_where_one_fits_and_else_a_number(name):
+    between = theory.expectation(f"x'{name} x").expr
+    assert between == sp.Trace(MatrixSymbol(name, D, D)) / D
+    assert theory.expectation(f"x'\\{name} x").expr == between  # in LaTeX
+    factor = theory.expectation(f"{name} (b.x)^2").expr / theory.expectation("(b.x)^2").expr
+    assert sp.simplify(factor) == sp.Symbol(name, real=True)

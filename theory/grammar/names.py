@@ -138,7 +138,7 @@ def _by_habit(name: str) -> tuple[Symbol, ...]:
         kind = scalar if isinstance(known, sp.Symbol) else vector if known.shape[1] == 1 else matrix
         return (kind(name),)
     if base in _GREEK_NAMES:
-        return scalar(name), vector(name)
+        return (matrix(name), scalar(name)) if base[0].isupper() else (scalar(name), vector(name))
     return (matrix(name),) if base.isupper() else (vector(name), scalar(name))
 
 
