@@ -29,7 +29,8 @@ from lazyrich.simulate.runs import (
 )
 from lazyrich.simulate.stability import NumericalError, within_range
 from lazyrich.simulate.task import PolynomialTask
-from lazyrich.simulate.train import Plan, plan, run_plan, train
+from lazyrich.simulate.together import trained
+from lazyrich.simulate.train import Plan, plan, train
 from lazyrich.support.arguments import finite, one_of
 
 Cell = Settings
@@ -195,21 +196,9 @@ def run(batch: Sequence[Cell]) -> list[Outcome]:
             plans[place] = _plan(cell)
         except NumericalError as error:
             found[place] = failed(error)
-    try:
-        found |= zip(plans, _trained(list(plans.values())), strict=True)
-    except NumericalError as error:
-        if len(plans) == 1:
-            return [failed(error)]
-        for place in plans:  # one by one: which of them was it?
-            found[place] = run([batch[place]])[0]
+    for place, end in zip(plans, trained(list(plans.values())), strict=True):
+        found[place] = end if isinstance(end, Run) else failed(end)
     return [found[place] for place in range(len(batch))]
-
-
-def _trained(plans: Sequence[Plan]) -> list[Outcome]:
-    if len(plans) > 1:
-        ends = train_batch(plans)
-        return [end if isinstance(end, Run) else failed(end) for end in ends]
-    return [run_plan(each) for each in plans]
 
 
 def code(engine: str, root: str = __name__) -> str:
@@ -222,7 +211,7 @@ def code(engine: str, root: str = __name__) -> str:
     others = {(registry, module) for module in map(_module, ENGINES) if module != mine}
     others.add((__name__, Experiment.__module__))
     if engine != "moments":
-        others.add((__name__, train_batch.__module__))
+        others |= {(here, train_batch.__module__) for here in (__name__, trained.__module__)}
     return code_of((root, train.__module__, mine), frozenset(others))
 
 

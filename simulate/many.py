@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import xarray
 
-from lazyrich.simulate.batch import batch_size, shared, train_batch
+from lazyrich.simulate.batch import batch_size, shared
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import NumericalError
 from lazyrich.simulate.task import PolynomialTask
-from lazyrich.simulate.train import Plan, plan_of, run_plan
+from lazyrich.simulate.together import trained
+from lazyrich.simulate.train import Plan, plan_of
 
 
 @checks_its_arguments
@@ -47,7 +48,7 @@ def run_many(
     ends: list[Run | NumericalError | None] = [None] * len(plans)
     done = 0
     for places in _batches(plans):
-        for place, end in zip(places, _trained([plans[i] for i in places]), strict=True):
+        for place, end in zip(places, trained([plans[i] for i in places]), strict=True):
             ends[place] = end
         done += len(places)
         if progress is not None:
@@ -89,12 +90,3 @@ def _sizes(one: Plan) -> tuple[int, int, int | float, int]:
     W = training.network.W
     width = np.inf if W is None else W.shape[0]
     return training.task.P, training.task.D, width, training.task.X_test.shape[0]
-
-
-def _trained(plans: Sequence[Plan]) -> list[Run | NumericalError]:
-    try:
-        return list(train_batch(plans)) if len(plans) > 1 else [run_plan(plans[0])]
-    except NumericalError as error:
-        if len(plans) == 1:
-            return [error]
-    return [_trained([one])[0] for one in plans]  # which of them was it?

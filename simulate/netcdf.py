@@ -103,7 +103,7 @@ def decoded(group: h5py.Group) -> xarray.Dataset:
     names: list[bytes] = []
     group.id.links.iterate(names.append, idx_type=h5py.h5.INDEX_CRT_ORDER)
     variables: dict[str, tuple] = {}
-    beside: set[str] = set()
+    coordinates: set[str] = set()
     for name in names:
         text, entry = name.decode(), h5o.open(group.id, name)
         if not isinstance(entry, h5d.DatasetID):
@@ -114,9 +114,9 @@ def decoded(group: h5py.Group) -> xarray.Dataset:
             continue
         listed = attributes.pop("DIMENSION_LIST", ())
         dimensions = [text] if scale else [_name(each, entry) for (each,) in listed]
-        beside.update(str(attributes.pop("coordinates", "")).split())
+        coordinates.update(str(attributes.pop("coordinates", "")).split())
         variables[text] = (dimensions, array_of(entry), attributes)
-    return xarray.Dataset(variables, attrs=_attributes(group.id)).set_coords(beside)
+    return xarray.Dataset(variables, attrs=_attributes(group.id)).set_coords(coordinates)
 
 
 def _attributes(entry: h5g.GroupID | h5d.DatasetID) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import xarray
 from lazyrich.simulate.fingerprint import Arrow, fingerprint
 from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.run import Run
-from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError
+from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError, in_a_line
 from lazyrich.simulate.store import Failure, Store, address, sealed
 from lazyrich.simulate.workers import Progress, Workers, run, workers
 from lazyrich.support.files import check_writable
@@ -275,8 +275,7 @@ stable_learning_rate=nan))
         return Failure(error.status, str(error), float(error.step), rate)
     if isinstance(error, NumericalError):
         return Failure(error.status, str(error))
-    what = f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
-    return Failure(NumericalError.status, what)
+    return Failure(NumericalError.status, in_a_line(error))
 
 
 @lru_cache(maxsize=256)

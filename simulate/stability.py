@@ -56,10 +56,23 @@ less extreme ones (ZeroDivisionError: division by zero)
     except NumericalError:  # which has said so already
         raise
     except OVERFLOWS as error:
-        what = f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
-        raise NumericalError(
-            f"a number left the range of floating point: take less extreme ones ({what})"
-        ) from error
+        raise out_of_range(in_a_line(error)) from error
+
+
+def out_of_range(what: str) -> NumericalError:
+    """Return the error of numbers that left the range of floating point; ``what`` did."""
+    return NumericalError(
+        f"a number left the range of floating point: take less extreme ones ({what})"
+    )
+
+
+def in_a_line(error: Exception) -> str:
+    """Return the kind and the text of an error in one line.
+
+    >>> in_a_line(OverflowError("too\\nlarge"))
+    'OverflowError: too large'
+    """
+    return f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
 
 
 class Diverged(Exception):

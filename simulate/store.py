@@ -74,7 +74,7 @@ def damage(content: bytes, key: str) -> str | None:
     """Return what is wrong with the content of a file; None where it is the run of this address."""
     if not has_checksum(content):
         return "was changed or cut off"
-    line = content.splitlines()[-2]
+    line = content.rsplit(b"\n", 3)[1]  # before that of the checksum
     return None if json.loads(line)["address"] == key else "holds another run"
 
 

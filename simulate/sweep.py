@@ -65,6 +65,18 @@ def sweep(
     return found.assign_attrs(lazyrich_format=FORMAT)  # so that ``load`` opens it
 
 
+def _has_equal(values: list) -> bool:
+    """Return whether two of the values are equal, as 1 and 1.0 are.
+
+    >>> _has_equal([1, 1.0]), _has_equal([[1], [2], 1])
+    (True, False)
+    """
+    try:
+        return len(set(values)) < len(values)
+    except TypeError:  # lists among them
+        return any(value in values[:i] for i, value in enumerate(values))
+
+
 def _checked_axes(grid: Any, fixed: Mapping[str, Any]) -> dict[str, list]:
     axes = {}
     if not isinstance(grid, Mapping):
@@ -86,7 +98,7 @@ def _checked_axes(grid: Any, fixed: Mapping[str, Any]) -> dict[str, list]:
             )
         if not axes[name]:
             raise ValueError(f"grid {name} is empty: must have at least one value")
-        if any(value in axes[name][:i] for i, value in enumerate(axes[name])):
+        if _has_equal(axes[name]):
             raise ValueError(f"grid {name} = {axes[name]}: must have no value twice")
         if name in fixed:
             raise ValueError(

@@ -355,13 +355,13 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
     fastest = 1 / max(radius, 1e-300)
     end = _LONGEST * fastest if times is None else max(times[-1], 1e-300)
     nothing = float(given.loss(0 * expansion.f0, _like(y, expansion.f0)))
+    goal = SHARE / 20 * min(nothing, scale)
     for step in rkc.steps(rhs, state, end, error):
         state = step.after
         if pending is None:
-            goal = SHARE / 20 * min(nothing, scale)
             done = record(step.end, state) < goal
             done |= given.decay == 0 and not curve.can_reach(goal, end)
-            if done or step.end > _LONGEST * fastest or len(curve.rows) > 2000:
+            if done or len(curve.rows) > 2000:
                 break
         while pending and pending[0] <= step.end:
             record(pending[0], step.at(pending.pop(0)))
