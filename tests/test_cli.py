@@ -122,6 +122,13 @@ def test_without_arguments_it_helps(run):
     assert ok(run("--version")).startswith("lazyrich, version ")
 
 
+def test_the_help_of_diagnose_fits_80_columns_and_names_losses_and_labels(run):
+    out = ok(run("diagnose --help"))
+    assert max(map(len, out.splitlines())) < 80
+    for needle in ("cross_entropy", "class numbers", "one-hot", "MODULE:FUNCTION", "Exit codes"):
+        assert needle in out
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_the_examples_in_the_help_are_valid(run, name):
     """Every option that an example uses exists, and takes the value that it is given."""

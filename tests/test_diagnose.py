@@ -235,6 +235,8 @@ def test_the_answer_in_every_form(tmp_path):
     for needle in ("generalises at once", "centred kernel-task alignment", "Reliability"):
         assert needle in text
     rows = found.sections()
+    assert rows["Forecast"]["delay (time from train to test)"] == found.forecast.delay[0]
+    assert rows["Training"]["phase"] == found.verdict
     sentences = " ".join(found.sentences())
     for side in ("train", "test"):  # the same number in the sentences and in the table
         value = printed(rows["Forecast"][f"{side} loss falls at time"])
@@ -304,6 +306,31 @@ def spoilt(value=math.nan, **changes):
     for name, row in changes.items():
         sides[name][row] = value
     return model, Data(**sides)
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "message"),
+    [
+        (
+            1e-25,
+            "float",
+            r"y has size 1e-25 .*: its loss is 0 in float32, by rounding; scale y up$",
+        ),
+        (1e-9, "float", "y has size 1e-09 .* rounding of the weights in float32 moves the outputs"),
+        (
+            1e25,
+            "float",
+            r"y has size 1e\+25 .*: its loss is inf in float32, by rounding; scale y d",
+        ),
+        (1e-25, "double", "rounding of the weights in float64 .* scale y up$"),
+    ],
+)
+def test_labels_out_of_reach_of_the_precision_are_one_line_that_says_so(size, dtype, message):
+    X = torch.linspace(-1, 1, 24, dtype=getattr(torch, dtype))[:, None]
+    y = size * X.sign()
+    model = getattr(mlp((1, 30, 1), nn.Tanh), dtype)()
+    with pytest.raises(ValueError, match=message):
+        diagnose(model, Data(X[::2], y[::2], X[1::2], y[1::2]))
 
 
 class Two(nn.Module):
@@ -553,6 +580,29 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert code == 2
         assert message in err
         assert err.count("\n") == 1
+
+
+def test_the_command_takes_a_loss_of_yours(tmp_path, monkeypatch, capsys):
+    _, data = easy()
+    (tmp_path / "net_of_loss.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    names = ("X", "y", "X_test", "y_test")
+    np.savez("set.npz", **{n: getattr(data, n).numpy() for n in names})
+    given = ["diagnose", "net_of_loss:make", "--data", "set.npz", "--no-pilots", "--format", "json"]
+    cli.main([*given, "--loss", "torch.nn.functional:smooth_l1_loss"])
+    assert json.loads(capsys.readouterr().out)["verdict"] == "generalises at once"
+    for loss, message in (("mae", "--loss = 'mae'"), ("math:no", "--loss = math:no: math has no")):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([*given, "--loss", loss])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_delay_is_given_with_its_range_and_how_often_such_were_right():
+    row = reliability.words_of_delay(decays=False)
+    n = reliability.counts()
+    assert row.startswith(f"{n['delays within a factor 2']} of {n['forecast to grok']} within")
+    assert reliability.words_of_delay(decays=True).endswith("with decay")
 
 
 def test_the_page_quotes_the_counts_of_the_results():

@@ -1,15 +1,10 @@
 """``lazyrich diagnose``: is your own network lazy or rich, will it grok, when, and why."""
 
-import difflib
-import importlib
-import sys
-import traceback
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.support.arguments import one_of
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -27,19 +22,25 @@ ARRAYS = ("X", "y", "X_test", "y_test")
 @click.option("--data", required=True, metavar="FILE.npz", help="X, y, X_test and y_test.")
 @click.option(
     "--loss",
-    type=click.Choice(LOSSES),
+    metavar="NAME",
     default="mse",
     show_default=True,
-    help="Mean square error, or cross entropy of class numbers or one-hot labels.",
+    help="mse, cross_entropy, or MODULE:FUNCTION for your own loss.",
 )
 @click.option(
     "--weight-decay",
     type=float,
     default=0.0,
     show_default=True,
-    help="Weight decay, as in torch's SGD.",
+    help="Weight decay of the training that you plan, as in torch's SGD.",
 )
-@click.option("--time", type=float, help="Learning rate x steps that you mean to train.")
+@click.option(
+    "--time",
+    type=float,
+    help="How long you plan to train, in learning rate x steps. "
+    "Default: 100 times as long as the lazy twin needs to fit, and at least "
+    "10/weight_decay.",
+)
 @click.option("--no-pilots", is_flag=True, help="Run no copies at smaller scales.")
 @click.option("--train", is_flag=True, help="Train a copy, and compare it with its lazy twin.")
 @click.option("--report", metavar="FILE.html", help="Write the answer as a page.")
@@ -60,27 +61,48 @@ def command(
     """Say whether a torch module is lazy or rich, whether it will grok, when, and why.
 
     Use it before a long run, or to understand a run whose test loss fell late.
+    The answer: a forecast (generalises at once, groks, memorises, or not fitted)
+    with the times at which the losses fall and the delay between them, the
+    reason, what to try, and how often such forecasts were right.
 
-    FUNCTION in MODULE (a file net.py in this folder is the module net) takes no arguments and
-    returns the module at its initial weights. The data file holds X, y, X_test and y_test. The
-    network is not trained; copies of it with a smaller output are, unless --no-pilots.
+    FUNCTION in MODULE takes no arguments and returns the module at its initial
+    weights; net:make is make in the file net.py of this folder. The network
+    itself is not trained. Copies with a smaller output are (pilot runs), unless
+    --no-pilots. Ctrl-C during these ends them: the answer is made from what was
+    finished, and says what is missing.
+
+    \b
+    FILE.npz holds X, y, X_test and y_test, one sample a row:
+      labels               y                        output     --loss
+      numbers              floats (n, C) or (n,)    as y       mse
+      class numbers        integers 0..C-1, (n,)    (n, C)     cross_entropy
+      one-hot              (n, C), rows sum to 1    (n, C)     cross_entropy, mse
+      anything             as your loss takes it    any        MODULE:FUNCTION
+    mse is the mean of (f - y)^2 over samples and outputs. cross_entropy takes
+    logits and does the softmax itself. MODULE:FUNCTION is a function of outputs
+    and labels that returns their mean loss as a torch tensor, for example
+    torch.nn.functional:smooth_l1_loss.
+
+    Exit codes: 0 done; 2 bad input, with one line that says what and why; 130
+    and 143 ended by Ctrl-C or SIGTERM.
 
     \b
     Examples:
       lazyrich diagnose net:make --data set.npz
-      lazyrich diagnose net:make --data set.npz --loss cross_entropy --train --report answer.html
+      lazyrich diagnose net:make --data set.npz --report answer.html --train
+      lazyrich diagnose net:make --data set.npz --loss cross_entropy
     """
     from lazyrich.simulate import diagnose
     from lazyrich.support.output import output_file
 
     page = output_file("--report", report, (".html",))
-    arrays = _data(data)
+    arrays, function = _data(data), _loss(loss)
     model = _model(network)
     with progress_bar("diagnosing", quiet) as progress:
         found = diagnose(
             model,
             arrays,
-            loss=loss,
+            loss=function,
             weight_decay=weight_decay,
             time=time,
             with_pilots=not no_pilots,
@@ -96,61 +118,22 @@ def _model(network: str) -> "nn.Module":
     """Return what the function makes. Raises ``ValueError`` in one line for anything else."""
     from torch import nn
 
-    module, colon, function = network.partition(":")
-    module = module.removesuffix(".py")
-    if not (module and colon and function):
-        raise ValueError(
-            f"MODULE:FUNCTION = {network}: must be a module, a colon, a function: net:make"
-        )
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = _imported(network, module)
-        if not hasattr(found, function):
-            near = difflib.get_close_matches(function, [n for n in dir(found) if n[0] != "_"], 1)
-            hint = f": did you mean {module}:{near[0]}?" if near else ""
-            raise ValueError(
-                f"MODULE:FUNCTION = {network}: {module} has no function {function}{hint}"
-            )
-        made = _called(network, getattr(found, function))
-    finally:
-        sys.path.pop(0)
+    from lazyrich.support.user_code import made_by
+
+    made = made_by("MODULE:FUNCTION", network)
     if not isinstance(made, nn.Module):
         kind = type(made).__name__
         raise ValueError(f"MODULE:FUNCTION = {network}: gives {kind}: must give a torch.nn.Module")
     return made
 
 
-def _imported(network: str, module: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise _of_the_user(network, error) from error  # one that the module imports
-        here = [path.stem for path in Path.cwd().glob("*.py")]
-        near = difflib.get_close_matches(module, here, 1, cutoff=0)
-        hint = f": the nearest file is {near[0]}.py" if near else ": it holds no .py file"
-        raise ValueError(
-            f"MODULE:FUNCTION = {network}: no module {module} on the path or in the current folder"
-            f"{hint}"
-        ) from error
-    except Exception as error:  # the user's code may raise anything
-        raise _of_the_user(network, error) from error
+def _loss(name: str) -> Any:
+    """Return the function that MODULE:FUNCTION names, other names as they are."""
+    if ":" not in name:
+        return one_of("--loss", name, (*LOSSES, "MODULE:FUNCTION"))
+    from lazyrich.support.user_code import function_of
 
-
-def _called(network: str, make: Any) -> Any:
-    try:
-        return make()
-    except Exception as error:  # the user's code may raise anything
-        raise _of_the_user(network, error) from error
-
-
-def _of_the_user(network: str, error: Exception) -> ValueError:
-    """Return the error of the user's code as one line, with the place in the user's file."""
-    line = " ".join(f"{type(error).__name__}: {error}".split())
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if Path(f.filename).parent == Path.cwd()]
-    where = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
-    return ValueError(f"MODULE:FUNCTION = {network}: {line}{where}")
+    return function_of("--loss", name)
 
 
 def _data(file: str) -> "Data":

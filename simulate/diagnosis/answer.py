@@ -14,7 +14,7 @@ import numpy as np
 
 from lazyrich.simulate.diagnosis import reliability
 from lazyrich.simulate.diagnosis.advice import DECAY, OTHER, SLOW_KERNEL, advice
-from lazyrich.simulate.diagnosis.forecast import Forecast
+from lazyrich.simulate.diagnosis.forecast import UNKNOWN, Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
 from lazyrich.simulate.diagnosis.pilots import EARLY, ENDS, Pilot
@@ -102,7 +102,7 @@ class Diagnosis:
 
     def _forecast_rows(self) -> dict[str, Any]:
         found, steps = self.forecast, self.steps
-        rows: dict[str, Any] = {"verdict": self.verdict}
+        rows: dict[str, Any] = {"phase": found.phase}
         for side, when in (("train", found.train), ("test", found.test)):
             rows[f"{side} loss falls at time"] = when.value
             if math.isfinite(when.value):
@@ -110,8 +110,24 @@ class Diagnosis:
                 if steps is not None and steps.per_step is not None:
                     name = f"{side} loss falls at step of {steps.name}"
                     rows[name] = float(round(steps.step(when.value)))
+        if found.phase not in (UNFITTED, UNKNOWN):
+            rows |= self._delay_rows()
         rows['"never" means not within time'] = found.horizon
         return rows
+
+    def _delay_rows(self) -> dict[str, Any]:
+        delay, low, high = self.forecast.delay
+        rows: dict[str, Any] = {"delay (time from train to test)": delay}
+        if math.isfinite(delay):
+            rows["delay: expected range"] = [low, high]
+        if self.forecast.phase == GROKS:
+            decays, plain = self.lazy.config["weight_decay"] > 0, self._follows_the_flow
+            rows["delay: measured reliability"] = reliability.words_of_delay(decays, plain)
+        return rows
+
+    @property
+    def _follows_the_flow(self) -> bool:
+        return self.steps is None or self.steps.per_step is not None
 
     def _twin_rows(self) -> dict[str, Any]:
         lazy, history = self.lazy.outcome(), self.lazy.history

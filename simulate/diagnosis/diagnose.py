@@ -17,6 +17,7 @@ from lazyrich.simulate.diagnosis.forecast import forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.laziness import along_the_path, kernel_watch
 from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, watched
+from lazyrich.simulate.diagnosis.scales import check_scales
 from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
 from lazyrich.simulate.modules.data import Data, checked_data
@@ -102,6 +103,7 @@ def diagnose(
         raise ValueError("data has no test set: must have one, to say what generalises")
     check_loss("train", loss, expansion.f0, expansion.data.y)
     check_loss("test", loss, expansion.f0_test, expansion.data.y_test)
+    check_scales(expansion, loss)
     stages = _Stages(progress, 4 + with_pilots)
     cost = _estimate(expansion, given, memory, budget, with_pilots, train)
     kernels = expansion.kernels() if cost["kernels made"] else None

@@ -108,9 +108,28 @@ def _tried(batches: str, name: str) -> str:
 def words_of_decay() -> str:
     """Return the reliability with weight decay, in words."""
     tried = with_decay()
-    grokked = [row for row in tried if row["seen"] == GROKS and right(row)]
-    near = sum(factor(row) <= 2 for row in grokked)
+    near, grokked = _near(tried)
     return (
         f"with weight decay, in {len(tried)} other pairs: {sum(map(right, tried))} phases right; "
-        f"{near} of {len(grokked)} delays of those that grokked as forecast within a factor 2"
+        f"{near} of {grokked} delays of those that grokked as forecast within a factor 2"
     )
+
+
+def words_of_delay(decays: bool, flow: bool = True) -> str:
+    """Return how many forecast delays were near, with weight decay or without, in words.
+
+    ``flow``: whether training follows gradient flow, as in the tests.
+
+    >>> words_of_delay(False, flow=False)
+    'not tested with this optimiser'
+    """
+    if not flow:
+        return "not tested with this optimiser"
+    near, grokked = _near(with_decay() if decays else pairs())
+    return f"{near} of {grokked} within a factor 2 in tests, with{'' if decays else 'out'} decay"
+
+
+def _near(tried: list[dict[str, Any]]) -> tuple[int, int]:
+    """Return how many delays were within a factor 2, and of how many that grokked as forecast."""
+    grokked = [row for row in tried if row["seen"] == GROKS and right(row)]
+    return sum(factor(row) <= 2 for row in grokked), len(grokked)

@@ -89,6 +89,7 @@ class Trained:
         if math.isinf(o.delay):
             delay = f"more than {printed(o.at_least)}"
         rows: dict[str, Any] = {
+            "phase": o.phase,
             f"train loss falls at {o.unit}": o.train_fall,
             f"test loss falls at {o.unit}": o.test_fall,
             "delay": delay,

@@ -1,0 +1,80 @@
+"""Functions of the user's own files, named on the command line as MODULE:FUNCTION."""
+
+import difflib
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def function_of(option: str, text: str) -> Callable[..., Any]:
+    """Return the function that ``MODULE:FUNCTION`` names; net:make is make in the file net.py.
+
+    Raises ``ValueError`` in one line, which names the option, for anything else.
+
+    >>> function_of("--loss", "math:sqrt")(4)
+    2.0
+    >>> function_of("--loss", "math:sqr")
+    Traceback (most recent call last):
+    ...
+    ValueError: --loss = math:sqr: math has no function sqr: did you mean math:sqrt?
+    """
+    module, colon, name = text.partition(":")
+    module = module.removesuffix(".py")
+    if not (module and colon and name):
+        raise ValueError(f"{option} = {text}: must be a module, a colon, a function: net:make")
+    with _this_folder():
+        found = _imported(option, text, module)
+    if not callable(function := getattr(found, name, None)):
+        near = difflib.get_close_matches(name, [n for n in dir(found) if n[0] != "_"], 1)
+        hint = f": did you mean {module}:{near[0]}?" if near else ""
+        raise ValueError(f"{option} = {text}: {module} has no function {name}{hint}")
+    return function
+
+
+def made_by(option: str, text: str) -> Any:
+    """Return what the function returns. Raises ``ValueError``, in one line too where it raises."""
+    function = function_of(option, text)
+    with _this_folder():  # it may import on
+        try:
+            return function()
+        except Exception as error:  # the user's code may raise anything
+            raise _of_the_user(option, text, error) from error
+
+
+@contextmanager
+def _this_folder() -> Iterator[None]:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path.pop(0)
+
+
+def _imported(option: str, text: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise _of_the_user(option, text, error) from error  # one that the module imports
+        here = [path.stem for path in Path.cwd().glob("*.py")]
+        near = difflib.get_close_matches(module, here, 1, cutoff=0)
+        hint = f": the nearest file is {near[0]}.py" if near else ": it holds no .py file"
+        raise ValueError(
+            f"{option} = {text}: no module {module} on the path or in the current folder{hint}"
+        ) from error
+    except Exception as error:  # the user's code may raise anything
+        raise _of_the_user(option, text, error) from error
+
+
+def _of_the_user(option: str, text: str, error: Exception) -> ValueError:
+    """Return the error of the user's code as one line, with the place in the user's file."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if Path(f.filename).parent == Path.cwd()]
+    where = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
+    return ValueError(f"{option} = {text}: {line}{where}")
