@@ -141,6 +141,12 @@ def test_the_examples_in_the_help_are_valid(run, name):
         command.make_context(name, arguments)
 
 
+@pytest.mark.parametrize("name", ["", *cli.COMMANDS])
+def test_the_help_fits_a_terminal_of_80_columns(run, name):
+    """Also its examples, which no terminal should break in two."""
+    assert [line for line in ok(run(f"{name} --help")).splitlines() if len(line) > 80] == []
+
+
 def test_the_examples_of_derive_run(run):
     for example in re.findall(r"^ +lazyrich (.+)$", ok(run("derive --help")), re.MULTILINE):
         assert ok(run(example)).strip()

@@ -49,7 +49,7 @@ def command(
 
     \b
       - a closed form; lazyrich derive lists them
-      - a part of one, such as kernel-alignment.numerator or ntk-eigenvalues.radial
+      - a part of one, such as ntk-eigenvalues.radial
       - "expect: POLYNOMIAL", the mean of a polynomial over Gaussian vectors
 
     With --activation, --target or --readouts, NAME is a closed form of your own network.
@@ -60,7 +60,7 @@ def command(
     \b
     Examples:
       lazyrich check ntk-eigenvalues.radial "epsilon^2/D (1 + 2/D)" --at sigma=1
-      lazyrich check kernel-alignment.numerator "2 epsilon^2/D^4 |beta|^2 beta'M beta"
+      lazyrich check test-loss.linear "alpha^2/D |wbar|^2"
       lazyrich check "expect: (x'Ax)^2" "(tr(A)^2 + 2 tr(A^2))/D^2" --symmetric A
       lazyrich check target-power.degree_1 "0" --activation "h + c*h^3"
     """

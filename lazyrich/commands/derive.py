@@ -66,7 +66,7 @@ def command(
       lazyrich derive test-loss --format latex
       lazyrich derive ntk-eigenvalues --at D=3 --at epsilon=1/4 --at sigma=1
       lazyrich derive --expect "(x'Ax)^2 (b.x)^2" --symmetric A --at D=100
-      lazyrich derive --expect "(x'A x_prime)^2" --over x --cov x=Sigma --format latex
+      lazyrich derive --expect "(x'A x_prime)^2" --over x --cov x=Sigma
       lazyrich derive --activation "h + c*h^3"
       lazyrich derive ntk-eigenvalues --activation "h + c*h^3" --readouts trained
     """

@@ -97,8 +97,8 @@ def command(
     \b
     Examples:
       lazyrich predict --D 100 --P 550 --alpha 1 --epsilon 0.02
-      lazyrich predict --D 30 --P 200 --alpha 2 --epsilon 0.1 --noise 0.1 --weight-decay 1e-4
-      lazyrich predict --data set.npz --alpha 4 --epsilon 0.1 --learning-rate 0.5 --format json
+      lazyrich predict --D 30 --P 200 --alpha 2 --epsilon 0.1 --weight-decay 1e-4
+      lazyrich predict --data set.npz --alpha 4 --epsilon 0.1 --format json
       lazyrich predict --D 20 --P 200 --activation "h + c h^3" --constant c=0.1
     """
     own = {"--activation": activation, "--target": target, "--readouts": readouts, "--noise": noise}

@@ -118,9 +118,9 @@ def command(
       lazyrich simulate --animate lecture.gif
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
-      lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1 --steps 1000
-      lazyrich simulate --D 10 --P 80 --activation "h + c h^3" --constant c=0.1 --engine neurons
-      lazyrich simulate --D 10 --P 80 --indices 2 --readouts gaussian --engine neurons --steps 1000
+      lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1
+      lazyrich simulate --activation "h + c h^3" --constant c=0.1 --engine neurons
+      lazyrich simulate --indices 2 --readouts gaussian --engine neurons
     """
     from lazyrich.support.output import output_file
 
