@@ -227,7 +227,7 @@ class Diagnosis:
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=200)
             data = base64.b64encode(buffer.getvalue()).decode()
-            style = "flex: 1 1 20em; min-width: 0; max-width: min(100%, 26em); align-self: start"
+            style = "flex: 1 1 21em; min-width: 0; max-width: min(100%, 27em); align-self: start"
             images.append(f"<img style='{style}' alt='{what}' src='data:image/png;base64,{data}'>")
         return "".join(images)
 

@@ -1,10 +1,13 @@
 """The pictures of a diagnosis: losses over time, how lazy, the kernel against the labels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from lazyrich.plotting import BLACK, BLUE, GREY, ORANGE, VERMILLION, house_style, shades
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE
@@ -16,8 +19,11 @@ if TYPE_CHECKING:
     from lazyrich.simulate.diagnosis.answer import Diagnosis
 
 _DASHED, _DOTTED, _DASHDOT = (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1))
-# Inches of one panel.
-_PANEL = (3.9, 3.2)
+_MARKERS = "os^Dv<>P"
+# Inches of one panel, legend included; a page shows it about 400 pixels wide. Sizes in points.
+_PANEL = (4.1, 4.3)
+_SIZES: dict = {"font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 9}
+_SIZES |= {"xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "legend.handlelength": 3}
 # Shares of eigenvalues and labels below this one are not drawn.
 _SMALLEST = 1e-5
 
@@ -27,7 +33,7 @@ def draw(found: "Diagnosis") -> "Figure":
     from matplotlib.figure import Figure
 
     panels = list(_panels(found).values())
-    with house_style():
+    with _style():
         size = (_PANEL[0] * len(panels), _PANEL[1])
         figure = Figure(figsize=size, layout="constrained")
         for ax, panel in zip(
@@ -43,10 +49,27 @@ def drawn_apart(found: "Diagnosis") -> dict[str, "Figure"]:
 
     figures = {}
     for what, panel in _panels(found).items():
-        with house_style():
+        with _style():
             figures[what] = Figure(figsize=_PANEL, layout="constrained")
             panel(figures[what].subplots(), found)
     return figures
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with house_style(), mpl.rc_context(_SIZES):
+        yield
+
+
+def _legend_below(ax: "Axes") -> None:
+    """Name the lines below the axes, where the names cover none of them.
+
+    Ticks between powers of ten are named only where no power of ten is in view.
+    """
+    for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if math.floor(math.log10(high)) >= math.ceil(math.log10(low)):
+            axis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.14), ncols=2, columnspacing=1.2)
 
 
 def _panels(found: "Diagnosis") -> dict[str, Callable]:
@@ -64,15 +87,17 @@ def _losses(ax: "Axes", found: "Diagnosis") -> None:
     lazy = found.lazy.history.isel(time=slice(1, None))
     shares = [lazy.test_loss.values / zero]
     train = lazy.train_loss / float(lazy.zero_train_loss)
-    ax.plot(lazy.time, train, color=GREY, ls=_DASHED, lw=1, label="lazy twin, train")
-    ax.plot(lazy.time, shares[0], color=GREY, lw=1, label="lazy twin, test")
-    styles = [_DASHDOT, _DOTTED, _DASHED, "-"]
+    ax.plot(lazy.time, train, color=BLACK, ls=_DASHED, lw=1, label="lazy twin, train")
+    ax.plot(lazy.time, shares[0], color=BLACK, lw=1, label="lazy twin, test")
     colors = shades(len(found.pilots))
     for i, (pilot, color) in enumerate(zip(found.pilots, colors, strict=True)):
         history = pilot.run.history.isel(time=slice(1, None))
         shares.append(history.test_loss.values / zero)
-        name, style = f"output × {pilot.r:.2g}, test", styles[i % len(styles)]
-        ax.plot(history.time * pilot.r**2, shares[-1], color=color, ls=style, lw=1, label=name)
+        look = {"color": color, "lw": 1, "marker": _MARKERS[i % len(_MARKERS)], "ms": 4}
+        every = max(1, len(history.time) // 8)
+        look |= {"markevery": (i * every // max(1, len(found.pilots)), every)}
+        name = f"output × {pilot.r:.2g}, test"
+        ax.plot(history.time * pilot.r**2, shares[-1], label=name, **look)
     if found.trained is not None:
         shares.append(_of_the_run(ax, found))
     _marked(ax, found)
@@ -81,7 +106,7 @@ def _losses(ax: "Axes", found: "Diagnosis") -> None:
     ax.set(xscale="log", yscale="log", xlabel="learning rate × steps")
     ax.set(ylabel="loss / loss of predicting 0", ylim=(max(low / 3, 1e-5), 30))
     ax.set_title(found.verdict, loc="left")
-    ax.legend(fontsize="small", loc="lower left", framealpha=0.8)
+    _legend_below(ax)
 
 
 def _of_the_run(ax: "Axes", found: "Diagnosis") -> np.ndarray:
@@ -93,8 +118,8 @@ def _of_the_run(ax: "Axes", found: "Diagnosis") -> np.ndarray:
     times = later[unit] * found.trained.rate
     test = later.test_loss.values / float(later.zero_test_loss)
     train = later.train_loss.values / float(later.zero_train_loss)
-    ax.plot(times, train, color=BLUE, ls=_DASHED, label="network, train")
-    ax.plot(times, test, color=VERMILLION, label="network, test")
+    ax.plot(times, train, color=VERMILLION, ls=_DASHED, lw=2, label="network, train")
+    ax.plot(times, test, color=VERMILLION, lw=2, label="network, test")
     return test
 
 
@@ -112,7 +137,7 @@ def _marked(ax: "Axes", found: "Diagnosis") -> None:
             ax.axvline(value, color=BLACK, lw=0.8, ls=_DASHED if side == "train" else "-")
             where: dict = {"bbox": {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1}}
             where |= {"rotation": 90, "va": "top", "ha": "right" if side == "train" else "left"}
-            ax.text(value, 25, f" {side} falls ", fontsize="small", **where)
+            ax.text(value, 25, f" {side} falls ", **where)
 
 
 def _laziness(ax: "Axes", found: "Diagnosis") -> None:
@@ -123,22 +148,29 @@ def _laziness(ax: "Axes", found: "Diagnosis") -> None:
         ("error of linearisation", lazy.errors, BLACK, _DOTTED, "^"),
     ):
         if max(values) > 1e-12:
-            ax.plot(lazy.times, values, color=color, ls=style, marker=marker, ms=3, label=name)
+            ax.plot(lazy.times, values, color=color, ls=style, marker=marker, ms=4, label=name)
     if found.trained is not None:
         history = found.trained.run.history
         unit = "step" if "step" in history.dims else "time"
         later = history.isel({unit: slice(1, None)})
         times = later[unit] * found.trained.rate
-        ax.plot(times, later.parameter_change, color=VERMILLION, ls=_DASHDOT, label="|w - w0|/|w0|")
+        ax.plot(
+            times,
+            later.parameter_change,
+            color=VERMILLION,
+            ls=_DASHDOT,
+            lw=2,
+            label="|w - w0|/|w0|",
+        )
         if "kernel_change" in later:
             label = "kernel change, in training"
-            ax.plot(times, later.kernel_change, color=VERMILLION, label=label)
+            ax.plot(times, later.kernel_change, color=VERMILLION, lw=2, label=label)
     ax.axhline(NOTICEABLE, color=GREY, lw=0.7, ls=_DOTTED)
     ax.set(xscale="log", yscale="log", xlabel="learning rate × steps")
     ax.set_ylabel("relative change, along the lazy path")
     ax.set_title("how lazy (0.1: features matter)", loc="left")
     if ax.lines[:-1]:
-        ax.legend(fontsize="small")
+        _legend_below(ax)
 
 
 def _spectrum(ax: "Axes", found: "Diagnosis") -> None:
@@ -155,4 +187,4 @@ def _spectrum(ax: "Axes", found: "Diagnosis") -> None:
         ax.plot(number[shown], values[shown], color=color, ls=style, label=name)
     ax.set(xscale="log", yscale="log", xlabel="eigenvector of the kernel", ylabel="share")
     ax.set_title(f"kernel and labels (alignment {kernel.alignment:.2f})", loc="left")
-    ax.legend(fontsize="small", loc="lower left")
+    _legend_below(ax)
