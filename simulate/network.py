@@ -213,12 +213,12 @@ def _initial(D: int, given: Mapping[str, Any]) -> tuple[Tensor | None, PseudoNeu
 def _readouts(W: Tensor | None, given: Mapping[str, Any]) -> Tensor | None:
     """Return the initial readouts, if they are trained."""
     readouts = given.get("readouts")
-    if readouts is None:
+    if readouts is None or (isinstance(readouts, str) and readouts == "fixed"):
         return None
     if W is None:
         raise ValueError("readouts: need a finite width, or init = W of shape (N, D)")
     N = W.shape[0]
     if isinstance(readouts, str):
-        one_of("readouts", readouts, ("gaussian",))
+        one_of("readouts", readouts, ("fixed", "trained", "gaussian"))
         return standard_normal(natural("seed", given.get("seed", 0)), "readouts", (N,))
-    return real_array("readouts", readouts, (N,), f"(N,) = ({N},), or 'gaussian', or None")
+    return real_array("readouts", readouts, (N,), f"(N,) = ({N},), or trained, or fixed")

@@ -94,8 +94,9 @@ def train(
       values. By default h + (epsilon/2) h^2; any other needs the engine "neurons".
       ``activation_degree`` k is short for h + (epsilon/2) He_k(h), He_k the probabilists' Hermite
       polynomial.
-    - ``readouts``, for "neurons" only: "gaussian", v_i ~ N(0, 1) from a stream of their own, or an
-      array (N,); they are then trained along with the weights, at the same rate. None: fixed at 1.
+    - ``readouts``: "fixed" at 1 (or None); for "neurons" only, "trained" (or "gaussian"), v_i ~
+      N(0, 1) from a stream of their own, or an array (N,): trained along with the weights, at the
+      same rate.
     - ``momentum``: heavy-ball, as in ``torch.optim.SGD``. ``weight_decay`` adds
       (weight_decay/2) (1/N) sum_i |w_i|^2 to the loss, so a step shrinks w by
       learning_rate weight_decay/alpha^2; ``decoupled_weight_decay`` multiplies w by
@@ -293,7 +294,7 @@ def _config(training: Training, engine: Engine, given: dict[str, Any]) -> dict:
         "init": None if drawn else "(wbar, M)" if isinstance(init, tuple) else "W",
         "sigma": float(given["sigma"]) if drawn else None,
         "seed": int(given["seed"]) if drawn else None,
-        "readouts": readouts if readouts is None or isinstance(readouts, str) else "v",
+        "readouts": _readouts_word(readouts),
         "activation": training.activation_text,
         "activation_degree": given["activation_degree"],
         "constants": constants,
@@ -310,6 +311,13 @@ def _config(training: Training, engine: Engine, given: dict[str, Any]) -> dict:
         **rule.numbers(),
     }
     return config | ({"rtol": training.rtol} if "rtol" in engine.settings else {})
+
+
+def _readouts_word(readouts: object) -> str | None:
+    """What a configuration says of the readouts: None where they are fixed."""
+    if readouts is None or isinstance(readouts, str):
+        return {None: None, "fixed": None, "trained": "gaussian"}.get(readouts, str(readouts))
+    return "v"
 
 
 def _attributes(config: dict) -> dict[str, str]:

@@ -10,6 +10,7 @@ from lazyrich.cli import main
 from lazyrich.simulate.laws import lazy
 from lazyrich.simulate.laws.own_problem import predict_lazy
 from lazyrich.theory import Problem
+from lazyrich.verify.cubature import gauss_hermite
 
 
 @pytest.mark.parametrize("epsilon", [0.2, 1.0])
@@ -82,6 +83,72 @@ def test_the_floors_of_erf_and_relu(D):
     assert relu.floor == pytest.approx(0.75 * (1 - norm(3) ** 2 / norm(2) / norm(4)), rel=1e-9)
     erf = predict_lazy(Problem("erf(h)", "(beta.x)^3 + (beta.x)^2/2"), D=D, P=9, noise=0.5)
     assert erf.floor == pytest.approx(0.75 + 0.25, abs=1e-5 * erf.nothing)
+
+
+@pytest.mark.parametrize(
+    ("target", "values"),
+    [
+        ("(a.x)^2 (b.x) + (b.x)^2", {}),
+        ("x'Bx + k |x|^4", {"B": [[1.0, 2.0], [0.0, 3.0]], "k": 0.5}),
+        ("|x|^2 + 3", {}),
+        ("c", {"c": 2.0}),
+        ("a.x + |x|^2 (b.x)", {"a": [1.0, 2.0], "b": [0.0, 1.0]}),
+    ],
+)
+@pytest.mark.parametrize("activation", ["h + h^2/2", "h + h^3"])
+def test_targets_in_several_directions_matrices_norms_and_constants(activation, target, values):
+    """The floor is what the kernel's functions leave of y on an exact cubature, in the plane."""
+    problem = Problem(activation, target)
+    found = predict_lazy(problem, D=2, P=3, noise=0.5, **values)
+    points, weights = gauss_hermite(2, 12)
+    kernel = problem.closed_form("ntk-at-init").function("numpy")
+    K = kernel(x=points[:, None], x_prime=points[None], sigma=1.0)
+    root, axes = np.sqrt(weights), math.sqrt(2) * np.eye(2)
+    own = {"a": axes[0], "b": axes[int("a" in problem.target.symbols)]} | values
+    y = root * problem.target.labels(points, **{name: own[name] for name in problem.target.symbols})
+    eigenvalues, functions = np.linalg.eigh(root[:, None] * K * root)
+    learned = (functions[:, eigenvalues > 1e-9 * eigenvalues[-1]].T @ y) ** 2
+    assert found.nothing == pytest.approx(y @ y + 0.25)
+    assert found.floor == pytest.approx(y @ y - learned.sum() + 0.25)
+    linear = sum((root * points[:, i] * math.sqrt(2) @ y) ** 2 for i in range(2))
+    assert found.plateau == pytest.approx(y @ y - linear + 0.25)
+    assert found.exact_from == len(learned)
+
+
+def test_what_is_not_known_of_a_target_is_one_line_with_what_to_give(tmp_path, capsys):
+    np.save(tmp_path / "B.npy", np.diag(np.arange(10.0)))
+    asked = ["predict", "--P", "20", "--epsilon", "0.3", "--D"]
+    main([*asked, "10", "--target", "x'Bx", "--constant", f"B={tmp_path / 'B.npy'}"])
+    assert "lazy floor" in capsys.readouterr().out
+    main([*asked, "3", "--target", "(a.x)^2 + (b.x)^3"])
+    assert "|a|^2 = 3, |b|^2 = 3, orthogonal" in capsys.readouterr().out
+    for extra, message in (
+        (["2", "--target", "x'Bx"], "the matrix B has no value: give its entries"),
+        (["2", "--target", "x'Bx", "--constant", "B=[[1]]"], "B has shape (1, 1): must be (2, 2)"),
+        (["2", "--target", "x'Bx", "--constant", "B=no.npy"], "--constant B=no.npy: no such file"),
+        (["1", "--target", "(a.x)^2 (b.x)"], "2 directions can't be orthogonal at D = 1"),
+        (["2", "--target", "k (a.x)^2"], "missing k: give k=NUMBER"),
+        (["2", "--target", "a.x + x'Bx", "--constant", "B=[[1,0],[0,2]]"], "its angle to B"),
+        (["2", "--inputs", "Sigma"], "derived for inputs N(0, I/D) alone"),
+        (["2", "--target", "x'Bx", "--constant", "B=q"], "the value must be a number such as"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([*asked, *extra])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_words_of_a_problem_serve_the_simulator_too(capsys):
+    """Its initial test loss is that of the theory for the same numbers."""
+    asked = ["simulate", "--D", "2", "--P", "20", "--steps", "10", "--learning-rate", "0.01"]
+    asked += ["--engine", "neurons", "--quiet", "--inputs", "[[1,0],[0,1/4]]"]
+    asked += ["--target", "x'Bx + k", "--constant", "B=[[1,0],[0,2]]", "--constant", "k=1/2"]
+    main([*asked, "--readouts", "trained"])
+    first = capsys.readouterr().out.splitlines()[1].split()
+    # <(z_1^2 + z_2^2/2 + 1/2)^2> at |z_i|^2 = 1: 3 + 3/4 + 1/4 + 1 + 1 + 1/2
+    assert float(first[3]) == pytest.approx(6.5)
+    main([*asked, "--readouts", "fixed"])
+    assert float(capsys.readouterr().out.splitlines()[1].split()[3]) == pytest.approx(6.5)
 
 
 def test_the_command_prints_it_and_refuses_what_does_not_belong(capsys):

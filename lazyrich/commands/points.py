@@ -1,8 +1,9 @@
-"""The option ``--at``: values of symbols, exact where they are written exactly."""
+"""The options ``--at`` and ``--constant``: values of symbols, exact where written exactly."""
 
 import json
 import math
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ at_option = click.option(
     "--at",
     "assignments",
     multiple=True,
-    metavar="KEY=VALUE",
+    metavar="NAME=VALUE",
     help="Evaluate at a value; repeat for each symbol. 1/4 is exact, 0.25 a float, a vector is "
     "[1,0], a matrix [[1,0],[0,1/2]].",
 )
@@ -19,25 +20,85 @@ at_option = click.option(
 
 def point(assignments: tuple[str, ...]) -> dict[str, Any]:
     """The values of ``--at`` by key."""
+    return {
+        key: _entries(f"--at {assignment}", text)
+        for key, text, assignment in _pairs("--at", assignments)
+    }
+
+
+def constants_option(help_text: str) -> Callable:
+    """The option ``--constant``, which a command gets as ``constants``; see ``constants``."""
+    return click.option(
+        "--constant", "constants", multiple=True, metavar="NAME=VALUE", help=help_text
+    )
+
+
+def constants(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """The values of ``--constant`` by name, in floats.
+
+    >>> constants(("c=1/4", "b=[1,0]"))
+    {'c': 0.25, 'b': [1.0, 0.0]}
+    """
+    return {
+        key: floats(f"--constant {assignment}", text)
+        for key, text, assignment in _pairs("--constant", assignments)
+    }
+
+
+def floats(given: str, text: str) -> Any:
+    """A number, vector or matrix in floats, or the array in a file FILE.npy.
+
+    ``given`` is what the user wrote, for messages. Raises ``ValueError`` in one line.
+
+    >>> floats("--inputs [[1,0],[0,1/2]]", "[[1,0],[0,1/2]]")
+    [[1.0, 0.0], [0.0, 0.5]]
+    """
+    return _array(given, text) if text.endswith(".npy") else _floats(_entries(given, text))
+
+
+def _array(given: str, text: str) -> Any:
+    import numpy as np
+
+    from lazyrich.support.output import given_path
+
+    file = given_path(given, text)
+    if not file.is_file():
+        raise ValueError(f"{given}: no such file")
+    try:
+        return np.load(file, allow_pickle=False).astype(float).tolist()
+    except (ValueError, OSError, EOFError):
+        raise ValueError(f"{given}: not an .npy file of numbers") from None
+
+
+def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """Key, value and the whole assignment."""
+    seen = set()
+    for assignment in assignments:
+        key, equals, text = (part.strip() for part in assignment.partition("="))
+        if not (key and equals and text):
+            raise ValueError(f"{option} {assignment}: must be NAME=VALUE")
+        if key in seen:
+            raise ValueError(f"{option} {assignment}: {key} is given twice")
+        seen.add(key)
+        yield key, text, assignment
+
+
+def _entries(given: str, text: str) -> Any:
     from lazyrich.support.arguments import shown
 
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not (key and equals and text):
-            raise ValueError(f"--at {assignment}: must be KEY=VALUE")
-        if key in values:
-            raise ValueError(f"--at {assignment}: {key} is given twice")
-        try:
-            # Quoting every entry makes JSON of lists of rationals.
-            nested = json.loads(re.sub(r"[^\[\],\s]+", lambda entry: json.dumps(entry[0]), text))
-            values[key] = _numbers(nested)
-        except (ValueError, RecursionError):
-            raise ValueError(
-                f"--at {shown(assignment)[1:-1]}: the value must be a number such as 2, 1/4 or "
-                "0.25, a vector [1,0] or a matrix [[1,0],[0,1/2]]"
-            ) from None
-    return values
+    try:
+        # Quoting every entry makes JSON of lists of rationals.
+        nested = json.loads(re.sub(r"[^\[\],\s]+", lambda entry: json.dumps(entry[0]), text))
+        return _numbers(nested)
+    except (ValueError, RecursionError):
+        raise ValueError(
+            f"{shown(given)[1:-1]}: the value must be a number such as 2, 1/4 or "
+            "0.25, a vector [1,0] or a matrix [[1,0],[0,1/2]]"
+        ) from None
+
+
+def _floats(nested: Any) -> Any:
+    return [_floats(item) for item in nested] if isinstance(nested, list) else float(nested)
 
 
 def _numbers(nested: Any) -> Any:

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from lazyrich.commands.points import constants as read_constants
+from lazyrich.commands.points import constants_option
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -59,12 +61,9 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--seed", type=int, help="Seed of the first data set and its weights.  [default: 0]")
 @click.option("--activation", help="Your own phi(h), such as h + c h^3: lazy training only.")
 @click.option("--readouts", type=click.Choice(("fixed", "trained")), help="With --activation.")
-@click.option(
-    "--constant",
-    "constants",
-    multiple=True,
-    metavar="NAME=NUMBER",
-    help="The value of a symbol of --activation or --target, or sigma.",
+@click.option("--inputs", help="With --activation or --target: I/D, the only law with a forecast.")
+@constants_option(
+    "A symbol of --activation or --target, or sigma: a number, [1,0], [[1,0],[0,1]] or FILE.npy."
 )
 @format_option("text to read, or json: all numbers by name, with those of each data set.")
 @quiet_option
@@ -78,6 +77,7 @@ def command(
     activation: str | None,
     target: str | None,
     readouts: str | None,
+    inputs: str | None,
     noise: float | None,
     constants: tuple[str, ...],
     quiet: bool,
@@ -101,8 +101,15 @@ def command(
       lazyrich predict --data set.npz --alpha 4 --epsilon 0.1 --format json
       lazyrich predict --D 20 --P 200 --activation "h + c h^3" --constant c=0.1
     """
-    own = {"--activation": activation, "--target": target, "--readouts": readouts, "--noise": noise}
-    rich = options["alpha"] is not None and activation is None and readouts is None
+    own = {
+        "--activation": activation,
+        "--target": target,
+        "--readouts": readouts,
+        "--inputs": inputs,
+        "--noise": noise,
+    }
+    only_lazy = activation is not None or readouts is not None or inputs is not None
+    rich = options["alpha"] is not None and not only_lazy
     if not rich and (constants or any(value is not None for value in own.values())):
         rest = options | {"data": data, "draws": draws, "seed": seed}
         _own_problem(own, constants, dimension, samples, rest, form)
@@ -116,7 +123,7 @@ def command(
     drawn = {"D": dimension, "P": samples, "draws": draws, "target": target, "noise": noise}
     drawn = {name: value for name, value in drawn.items() if value is not None}
     if constants:
-        drawn["constants"] = dict(map(_constant, constants))
+        drawn["constants"] = read_constants(constants)
     if data is not None:
         for name, value in drawn.items():
             option = "--constant" if name == "constants" else f"--{name}"
@@ -141,12 +148,6 @@ def _predict(data: str | None, given: dict[str, Any], form: str, quiet: bool) ->
     click.echo(found.json() if form == "json" else str(found))
 
 
-def _constant(text: str) -> tuple[str, float]:
-    from lazyrich.commands.simulate import constant
-
-    return constant(text)
-
-
 def _own_problem(
     own: dict[str, Any],
     constants: tuple[str, ...],
@@ -156,6 +157,7 @@ def _own_problem(
     form: str,
 ) -> None:
     """Print what lazy training of the user's own network reaches."""
+    epsilon = others.pop("epsilon")
     for name, value in others.items():
         if value is not None:
             option = f"--{name.replace('_', '-')}"
@@ -169,9 +171,11 @@ def _own_problem(
     from lazyrich.simulate.laws.own_problem import predict_lazy
     from lazyrich.theory import Problem
 
-    nouns = {name: own[f"--{name}"] for name in ("activation", "target", "readouts")}
+    nouns = {name: own[f"--{name}"] for name in ("activation", "target", "readouts", "inputs")}
     problem = Problem(**{name: value for name, value in nouns.items() if value is not None})
-    values = dict(map(_constant, constants))
+    values = read_constants(constants)
+    if epsilon is not None:
+        values.setdefault("epsilon", epsilon)
     noise = 0.0 if own["--noise"] is None else own["--noise"]
     found = predict_lazy(problem, dimension, samples, noise=noise, **values)
     click.echo(found.json() if form == "json" else str(found))

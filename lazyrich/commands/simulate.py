@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.commands.points import constants as read_constants
+from lazyrich.commands.points import constants_option, floats
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
@@ -42,18 +44,17 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--alpha", type=float, default=1.0, help="Scale of the output; larger is lazier.")
 @click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
 @click.option("--activation", default="h + epsilon/2*h**2", help="phi(h), such as h + 0.1 h^3.")
-@click.option(
-    "--constant",
-    "constants",
-    multiple=True,
-    metavar="NAME=NUMBER",
-    help="The value of a symbol of the activation or target.",
+@constants_option(
+    "A symbol of the activation or target: a number, a vector [1,0], a matrix [[1,0],[0,1]] or a "
+    "file FILE.npy of one."
 )
+@click.option("--inputs", default="I/D", help="Covariance of x: [[1,0],[0,1/2]] or FILE.npy.")
 @click.option(
     "--activation-degree", type=int, help="k: phi(h) = h + (epsilon/2) He_k(h), engine neurons."
 )
 @click.option(
-    "--readouts", help="gaussian: draw them from N(0, 1) and train them (engine neurons)."
+    "--readouts",
+    help="fixed: all 1; trained: drawn from N(0, 1) and trained (engine neurons).",
 )
 @click.option("--sigma", type=float, default=1.0, help="Standard deviation of the initial weights.")
 @click.option("--engine", default="flow", help="flow, moments, neurons or linearised: see above.")
@@ -91,6 +92,7 @@ def command(
     target: str,
     noise: float,
     constants: tuple[str, ...],
+    inputs: str,
     out: str | None,
     plot: str | None,
     animate: str | None,
@@ -120,7 +122,7 @@ def command(
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
       lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1
       lazyrich simulate --activation "h + c h^3" --constant c=0.1 --engine neurons
-      lazyrich simulate --indices 2 --readouts gaussian --engine neurons
+      lazyrich simulate --indices 2 --readouts trained --engine neurons
     """
     from lazyrich.support.output import output_file
 
@@ -138,8 +140,9 @@ def command(
     from lazyrich.simulate.constants import shared_out
     from lazyrich.support.files import write_whole
 
-    values = dict(constant(text) for text in constants)
-    of_target, of_activation = shared_out(values, target, options["activation"])
+    of_target, of_activation = shared_out(
+        read_constants(constants), target, options["activation"]
+    )
     task = PolynomialTask(
         D=dimension,
         P=samples,
@@ -149,6 +152,7 @@ def command(
         target_degree=target_degree,
         target=target,
         noise=noise,
+        covariance=None if inputs == "I/D" else floats(f"--inputs {inputs}", inputs),
         constants=of_target,
     )
     options["constants"] = of_activation
@@ -164,15 +168,6 @@ def command(
     click.echo(_summary(run))
     for file in filter(None, (run_file, plot_file, film_file)):
         click.echo(f"wrote {file}")
-
-
-def constant(text: str) -> tuple[str, float]:
-    """NAME=NUMBER as a pair."""
-    name, _, value = text.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ValueError(f"--constant {text}: must be NAME=NUMBER") from None
 
 
 def _printed(steps: int) -> set[int]:

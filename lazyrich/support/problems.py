@@ -18,6 +18,11 @@ _OPTIONS = {
         type=click.Choice(("fixed", "trained")),
         help="Whether your network's readouts are fixed at 1 or trained.",
     ),
+    "inputs": click.option(
+        "--inputs",
+        type=click.Choice(("I/D", "Sigma")),
+        help="Covariance of your inputs; values of Sigma as those of other symbols.",
+    ),
 }
 
 

@@ -23,7 +23,8 @@ class LazyPrediction:
     ``nothing`` is the loss of predicting nothing, ``plateau`` what least squares of y on x leaves
     with many samples, ``curve`` the mean loss by number of samples, ``floor`` that with infinitely
     many. ``exact_from`` is the number of samples from which ``floor`` is reached without noise, or
-    None, and then ``reason`` says why. ``print(prediction)`` shows it; ``json()`` is text.
+    None, and then ``reason`` says why. ``directions`` says which directions of the target were
+    chosen here. ``print(prediction)`` shows it; ``json()`` is text.
     """
 
     problem: str
@@ -35,6 +36,7 @@ class LazyPrediction:
     floor: float
     exact_from: int | None
     reason: str = ""
+    directions: str = ""
 
     def json(self) -> str:
         """Return all of it as JSON."""
@@ -43,6 +45,7 @@ class LazyPrediction:
     def __str__(self) -> str:
         lines = [
             f"{self.problem}, D = {self.D}; lazy training, x ~ N(0, I/D), means over data sets",
+            *([f"  {self.directions}"] if self.directions else []),
             f"  loss of predicting nothing:               {self.nothing:.4g}",
             f"  plateau, linear least squares, many data: {self.plateau:.4g}",
         ]
@@ -68,9 +71,9 @@ def predict_lazy(
     """Return what lazy training of ``problem`` reaches with P samples in D dimensions.
 
     ``symbols`` are the values of the symbols of activation and target, and of ``sigma``
-    (``sigma_w`` and ``sigma_v`` with trained readouts), 1 by default. beta is sqrt(D) along the
-    first axis unless given. Raises ``ValueError`` for a missing or unknown symbol, or for sizes
-    that make no sense.
+    (``sigma_w`` and ``sigma_v`` with trained readouts), 1 by default. Directions of the target
+    without a value are sqrt(D) along axes of their own: their squares are D, and they are
+    orthogonal. Raises ``ValueError`` for a missing or unknown symbol, and for bad sizes.
 
     >>> found = predict_lazy(Problem("h + c*h^3", "(beta.x)^2/2"), D=4, P=10, c=0.1)
     >>> found.nothing, found.floor, found.exact_from          # an odd kernel learns no even target
@@ -79,17 +82,11 @@ def predict_lazy(
     D, P, noise = positive_integer("D", D), positive_integer("P", P), not_negative("noise", noise)
     scales = ("sigma",) if problem.readouts == "fixed" else ("sigma_w", "sigma_v")
     values: dict[str, Any] = {**dict.fromkeys(scales, 1.0), **symbols}
-    if "beta" in problem.target.symbols:
-        values.setdefault("beta", [math.sqrt(D)] + [0.0] * (D - 1))
+    drawn = _directions(problem, D, values)
+    values |= drawn
     for name, symbol in problem.target.symbols.items():
-        if name not in values and getattr(symbol, "shape", ()):
-            raise ValueError(
-                f"target = {problem.target.text}: {name} has no value; a direction named beta is "
-                "sqrt(D) along the first axis, and others need Python: predict_lazy(..., "
-                f"{name}=...)"
-            )
         if name not in values:
-            raise ValueError(missing(name, symbol, f"the target needs values for {name}"))
+            raise ValueError(_without_value(problem, name, symbol))
     sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
     curve = problem.learning_curve(P=sizes, D=D, noise=noise, **values)
     spectrum = problem.spectrum(D=D, **values)
@@ -111,4 +108,52 @@ def predict_lazy(
         floor=spectrum.null + noise**2,
         exact_from=exact_from,
         reason=reason,
+        directions=_said(drawn, D),
+    )
+
+
+def _directions(problem: Problem, D: int, values: dict[str, Any]) -> dict[str, list[float]]:
+    """Directions for those of the target that have no value: sqrt(D) along free axes."""
+    names = [name for name in problem.target.directions if name not in values]
+    others = [name for name in problem.target.symbols if _is_array(problem, name)]
+    given = [name for name in others if name not in names]
+    if names and given and D > 1:
+        raise ValueError(
+            f"target = {problem.target.text}: {names[0]} has no value, and the loss depends on its "
+            f"angle to {given[0]}: give {names[0]} one as well, such as {_example(names[0], D)}"
+        )
+    if len(names) > D:
+        raise ValueError(
+            f"target = {problem.target.text}: {len(names)} directions can't be orthogonal at "
+            f"D = {D}: give them values, such as {_example(names[0], D)}"
+        )
+    length = math.sqrt(D)
+    return {n: [length * (axis == i) for axis in range(D)] for i, n in enumerate(names)}
+
+
+def _is_array(problem: Problem, name: str) -> bool:
+    return bool(getattr(problem.target.symbols[name], "shape", ()))
+
+
+def _said(drawn: dict[str, Any], D: int) -> str:
+    """What was chosen for the directions; nothing of a single one, whose axis does not matter."""
+    if not drawn:
+        return ""
+    first = ", ".join(f"|{name}|^2 = {D}" for name in drawn)
+    return first + (", orthogonal" if len(drawn) > 1 else "") + " (--constant sets another value)"
+
+
+def _example(name: str, D: int, columns: int = 1) -> str:
+    if D > 4:
+        return f"--constant {name}=FILE.npy"
+    row = "[" + ",".join(["1", *["0"] * (D - 1)]) + "]"
+    return f"--constant {name}={row if columns == 1 else '[' + ','.join([row] * D) + ']'}"
+
+
+def _without_value(problem: Problem, name: str, symbol: Any) -> str:
+    if not getattr(symbol, "shape", ()):
+        return missing(name, symbol, f"the target needs values for {name}")
+    return (
+        f"target = {problem.target.text}: the matrix {name} has no value: give its entries, "
+        f"--constant {name}=[[1,0],[0,1]] at D = 2, or a file, --constant {name}=FILE.npy"
     )

@@ -64,7 +64,10 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
     """Return the spectrum for inputs N(0, I/D); see ``Problem.spectrum``."""
     D = positive_integer("D", D)
     if not problem.inputs.isotropic:
-        raise ValueError("inputs: the spectrum needs inputs N(0, I/D)")
+        raise ValueError(
+            "inputs = Sigma: the kernel's spectrum, and with it what lazy training reaches, is "
+            "derived for inputs N(0, I/D) alone"
+        )
     _check_resolvable(problem, D)
     numbers, with_target = _numbers(problem, values)
     products = _products(problem, D, values) if with_target else {}
