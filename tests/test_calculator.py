@@ -354,3 +354,33 @@ def test_a_greek_capital_is_a_matrix_where_one_fits_and_else_a_number(name):
     assert theory.expectation(f"x'\\{name} x").expr == between  # in LaTeX
     factor = theory.expectation(f"{name} (b.x)^2").expr / theory.expectation("(b.x)^2").expr
     assert sp.simplify(factor) == sp.Symbol(name, real=True)
+
+
+@pytest.mark.parametrize("entries", [[[1, 2], [2, 1]], [[1.0, 2.0], [2.0, 1.0]], [[-1]]])
+def test_an_indefinite_covariance_is_refused_wherever_it_has_values(entries):
+    """A singular one is the law of a vector in a subspace: its mean is that of the subspace."""
+    mean = theory.expectation("(x.x)^2", covariance={"x": "Sigma"})
+    own = theory.Problem("h", "x.x", inputs="Sigma")
+    asked = (
+        lambda: mean.subs(Sigma=entries),
+        lambda: mean.evaluate(Sigma=entries),
+        lambda: mean.function("numpy")(Sigma=entries),
+        lambda: own.closed_form("target-power").evaluate(Sigma=entries),
+        lambda: own.population_loss(W=[[1.0] * len(entries)], Sigma=entries),
+        lambda: theory.Problem(inputs=entries),
+    )
+    for call in asked:
+        with pytest.raises(ValueError, match="has the eigenvalue -1: a covariance must be"):
+            call()
+    assert mean.evaluate(Sigma=[[1, 1], [1, 1]]) == 12  # x = (z, z): <4 z^4>
+    assert mean.function("numpy")(Sigma=[[1, 1], [1, 1]]) == pytest.approx(12)
+
+
+def test_covariances_that_no_vector_has_are_refused():
+    for text, at in (("I - C", {"C": [[2]]}), ("s I", {"s": -1})):
+        mean = theory.expectation("(x.x)^2", covariance={"x": text})
+        with pytest.raises(ValueError, match="covariance of x has the eigenvalue -1"):
+            mean.subs(**at)
+    for text in ("-I", "-I/D", "A B"):
+        with pytest.raises(ValueError, match=r"must be (positive semidefinite|symmetric)"):
+            theory.expectation("(x.x)^2", covariance={"x": text})

@@ -205,3 +205,25 @@ def test_the_command(tmp_path, monkeypatch):
     result = command("--problem", file)
     assert result.exit_code == 1
     assert "FAILED" in result.output
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"activation": "h + c h^3", "target": "x'Bx + b.x", "c": 0.3, "inputs": "Sigma"},
+        {"activation": "relu(h)", "target": "(b.x)^2 (a.x)", "inputs": "Sigma"},
+        {"activation": "h + h^2", "D": 2, "inputs": [[1.0, 0.2], [0.2, 0.5]]},
+    ],
+)
+def test_a_problem_with_a_covariance_of_its_own_is_attacked_on_such_inputs(entries, monkeypatch):
+    """The control draws the inputs of the attacks from N(0, I/D)."""
+    assert problem(entries).passed
+    monkeypatch.setattr(Setting, "root", property(lambda setting: np.eye(setting.D)))
+    failed = {check.name for check in problem(entries).failed}
+    assert failed >= {"target-power", "population-loss"}
+
+
+def test_a_covariance_of_a_problem_file_is_checked():
+    for Sigma in ([[1, 2], [2, 1]], [[1, 1], [1, 1]], [[1]], "q"):
+        with pytest.raises(ValueError, match="Sigma"):
+            problem({"target": "x.x", "activation": "h", "D": 2, "inputs": "Sigma", "Sigma": Sigma})

@@ -9,7 +9,7 @@ from sympy import MatrixSymbol
 
 from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import values
-from lazyrich.theory.symbols import SymmetricMatrixSymbol
+from lazyrich.theory.symbols import Sigma, SymmetricMatrixSymbol
 
 Symbol = sp.Symbol | MatrixSymbol
 
@@ -27,7 +27,7 @@ def read(xp, name: str, value: Any, symbol: Symbol, like: Any) -> Any:
     if isinstance(symbol, sp.Symbol) and symbol.is_integer:
         _check_whole(xp, name, array)
     if isinstance(symbol, SymmetricMatrixSymbol):
-        _check_symmetric(xp, name, array)
+        _check_symmetric(xp, name, array, is_covariance=symbol == Sigma)
     return array
 
 
@@ -97,7 +97,7 @@ def _check_whole(xp, name: str, array: Any) -> None:
         raise ValueError(f"{name} = {shown(array)}: must be positive whole numbers")
 
 
-def _check_symmetric(xp, name: str, array: Any) -> None:
+def _check_symmetric(xp, name: str, array: Any, is_covariance: bool) -> None:
     """Up to rounding. Other shapes are refused elsewhere; NaN and infinity pass."""
     if len(array.shape) < 2 or array.shape[-1] != array.shape[-2] or 0 in array.shape:
         return
@@ -111,6 +111,8 @@ def _check_symmetric(xp, name: str, array: Any) -> None:
         raise ValueError(
             f"{name} differs from its transpose by {float(gap.max()):g}: must be symmetric"
         )
+    if is_covariance:
+        values.check_covariance(name, array.cpu() if _is_torch(xp) else array)
 
 
 def is_open(array: Any) -> bool:

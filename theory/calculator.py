@@ -91,6 +91,7 @@ def expectation(
         assumptions=_assumptions(laws, found, symmetric),
         source="derived here, by Isserlis' theorem; for every dimension D",
         cancelled={name: s for name, s in asked.items() if name not in integrated},
+        covariances={f"covariance of {python_name(law.vector)}": law.covariance for law in laws},
     )
 
 
@@ -221,6 +222,8 @@ def _covariance(vector: MatrixSymbol, given: Mapping[str, Any], known: dict) -> 
         value = read(value, known, new=_habits(), kind="any", what=f"covariance of {name}")
     if not isinstance(value, MatrixExpr):
         raise ValueError(f"covariance of {name} = {value}: must be a matrix, such as {value} I")
+    if isinstance(value, sp.MatMul) and value.args[0].is_negative and not value.has(MatrixSymbol):
+        raise ValueError(f"covariance of {name} = {write(value)}: must be positive semidefinite")
     return value.xreplace({D: size}) if size != D and D in value.shape else value
 
 

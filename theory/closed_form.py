@@ -13,6 +13,7 @@ from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import arrays, generate, values
 from lazyrich.theory.evaluate import value
 from lazyrich.theory.printing import displayed, latex, pretty, shortened, whole
+from lazyrich.theory.symbols import Sigma
 
 __all__ = ["ClosedForm", "Step", "latex", "pretty"]
 
@@ -28,7 +29,8 @@ class ClosedForm:
     ``expr`` is the SymPy expression, ``terms`` its named parts, ``steps`` the derivation as pairs
     of a sentence and an expression, ``components`` what belongs to the terms (eigenprojectors,
     parts of the target, gradients), ``source`` the paper's section and equation, ``cancelled`` the
-    symbols of the question that the formula does not depend on: they may be given values too.
+    symbols of the question that the formula does not depend on: they may be given values too;
+    ``covariances`` those of the vectors that were integrated out, by vector.
 
     Notebooks show the formula with its terms.
 
@@ -48,6 +50,7 @@ class ClosedForm:
     terms: Mapping[str, Part] = field(default_factory=dict)
     components: Mapping[str, Part] = field(default_factory=dict)
     cancelled: Mapping[str, Symbol] = field(default_factory=dict)
+    covariances: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def symbols(self) -> dict[str, Symbol]:
@@ -172,7 +175,11 @@ class ClosedForm:
         symbols = self._named()
         for name in point:
             one_of("argument", name, symbols)
-        return {name: _read(name, given, symbols[name]) for name, given in point.items()}
+        found = {name: _read(name, given, symbols[name]) for name, given in point.items()}
+        laws = {"Sigma": Sigma} if symbols.get("Sigma") == Sigma else {}
+        for name, covariance in (laws | dict(self.covariances)).items():
+            _check_covariance(name, covariance, found, symbols)
+        return found
 
     def _named(self) -> dict[str, Symbol]:
         """Every symbol that may be given a value, by name."""
@@ -199,6 +206,23 @@ def _read(name: str, given: Any, symbol: Symbol) -> Any:
     if isinstance(symbol, MatrixSymbol):
         return values.table(name, given, symbol)
     return values.scalar(name, given, symbol)
+
+
+def _check_covariance(
+    name: str, covariance: Any, known: dict[str, Any], symbols: dict[str, Symbol]
+) -> None:
+    """Raise ``ValueError`` where the values make a covariance indefinite; none if some lack."""
+    needed = generate.arguments(covariance)
+    if needed.keys().isdisjoint(known):
+        return
+    sizes = arrays.sizes(known, {n: s for n, s in symbols.items() if n in known})
+    if not covariance.has(MatrixSymbol):
+        sizes = {"D": 1} | sizes  # a multiple of the unit matrix
+    at = {n: sp.Integer(v) for n, v in sizes.items()} | {n: _to_sympy(v) for n, v in known.items()}
+    if needed.keys() <= at.keys():
+        matrix = value(covariance, at)
+        if not matrix.free_symbols:
+            values.check_covariance(name, sp.matrix2numpy(matrix, dtype=float))
 
 
 def _to_sympy(given: Any) -> Any:

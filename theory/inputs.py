@@ -6,6 +6,7 @@ from typing import Any
 import sympy as sp
 
 from lazyrich.theory.symbols import D, Gaussian, I, Sigma, x
+from lazyrich.theory.values import check_covariance
 from lazyrich.theory.wick import form
 
 
@@ -50,6 +51,15 @@ class Inputs:
         return Gaussian(x, I / D if self.isotropic else Sigma)
 
     @property
+    def symbols(self) -> dict[str, sp.MatrixSymbol]:
+        """The symbols of the law, by name: Sigma, or none.
+
+        >>> Inputs().symbols, Inputs("Sigma").symbols
+        ({}, {'Sigma': Sigma})
+        """
+        return {} if self.isotropic else {"Sigma": Sigma}
+
+    @property
     def values(self) -> dict[str, Any]:
         """The numbers of Sigma, where they are given."""
         return {} if _is_name(self.covariance) else {"Sigma": self._rows()}
@@ -77,5 +87,4 @@ def _check_matrix(rows: list[list[Any]]) -> None:
         raise ValueError(f"inputs = {rows!r}: must be equal rows of numbers") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
         raise ValueError(f"inputs has shape {matrix.shape}: must be a square matrix of numbers")
-    if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] < 0:
-        raise ValueError("inputs: the covariance must be symmetric and positive semidefinite")
+    check_covariance("inputs", matrix)

@@ -151,3 +151,31 @@ def _check_symmetric(name: str, entries: list[list]) -> None:
                     f"{name} has {row[j]} at ({i + 1}, {j + 1}) and {entries[j][i]} at "
                     f"({j + 1}, {i + 1}): must be symmetric"
                 )
+
+
+def check_covariance(name: str, matrix: Any, *, definite: bool = False) -> None:
+    """Raise ``ValueError`` for a square matrix of numbers that is the covariance of no Gaussian.
+
+    A singular one is: the vector then lies in a subspace. ``definite`` refuses that as well.
+
+    >>> check_covariance("Sigma", [[1, 1], [1, 1]])
+    >>> check_covariance("Sigma", [[1, 2], [2, 1]])
+    Traceback (most recent call last):
+    ...
+    ValueError: Sigma has the eigenvalue -1: a covariance must be positive semidefinite
+    """
+    import numpy as np
+
+    entries = np.asarray(matrix, dtype=float)
+    largest = np.abs(entries).max(initial=0.0)
+    if not np.isfinite(largest):
+        return
+    if np.abs(entries - entries.swapaxes(-1, -2)).max(initial=0.0) > _ROUNDING * largest:
+        raise ValueError(f"{name} is not symmetric, as a covariance must be")
+    least = float(np.linalg.eigvalsh(entries).min(initial=np.inf))
+    if least < -1e-10 * largest:
+        raise ValueError(
+            f"{name} has the eigenvalue {least:.6g}: a covariance must be positive semidefinite"
+        )
+    if definite and least <= 1e-10 * largest:
+        raise ValueError(f"{name} has the eigenvalue 0: must be positive definite here")

@@ -5,7 +5,7 @@ by torch, derivatives taken by autograd, means by quadrature.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +50,12 @@ class Setting:
         """Return the values of some symbols."""
         return {name: self.values[name] for name in names}
 
+    def numbers(self, names: Any) -> dict[str, Any]:
+        """The same as plain numbers and lists, with D, and Sigma where the inputs have it."""
+        found = self.of([*names, *self.problem.inputs.symbols])
+        plain = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in found.items()}
+        return {"D": self.D, **plain}
+
     def phi(self, h: torch.Tensor) -> torch.Tensor:
         """Return the activation at h, from its definition."""
         activation = self.problem.activation
@@ -65,6 +71,28 @@ class Setting:
     def labels(self, X: Array) -> Array:
         """Return the target at the rows of X."""
         return self.problem.target.labels(X, **self.of(self.problem.target.symbols))
+
+    @property
+    def root(self) -> Array:
+        """The R of x = R z for z ~ N(0, I/D): the unit matrix unless the inputs have a Sigma."""
+        if self.problem.inputs.isotropic:
+            return np.eye(self.D)
+        return np.linalg.cholesky(self.D * np.asarray(self.values["Sigma"])).T
+
+    def cubature(self, degree: int) -> tuple[Array, Array]:
+        """Return points and weights, exact for polynomials of that degree in the inputs."""
+        points, weights = gauss_hermite(self.D, degree)
+        return points @ self.root, weights
+
+    def of_size(self, D: int, stream: int) -> "Setting":
+        """The problem in D dimensions, with other vectors and matrices of that size."""
+        random, values = self.generator(stream), dict(self.values)
+        for name, symbol in self.problem.target.symbols.items():
+            if shape := getattr(symbol, "shape", None):
+                values[name] = random.normal(size=(D,) if shape[1] == 1 else (D, D))
+        if not self.problem.inputs.isotropic:
+            values["Sigma"] = drawn_covariance(D, random)
+        return replace(self, D=D, values=values)
 
     def network(self, width: int, stream: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return initial weights (N, D) and readouts (N,)."""
@@ -107,6 +135,12 @@ class Finding:
     def control_rejected(self) -> bool:
         """Whether the wrong statement was told apart."""
         return bool(self.control > self.allowed)
+
+
+def drawn_covariance(D: int, random: np.random.Generator) -> Array:
+    """A random covariance, of order I/D and well conditioned."""
+    factor = random.normal(size=(D, D)) / np.sqrt(D)
+    return (factor @ factor.T + np.eye(D)) / D
 
 
 def relative(found: Array, expected: Array) -> float:
@@ -245,12 +279,7 @@ def power_on_spectrum(setting: Setting) -> Finding:
 
 def in_two_dimensions(setting: Setting) -> Setting:
     """The problem in the plane, with other vectors and matrices of that size."""
-    random = setting.generator(4)
-    values = dict(setting.values)
-    for name, symbol in setting.problem.target.symbols.items():
-        if shape := getattr(symbol, "shape", None):
-            values[name] = random.normal(size=(2,) if shape[1] == 1 else (2, 2))
-    return Setting(setting.problem, 2, setting.P, setting.N, setting.seed, values)
+    return setting.of_size(2, stream=4)
 
 
 def population_loss(setting: Setting) -> Finding:
@@ -260,6 +289,7 @@ def population_loss(setting: Setting) -> Finding:
     expected = np.array([_mean_loss(plane, W, v)])
     more = {"v": v.numpy()} if plane.trained else {}
     values = plane.of(plane.problem.symbols)
+    values |= plane.of(plane.problem.inputs.symbols)
     found = np.array([plane.problem.population_loss(W=W.numpy(), alpha=1.5, **more, **values)])
     control = relative((1 + _PLANTED) * found, expected)
     return Finding(relative(found, expected), 1e-8, control, "3 neurons, D = 2")
@@ -283,6 +313,7 @@ def simulator(setting: Setting) -> Finding:
         seed=plane.seed,
         target=described.target,
         constants=plane.of(described.target.symbols),
+        covariance=plane.values.get("Sigma"),
     )
     constants = plane.of(described.activation.symbols)
     run = simulate.train(
@@ -311,9 +342,11 @@ def _mean_loss(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
     """<(y - f)^2> at alpha = 1.5, over a cubature or over polar nodes."""
     degree = plane.problem.activation.degree
     if degree is not None:
-        points, weights = gauss_hermite(2, 2 * max(degree, plane.problem.target.degree))
+        points, weights = plane.cubature(2 * max(degree, plane.problem.target.degree))
     else:
-        points, weights = _polar_rule(W.numpy())
+        # A neuron changes sign where w.x = (R'w).z does, with x = R'z.
+        points, weights = _polar_rule(W.numpy() @ plane.root.T)
+        points = points @ plane.root
     residual = 1.5 * plane.function(W, v, torch.tensor(points)).numpy() - plane.labels(points)
     return float(weights @ residual**2)
 
@@ -335,10 +368,10 @@ def _polar_rule(W: Array) -> tuple[Array, Array]:
 def target_powers(setting: Setting) -> Finding:
     """The powers by degree add up to <y^2> on a cubature, and degree 0 is the squared mean."""
     plane = in_two_dimensions(setting)
-    points, weights = gauss_hermite(2, max(2 * plane.problem.target.degree, 1))
+    points, weights = plane.cubature(max(2 * plane.problem.target.degree, 1))
     y = plane.labels(points)
     form = plane.problem.closed_form("target-power")
-    known = form.evaluate_terms(D=2, **plane.of(plane.problem.target.symbols))
+    known = form.evaluate_terms(**plane.numbers(plane.problem.target.symbols))
     found = np.array([float(known["degree_0"]), float(sum(known.values()))])
     expected = np.array([(weights @ y) ** 2, weights @ y**2])
     control = relative((1 + _PLANTED) * found, expected)
@@ -353,7 +386,8 @@ def laziness(setting: Setting) -> Finding:
     Of a target that is 0 nothing is learned: the labels are then drawn.
     """
     random = setting.generator(6)
-    X = torch.tensor(random.normal(size=(setting.P, setting.D)) / np.sqrt(setting.D))
+    X = random.normal(size=(setting.P, setting.D)) / np.sqrt(setting.D)
+    X = torch.tensor(X @ setting.root)
     y = torch.tensor(setting.labels(X.numpy()))
     if setting.problem.target.expr == 0:
         y = torch.tensor(random.normal(size=setting.P))

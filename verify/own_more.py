@@ -28,11 +28,9 @@ def loss_at_init(setting: Setting) -> Finding:
     """
     found, expected, wrong = [], [], []
     for D, N in ((2, 1), (1, 2)):
-        small = _of_size(setting, D)
+        small = setting.of_size(D, stream=9)
         form = small.problem.closed_form("loss-at-init")
-        values: dict[str, Any] = small.of(small.problem.symbols) | small.deviations
-        values = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in values.items()}
-        at = {"alpha": _ALPHA, "D": D, **values}
+        at = {"alpha": _ALPHA, **small.numbers(small.problem.symbols), **small.deviations}
         found.append(float(form.evaluate(N=N, **at)))
         wrong.append(float(form.evaluate(N=N + 1, **at)))
         expected.append(_mean_loss_at_init(small, D, N))
@@ -41,23 +39,13 @@ def loss_at_init(setting: Setting) -> Finding:
     return Finding(error, 1e-10, control, "N = 1 at D = 2, N = 2 at D = 1")
 
 
-def _of_size(setting: Setting, D: int) -> Setting:
-    """The problem in D dimensions, with other vectors and matrices of that size."""
-    random = setting.generator(9)
-    values = dict(setting.values)
-    for name, symbol in setting.problem.target.symbols.items():
-        if shape := getattr(symbol, "shape", None):
-            values[name] = random.normal(size=(D,) if shape[1] == 1 else (D, D))
-    return Setting(setting.problem, D, setting.P, setting.N, setting.seed, values)
-
-
 def _mean_loss_at_init(small: Setting, D: int, N: int) -> float:
     degree = small.problem.activation.degree
     assert degree is not None
     nodes, masses = gauss_hermite(1, 2 * degree)
     of_weights = _grid(nodes[:, 0], masses, N * D)
     readout_nodes, readout_masses = gauss_hermite(1, 2)
-    points, weights = gauss_hermite(D, 2 * max(degree, small.problem.target.degree))
+    points, weights = small.cubature(2 * max(degree, small.problem.target.degree))
     y, X = small.labels(points), torch.tensor(points)
     first, *rest = small.deviations.values()
     readouts = (
@@ -88,16 +76,14 @@ def target_decomposition(setting: Setting) -> Finding:
     described = plane.problem
     assert described.activation.degree is not None
     degree = 2 * max(described.activation.degree, described.target.degree)
-    points, weights = gauss_hermite(2, degree)
+    points, weights = plane.cubature(degree)
     root = np.sqrt(weights)
     y = root * plane.labels(points)
     table = root[:, None] * kernel_matrix(plane, points) * root
     values, vectors = np.linalg.eigh(table)
     known = vectors[:, values > 1e-10 * values[-1]]
     split = described.closed_form("target-decomposition")
-    at = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in plane.values.items()}
-    at = {k: v for k, v in at.items() if k in split.arguments()}
-    found = float(split.evaluate_terms(D=2, **at)["null"])
+    found = float(split.evaluate_terms(**plane.numbers(described.symbols))["null"])
     power = y @ y
     expected = power - ((known.T @ y) ** 2).sum()
     error, control = (abs(found + part * power - expected) / power for part in (0.0, 1e-3))
@@ -151,7 +137,7 @@ def learning_curve(setting: Setting) -> Finding:
     is an approximation: a quarter of the loss is allowed, and five standard errors of the mean. The
     control is twice the loss.
     """
-    small, random = _of_size(setting, _CURVE_D), setting.generator(10)
+    small, random = setting.of_size(_CURVE_D, stream=9), setting.generator(10)
     names = {**small.problem.symbols, **small.deviations}
     curve = float(small.problem.learning_curve(P=_CURVE_P, D=_CURVE_D, **small.of(names)))
     losses = []

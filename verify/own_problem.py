@@ -18,7 +18,7 @@ from lazyrich.support.arguments import one_of, positive_integer
 if TYPE_CHECKING:
     from lazyrich.verify.own_attacks import Finding, Setting
 
-_NOUNS = ("activation", "target", "readouts")
+_NOUNS = ("activation", "target", "readouts", "inputs")
 _SIZES = {"D": 5, "P": 20, "N": 40}
 SUFFIXES = (".html", ".json", ".txt")
 
@@ -118,10 +118,11 @@ def problem(
 ) -> ProblemReport:
     """Check the theory of a user's problem; ``source`` is a TOML file or its entries.
 
-    Entries: ``activation``, ``target``, ``readouts``; the sizes ``D``, ``P``, ``N``; and a value
-    for each symbol of activation and target (vectors and matrices are drawn where they are left
-    out, and ``sigma``, or ``sigma_w`` and ``sigma_v``, are 1). Raises ``ValueError`` for an entry
-    that is none of these, or a missing one.
+    Entries: ``activation``, ``target``, ``readouts``, ``inputs`` ("I/D", "Sigma" or a covariance);
+    the sizes ``D``, ``P``, ``N``; and a value for each symbol of activation and target, and for
+    ``Sigma`` (vectors and matrices are drawn where they are left out, and ``sigma``, or ``sigma_w``
+    and ``sigma_v``, are 1). Raises ``ValueError`` for an entry that is none of these, or a missing
+    one.
 
     >>> report = problem({"activation": "h + c h^3", "target": "beta.x", "c": 0.5, "D": 3})
     >>> report.passed, len(report.checks) > 5
@@ -160,13 +161,16 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
     from lazyrich.theory import Problem
     from lazyrich.verify.own_attacks import Setting
 
+    if not isinstance(entries.get("inputs", ""), str):
+        entries["Sigma"] = entries.pop("inputs")
+        entries["inputs"] = "Sigma"
     described = Problem(**{key: entries.pop(key) for key in _NOUNS if key in entries})
     if described.activation.degree == 0:
         text = described.activation.text
         raise ValueError(f"activation = {text}: must depend on h, as a constant learns nothing")
     sizes = {k: positive_integer(k, entries.pop(k, size)) for k, size in _SIZES.items()}
     deviations = ("sigma",) if described.readouts == "fixed" else ("sigma_w", "sigma_v")
-    known = [*described.symbols, *deviations]
+    known = [*described.symbols, *described.inputs.symbols, *deviations]
     for name in entries:
         one_of("entry", name, [*_NOUNS, *_SIZES, *known])
     random = np.random.default_rng([seed, 0])
@@ -180,9 +184,22 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
             values[name] = _number(name, entries[name])
         else:
             raise ValueError(f"missing {name}: give it a value, such as {name} = 0.1")
+    if not described.inputs.isotropic:
+        values["Sigma"] = _covariance(entries, sizes["D"], random)
     for name in deviations:
         values[name] = _number(name, entries.get(name, 1.0), positive=True)
     return Setting(described, **sizes, seed=seed, values=values)
+
+
+def _covariance(entries: Mapping[str, Any], D: int, random: Any) -> Any:
+    from lazyrich.theory.values import check_covariance
+    from lazyrich.verify.own_attacks import drawn_covariance
+
+    if "Sigma" not in entries:
+        return drawn_covariance(D, random)
+    found = _array("Sigma", entries, (D, D), random)
+    check_covariance("Sigma", found, definite=True)
+    return found
 
 
 def _number(name: str, value: Any, positive: bool = False) -> float:
@@ -212,6 +229,7 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
 
     described = setting.problem
     degree = described.activation.degree
+    isotropic, learns = described.inputs.isotropic, described.target.expr != 0
     yield (
         "ntk",
         ("the kernel of given neurons is that of autograd", attacks.kernel_at_weights),
@@ -222,25 +240,26 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
     )
     if degree is not None and degree <= 4:
         yield "ntk-at-init: every D", ("the same in exact arithmetic, as a proof", _prove_kernel)
+    if isotropic and degree is not None and degree <= 4:
         yield "ntk-eigenvalues: every D", ("the spectrum likewise", _prove_spectrum)
-    if degree is not None:
+    if isotropic and degree is not None:
         yield (
             "ntk-eigenvalues",
             ("the kernel on an exact cubature has this spectrum", attacks.spectrum),
         )
-    else:
+    elif isotropic:
         yield "spectrum", ("eigenvalues add up, and so do their squares", more.traces)
-    if degree is None and described.target.degree > 0:
+    if isotropic and degree is None and described.target.degree > 0:
         yield (
             "learning-curve",
             ("lazy training on drawn data has about this loss", more.learning_curve),
         )
-    if described.target.expr != 0:
+    if isotropic and learns:
         yield (
             "target on the spectrum",
             ("<y K y> and <y K^2 y> are sums over eigenspaces", attacks.power_on_spectrum),
         )
-    if degree is not None and described.target.expr != 0:
+    if isotropic and degree is not None and learns:
         yield (
             "target-decomposition",
             ("the target's power outside the kernel's functions", more.target_decomposition),
@@ -250,7 +269,7 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
             "loss-at-init",
             ("the mean over initial weights, on an exact cubature", more.loss_at_init),
         )
-    if described.target.expr != 0:
+    if learns:
         yield (
             "target-power",
             ("the target's powers by degree are those on a cubature", attacks.target_powers),

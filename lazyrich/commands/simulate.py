@@ -140,9 +140,7 @@ def command(
     from lazyrich.simulate.constants import shared_out
     from lazyrich.support.files import write_whole
 
-    of_target, of_activation = shared_out(
-        read_constants(constants), target, options["activation"]
-    )
+    of_target, of_activation = shared_out(read_constants(constants), target, options["activation"])
     task = PolynomialTask(
         D=dimension,
         P=samples,

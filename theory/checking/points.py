@@ -157,7 +157,7 @@ _SYMMETRIC = (
     lambda i, j: int(i == j == 0),
     lambda i, j: (i + 1) * int(i == j),
     lambda i, j: 1,  # noqa: ARG005
-    lambda i, j: i + j + 1,
+    lambda i, j: min(i, j) + 1,  # positive definite, as a covariance must be
 )
 _GENERAL = (
     lambda i, j: int(i == j),

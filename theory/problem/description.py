@@ -202,7 +202,7 @@ class Problem:
     def _accepted(self) -> frozenset[str]:
         """The names that every closed form of this problem takes, needed or not."""
         deviations = {"sigma"} if self.readouts == "fixed" else {"sigma_w", "sigma_v"}
-        return frozenset({"D", "N", "alpha", *deviations, *self.symbols})
+        return frozenset({"D", "N", "alpha", *deviations, *self.symbols, *self.inputs.symbols})
 
     # Numbers
 

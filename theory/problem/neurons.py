@@ -16,6 +16,8 @@ from lazyrich.support.differences import LARGE, apart
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory import generate
 from lazyrich.theory.activation import missing
+from lazyrich.theory.symbols import Sigma
+from lazyrich.theory.values import check_covariance
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
@@ -138,6 +140,8 @@ def _complete(problem: "Problem", weights: Array, values: dict[str, Any]) -> dic
             if tuple(complete[name].shape) != shape:
                 found = tuple(complete[name].shape)
                 raise ValueError(f"{name} has shape {found}: must be {shape}")
+            if symbol == Sigma:
+                check_covariance(name, value)
         else:
             complete[name] = finite(name, float(value) if hasattr(value, "item") else value)
     return complete
