@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from lazyrich.theory.symbols import D, alpha, epsilon
 from lazyrich.verify import tolerances
+from lazyrich.verify.kumar.model import same_moments_same_network
+from lazyrich.verify.strategies import Network
 from lazyrich.verify.tracked import Tracked, tracked
 
 
@@ -78,3 +80,13 @@ def test_conditioning_survives_division():
     inverse = difference**-2
     assert inverse.value == 16
     assert inverse.magnitude / inverse.value == (difference.magnitude / difference.value) ** 2
+
+
+def test_the_kernel_of_nearly_orthogonal_inputs_keeps_the_rounding_of_its_terms():
+    """x.x' cancels and the rounding of its terms stays: the bound is that of absolute inputs."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        network = Network(1.0, 0.5, rng.normal(size=(3, 3)), np.zeros(3))
+        x, aside = rng.normal(size=(2, 3))
+        across = aside - (aside @ x) / (x @ x) * x  # orthogonal to x, up to rounding
+        assert same_moments_same_network(network, np.stack([x, across])) <= 1

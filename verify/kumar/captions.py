@@ -104,7 +104,7 @@ def _with_readouts(first: int, count: int) -> list[dict[str, Array]]:
             engine="neurons",
             centred=False,
             learning_rate=0.2,
-            steps=4000,
+            steps=1500,
             seed=seed,
             alignment=None,
         )

@@ -203,7 +203,9 @@ def groks_in_accuracy_only(
     fallen = mean_exceeds(
         _FALLEN, lambda *draws: 1 - halved(*draws), budget.seed, 0.0, smallest=0.5, pilot=_PILOT
     )
-    delayed = mean_exceeds(_DELAYED, _accuracy_delay(0.01), budget.seed, 0.5, smallest=2.0, pilot=_PILOT)
+    delayed = mean_exceeds(
+        _DELAYED, _accuracy_delay(0.01), budget.seed, 0.5, smallest=2.0, pilot=_PILOT
+    )
     return f"{fallen}; {delayed}"
 
 
@@ -233,7 +235,9 @@ def _early_accuracy_delay(theta: float) -> Sample:
     own_setting=True,
 )
 def thresholds(budget: Budget, coarse: float = 0.1) -> str:
-    fine = mean_exceeds(_DELAYED, _accuracy_delay(0.01), budget.seed, 0.5, smallest=2.0, pilot=_PILOT)
+    fine = mean_exceeds(
+        _DELAYED, _accuracy_delay(0.01), budget.seed, 0.5, smallest=2.0, pilot=_PILOT
+    )
     delay, what = _early_accuracy_delay(coarse), f"the same at {coarse:g}"
     return f"{fine}; {mean_is(what, delay, budget.seed, 0.3, smallest=1.0)}"
 
