@@ -41,7 +41,7 @@ def _first(steps: Array, reached: Array) -> Array:
 
 
 def _loss_delay(first: int, count: int) -> Array:
-    """log of when the student's test loss stays below 10%, or its run ends, over when train does."""
+    """log of when the test loss stays below 10%, or the run ends, over when the train loss does."""
     found = _students(first, count)
     train, test = (_first(found.steps, part[0] < 0.1) for part in (found.train, found.test))
     return np.log(np.minimum(test, found.steps[-1]) / train)
