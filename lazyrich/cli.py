@@ -9,6 +9,7 @@ ended by SIGHUP, by Ctrl-C or by SIGTERM.
 
 import difflib
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -137,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: ``sys.argv``) and exit with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare()
+    logging.getLogger("lazyrich").setLevel(logging.ERROR)  # the commands have progress bars
     try:
         with _signals(), warnings.catch_warnings():
             warnings.showwarning = _show_warning

@@ -18,6 +18,7 @@ from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.constants import shared_out
 from lazyrich.simulate.engines import ENGINES, known
 from lazyrich.simulate.network import WIDTH
+from lazyrich.simulate.patience import silent
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
     Experiment,
@@ -113,7 +114,7 @@ def _plan(cell: Cell) -> Plan:
     mine, rest = shared_out(cell["constants"], cell["target"], cell["activation"])
     asked = {name: cell[name] for name in TASK_NAMES} | {"constants": mine}
     arguments = {name: value for name, value in cell.items() if name not in TASK_NAMES}
-    unused = dict.fromkeys(_LEFT_OUT[1:])
+    unused = dict.fromkeys(_LEFT_OUT[1:]) | {"progress": silent}
     return plan(_task(json.dumps(asked)), **arguments | {"constants": rest}, **unused)
 
 

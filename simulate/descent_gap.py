@@ -24,6 +24,7 @@ import torch
 import xarray
 from torch import Tensor
 
+from lazyrich.simulate import rkc
 from lazyrich.simulate.gradient_flow import GradientFlow
 from lazyrich.simulate.rkc import Step
 from lazyrich.simulate.shapes import Float
@@ -54,6 +55,8 @@ class DescentGap:
         middle = [(a + b).div_(2).float() for a, b in zip(self._point, now, strict=True)]
         self._tangent.point, self._point = (middle[0], middle[1]), now
         self._time, self._end, h = step.time, step.end, step.end - step.time
+        if step.radius > 0:  # the step of a flow at rest may have any length
+            h = min(h, rkc.INTERVAL * rkc.MAX_STAGES**2 / step.radius)
         push = ((step.after - step.before) * (self._half / h)).float()
         self._before, rest = self._after, self._after - push
         self._after = exponential(self._tangent.tangent, rest, h, step.radius).add_(push)

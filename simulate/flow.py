@@ -57,7 +57,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
         stop = next(stops)
     largest = 0.0
     try:
-        for step in rkc.steps(flow.velocity, flow.start, end, view.error):
+        for step in rkc.steps(flow.velocity, flow.start, end, view.error, rest=flow.rests):
             if not largest:  # at the first step: later, a flow may become stiff because it blows up
                 _refuse_endless(training, (end - step.end) * step.radius)
             largest = max(largest, step.radius / rkc.RADIUS_MARGIN)
@@ -68,17 +68,23 @@ def descend(training: Training) -> Iterator[Snapshot]:
             training.report(int(step.end / rate))
     except rkc.StepSizeError as error:
         raise blown_up(error, start) from None
+    except rkc.EndlessError:
+        raise _endless(training, rkc.MOST_LEFT) from None
 
 
 def _refuse_endless(training: Training, stiffness: float) -> None:
     """Raise ``TooStiffError`` where the integrator's longest stable steps are too many."""
     if stiffness / (rkc.INTERVAL * rkc.MAX_STAGES) > MOST_EVALUATIONS:
-        rate, network = training.rule.learning_rate, training.network
-        raise TooStiffError(
-            f"learning_rate = {rate:g}, steps = {training.stops[-1]}, epsilon = "
-            f"{network.epsilon:g}: the flow is too stiff to follow that far (over "
-            f"{MOST_EVALUATIONS:g} gradients): take less of one of them"
-        )
+        raise _endless(training, MOST_EVALUATIONS)
+
+
+def _endless(training: Training, evaluations: float) -> TooStiffError:
+    rate, network = training.rule.learning_rate, training.network
+    return TooStiffError(
+        f"learning_rate = {rate:g}, steps = {training.stops[-1]}, epsilon = {network.epsilon:g}: "
+        f"the flow is too stiff to follow that far (over {evaluations:g} gradients): take less of "
+        "one of them"
+    )
 
 
 class _View:

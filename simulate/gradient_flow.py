@@ -84,7 +84,7 @@ class GradientFlow:
         self._pull = decay * alpha * start.columns if lazy and decay else None
         self._target = torch.zeros_like(y)
         self._spread = float(start.columns[:, 1:].norm())
-        self.evaluations = 0
+        self.evaluations, self._fastest, self._stall = 0, 0.0, rkc.Stall()
         self.start = torch.zeros_like(start.columns) if lazy else start.columns
         self._evaluate(self.start)
         if centred and not lazy:
@@ -101,7 +101,7 @@ class GradientFlow:
             H = self._H0 + G * self._size
             squares = (self._H0 + H) * G
         f = torch.addmv(G[0] * self._gain, squares.mT, self._quadratic)
-        self._G, self.point = G, (H, f.sub_(self._target))
+        self._state, self._G, self.point = state, G, (H, f.sub_(self._target))
 
     @property
     def samples(self) -> int:
@@ -151,12 +151,12 @@ class GradientFlow:
     def _decayed(self, slope: Tensor, state: Tensor) -> Tensor:
         return slope.sub_(state, alpha=self._decay) if self._decay else slope
 
-    def _magnitude(self) -> float:
-        """Return the norm over X of the terms, all taken positive, that make up r."""
+    def _terms(self) -> Tensor:
+        """Return the sums of the terms, all taken positive, that make up r."""
         G, (H, _) = self._G, self.point
         both = H.square() if self._H0 is None else (self._H0.abs() + H.abs()) * G.abs()
         terms = torch.addmv(self._target.abs(), both.mT, self._quadratic.abs())
-        return float(terms.add_(G[0].abs(), alpha=abs(self._gain)).norm())
+        return terms.add_(G[0].abs(), alpha=abs(self._gain))
 
     def error(
         self, estimate: Float[Tensor, "D K"], step: rkc.Step, rtol: float, floor: float = 0.0
@@ -171,7 +171,9 @@ class GradientFlow:
         and at F = 0, where f has yet to change and errors grow along with the weights.
         """
         h_rho = (step.end - step.time) * step.radius
-        rounding = ROUNDING * torch.finfo(estimate.dtype).eps * (1 + h_rho) * self._magnitude()
+        rounding = (
+            ROUNDING * torch.finfo(estimate.dtype).eps * (1 + h_rho) * float(self._terms().norm())
+        )
         predictions = float(self._change(estimate.mT @ self._XT).norm())
         residual = max(float(self.point[1].norm()), floor)
         predictions /= rtol * residual + rounding + TINY
@@ -181,6 +183,25 @@ class GradientFlow:
         size = max(float(V[:, 1:].norm()), FADED * self._spread)
         spread = float(scaled[:, 1:].norm()) / (rtol * size + TINY)
         return max(predictions, STATE_WEIGHT * whole, STATE_WEIGHT * spread)
+
+    def rests(self, slope: Float[Tensor, "D K"], radius: float) -> bool:
+        """Return whether this slope, of the last state, is nothing but rounding.
+
+        It is where it comes to the last place of its terms and no longer falls: all that an
+        integrator would follow from there on is noise.
+        """
+        del radius
+        eps, size = torch.finfo(slope.dtype).eps, float(slope.norm())
+        self._fastest = max(self._fastest, size)
+        if not self._stall(size) or size > eps**0.5 * self._fastest:  # what follows takes time
+            return False
+        r = self._terms() * abs(self._rate)
+        T = self.point[0].abs() * (r * abs(self._epsilon))
+        T[0] += r
+        terms = (T @ self._X.abs()).mT + (self._state * self._decay).abs()
+        if self._pull is not None:
+            terms = terms + self._pull.abs()
+        return size <= ROUNDING * eps * float(terms.norm())
 
 
 def blown_up(error: rkc.StepSizeError, start: PseudoNeurons) -> NumericalError:

@@ -30,11 +30,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lazyrich.simulate.stability import NumericalError
+from lazyrich.simulate.stability import NumericalError, TooStiffError
 
 RightHandSide = Callable[[Tensor], Tensor]
 # error(estimate, step) is the size of the error of a step, of which 1 is the largest accepted.
 ErrorNorm = Callable[[Tensor, "Step"], float]
+# rest(slope, radius) says whether the slope at the end of a step is nothing but rounding.
+Rest = Callable[[Tensor, float], bool]
 
 # Steps h with h rho up to INTERVAL s^2 are stable; MIN_STAGES is the least s for which that holds.
 INTERVAL = 0.4
@@ -49,6 +51,9 @@ SAFETY = 0.8
 SMALLEST_ERROR = 0.01
 # Power iteration approaches the spectral radius from below: its estimate, times this.
 RADIUS_MARGIN = 1.1
+# After PATIENCE evaluations, seconds of the smallest systems, an integration ends where the longest
+# stable steps would take more than MOST_LEFT to the end: half an hour of the smallest.
+PATIENCE, MOST_LEFT = 10**5, 2e7
 
 
 class Coefficients(NamedTuple):
@@ -72,6 +77,19 @@ class StepSizeError(NumericalError, ArithmeticError):
     def __init__(self, time: float) -> None:
         super().__init__(f"the solution can't be continued beyond t = {time:.6g}")
         self.time = time
+
+
+class EndlessError(TooStiffError):
+    """From ``time`` on the solution is too stiff to be followed to its end."""
+
+    def __init__(self, time: float) -> None:
+        super().__init__(
+            f"too stiff to follow beyond t = {time:.4g} (over {MOST_LEFT:g} more gradients)"
+        )
+        self.time = time
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.time,)
 
 
 def stability_polynomial(stages: int, order: int, theta: float = 1.0) -> np.ndarray:
@@ -294,6 +312,7 @@ def steps(
     radius: Callable[[Tensor, Tensor, bool], float] | None = None,
     control: "StepControl | None" = None,
     begin: float = 0.0,
+    rest: Rest | None = None,
 ) -> Iterator[Step]:
     """Integrate dy/dt = rhs(y) from y at t = ``begin`` to ``end``, yielding every accepted step.
 
@@ -303,11 +322,13 @@ def steps(
       one order better than its companion, the estimate is on the safe side.
     - ``radius(y, slope, anew)`` is the spectral radius of the Jacobian at y, or a bound above it;
       slope = rhs(y), and ``anew`` after a rejected step. By default ``SpectralRadius(rhs)``.
-
     - ``control`` sets the length of the steps: a new one, or that of an integration to go on with.
+    - ``rest(slope, radius)``: whether the slope at the end of a step, the last one evaluated, is
+      nothing but rounding. The solution then stays where it is, in one step to the end.
 
     The first step tried is 1/radius. Raises ``StepSizeError`` where no step is accurate: the
-    solution blows up, or the right-hand side is not finite.
+    solution blows up, or the right-hand side is not finite; ``EndlessError`` where the rest would
+    take too long.
 
     >>> rates = torch.tensor([1e4, 1.0], dtype=torch.float64)          # Euler: 1e4 h < 2
     >>> *_, last = steps(lambda y: -rates * y, rates / rates, 1.0, weighted_error(1e-4, 1e-6))
@@ -340,8 +361,35 @@ def steps(
         if anew:
             rejections += 1
             continue
+        resting = rest is not None and rest(following, rho)
         yield step
         time, y, slope = stop, after, following
+        if resting and time < end:
+            still = [torch.zeros_like(y)] * MIN_STAGES
+            yield Step(time, end, y, y, still, count, rejections, rho)
+            return
+        if count > PATIENCE and (end - time) * rho > INTERVAL * MAX_STAGES * MOST_LEFT:
+            raise EndlessError(time)
+
+
+class Stall:
+    """Whether sizes that should fall have stopped to: no least one among the last ``STEPS``.
+
+    >>> stall = Stall()
+    >>> [stall(size) for size in (3.0, 2.0, *[2.0] * Stall.STEPS)][-2:]
+    [False, True]
+    """
+
+    STEPS = 10
+
+    def __init__(self) -> None:
+        self._least, self._since = math.inf, 0
+
+    def __call__(self, size: float) -> bool:
+        """Take the next size, and return whether they have stopped to fall."""
+        self._since = 0 if size < self._least else self._since + 1
+        self._least = min(self._least, size)
+        return self._since >= self.STEPS
 
 
 class StepControl:

@@ -65,6 +65,8 @@ def sealed(content: bytes, key: str, settings: Mapping[str, Any]) -> bytes:
     'holds another run'
     >>> damage(sealed(b"content", "0a", {"P": 5}).replace(b"t", b"T"), "0a")
     'was changed or cut off'
+    >>> damage(with_checksum(b"a file of Run.save"), "0a")
+    'holds another run'
     """
     line = json.dumps({"address": key, "settings": settings})
     return with_checksum(content + f"\n{line}\n".encode())
@@ -74,16 +76,16 @@ def damage(content: bytes, key: str) -> str | None:
     """Return what is wrong with the content of a file; None where it is the run of this address."""
     if not has_checksum(content):
         return "was changed or cut off"
-    line = content.rsplit(b"\n", 3)[1]  # before that of the checksum
-    return None if json.loads(line)["address"] == key else "holds another run"
+    line = b"".join(content.rsplit(b"\n", 3)[1:2])  # before that of the checksum
+    mine = line.startswith(json.dumps({"address": key})[:-1].encode())
+    return None if mine else "holds another run"
 
 
 class Store:
     """The finished runs in a folder. Raises ``OSError`` in one line where it can't be made."""
 
     def __init__(self, folder: str | os.PathLike) -> None:
-        self.folder = Path(folder)
-        make_folder("folder", self.folder)
+        self.folder = make_folder("folder", folder)
 
     def path(self, key: str) -> Path:
         """Return the file of a run."""

@@ -13,6 +13,7 @@ from lazyrich.simulate.activations import DEFAULT, EPSILON
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
 from lazyrich.simulate.engines import Engine, known, refuse_unsupported
 from lazyrich.simulate.network import Network, activation_symbols, activation_text
+from lazyrich.simulate.patience import told
 from lazyrich.simulate.record import Recorder, checked_grid
 from lazyrich.simulate.rule import DECAYS, Rule
 from lazyrich.simulate.run import Run
@@ -129,6 +130,7 @@ def train(
     >>> bool(abs(ratio - 1).max() < 1e-9)
     True
     """
+    progress = told(progress, "train")
     return run_plan(plan(**locals()))
 
 

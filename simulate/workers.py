@@ -17,10 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from lazyrich.simulate.patience import Progress, told
 from lazyrich.support.arguments import positive_integer
 
-# Called with (work done, work to do).
-Progress = Callable[[float, float], Any]
 # The name of a task, and the arguments of its call.
 Call = tuple[Any, tuple]
 Function = Callable[..., Any]
@@ -74,14 +73,14 @@ def run(
     """
     order = sorted(tasks, key=lambda name: -costs[name])
     total, done = sum(costs[name] for name in order), 0.0
+    progress = told(progress, "the runs")
     results = pool.results(function, [(name, tasks[name]) for name in order])
     try:
         for name, result in results:
             if keep is not None:
                 keep(result)
             done += costs[name]
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
     finally:
         results.close()
 

@@ -261,6 +261,21 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         Store(tmp_path / "file" / "cells")
 
 
+@pytest.mark.parametrize("folder", ["", "a\0b", "~no-such-user/cells"])
+def test_what_is_no_folder_is_one_line(folder):
+    with pytest.raises(ValueError, match=r"^folder = ") as error:
+        simulate.sweep({"seed": [0]}, folder=folder, alpha=1.0, epsilon=0.4, **FIXED)
+    assert "\n" not in str(error.value)
+
+
+def test_the_home_folder_is_read_as_a_shell_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cell = {"alpha": 1.0, "epsilon": 0.4, **FIXED}
+    found = simulate.sweep({"seed": [0]}, folder="~/cells", jobs=1, **cell)
+    assert len(finished_files(tmp_path / "cells")) == 1
+    assert simulate.sweep({"seed": [0]}, folder="~/cells", jobs=1, **cell).identical(found)
+
+
 def test_a_folder_in_which_no_file_can_be_made_is_one_line_before_any_work():
     # /proc refuses new files to root too, whom a folder without rights would not stop.
     cell = {"alpha": 1.0, "epsilon": 0.4, **FIXED}
@@ -341,7 +356,11 @@ def swap(files):
     files[1].write_bytes(first)
 
 
-@pytest.mark.parametrize("spoil", [cut_off, empty, swap])
+def replace(files):
+    simulate.train(simulate.PolynomialTask(D=5, P=9), width=4, steps=3).save(files[0])
+
+
+@pytest.mark.parametrize("spoil", [cut_off, empty, swap, replace])
 def test_a_file_that_was_damaged_or_misplaced_is_computed_again(two_cells, tmp_path, spoil):
     folder, found = two_cells
     shutil.copytree(folder, tmp_path / "cells")
@@ -504,7 +523,7 @@ def test_a_cell_is_a_run_that_can_be_loaded(two_cells):
     assert losses == set(found.train_loss.isel(step=-1).values.tolist())
 
 
-@pytest.mark.parametrize(("jobs", "started"), [(12, 2), (2, 2), (1, 0)])
+@pytest.mark.parametrize(("jobs", "started"), [(12, 2), (1, 0)])
 def test_there_are_no_more_processes_than_batches(tmp_path, monkeypatch, jobs, started):
     module, count = sys.modules["lazyrich.simulate.workers"], []
     start = module._start
@@ -515,10 +534,19 @@ def test_there_are_no_more_processes_than_batches(tmp_path, monkeypatch, jobs, s
 
 
 # A sweep with workers, each batch of which takes a while: killed in the midst of it, by a signal.
-COMMAND = """
-import sys, time
+SWEEP = """
+import sys
 from lazyrich import cli
 cli.main(["sweep", sys.argv[1], "--jobs", "2"])
+"""
+# The same command line and workers on tasks that need no torch, which takes seconds to start.
+SLEEP = """
+import time
+from lazyrich import cli
+from lazyrich.simulate.workers import run, workers
+tasks, costs = dict.fromkeys(range(2), (600,)), dict.fromkeys(range(2), 1.0)
+cli.command.main = lambda *_, **__: run(workers(2), time.sleep, tasks, costs)
+cli.main(["sweep"])
 """
 LONG = """
 [grid]
@@ -549,19 +577,19 @@ def processes_of(session: int) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code"),
+    ("number", "code", "script"),
     [
-        (signal.SIGINT, 130),
-        (signal.SIGTERM, 143),
-        (signal.SIGHUP, 129),
-        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGINT, 130, SWEEP),
+        (signal.SIGTERM, 143, SLEEP),
+        (signal.SIGHUP, 129, SLEEP),
+        (signal.SIGKILL, -signal.SIGKILL, SWEEP),
     ],
 )
-def test_no_worker_outlives_its_driver(tmp_path, number, code):
+def test_no_worker_outlives_its_driver(tmp_path, number, code, script):
     (tmp_path / "long.toml").write_text(LONG)
     mark = time.monotonic_ns()
     driver = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(tmp_path / "long.toml")],
+        [sys.executable, "-c", script, str(tmp_path / "long.toml")],
         env={**os.environ, "LAZYRICH_TEST": str(mark)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -569,7 +597,7 @@ def test_no_worker_outlives_its_driver(tmp_path, number, code):
         start_new_session=True,
     )
     wait_for(lambda: len(processes_of(mark)) == 3, "two workers")
-    time.sleep(3)  # so that they are at work
+    time.sleep(3 if script == SWEEP else 0.5)  # so that they are at work
     driver.send_signal(number)
     _, errors = driver.communicate(timeout=30)  # its pipes close when the last process has ended
     assert driver.returncode == code
@@ -579,13 +607,15 @@ def test_no_worker_outlives_its_driver(tmp_path, number, code):
 
 
 BITS = """
-import sys, hashlib
+import sys, hashlib, torch
 from lazyrich import simulate
 grid = {"engine": ["moments", "neurons", "flow"], "seed": [0, 1]}
 fixed = dict(D=40, P=600, width=60, n_test=200, steps=8, alpha=1.0, epsilon=0.4)
-found = simulate.sweep(grid, folder=sys.argv[1], jobs=int(sys.argv[2]), **fixed)
-values = b"".join(found[name].values.tobytes() for name in sorted(found.data_vars))
-print(hashlib.sha256(values).hexdigest())
+def digest(jobs):
+    found = simulate.sweep(grid, folder=f"{sys.argv[1]}/{jobs}", jobs=jobs, **fixed)
+    values = b"".join(found[name].values.tobytes() for name in sorted(found.data_vars))
+    return hashlib.sha256(values).hexdigest()
+print(torch.get_num_threads(), *map(digest, map(int, sys.argv[2])))
 """
 
 
@@ -593,17 +623,15 @@ print(hashlib.sha256(values).hexdigest())
 def test_one_process_and_two_give_the_same_bits_whatever_the_threads(tmp_path):
     """Without a limit from outside, torch and BLAS would share a large product among threads."""
     free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", BITS, str(tmp_path / f"{jobs}-{len(threads)}"), jobs],
-            env=free | threads,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for jobs in ("1", "2")
-        for threads in ({}, {"OMP_NUM_THREADS": "2"})
-    }
+    found, threads = set(), []
+    for count, jobs in (("1", "1"), ("2", "12")):
+        command = [sys.executable, "-c", BITS, str(tmp_path / count), jobs]
+        env = free | {"OMP_NUM_THREADS": count}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        number, *digests = done.stdout.split()
+        threads.append(number)
+        found.update(digests)
+    assert threads == ["1", "2"]
     assert len(found) == 1
 
 

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lazyrich.support.arguments import shown
+
 _CHECKSUM = 65  # 64 hexadecimal digits of SHA-256, and the end of the line
 
 
@@ -59,8 +61,8 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
         raise type(error)(f"{path}: can't be written: {reason}") from error
 
 
-def user_path(path: str | os.PathLike) -> Path:
-    """Return the path, with ``~`` read as the home folder, as a shell does.
+def user_path(path: str | os.PathLike, name: str = "path") -> Path:
+    """Return the path, given as the argument ``name``, with ``~`` read as the home folder.
 
     Raises ``ValueError`` where there is no such folder, and for a name that no file can have.
 
@@ -69,12 +71,15 @@ def user_path(path: str | os.PathLike) -> Path:
     >>> user_path("~/a.txt") == Path.home() / "a.txt"
     True
     """
-    if "\0" in os.fspath(path):
-        raise ValueError(f"path {os.fspath(path)!r}: has a NUL character: no file has such a name")
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not text or not isinstance(text, str):
+        raise ValueError(f"{name} = {shown(path)}: must be the name of a file or a folder")
+    if "\0" in text:
+        raise ValueError(f"{name} = {text!r}: has a NUL character: no file has such a name")
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"path {path}: there is no such home folder") from None
+        raise ValueError(f"{name} = {path}: there is no such home folder") from None
 
 
 def check_regular(path: Path) -> None:
@@ -89,13 +94,18 @@ def check_regular(path: Path) -> None:
         raise OSError("is a folder" if path.is_dir() else "not a regular file")
 
 
-def make_folder(name: str, folder: str | os.PathLike) -> None:
-    """Make a folder, given as the argument ``name``, if it is missing. Raises ``OSError``."""
+def make_folder(name: str, folder: str | os.PathLike) -> Path:
+    """Make a folder, given as the argument ``name``, if it is missing, and return its path.
+
+    Raises ``OSError`` where it can't be made, and ``ValueError`` for what is no path.
+    """
+    path = user_path(folder, name)
     try:
-        user_path(folder).mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise type(error)(f"{name} = {folder}: can't be made: {reason}") from None
+    return path
 
 
 def check_writable(name: str, folder: str | os.PathLike) -> None:

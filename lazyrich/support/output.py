@@ -12,12 +12,9 @@ def given_path(option: str, path: str) -> Path:
     >>> given_path("--data", "~no-such-user/x.npz")
     Traceback (most recent call last):
     ...
-    ValueError: --data: path ~no-such-user/x.npz: there is no such home folder
+    ValueError: --data = ~no-such-user/x.npz: there is no such home folder
     """
-    try:
-        return user_path(path)
-    except ValueError as error:
-        raise ValueError(f"{option}: {error}") from None
+    return user_path(path, option)
 
 
 def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Path | None:

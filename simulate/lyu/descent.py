@@ -2,12 +2,12 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.patience import Progress, silent
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
 
 # Some hours of the smallest networks.
@@ -61,7 +61,7 @@ def descend(
     learning_rate: float,
     steps: Sequence[int],
     stable: Callable[[Tensor, Tensor], float],
-    progress: Callable[[float, float], Any] | None = None,
+    progress: Progress = silent,
 ) -> list[Layers]:
     """Return both layers at these increasing steps of gradient descent on the objective.
 
@@ -88,8 +88,7 @@ def descend(
             if done % CHECK_EVERY == 0 or done == stop:
                 if has_diverged(objective(*layers).item(), scale):
                     raise _divergence(done, learning_rate, stable, start, last)
-                if progress is not None:
-                    progress(done, steps[-1])
+                progress(done, steps[-1])
         u, v = (layer.detach().clone() for layer in layers)
         last = (done, (u, v))
         found.append((u, v))

@@ -5,7 +5,7 @@ The setting of Lyu et al. (2024), Sec. 3: L-homogeneous, f = 0 at the start.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from lazyrich.simulate.lyu.dual import DualFlow
 from lazyrich.simulate.lyu.linear_task import LinearTask
 from lazyrich.simulate.lyu.losses import LOSSES, Loss
 from lazyrich.simulate.lyu.measure import history, measure
+from lazyrich.simulate.patience import Progress, told
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
@@ -89,7 +90,7 @@ class DiagonalNet:
         learning_rate: float | None = None,
         record: Iterable[float] | None = None,
         rtol: float = 1e-6,
-        progress: Callable[[float, float], Any] | None = None,
+        progress: Progress | None = None,
     ) -> Run:
         """Train from the scale ``alpha`` to this time (learning rate times steps).
 
@@ -106,6 +107,7 @@ class DiagonalNet:
         bad input, ``DivergenceError`` and ``dual.SolverError`` where there is no solution.
         """
         one_of("engine", engine, ENGINES)
+        progress = told(progress, "train")
         alpha = finite("alpha", alpha, positive=True)
         decay = finite("weight_decay", weight_decay)
         if decay < 0:
@@ -220,7 +222,7 @@ class DiagonalNet:
         start: Tensor,
         rate: float,
         steps: list[int],
-        progress: Callable[[float, float], Any] | None,
+        progress: Progress,
     ) -> Path:
         def objective(u: Tensor, v: Tensor) -> Tensor:
             f = task.X @ (u**self.depth - v**self.depth)

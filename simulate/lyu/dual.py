@@ -32,6 +32,7 @@ import numpy as np
 from scipy.integrate import BDF
 
 from lazyrich.simulate.lyu.losses import Loss
+from lazyrich.simulate.patience import Progress, silent
 from lazyrich.simulate.stability import NumericalError
 
 # Of the solver: runs take about a thousand.
@@ -152,7 +153,7 @@ class DualFlow:
         curvature = float(self.loss.curvature(np.zeros_like(self.y), self.y).max())
         return top, self._rate(0.0) * curvature * top
 
-    def solve(self, times: np.ndarray, rtol: float, report=None) -> np.ndarray:
+    def solve(self, times: np.ndarray, rtol: float, report: Progress = silent) -> np.ndarray:
         """Return nu at increasing ``times``, (len(times), n). Raises ``SolverError``."""
         top, rate = self.fastest()
         t0 = 1 / rate
@@ -203,8 +204,7 @@ class DualFlow:
             if until > done:
                 found[done:until] = solver.dense_output()(clock[done:until]).T
                 done = until
-            if report is not None:
-                report(float(solver.t), float(clock[-1]))
+            report(float(solver.t), float(clock[-1]))
         return found
 
 

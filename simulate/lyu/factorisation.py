@@ -11,9 +11,8 @@ stiff, and a stabilised explicit method follows it in a few thousand evaluations
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from lazyrich.simulate.labels import note
 from lazyrich.simulate.lyu.completion_task import CompletionTask
 from lazyrich.simulate.lyu.descent import Layers, descend, steps_at, warn_of_instability
 from lazyrich.simulate.lyu.dual import SolverError
+from lazyrich.simulate.patience import Progress, told
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
@@ -78,7 +78,7 @@ class MatrixFactorisation:
         learning_rate: float | None = None,
         record: Iterable[float] | None = None,
         rtol: float = 1e-5,
-        progress: Callable[[float, float], Any] | None = None,
+        progress: Progress | None = None,
     ) -> Run:
         """Train from the scale ``alpha`` to this time (learning rate times steps).
 
@@ -94,6 +94,7 @@ class MatrixFactorisation:
         if not isinstance(task, CompletionTask):
             raise ValueError(f"task = {task!r}: must be a CompletionTask")
         one_of("engine", engine, ENGINES)
+        progress = told(progress, "train")
         alpha = finite("alpha", alpha, positive=True)
         decay = finite("weight_decay", weight_decay)
         if decay < 0:
@@ -113,6 +114,7 @@ class MatrixFactorisation:
         if engine == "flow":
             if learning_rate is not None:
                 raise ValueError(f"learning_rate = {learning_rate!r}: is for engine 'neurons'")
+            _refuse_endless(alpha, decay, time, 2 / stable)
             layers = _flow(task, start, decay, times, rtol, left, progress)
             given |= {"rtol": rtol}
         else:
@@ -155,6 +157,22 @@ def stable_learning_rate(
     return 2 / (top + weight_decay) if top + weight_decay > 0 else math.inf
 
 
+def _refuse_endless(alpha: float, decay: float, time: float, fastest: float) -> None:
+    """Raise ``SolverError`` where the longest stable steps are too many, before the first is taken.
+
+    ``fastest`` is the rate of the fastest mode at the start, 8 alpha^2/n or more. U^T V = a^2 I
+    keeps that mode above it times (a/alpha)^2 = exp(-2 weight_decay t).
+    """
+    faded = -math.expm1(-2 * decay * time) / (2 * decay) if decay else time
+    needed = fastest * faded / (rkc.INTERVAL * rkc.MAX_STAGES)
+    if needed > MOST_EVALUATIONS:
+        raise SolverError(
+            0.0,
+            f"alpha = {alpha:g}: takes at least {needed:.2g} evaluations, and {MOST_EVALUATIONS:g} "
+            "are the most: take a smaller alpha, a larger weight_decay or a shorter time",
+        )
+
+
 def _observed(task: CompletionTask, U: Tensor, V: Tensor) -> Tensor:
     i, j = task.rows, task.columns
     return (U[i] * U[j] - V[i] * V[j]).sum(1)
@@ -172,7 +190,7 @@ def _flow(
     times: np.ndarray,
     rtol: float,
     last_scale: float,
-    progress: Callable[[float, float], Any] | None,
+    progress: Progress,
 ) -> list[Layers]:
     def velocity(state: Tensor) -> Tensor:
         U, V = state
@@ -186,8 +204,7 @@ def _flow(
                 "alpha is; take a smaller alpha or a larger weight_decay"
             )
             raise SolverError(step.end, reason)
-        if progress is not None:
-            progress(step.end, float(times[-1]))
+        progress(step.end, float(times[-1]))
 
     try:
         found = rkc.solve(
@@ -209,7 +226,7 @@ def _descend(
     decay: float,
     rate: float,
     steps: list[int],
-    progress: Callable[[float, float], Any] | None,
+    progress: Progress,
 ) -> list[Layers]:
     def objective(U: Tensor, V: Tensor) -> Tensor:
         W = U @ U.T - V @ V.T

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,13 @@ from lazyrich.simulate.modules.losses import Loss, loss_function
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trainer import Optimiser, Trainer
 from lazyrich.simulate.modules.trees import leaves
+from lazyrich.simulate.patience import told
 from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError
 from lazyrich.support.arguments import positive_integer
+from lazyrich.support.files import user_path
 
 FitDivergenceError = DivergenceError  # its name before every trainer raised the same
 
@@ -81,7 +82,7 @@ def fit(
     checked_data(data)
     steps = positive_integer("steps", steps)
     grid = checked_grid(record, steps)
-    kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     batches = Batches(len(leaves(data.X)[0]), batch_size, natural("seed", seed))
     metrics, measures = dict(metrics or {}), dict(measures or {})
     trainer = Trainer(model, data, loss_function(loss), optimiser, batches, schedule)
@@ -92,13 +93,13 @@ def fit(
     run.resume(
         [(*metrics, "|", *measures), batches.key, trainer.settings], steps, grid, record is None
     )
-    marks = sorted({*grid, steps})
+    marks, progress = sorted({*grid, steps}), told(progress, "fit")
     for mark in marks:
         if mark < trainer.done:
             continue
         while trainer.done < mark:
             trainer.step()
-            if trainer.done % CHECK_EVERY == 0 and progress is not None:
+            if trainer.done % CHECK_EVERY == 0:
                 progress(trainer.done, steps)
             if trainer.done < mark:
                 run.save_now_and_then()
@@ -107,8 +108,7 @@ def fit(
         elif not recorder.has(mark):
             trainer.check(recorder.add(mark))
     run.save()
-    if progress is not None:
-        progress(steps, steps)
+    progress(steps, steps)
     history = recorder.history(np.int64, units="gradient steps")
     history = history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
     config = {"trainer": "fit", "optimiser": trainer.settings[-1], "steps": steps}

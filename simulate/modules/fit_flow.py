@@ -8,7 +8,6 @@ square root of that.
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,10 +29,13 @@ from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trees import call, leaves
 from lazyrich.simulate.modules.untouched import untouched
+from lazyrich.simulate.patience import told
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite, tolerance
+from lazyrich.support.files import user_path
 
 # Beyond it even a stabilised integrator takes days.
 LONGEST = 1e12
@@ -73,8 +75,10 @@ def fit_flow(
       it is of first, and short steps keep the error down.
     - ``checkpoint``, ``checkpoint_seconds``, ``progress``: as for ``fit``, progress in time.
 
-    Raises ``ValueError`` for bad input, and ``rkc.StepSizeError``, one too, where the flow
-    blows up.
+    Where the gradient is nothing but rounding, the flow rests there to the end.
+
+    Raises ``ValueError`` for bad input, and two that are also: ``rkc.StepSizeError`` where the flow
+    blows up, and ``TooStiffError`` where it would take too long.
 
     >>> X = torch.tensor([[1.0], [2.0]]).double()
     >>> model = nn.Linear(1, 1, bias=False).double()
@@ -92,11 +96,11 @@ def fit_flow(
     decay = finite("weight_decay", weight_decay)
     if decay < 0:
         raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
-    kept = None if checkpoint is None else Checkpoint(Path(checkpoint))
+    kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     data = data.fitted(model)
     checked_function(model, data.X)
     checked_gradient(model, data.X)
-    flow = Flow(model, data, loss, decay, rtol)
+    flow, progress = Flow(model, data, loss, decay, rtol), told(progress, "fit_flow")
     given = None if record is None else list(record)
     metrics, measures = dict(metrics or {}), dict(measures or {})
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
@@ -122,8 +126,7 @@ def fit_flow(
             pending = next(times, None)
         if kept is not None and step.end < time and kept.is_older_than(checkpoint_seconds):
             kept.save({**flow.state(), "rows": recorder.rows})
-        if progress is not None:
-            progress(step.end, time)
+        progress(step.end, time)
     flow.put(flow.weights)
     if kept is not None:
         kept.save({**flow.state(), "rows": recorder.rows})
@@ -145,6 +148,7 @@ class Flow:
         self.weights = parameters_to_vector(self._parameters).detach().clone()
         self.time, self.evaluations = 0.0, 0
         self._radius, self._control = rkc.SpectralRadius(self.slope), rkc.StepControl()
+        self._stall = rkc.Stall()
         with torch.no_grad(), untouched(model):
             f = call(model, data.X)
             check_shapes(loss, f, data.y)
@@ -170,7 +174,7 @@ class Flow:
         loss = self._loss(call(self._model, self._data.X), self._data.y)
         parts = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
         self._last_gradient = torch.cat([part.flatten() for part in parts])
-        self._last_loss = float(loss.detach())
+        self._last_loss, self._last_weights = float(loss.detach()), weights
         return torch.add(self._last_gradient, weights, alpha=self._decay).neg_()
 
     def _error(self, estimate: Tensor, step: rkc.Step) -> float:
@@ -189,10 +193,24 @@ class Flow:
             radius=self._radius,
             control=self._control,
             begin=self.time,
+            rest=self._rests,
         )
-        for step in found:
-            self.weights, self.time = step.after, step.end
-            yield step
+        try:
+            for step in found:
+                self.weights, self.time = step.after, step.end
+                yield step
+        except rkc.EndlessError as error:
+            raise TooStiffError(
+                f"time = {end:g}: the flow is {error}: take a shorter one"
+            ) from None
+
+    def _rests(self, slope: Tensor, radius: float) -> bool:
+        """Return whether the slope is nothing but rounding.
+
+        It is where it no longer falls, and rounding the weights changes it by as much.
+        """
+        eps, size = torch.finfo(slope.dtype).eps, float(slope.norm())
+        return self._stall(size) and size <= eps * radius * float(self._last_weights.norm())
 
     def state(self) -> dict[str, Any]:
         """Return what ``restore`` needs to go on from here."""
@@ -203,6 +221,7 @@ class Flow:
             "evaluations": self.evaluations,
             "radius": radius,
             "control": vars(self._control),
+            "stall": vars(self._stall),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -211,3 +230,4 @@ class Flow:
         self.evaluations = state["evaluations"] - 1  # the last one is made again
         vars(self._radius).update(state["radius"])
         vars(self._control).update(state["control"])
+        vars(self._stall).update(state.get("stall", {}))  # not in older files

@@ -13,6 +13,7 @@ from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import positive_integer
+from lazyrich.support.files import user_path
 
 SIDE = 28
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -42,7 +43,7 @@ def mnist(
     count = positive_integer("P", P) + positive_integer("n_test", n_test)
     if SIDE % positive_integer("pool", pool):
         raise ValueError(f"pool = {pool}: must divide {SIDE}")
-    pixels, digits = _shipped() if folder is None else _idx(Path(folder))
+    pixels, digits = _shipped() if folder is None else _idx(user_path(folder, "folder"))
     if count > len(digits):
         raise ValueError(f"P + n_test = {count}: must be at most {len(digits)}, the digits there")
     order = generator(natural("seed", seed), "split").permutation(len(digits))[:count]
