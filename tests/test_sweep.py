@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyrich import simulate
-from lazyrich.simulate import cells, engines, record, runs
+from lazyrich.simulate import cells, engines, record, runs, workers
 from lazyrich.simulate.store import Store, address, damage
 
 # Of the 12 cells the 6 linearised ones run alone, the 6 others in one batch.
@@ -523,14 +523,18 @@ def test_a_cell_is_a_run_that_can_be_loaded(two_cells):
     assert losses == set(found.train_loss.isel(step=-1).values.tolist())
 
 
-@pytest.mark.parametrize(("jobs", "started"), [(12, 2), (1, 0)])
+@pytest.mark.parametrize(("jobs", "started"), [(12, [2]), (2, [2]), (1, [])])
 def test_there_are_no_more_processes_than_batches(tmp_path, monkeypatch, jobs, started):
-    module, count = sys.modules["lazyrich.simulate.workers"], []
-    start = module._start
-    monkeypatch.setattr(module, "_start", lambda: count.append(1) or start())
+    count = []
+
+    def here(_pool, number, function, calls):
+        count.append(number)
+        return ((name, function(*arguments)) for name, arguments in calls)
+
+    monkeypatch.setattr(workers.Processes, "_in_processes", here)
     grid = {"seed": [0, 1]}
     simulate.sweep(grid, folder=tmp_path, jobs=jobs, engine="linearised", **CELL)
-    assert len(count) == started
+    assert count == started
 
 
 # A sweep with workers, each batch of which takes a while: killed in the midst of it, by a signal.
@@ -579,11 +583,12 @@ def processes_of(session: int) -> list[int]:
 @pytest.mark.parametrize(
     ("number", "code", "script"),
     [
-        (signal.SIGINT, 130, SWEEP),
+        (signal.SIGINT, 130, SLEEP),
         (signal.SIGTERM, 143, SLEEP),
         (signal.SIGHUP, 129, SLEEP),
         (signal.SIGKILL, -signal.SIGKILL, SWEEP),
     ],
+    ids=["INT", "TERM", "HUP", "KILL"],
 )
 def test_no_worker_outlives_its_driver(tmp_path, number, code, script):
     (tmp_path / "long.toml").write_text(LONG)
@@ -615,7 +620,8 @@ def digest(jobs):
     found = simulate.sweep(grid, folder=f"{sys.argv[1]}/{jobs}", jobs=jobs, **fixed)
     values = b"".join(found[name].values.tobytes() for name in sorted(found.data_vars))
     return hashlib.sha256(values).hexdigest()
-print(torch.get_num_threads(), *map(digest, map(int, sys.argv[2])))
+if __name__ == "__main__":
+    print(torch.get_num_threads(), digest(1), digest(2))
 """
 
 
@@ -623,16 +629,14 @@ print(torch.get_num_threads(), *map(digest, map(int, sys.argv[2])))
 def test_one_process_and_two_give_the_same_bits_whatever_the_threads(tmp_path):
     """Without a limit from outside, torch and BLAS would share a large product among threads."""
     free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    found, threads = set(), []
-    for count, jobs in (("1", "1"), ("2", "12")):
-        command = [sys.executable, "-c", BITS, str(tmp_path / count), jobs]
-        env = free | {"OMP_NUM_THREADS": count}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-        number, *digests = done.stdout.split()
-        threads.append(number)
-        found.update(digests)
-    assert threads == ["1", "2"]
-    assert len(found) == 1
+    command = [sys.executable, "-c", BITS, str(tmp_path / "there")]
+    env = free | {"OMP_NUM_THREADS": "2"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    threads, *found = done.stdout.split()
+    assert threads == "2"
+    here: dict = {}
+    exec(BITS.replace("sys.argv[1]", repr(str(tmp_path / "here"))), here)
+    assert set(found) == {here["digest"](1)}
 
 
 def test_a_worker_with_other_code_is_refused(tmp_path):
