@@ -21,6 +21,8 @@ from typing import Any
 
 import click
 
+from lazyrich.support.interruption import Ended
+
 # Each name NAME is the command ``command`` in lazyrich/commands/NAME.py.
 COMMANDS = (
     "derive",
@@ -88,13 +90,6 @@ def _unknown_option(error: click.NoSuchOption) -> str:
         return one_of("option", error.option_name, options)
     except ValueError as message:
         return str(message)
-
-
-class Ended(BaseException):
-    """The process was asked to end by a signal. Like ``KeyboardInterrupt``, it unwinds."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import copy
 import json
 import math
 import re
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -272,7 +274,7 @@ def test_progress_and_interruption():
             raise KeyboardInterrupt
 
     model, data = sparse(30.0)
-    with pytest.warns(UserWarning, match="interrupted: the forecast is made from the runs so far"):
+    with pytest.warns(UserWarning, match="Interrupted; missing: the pilot runs at .* the output"):
         found = diagnose(model, data, progress=stop)
     assert found.pilots == []
 
@@ -580,6 +582,85 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert code == 2
         assert message in err
         assert err.count("\n") == 1
+
+
+SLOW = """
+import os, signal
+from torch import nn
+from lazyrich.simulate.modules.mlp import mlp
+calls = []
+class Counted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = mlp((4, 20, 3), nn.Tanh)
+    def forward(self, x):
+        calls.append(1)
+        if len(calls) == END:
+            os.kill(os.getpid(), signal.NUMBER)
+        return self.inner(x)
+make = Counted
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("where", ["pilots", "training"])
+def test_a_signal_keeps_what_was_finished_and_says_what_is_missing(
+    number, where, tmp_path, monkeypatch, capsys
+):
+    """A real signal, raised by the network itself in its first or last runs."""
+    X = standard_normal(0, "train inputs", (60, 4))
+    y = X[:, :3].argmax(1)
+    monkeypatch.chdir(tmp_path)
+    np.savez("set.npz", X=X[:40].numpy(), y=y[:40], X_test=X[40:].numpy(), y_test=y[40:])
+    given = ["--data", "set.npz", "--loss", "cross_entropy", "--format", "json", "--time", "300"]
+
+    def calls(end, *more):
+        name = f"net_{number}_{where}_{end}_{len(more)}"
+        (tmp_path / f"{name}.py").write_text(
+            SLOW.replace("END", str(end)).replace("NUMBER", number)
+        )
+        with pytest.raises(SystemExit) if end else nullcontext() as stopped:
+            cli.main(["diagnose", f"{name}:make", *given, *more])
+        count = len(sys.modules[name].calls)
+        return count, stopped and stopped.value.code, json.loads(capsys.readouterr().out)
+
+    before = calls(0, "--no-pilots")[0]
+    pilots = calls(0, "--quiet", "--quiet")[0]
+    end = (before + 3 * pilots) // 4 if where == "pilots" else pilots + 130
+    _, code, found = calls(end, "--train", "--report", "a.html")
+    assert code == {"SIGINT": 130, "SIGTERM": 143}[number]
+    text = " ".join(found["sentences"])
+    missing = found["missing"]
+    assert f"Interrupted; missing: {', '.join(missing)}." in text
+    if where == "pilots":
+        assert found["table"]["Pilot runs"]  # those that had been finished
+        assert re.match("the pilot run.* times the output$", missing[0])
+        assert missing[1:] == ["training"]
+    else:
+        assert missing == ["the rest of training"]
+        assert "In training it" in text
+    assert "Interrupted" in (tmp_path / "a.html").read_text()
+
+
+def test_an_interrupted_curve_is_kept_as_far_as_it_came():
+    """Its forecast is not decided: what comes after the interruption is unknown."""
+    model, data = easy()
+    count, end = [], 0
+
+    def loss(f, y):
+        count.append(1)
+        if len(count) == end:
+            raise KeyboardInterrupt
+        return nn.functional.smooth_l1_loss(f, y)
+
+    simulate.lazy_curve(model, data, loss=loss, rtol=1e-4)
+    count, end = [], len(count) // 5
+
+    with pytest.warns(UserWarning, match="Interrupted; missing: the twin's curve after time"):
+        found = diagnose(model, data, loss=loss)
+    assert found.verdict == "not decided"
+    assert found.interruption.missing[1:] == ["the pilot runs"]
+    assert "Interrupted" in found._repr_html_()
 
 
 def test_the_command_takes_a_loss_of_yours(tmp_path, monkeypatch, capsys):

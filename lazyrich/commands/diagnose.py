@@ -1,5 +1,6 @@
 """``lazyrich diagnose``: is your own network lazy or rich, will it grok, when, and why."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -112,6 +113,9 @@ def command(
     if page is not None:
         found.html(page)
     click.echo(found.json() if form == "json" else str(found))
+    if (ended := found.interruption.by) is not None:
+        sys.stdout.flush()
+        raise ended
 
 
 def _model(network: str) -> "nn.Module":

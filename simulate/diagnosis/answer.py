@@ -25,6 +25,7 @@ from lazyrich.simulate.drawing import saved
 from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED
 from lazyrich.simulate.run import Run
 from lazyrich.support.files import write_whole
+from lazyrich.support.interruption import Interruption
 from lazyrich.support.pages import page, table, table_row
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Diagnosis:
     kernel against the labels, None where it was too large to make. ``laziness``: the network along
     the lazy path. ``pilots``: the runs at smaller scales. ``trained``: what training did, None
     before. ``cost``: what it took. ``steps``: the optimiser, None where none was given.
+    ``interruption``: what Ctrl-C or SIGTERM left out.
     """
 
     forecast: Forecast
@@ -49,6 +51,7 @@ class Diagnosis:
     trained: Trained | None
     cost: dict[str, Any] = field(default_factory=dict)
     steps: Steps | None = None
+    interruption: Interruption = field(default_factory=Interruption)
 
     @property
     def verdict(self) -> str:
@@ -60,6 +63,8 @@ class Diagnosis:
         found, steps = [_what(self.forecast), f"Why: {self.forecast.reason}."], self.steps
         if steps is not None:
             found.append(steps.sentence)
+        if missing := self.interruption.sentence:
+            found.append(f"{missing} The answer is made from what was finished.")
         if self.trained is not None:
             return found + self.trained.sentences()
         tried = advice(self.forecast.phase, self._cause(), self.pilots)
@@ -162,6 +167,7 @@ class Diagnosis:
             "forecast": asdict(self.forecast) | {"delay": list(self.forecast.delay)},
             "reliability": reliability.counts() | {"words": self._reliability()},
             "cost": self.cost,
+            "missing": self.interruption.missing,
         }
         return json.dumps(_finite(content), indent=2)
 

@@ -1,7 +1,8 @@
 """``lazy_curve``: the training and test curves of the linearised network, without training."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, one_of
+from lazyrich.support.interruption import Interruption
 
 METHODS = ("auto", "eigen", "lanczos")
 # Bytes that the kernels may take before "auto" does without them.
@@ -131,17 +133,19 @@ def curve_of(
     memory: int = MEMORY,
     kernels: tuple[Tensor, Tensor] | None = None,
     path: list[tuple[float, Tensor, float]] | None = None,
+    stop: Interruption | None = None,
 ) -> Run:
     """Return the curve of an expansion; ``kernels`` if they have been made.
 
-    ``path`` is filled with (time, a, b) of every record: the weights on the way.
+    ``path`` is filled with (time, a, b) of every record: the weights on the way. With ``stop``, an
+    interrupted curve is returned as far as it has come.
     """
     fits = expansion.kernel_bytes <= memory
     chosen = ("eigen" if fits else "lanczos") if method == "auto" else method
     if not given.square and (chosen == "lanczos" or given.rate is not None):
         what = f"learning_rate = {given.rate:g}" if given.rate is not None else "method = 'lanczos'"
         raise ValueError(f"{what}: must be left out unless loss = 'mse'")
-    curve = _Curve(expansion, given)
+    curve = _Curve(expansion, given, stop)
     if chosen == "eigen" and kernels is None:
         kernels = expansion.kernels()
     if not given.square:
@@ -157,8 +161,10 @@ def curve_of(
 class _Curve:
     """What turns coefficients into a history."""
 
-    def __init__(self, expansion: Expansion, given: Given) -> None:
-        self.expansion, self.given = expansion, given
+    def __init__(
+        self, expansion: Expansion, given: Given, stop: Interruption | None = None
+    ) -> None:
+        self.expansion, self.given, self._stop = expansion, given, stop
         zeros = torch.zeros(expansion.size), torch.zeros(expansion.size_test)
         self.g, self.g_test = expansion.drifts() if given.decay > 0 else [z.double() for z in zeros]
         data = expansion.data
@@ -196,6 +202,21 @@ class _Curve:
         self.rows.append(row)
         self.at.append(at)
         return row["train_loss"]
+
+    @contextmanager
+    def cut_short(self) -> Iterator[None]:
+        """Within this, an interruption keeps the records so far, if there are two of them."""
+        stop = Interruption()
+        with stop.during(""):
+            yield
+        if stop.by is not None:
+            count = min(len(self.rows), len(self.at), len(self.path))
+            if self._stop is None or count < 2:
+                raise stop.by
+            for records in (self.rows, self.at, self.path):
+                del records[count:]
+            self._stop.by = stop.by
+            self._stop.missing.append(f"the twin's curve after time {self.at[-1]:.3g}")
 
     def can_reach(self, goal: float, end: float) -> bool:
         """Return whether the train loss may fall below ``goal`` by the time ``end``.
@@ -356,15 +377,16 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
     end = _LONGEST * fastest if times is None else max(times[-1], 1e-300)
     nothing = float(given.loss(0 * expansion.f0, _like(y, expansion.f0)))
     goal = SHARE / 20 * min(nothing, scale)
-    for step in rkc.steps(rhs, state, end, error):
-        state = step.after
-        if pending is None:
-            done = record(step.end, state) < goal
-            done |= given.decay == 0 and not curve.can_reach(goal, end)
-            if done or len(curve.rows) > 2000:
-                break
-        while pending and pending[0] <= step.end:
-            record(pending[0], step.at(pending.pop(0)))
+    with curve.cut_short():
+        for step in rkc.steps(rhs, state, end, error):
+            state = step.after
+            if pending is None:
+                done = record(step.end, state) < goal
+                done |= given.decay == 0 and not curve.can_reach(goal, end)
+                if done or len(curve.rows) > 2000:
+                    break
+            while pending and pending[0] <= step.end:
+                record(pending[0], step.at(pending.pop(0)))
     extra = {"method": "flow of the outputs", "converged": True}
     return curve.run(state[:-1], float(state[-1]), extra)
 

@@ -13,10 +13,10 @@ from torch import nn
 from lazyrich.simulate.diagnosis.answer import Diagnosis
 from lazyrich.simulate.diagnosis.curve import MEMORY, Given, curve_of
 from lazyrich.simulate.diagnosis.expansion import Expansion
-from lazyrich.simulate.diagnosis.forecast import forecast
+from lazyrich.simulate.diagnosis.forecast import UNKNOWN, forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.laziness import along_the_path, kernel_watch
-from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, watched
+from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, scales_from, watched
 from lazyrich.simulate.diagnosis.scales import check_scales
 from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
@@ -26,6 +26,7 @@ from lazyrich.simulate.modules.trainer import Optimiser
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, not_negative, positive_integer
+from lazyrich.support.interruption import Interruption
 
 # Error of a step of the twin's flow, where its loss has no closed form.
 _RTOL = 1e-4
@@ -73,8 +74,9 @@ def diagnose(
     - ``progress`` is called with (work done, work) now and then.
 
     The answer prints as sentences and a table, and has ``plot()``, ``html(path)``, ``json()``.
-    Raises ``ValueError`` for bad input and for what ``ntk`` refuses. After Ctrl-C in the pilot runs
-    the answer is made from what there is.
+    Raises ``ValueError`` for bad input and for what ``ntk`` refuses. After Ctrl-C in the twin's
+    curve, the pilot runs or training, the answer is made from what was finished, warns, and says
+    what is missing.
 
     >>> import torch
     >>> from lazyrich.simulate.modules.mlp import mlp
@@ -109,7 +111,9 @@ def diagnose(
     kernels = expansion.kernels() if cost["kernels made"] else None
     stages.next()
     path: list = []
-    lazy = curve_of(expansion, given, None, "auto", memory, kernels, path)
+    stop = Interruption()
+    lazy = curve_of(expansion, given, None, "auto", memory, kernels, path, stop)
+    cut = stop.by is not None
     _check_labels(lazy)
     kernel = _kernel(expansion, kernels)
     stages.next()
@@ -121,35 +125,44 @@ def diagnose(
         horizon = max(LONG * fitted, DECAYS / decay if decay > 0 else 0.0)
     stages.next()
     runs: list[Pilot] = []
-    decided = with_pilots
-    if with_pilots:
+    if with_pilots and not stop.skips("the pilot runs"):
         options = {"decay": decay, "time": horizon, "budget": budget}
         far = laziness.departure
-        try:
-            for one in pilots(model, data, loss, departure=far, **options, progress=stages.part):
+        started = pilots(model, data, loss, departure=far, **options, progress=stages.part)
+        with stop.during("pilot runs"):
+            for one in started:
                 runs.append(one)
-        except KeyboardInterrupt:
-            warnings.warn("interrupted: the forecast is made from the runs so far", stacklevel=2)
-            decided = bool(runs)
+        if stop.by is not None:
+            stop.missing = [_missing_runs(scales_from(far)[len(runs) :])]
+    decided = with_pilots and (stop.by is None or bool(runs))
     found = forecast(
         lazily, _floor(lazy), laziness, runs if decided else None, decay=decay, horizon=horizon
     )
-    if train and run is None:
-        run, _, cost["gradients of training"] = watched(
-            copy.deepcopy(model),
-            data,
-            loss,
-            decay=decay,
-            time=horizon,
-            budget=4 * budget,
-            measures={"kernel_change": kernel_watch(expansion)},
-        )
+    if cut and not math.isfinite(found.test.value):
+        found = replace(found, phase=UNKNOWN, reason="the curve of the twin was cut short")
+    if train and run is None and not stop.skips("training"):
+        with stop.during("training"):
+            run, _, cost["gradients of training"] = watched(
+                copy.deepcopy(model),
+                data,
+                loss,
+                decay=decay,
+                time=horizon,
+                budget=4 * budget,
+                measures={"kernel_change": kernel_watch(expansion)},
+                stop=stop,
+            )
+        if run is not None and len(run.history.time) < 2:  # interrupted before its first step
+            run = None
     cost["gradients of pilots"] = sum(pilot.evaluations for pilot in runs)
     trained = None
     if run is not None:
-        trained = compared(model, expansion, given, run, kernels, runs, found.phase)
+        with stop.during("the comparison of training with the twin"):
+            trained = compared(model, expansion, given, run, kernels, runs, found.phase)
+    if stop.by is not None:
+        warnings.warn(stop.sentence, stacklevel=4)
     stages.finish()
-    return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost, steps)
+    return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost, steps, stop)
 
 
 def _whole_precision(model: Any, data: Data) -> tuple[Any, Data]:
@@ -158,6 +171,11 @@ def _whole_precision(model: Any, data: Data) -> tuple[Any, Data]:
     if not isinstance(model, nn.Module) or not any(p.dtype in half for p in model.parameters()):
         return model, data
     return copy.deepcopy(model).float(), data.to(torch.float32)
+
+
+def _missing_runs(scales: list[float]) -> str:
+    plural = "s" if len(scales) > 1 else ""
+    return f"the pilot run{plural} at {', '.join(f'{r:.3g}' for r in scales)} times the output"
 
 
 def _check_labels(lazy: Run) -> None:

@@ -10,6 +10,7 @@ it acts at the same scaled time too, and one that is too small to matter changes
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import xarray
@@ -24,6 +25,7 @@ from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.scaled import Scaled
 from lazyrich.simulate.outcome import SHARE, Outcome
 from lazyrich.simulate.run import Run
+from lazyrich.support.interruption import Interruption
 
 # Evaluations of the gradient that a run may take.
 BUDGET = 1500
@@ -102,11 +104,13 @@ def watched(
     to_the_end: bool = False,
     measures: Mapping[str, Callable[[nn.Module], float]] | None = None,
     progress: Callable[[float, float], object] | None = None,
+    stop: Interruption | None = None,
 ) -> tuple[Run, str, int]:
     """Train the model by gradient flow until its losses have fallen, or nothing moves any more.
 
     Returns the run, why it ended, and how many gradients it took. ``to_the_end``: go on after the
-    losses have fallen. ``measures``: as for ``fit``.
+    losses have fallen. ``measures``: as for ``fit``. With ``stop``, an interrupted run is returned
+    as far as it has come.
     """
     data = data.fitted(model)
     flow = Flow(model, data, loss, decay, RTOL)
@@ -115,28 +119,40 @@ def watched(
     zero = recorder.zero()
     ended, fell = "end", math.inf
     try:
-        for step in flow.steps(time):
-            flow.put(flow.weights)
-            recorder.add(step.end)
-            row = recorder.rows[-1]
-            below = row["test_loss"] < SHARE * zero["zero_test_loss"]
-            fitted = row["train_loss"] < SHARE * zero["zero_train_loss"]
-            fell = min(fell, step.end) if below and fitted else math.inf
-            if step.end > _WATCHED * fell and not to_the_end:
-                ended = "fell"
-            elif decay == 0 and row["train_loss"] < FLAT * zero["zero_train_loss"]:
-                ended = "flat"
-            elif flow.evaluations > budget:
-                ended = "budget"
-            if progress is not None:
-                progress(min(flow.evaluations, budget), budget)
-            if ended != "end":
-                break
+        with nullcontext() if stop is None else stop.during("the rest of training"):
+            for step in flow.steps(time):
+                flow.put(flow.weights)
+                recorder.add(step.end)
+                row = recorder.rows[-1]
+                below = row["test_loss"] < SHARE * zero["zero_test_loss"]
+                fitted = row["train_loss"] < SHARE * zero["zero_train_loss"]
+                fell = min(fell, step.end) if below and fitted else math.inf
+                if step.end > _WATCHED * fell and not to_the_end:
+                    ended = "fell"
+                elif decay == 0 and row["train_loss"] < FLAT * zero["zero_train_loss"]:
+                    ended = "flat"
+                elif flow.evaluations > budget:
+                    ended = "budget"
+                if progress is not None:
+                    progress(min(flow.evaluations, budget), budget)
+                if ended != "end":
+                    break
     except rkc.StepSizeError:
         ended = "budget"
+    flow.put(flow.weights)
     history: xarray.Dataset = recorder.history(float, units="learning rate x steps")
     config = {"trainer": "fit_flow", "time": float(history.time[-1]), "weight_decay": decay}
     return recorder.run(history, config), ended, flow.evaluations
+
+
+def scales_from(departure: float) -> list[float]:
+    """Return the scales of the pilot runs of a network with this departure from its twin.
+
+    >>> [round(r, 3) for r in scales_from(0.05)]
+    [0.1, 0.2, 0.4, 0.707]
+    """
+    first = min(max(2 * departure, 1 / 64), 1 / 4)
+    return [first * 2**i for i in range(8) if first * 2**i <= 0.5 + 1e-12] + [LARGEST]
 
 
 def pilots(
@@ -155,8 +171,7 @@ def pilots(
     ``departure`` from the twin at r = 1 goes about as 1/r: runs begin where it is about 1/2, at r
     from 1/64 to 1/4. Times are as long as ``time`` at r = 1.
     """
-    first = min(max(2 * departure, 1 / 64), 1 / 4)
-    scales = [first * 2**i for i in range(8) if first * 2**i <= 0.5 + 1e-12] + [LARGEST]
+    scales = scales_from(departure)
     for number, r in enumerate(scales):
 
         def report(done: float | int, total: float | int, number: int = number) -> None:
