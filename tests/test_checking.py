@@ -360,3 +360,15 @@ def test_a_half_line_on_which_a_formula_is_right_is_no_accident():
     assert theory.check("expect: c (b.x)^2", "|c| |b|^2/D").special_points == []
     assert "c = 1" in theory.check("expect: c (b.x)^2", "c^2 |b|^2/D").special_points
     assert theory.check("expect: c^2 (b.x)^2", "|c| sqrt(c^2) |b|^2/D").equal
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["target-power.degree_9", "ntk-eigenvalues.harmonics_9", "target-decomposition.harmonics_9"],
+)
+def test_the_part_of_a_degree_that_does_not_occur_is_0(name):
+    problem = theory.Problem("h^2", "(beta.x)^2")
+    assert theory.check(name, "0", problem=problem)
+    assert not theory.check(name, "|beta|^2/D", problem=problem)
+    with pytest.raises(ValueError, match="did you mean"):
+        theory.check(name.replace("s_9", "z_9").replace("e_9", "f_9"), "0", problem=problem)

@@ -178,3 +178,16 @@ def test_the_test_set_in_the_file_of_diagnose_is_what_the_test_loss_is_of(tmp_pa
         printed.append(json.loads(capsys.readouterr().out))
     assert printed[0]["test loss"] == "over all inputs x, exact"
     assert printed[1]["test loss"] == "on 9 test samples"
+
+
+def test_relu_on_a_line_has_two_functions_and_no_curve_of_gaussian_features(capsys):
+    """The floor is what x above 0 and x below 0 leave of x^2 + x: 3 - 8/pi, by hand."""
+    main(["predict", "--D", "1", "--P", "2", "--activation", "relu(h)", "--target", "(b.x)^2+b.x"])
+    printed = capsys.readouterr().out
+    assert "two functions on a line" in printed
+    assert "inf" not in printed.replace("infinitely", "")
+    found = predict_lazy(Problem("relu(h)", "(b.x)^2 + b.x"), D=1, P=2)
+    assert (found.curve, found.exact_from) == ({}, None)
+    assert found.floor == pytest.approx(3 - 8 / math.pi, rel=1e-9)
+    with pytest.raises(ValueError, match="two functions on a line"):
+        Problem("relu(h)").learning_curve(P=2, D=1, sigma=1.0, beta=[1.0])

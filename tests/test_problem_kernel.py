@@ -418,3 +418,18 @@ def test_the_lazy_curve_in_high_dimension_does_not_depend_on_the_highest_degree(
     at = {"P": 1000, "D": 1000, "sigma": 1.0, "beta": np.eye(1000)[0]}
     low, high = (Problem("erf(h)", "beta.x").learning_curve(highest=k, **at) for k in (4, 12))
     assert high == pytest.approx(low, rel=1e-6)
+
+
+@pytest.mark.parametrize("readouts", ["fixed", "trained"])
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_the_kernel_of_relu_is_0_where_an_input_is_0(readouts, backend):
+    """There w.x = 0: no weight moves f(0). Elsewhere it is the mean over drawn weights."""
+    form = Problem("relu(h)", readouts=readouts).closed_form("ntk-at-init")
+    deviations = {"sigma": 1.0} if readouts == "fixed" else {"sigma_w": 1.0, "sigma_v": 1.0}
+    X = pytest.importorskip(backend).asarray([[0.0, 0.0], [1.0, 0.5]])
+    K = form.function(backend)(x=X[:, None], x_prime=X[None], **deviations)
+    assert K[0].tolist() == K[:, 0].tolist() == [0.0, 0.0]
+    assert float(K[1, 1]) == pytest.approx(1.25 * (0.5 if readouts == "fixed" else 1.0))
+    assert float(form.function(backend)(x=[0, 0], x_prime=[1, 0], **deviations)) == 0
+    assert form.evaluate(x=[0, 0], x_prime=[1, 2], **dict.fromkeys(deviations, 1)) == 0
+    assert set(form.subs(x=[0, 0]).terms.values()) == {0}

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from lazyrich.theory import Activation, Inputs, Target, grammar
-from lazyrich.theory.activation import h, relu
+from lazyrich.theory import Activation, Inputs, Problem, Target, generate, grammar
+from lazyrich.theory.activation import RESERVED, h, relu
 from lazyrich.theory.gaussian_pair import c as covariance
 from lazyrich.theory.gaussian_pair import pair_mean
 from lazyrich.theory.gaussian_pair import s as first
 from lazyrich.theory.gaussian_pair import t as second
+from lazyrich.theory.problem.clashes import OWN_SYMBOLS
 from lazyrich.theory.stand_in import stand_in
 from lazyrich.theory.symbols import D, beta, epsilon, x
 from lazyrich.theory.wick import dot
@@ -169,3 +170,54 @@ def test_what_is_no_target_is_one_clear_line():
 def test_what_is_no_covariance(wrong):
     with pytest.raises(ValueError, match="inputs"):
         Inputs(wrong)
+
+
+# A problem for each kind of activation; coefficients whose names no closed form has.
+_KINDS = (
+    ("h + q1 h^2/2", "fixed"),
+    ("q1 h^2 + q2 h", "trained"),
+    ("q1 h^3", "fixed"),
+    ("erf(q1 h)", "trained"),
+    ("q1 relu(h)", "fixed"),
+    ("q1 + q2 h", "trained"),
+)
+
+
+def _names(part):
+    if isinstance(part, dict):
+        part = tuple(part.values())
+    if isinstance(part, tuple | list | sp.Tuple):
+        return {name for item in part for name in _names(item)}
+    return set(generate.arguments(part)) if isinstance(part, sp.Basic) else set()
+
+
+@pytest.mark.parametrize(("activation", "readouts"), _KINDS)
+def test_every_symbol_of_a_closed_form_that_a_coefficient_may_not_take_is_known(
+    activation, readouts
+):
+    for target in ("(beta.x)^2/2", "zeta (beta.x)^3"):
+        problem = Problem(activation, target, readouts)
+        for name in problem.names():
+            form = problem.closed_form(name)
+            found = _names([form.expr, form.terms, form.components, form.steps])
+            own = found - set(problem.symbols) - RESERVED
+            known = set(OWN_SYMBOLS.get(name, "").split())
+            assert {symbol for symbol in own if not symbol.startswith("_")} <= known, name
+
+
+def test_a_coefficient_with_the_name_of_another_symbol_is_said_before_anything_is_derived():
+    """Both ways in which it used to go wrong: an error on asking, and two symbols taken for one."""
+    problem = Problem("h + c h^2")
+    assert "c is another symbol" in problem.not_available()["scale-equivalence"]
+    assert "scale-equivalence" not in problem.names()
+    mixed = Problem("h + kappa h^2").not_available()
+    assert "kappa is another symbol" in mixed["lazy-learning-curve"]
+    for name in problem.names():
+        problem.closed_form(name)
+
+
+def test_h_is_no_coefficient_of_a_target():
+    for text in ("h", "h (beta.x)", "h |x|^2"):
+        with pytest.raises(ValueError, match="h is the argument of the activation"):
+            Target(text)
+    assert Problem("h", "(h.x)^2").closed_form("early-plateau").terms["floor"] != 0  # a direction

@@ -18,7 +18,8 @@ h = sp.Symbol("h", real=True)  # the argument of an activation
 DEFAULT = "h + epsilon/2*h**2"
 # These names already mean something in a problem; a coefficient needs another one.
 _TAKEN = "D N P alpha beta sigma sigma_w sigma_v sigma_noise w w0 v v0 x x_prime Sigma W W0"
-RESERVED = frozenset(_TAKEN.split())
+_KEYWORDS = "W_moved v_moved noise ridge highest by_degree"  # of the methods of ``Problem``
+RESERVED = frozenset(f"{_TAKEN} {_KEYWORDS}".split())
 _SMALLEST = sp.Rational(1, 10**100)
 _ALLOWED = "a polynomial in h, a multiple of erf(a h), or a multiple of relu(h)"
 

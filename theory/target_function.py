@@ -9,7 +9,7 @@ from sympy import MatrixSymbol
 
 from lazyrich.theory import generate, grammar, words
 from lazyrich.theory import symbols as model
-from lazyrich.theory.activation import RESERVED, exact, in_range
+from lazyrich.theory.activation import RESERVED, exact, h, in_range
 from lazyrich.theory.grammar import names as naming
 from lazyrich.theory.printing import latex
 from lazyrich.theory.symbols import SymmetricMatrixSymbol, x
@@ -79,8 +79,6 @@ class Target:
     @cached_property
     def link(self) -> tuple[MatrixSymbol, sp.Expr] | None:
         """(beta, g) where the target is g(beta.x), g a polynomial in h; else None."""
-        from lazyrich.theory.activation import h
-
         if len(self.directions) != 1:
             return None
         (direction,) = self.directions.values()
@@ -164,6 +162,11 @@ def _checked(expr: sp.Expr) -> sp.Expr:
                 " use a coefficient of your own instead"
             )
     for name, symbol in generate.arguments(expr).items():
+        if symbol == h:
+            raise ValueError(
+                f"target = {_text(expr)}: h is the argument of the activation; a target is a "
+                "function of x, such as beta.x or (beta.x)^2"
+            )
         if name in _RESERVED and symbol not in (x, model.D):
             raise ValueError(f"target = {_text(expr)}: {name} has another meaning; rename it")
     return expr

@@ -53,8 +53,9 @@ def _lazy(settings: dict[str, Any]) -> dict[str, Any]:
     D, P, noise = (settings[name] for name in ("D", "P", "noise"))
     found = predict_lazy(problem, D, P, noise=noise, **symbols)
     plateau = chart.level("plateau", "plateau with many samples (mean)", found.plateau, "l1")
+    loss = f"{found.curve[P]:.4g}" if found.curve else "not known"
     facts = [
-        chart.fact("mean_lazy_loss", "forecast: mean lazy test loss", f"{found.curve[P]:.4g}"),
+        chart.fact("mean_lazy_loss", "forecast: mean lazy test loss", loss),
         chart.fact("mean_plateau", "forecast: plateau with many samples", f"{found.plateau:.4g}"),
     ]
     notes = ["With this activation, lazy training alone is forecast: a mean over data sets."]

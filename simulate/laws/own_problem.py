@@ -12,6 +12,7 @@ from typing import Any
 from lazyrich.support.arguments import not_negative, positive_integer
 from lazyrich.theory import Problem
 from lazyrich.theory.activation import missing
+from lazyrich.theory.problem.description import RELU_ON_A_LINE
 
 _EVERY_DEGREE = "the kernel has functions of every degree"
 
@@ -21,10 +22,11 @@ class LazyPrediction:
     """Mean test losses of fully lazy training on inputs N(0, I/D); they include the noise.
 
     ``nothing`` is the loss of predicting nothing, ``plateau`` what least squares of y on x leaves
-    with many samples, ``curve`` the mean loss by number of samples, ``floor`` that with infinitely
-    many. ``exact_from`` is the number of samples from which ``floor`` is reached without noise, or
-    None, and then ``reason`` says why. ``directions`` says which directions of the target were
-    chosen here. ``print(prediction)`` shows it; ``json()`` is text.
+    with many samples, ``curve`` the mean loss by number of samples (empty where it is not known),
+    ``floor`` that with infinitely many. ``exact_from`` is the number of samples from which
+    ``floor`` is reached without noise, or None, and then ``reason`` says why. ``directions`` says
+    which directions of the target were chosen here. ``print(prediction)`` shows it; ``json()`` is
+    text.
     """
 
     problem: str
@@ -49,6 +51,8 @@ class LazyPrediction:
             f"  loss of predicting nothing:               {self.nothing:.4g}",
             f"  plateau, linear least squares, many data: {self.plateau:.4g}",
         ]
+        if not self.curve:
+            lines.append("  lazy test loss:                           not known: see below")
         for P, loss in self.curve.items():
             lines.append(f"  {f'lazy test loss at P = {P}:':42s}{loss:.4g}")
         lines.append(f"  lazy floor, infinitely many samples:      {self.floor:.4g}")
@@ -56,12 +60,10 @@ class LazyPrediction:
         if self.exact_from is not None:
             exact = f"P = {self.exact_from}, as many as the kernel has functions"
         lines.append(f"  lazy training reaches its floor from:     {exact}")
-        is_integrated = self.exact_from is None and self.reason == _EVERY_DEGREE
-        floor = ", the floor is integrated numerically" if is_integrated else ""
-        lines.append(
-            f"The lazy test losses are approximate (Gaussian features){floor}; the other numbers "
-            "are exact."
-        )
+        how = "The lazy test losses are approximate (Gaussian features)" if self.curve else ""
+        if self.exact_from is None:
+            how += f"{', the' if how else 'The'} floor is integrated numerically"
+        lines.append(f"{how}; the other numbers are exact.")
         return "\n".join(lines)
 
 
@@ -88,23 +90,24 @@ def predict_lazy(
         if name not in values:
             raise ValueError(_without_value(problem, name, symbol))
     sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
-    curve = problem.learning_curve(P=sizes, D=D, noise=noise, **values)
+    on_a_line = problem.activation.kind == "relu" and D == 1
+    curve = [] if on_a_line else problem.learning_curve(P=sizes, D=D, noise=noise, **values)
     spectrum = problem.spectrum(D=D, **values)
     of_target = {name: values[name] for name in problem.target.symbols}
     powers = problem.closed_form("target-power").subs(D=D, **of_target).terms
     nothing = float(sum(powers.values())) + noise**2
-    exact_from, reason = None, ""
-    try:
+    exact_from, reason = None, RELU_ON_A_LINE if on_a_line else ""
+    if problem.activation.degree is not None:
         exact_from = int(problem.closed_form("lazy-sample-size").subs(D=D).expr)
-    except ValueError as error:
-        reason = str(error).rsplit(": ", 1)[-1] if "harmonics" not in str(error) else _EVERY_DEGREE
+    elif not on_a_line:
+        reason = _EVERY_DEGREE
     return LazyPrediction(
         problem=f"phi = {problem.activation.text}, y = {problem.target.text}",
         D=D,
         P=P,
         nothing=nothing,
         plateau=nothing - float(powers.get("degree_1", 0)),
-        curve=dict(zip(sizes, map(float, curve), strict=True)),
+        curve={} if on_a_line else dict(zip(sizes, map(float, curve), strict=True)),
         floor=spectrum.null + noise**2,
         exact_from=exact_from,
         reason=reason,

@@ -1,5 +1,6 @@
 """What a formula is compared with: a closed form, a term of one, or an expectation."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,8 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
     parts: dict[str, Any] = {**_items(form.expr), **form.components, **form.terms}
     expr, name = form.expr, form.name
     if path:
+        if path[0] not in parts and _is_absent(form, path[0], parts):
+            parts[path[0]] = sp.S.Zero
         one_of("term", path[0], parts)
         expr, name = parts[path[0]], f"{name}.{path[0]}"
     for i, key in enumerate(path[1:], start=1):
@@ -94,6 +97,17 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
     everything = sp.Tuple(*_flat([form.expr, *parts.values()]))
     names = arguments(everything)
     return Subject(name, form.title, expr, assumptions, names, condition=condition)
+
+
+# Forms with a part for each degree that occurs: those of all others are 0.
+_BY_DEGREE = ("target-power", "ntk-eigenvalues", "target-decomposition")
+
+
+def _is_absent(form: ClosedForm, term: str, parts: Mapping[str, Any]) -> bool:
+    """Whether a term such as degree_9 is that of a degree which the form has not."""
+    family, _, degree = term.rpartition("_")
+    has_family = any(re.fullmatch(rf"{re.escape(family)}_\d+", name) for name in parts)
+    return form.name.endswith(_BY_DEGREE) and bool(family) and degree.isdecimal() and has_family
 
 
 def _items(expr: Any) -> dict[str, Any]:

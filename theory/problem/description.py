@@ -16,6 +16,7 @@ from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.inputs import Inputs
 from lazyrich.theory.printing import latex
 from lazyrich.theory.problem import instances, lazy, plateau, radial
+from lazyrich.theory.problem.clashes import clash
 from lazyrich.theory.problem.form import ProblemForm
 from lazyrich.theory.target_function import DEFAULT as DEFAULT_TARGET
 from lazyrich.theory.target_function import Target
@@ -49,6 +50,10 @@ _KERNEL_FORMS = {
     "lazy-learning-curve",
     "target-decomposition",
 }
+RELU_ON_A_LINE = (
+    "the kernel of relu has two functions on a line, x above 0 and x below 0, and all samples may "
+    "lie on one side"
+)
 MAX_DEGREE = 24  # of the activation; above it the spectrum takes minutes
 
 
@@ -155,6 +160,9 @@ class Problem:
 
     def _obstacle(self, name: str) -> str | None:
         """Why a closed form is not available, or None."""
+        return self._not_derived(name) or clash(name, self.symbols)
+
+    def _not_derived(self, name: str) -> str | None:
         if name not in _FORMS:
             return instances.obstacle(self, name)
         if name == "early-plateau":
@@ -188,7 +196,10 @@ class Problem:
         if (why := self._obstacle(name)) is not None:
             raise ValueError(f"name = {name!r}: not available for this problem: {why}")
         if name not in self._derived:
-            self._derived[name] = ProblemForm.of(self._derive(name), self._accepted)
+            vanishes = name == "ntk-at-init" and self.activation.kind == "relu"
+            self._derived[name] = ProblemForm.of(
+                self._derive(name), self._accepted, ("x", "x_prime") if vanishes else ()
+            )
         return self._derived[name]
 
     def _derive(self, name: str) -> ClosedForm:
@@ -280,6 +291,8 @@ class Problem:
         from lazyrich.theory.problem.eigenspaces import learning_curve, spectrum
 
         found = spectrum(self, D, highest, symbols)
+        if D == 1 and self.activation.kind == "relu":
+            raise ValueError(f"D = 1: {RELU_ON_A_LINE}; they are no Gaussian features")
         return learning_curve(found, P, finite("ridge", ridge), not_negative("noise", noise))
 
     def rank(self, *, D: int, N: int, **symbols: Any) -> int:

@@ -83,10 +83,7 @@ def obstacle(problem: "Problem", name: str) -> str | None:
 
 
 def closed_form(problem: "Problem", name: str) -> ClosedForm:
-    """Return a closed form of the moments, or one of the paper's at this problem's curvature.
-
-    Raises ``ValueError`` where a coefficient has the name of another symbol of the closed form.
-    """
+    """Return a closed form of the moments, or one of the paper's at this problem's curvature."""
     from lazyrich import theory
 
     if name == "moment-flow" and has_trained_moments(problem):
@@ -99,12 +96,6 @@ def closed_form(problem: "Problem", name: str) -> ClosedForm:
     form, value = theory.closed_form(name), curvature(problem)
     if value == epsilon:
         return form
-    for symbol in problem.activation.symbols:
-        if symbol in form.arguments() and symbol != "epsilon":
-            raise ValueError(
-                f"activation = {problem.activation.text}: {symbol} is another symbol of {name}; "
-                "give the coefficient another name"
-            )
     parts = {
         part: _at(getattr(form, part), value) for part in ("expr", "terms", "components", "steps")
     }

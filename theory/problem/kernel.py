@@ -125,6 +125,7 @@ def ntk_at_init(problem: "Problem") -> ClosedForm:
     law = f"w_i ~ N(0, {deviation(problem)}^2 I)"
     if problem.readouts == "trained":
         law += ", v_i ~ N(0, sigma_v^2), independent, one learning rate for both layers"
+    at_zero = "; 0 where x or x' is 0" if problem.activation.kind == "relu" else ""
     return ClosedForm(
         name="ntk-at-init",
         title="The normalised kernel at initialisation, NTK / (alpha^2/N)",
@@ -148,6 +149,6 @@ def ntk_at_init(problem: "Problem") -> ClosedForm:
             ),
             ("With the variances and the covariance put in.", normalised),
         ],
-        assumptions=f"{law}: the limit N -> infinity, and the mean at every N.",
+        assumptions=f"{law}: the limit N -> infinity, and the mean at every N{at_zero}.",
         source=problem.source,
     )
