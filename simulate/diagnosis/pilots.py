@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import xarray
 from torch import nn
@@ -59,7 +60,7 @@ class Pilot:
     ended: str
     evaluations: int
 
-    @property
+    @cached_property  # asked for hundreds of times
     def outcome(self) -> Outcome:
         """Return when the losses fell."""
         return self.run.outcome()
