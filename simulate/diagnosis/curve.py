@@ -16,7 +16,7 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.modes import Modes, of_kernel, of_products, together
 from lazyrich.simulate.modules.data import Data, checked_data
-from lazyrich.simulate.modules.losses import Loss, check_shapes, loss_function, mean_square
+from lazyrich.simulate.modules.losses import Loss, check_value, loss_function, mean_square
 from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
@@ -172,7 +172,9 @@ class _Curve:
             "train": (expansion.f0, self.g, data.y),
             "test": (expansion.f0_test, self.g_test, data.y_test),
         }
-        check_shapes(given.loss, expansion.f0, data.y)
+        for name, (f0, _, y) in zip(("y", "y_test"), self.sides.values(), strict=True):
+            if len(f0):
+                check_value(given.loss, f0, _like(y, f0), name)
         self.weight_square = expansion.weight_square
         self.rows: list[dict[str, float]] = []
         self.at: list[float] = []

@@ -20,7 +20,6 @@ from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.frozen import checked_function, checked_gradient
 from lazyrich.simulate.modules.losses import (
     Loss,
-    check_shapes,
     check_test_loss,
     check_value,
     loss_function,
@@ -151,7 +150,6 @@ class Flow:
         self._stall = rkc.Stall()
         with torch.no_grad(), untouched(model):
             f = call(model, data.X)
-            check_shapes(loss, f, data.y)
             check_value(loss, f, data.y)
         slope = self.slope(self.weights)
         self.scale = self._last_loss

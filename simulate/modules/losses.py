@@ -71,7 +71,8 @@ def loss_function(loss: object) -> Loss:
 def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
     """Raise ``ValueError`` where a loss is not one real number with a slope, or labels don't fit.
 
-    ``name`` is that of the labels. Without the check, cross entropy would round class 0.7 to 0.
+    ``name`` is that of the labels. Without the check, cross entropy would round class 0.7 to 0, and
+    outputs (n, 1) with labels (n,) would give the mean over all pairs of them.
 
     >>> f = torch.zeros(3, 2)
     >>> check_value(lambda f, y: (f - y) ** 2, f, f)
@@ -89,6 +90,7 @@ def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
         _check_numbers(f, y, name)
     if loss is cross_entropy:
         _check_classes(f, y, name)
+    _check_pairs(loss, f, y, name)
     with torch.enable_grad():
         value: Any = loss(mapped(_with_slope, f), y)
     if not isinstance(value, Tensor):
@@ -106,6 +108,40 @@ def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
         raise ValueError(
             "loss does not depend on f(X): must have a gradient (look for detach(), no_grad() or "
             "argmax in it)"
+        )
+
+
+def _check_pairs(loss: Loss, f: Any, y: Any, name: str) -> None:
+    """Refuse outputs (n, 1) with labels (n,), and the reverse, where the loss pairs all of them.
+
+    By broadcasting, f - y is then (n, n): every output with every label. A loss that takes the
+    shapes into account is the mean of the losses of two samples, and passes.
+
+    >>> f, y = torch.zeros(3, 1), torch.zeros(3)
+    >>> _check_pairs(nn.functional.l1_loss, f, y, "y")                 # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: y has shape (3,) and f(X) (3, 1): the loss would pair every output with ...
+    """
+    if not (isinstance(f, Tensor) and isinstance(y, Tensor)):
+        return
+    shapes = {tuple(f.shape), tuple(y.shape)}
+    if shapes != {(len(f),), (len(f), 1)} or len(f) < 2 or not y.is_floating_point():
+        return
+    one = torch.tensor([[1.0], [3.0]]).reshape(2, *f.shape[1:]).to(f)
+    other = torch.tensor([[2.0], [5.0]]).reshape(2, *y.shape[1:]).to(y)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own of these shapes
+            together = float(loss(one, other))
+            apart = [float(loss(*taken((one, other), slice(i, i + 1)))) for i in (0, 1)]
+    except (RuntimeError, ValueError, IndexError):
+        return  # it says by itself what it does not take
+    if abs(together - sum(apart) / 2) > 1e-3 * abs(together):
+        X = name.replace("y", "X")
+        raise ValueError(
+            f"{name} has shape {tuple(y.shape)} and f({X}) {tuple(f.shape)}: the loss would pair "
+            f"every output with every label; reshape {name} to {tuple(f.shape)}"
         )
 
 
@@ -185,36 +221,3 @@ def check_test_loss(model: nn.Module, loss: Loss, X_test: Any, y_test: Any) -> N
     if rows("X_test", X_test):
         with torch.no_grad(), untouched(model):
             check_loss("test", loss, called(model, X_test, "X_test"), y_test)
-
-
-def check_shapes(loss: Loss, f: Any, y: Any) -> None:
-    """Refuse outputs (n, 1) with labels (n,), and the reverse, where the loss pairs all of them.
-
-    By broadcasting, f - y is then (n, n): every output with every label. A loss that takes the
-    shapes into account is the mean of the losses of two samples, and passes.
-
-    >>> f, y = torch.zeros(3, 1), torch.zeros(3)
-    >>> check_shapes(nn.functional.l1_loss, f, y)                      # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    ValueError: y has shape (3,) and f(X) (3, 1): the loss would pair every output with ...
-    """
-    if not (isinstance(f, Tensor) and isinstance(y, Tensor)):
-        return
-    shapes = {tuple(f.shape), tuple(y.shape)}
-    if shapes != {(len(f),), (len(f), 1)} or len(f) < 2 or not y.is_floating_point():
-        return
-    one = torch.tensor([[1.0], [3.0]]).reshape(2, *f.shape[1:]).to(f)
-    other = torch.tensor([[2.0], [5.0]]).reshape(2, *y.shape[1:]).to(y)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own of these shapes
-            together = float(loss(one, other))
-            apart = [float(loss(*taken((one, other), slice(i, i + 1)))) for i in (0, 1)]
-    except (RuntimeError, ValueError, IndexError):
-        return  # it says by itself what it does not take
-    if abs(together - sum(apart) / 2) > 1e-3 * abs(together):
-        raise ValueError(
-            f"y has shape {tuple(y.shape)} and f(X) {tuple(f.shape)}: the loss would pair every "
-            f"output with every label; reshape y to {tuple(f.shape)}"
-        )

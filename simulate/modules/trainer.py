@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import checked_function, checked_gradient, checked_model
-from lazyrich.simulate.modules.losses import Loss, check_shapes, check_test_loss, check_value
+from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
@@ -51,7 +51,6 @@ class Trainer:
         self.done, self.factors = 0, {}
         with torch.no_grad(), untouched(model):
             f = call(model, self.data.X)
-            check_shapes(loss, f, self.data.y)
             check_value(loss, f, self.data.y)
         self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
         if not math.isfinite(self.scale):
