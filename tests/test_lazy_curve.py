@@ -11,6 +11,7 @@ from lazyrich import simulate
 from lazyrich.simulate import Data, Scaled, fit, fit_flow, lazy_curve, linearise
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.modules.mlp import mlp
+from lazyrich.simulate.outcome import settled_at
 
 STEPS = [0, 1, 2, 7, 40, 200]
 
@@ -189,3 +190,41 @@ def test_a_flow_ends_where_its_loss_can_fall_no_further(fits):
     least = -(2 * math.log(2 / 3) + math.log(1 / 3)) / 3
     assert loss[-1] == pytest.approx(least, abs=1e-3)
     assert found.history.time[-1] < 1e-2 * 1e9  # not to the end of time
+
+
+@pytest.mark.parametrize(
+    ("loss", "near"),
+    [
+        (nn.functional.l1_loss, 5e-3),
+        (lambda f, y: nn.functional.relu(1 - y * f).mean(), 5e-3),
+        (nn.functional.smooth_l1_loss, 1e-3),
+        (lambda f, y: nn.functional.smooth_l1_loss(f, 100 * y), 1e-3),
+        (nn.functional.soft_margin_loss, 1e-3),
+    ],
+    ids=["l1", "hinge", "smooth_l1", "smooth_l1 from its linear part", "logistic"],
+)
+def test_any_loss_is_followed_also_with_kinks_and_from_where_it_has_no_curvature(loss, near):
+    """Against plain descent in the weights at the Jacobian; half of the time is the control."""
+    X = standard_normal(0, "train inputs", (30, 4))
+    y = X[:, :1].sign()
+    model = mlp((4, 20, 1), nn.Tanh)
+    data = Data(X[:20], y[:20], X[20:], y[20:])
+    first = lazy_curve(model, data, loss=loss, rtol=1e-4).history
+    shares = first.train_loss / first.zero_train_loss
+    time = settled_at(first.time, shares, 0.7)
+    found = lazy_curve(model, data, loss=loss, times=[time / 2, time], rtol=1e-5).history
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    J = torch.func.jacrev(lambda w: torch.func.functional_call(model, w, (X,)).flatten())(weights)
+    J = torch.cat([part.reshape(30, -1) for part in J.values()], 1).detach()
+    f0, moved = model(X).detach(), torch.zeros(J.shape[1], dtype=torch.float64)
+    for _ in range(steps := 10_000):
+        f = (f0[:20] + (J[:20] @ moved)[:, None]).requires_grad_()
+        slope = torch.autograd.grad(loss(f, y[:20]), f)[0]
+        moved -= time / steps * (J[:20].T @ slope)[:, 0]
+    f = f0 + (J @ moved)[:, None]
+    for side, part in (("train", slice(0, 20)), ("test", slice(20, 30))):
+        zero = float(found[f"zero_{side}_loss"])
+        seen = float(loss(f[part], y[part])) / zero
+        half, end = found[f"{side}_loss"].values / zero
+        assert end == pytest.approx(seen, abs=near)
+        assert side == "test" or half != pytest.approx(seen, abs=10 * near)

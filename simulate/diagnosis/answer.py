@@ -140,6 +140,8 @@ class Diagnosis:
             "train loss falls at time": lazy.train_fall,
             "test loss falls at time": lazy.test_fall,
         }
+        if not self.lazy.config["converged"]:
+            rows["not followed beyond time"] = float(history.time[-1])
         for side in ("train", "test"):
             if (name := f"floor_{side}_loss") in history:
                 share = float(history[name] / history[f"zero_{side}_loss"])

@@ -32,6 +32,8 @@ _NEAR = 1e-4
 # ... and no later than this many times the fastest time.
 _LONGEST = 1e9
 _LANCZOS_ITERATIONS = 400
+# A default curve has no more records: steps are short where a loss has kinks.
+_MOST_RECORDS = 2000
 
 
 @checks_its_arguments
@@ -61,7 +63,8 @@ def lazy_curve(
       times as fast.
     - ``loss``: "mse" is solved exactly, each eigenvector of the kernel on its own. Any other loss
       ("cross_entropy", a function) is integrated numerically, by gradient flow, in the space of the
-      outputs; ``rtol`` is the error of a step.
+      outputs; ``rtol`` is the error of a step. Where a loss has kinks, as l1 and hinge, steps are
+      short; a default curve may then end before the loss does (``config["converged"]`` is False).
     - ``metrics``: functions of outputs and labels, recorded as ``train_NAME`` and ``test_NAME``.
     - ``method``: "eigen" makes the kernels; "lanczos" (only "mse") needs none, and finds the modes
       that the labels have a part in; "auto" is "eigen" where the kernels fit in ``memory`` bytes.
@@ -369,27 +372,27 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
     state = torch.zeros(len(f0) + 1, dtype=torch.float64)
     scale = record(0.0, state) if times is None or times[0] == 0 else math.nan
     pending = None if times is None else [t for t in times.tolist() if t > 0]
-    radius = rkc.SpectralRadius(rhs)(state, rhs(state), False)
-    if times is None and not radius > 0:
-        raise ValueError(
-            "loss has no curvature in the outputs at the initial weights: must be smooth there, as "
-            "torch.nn.functional.smooth_l1_loss is where l1_loss is not"
-        )
+    slope = rhs(state)
+    # Where the loss has no curvature at the start, the outputs move by their size in 1/radius.
+    moves = float((K @ slope[:-1]).norm()) / (float(f0.norm()) + math.sqrt(len(f0)))
+    radius = max(rkc.SpectralRadius(rhs)(state, slope, False), moves)
     fastest = 1 / max(radius, 1e-300)
     end = _LONGEST * fastest if times is None else max(times[-1], 1e-300)
     nothing = float(given.loss(0 * expansion.f0, _like(y, expansion.f0)))
     goal = SHARE / 20 * min(nothing, scale)
+    converged = times is not None
     with curve.cut_short():
         for step in rkc.steps(rhs, state, end, error):
             state = step.after
             if pending is None:
                 done = record(step.end, state) < goal
                 done |= given.decay == 0 and not curve.can_reach(goal, end)
-                if done or len(curve.rows) > 2000:
+                converged = done
+                if done or len(curve.rows) > _MOST_RECORDS:
                     break
             while pending and pending[0] <= step.end:
                 record(pending[0], step.at(pending.pop(0)))
-    extra = {"method": "flow of the outputs", "converged": True}
+    extra = {"method": "flow of the outputs", "converged": converged}
     return curve.run(state[:-1], float(state[-1]), extra)
 
 
