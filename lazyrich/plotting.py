@@ -156,6 +156,17 @@ def picture_file(path: str | os.PathLike | None) -> Path | None:
     return output_file("file", None if path is None else os.fspath(path), PICTURES)
 
 
+class Picture(Figure):
+    """A figure that every notebook shows, also one in which nothing has loaded pyplot.
+
+    >>> Picture(figsize=(1, 1))._repr_png_()[1:4]
+    b'PNG'
+    """
+
+    def _repr_png_(self) -> bytes:
+        return rendered(self, ["png"])["png"]
+
+
 def saved(draw: Callable[[], Figure], path: str | os.PathLike | None) -> Figure:
     """Return the figure that ``draw`` makes, written to a file as well unless ``path`` is None."""
     file = picture_file(path)

@@ -245,6 +245,12 @@ def test_every_plot_writes_a_file_or_says_in_one_line_why_not(tmp_path, swept):
             assert "\n" not in str(bad.value)
 
 
+def test_every_plot_is_shown_by_a_notebook_that_has_not_loaded_pyplot(swept):
+    """Otherwise IPython has no printer for figures, and shows their address in memory."""
+    for name, plot in plotters(swept).items():
+        assert plot(None)._repr_png_().startswith(b"\x89PNG"), name
+
+
 @pytest.mark.parametrize(("frames", "steps"), [(1, 50), (2, 50), (30, 100_000), (30, 1000), (9, 3)])
 def test_an_animation_has_the_frames_that_are_asked_for(frames, steps):
     """At most one a step, the last step among them."""

@@ -39,6 +39,19 @@ def test_a_tutorial_asserts_its_numbers(name):
     assert any("assert " in code for code in cells(name))
 
 
+def test_a_cell_that_plots_shows_the_plot():
+    """A semicolon hides the figure, which pyplot doesn't manage."""
+    for name in PAGES:
+        assert not [code for code in cells(name) if re.search(r"\.plot\(.*\);\s*$", code)], name
+
+
+def test_the_lines_of_a_cell_fit_the_page():
+    for name in PAGES:
+        shown = list(CELL.finditer((FOLDER / f"{name}.md").read_text()))
+        lines = [line for c in shown if "remove-cell" not in c[0] for line in c[1].splitlines()]
+        assert [line for line in lines if len(line) > 92] == [], name
+
+
 def test_every_tutorial_is_a_notebook():
     for name in PAGES:
         assert (FOLDER / f"{name}.md").read_text().startswith("---\nfile_format: mystnb\n"), name

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import NullFormatter
 
-from lazyrich.plotting import BLACK, BLUE, GREY, ORANGE, VERMILLION, house_style, shades
+from lazyrich.plotting import BLACK, BLUE, GREY, ORANGE, VERMILLION, Picture, house_style, shades
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE
 
 if TYPE_CHECKING:
@@ -30,12 +30,10 @@ _SMALLEST = 1e-5
 
 def draw(found: "Diagnosis") -> "Figure":
     """Return the figure, with all panels in a row."""
-    from matplotlib.figure import Figure
-
     panels = list(_panels(found).values())
     with _style():
         size = (_PANEL[0] * len(panels), _PANEL[1])
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Picture(figsize=size, layout="constrained")
         for ax, panel in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
@@ -45,12 +43,10 @@ def draw(found: "Diagnosis") -> "Figure":
 
 def drawn_apart(found: "Diagnosis") -> dict[str, "Figure"]:
     """Return a figure for each panel, by what it shows."""
-    from matplotlib.figure import Figure
-
     figures = {}
     for what, panel in _panels(found).items():
         with _style():
-            figures[what] = Figure(figsize=_PANEL, layout="constrained")
+            figures[what] = Picture(figsize=_PANEL, layout="constrained")
             panel(figures[what].subplots(), found)
     return figures
 

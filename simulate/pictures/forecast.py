@@ -12,6 +12,7 @@ from lazyrich.plotting import (
     SKY,
     VERMILLION,
     WIDTH,
+    Picture,
     house_style,
     legend_above,
     letter,
@@ -28,12 +29,10 @@ def draw(found: Any) -> "Figure":
 
     (b) only of the target that there are laws of averages for.
     """
-    from matplotlib.figure import Figure
-
     with house_style():
         both = found.report["|beta|^2"] is not None
         size = (1.3 * WIDTH if both else 0.65 * WIDTH, 0.5 * WIDTH)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Picture(figsize=size, layout="constrained")
         left, *others = figure.subplots(1, 1 + both, squeeze=False)[0]
         _times(left, found)
         letter(left, "a", f"predicted: {found.phase}")

@@ -3,7 +3,16 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from lazyrich.plotting import BLUE, LOOKS, VERMILLION, WIDTH, house_style, legend_above, look
+from lazyrich.plotting import (
+    BLUE,
+    LOOKS,
+    VERMILLION,
+    WIDTH,
+    Picture,
+    house_style,
+    legend_above,
+    look,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,11 +28,9 @@ def draw(history: Any, found: "Outcome | None" = None, axes: "Axes | None" = Non
 
     Dotted lines mark the times at which the train and the test loss fall.
     """
-    from matplotlib.figure import Figure
-
     with house_style():
         if axes is None:
-            figure = Figure(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
+            figure = Picture(figsize=(WIDTH, 0.6 * WIDTH), layout="constrained")
             axes = figure.add_subplot()
         losses(axes, history)
         if found is not None:

@@ -11,6 +11,7 @@ from lazyrich.plotting import (
     LOOKS,
     VERMILLION,
     WIDTH,
+    Picture,
     house_style,
     legend_above,
     letter,
@@ -47,8 +48,6 @@ def draw(
 
 
 def _draw(runs: Any, along: str | None, at: Mapping[str, Any] | None) -> "Figure":
-    from matplotlib.figure import Figure
-
     records = records_of(runs)
     axes = [str(name) for name in runs.train_loss.dims if name != records]
     swept = [name for name in axes if name not in _SEEDS] or axes
@@ -57,7 +56,7 @@ def _draw(runs: Any, along: str | None, at: Mapping[str, Any] | None) -> "Figure
     chosen = _chosen(runs, [name for name in swept if name != along], at)
     runs = runs.sel(chosen)
     with house_style():
-        figure = Figure(figsize=(1.3 * WIDTH, 0.55 * WIDTH), layout="constrained")
+        figure = Picture(figsize=(1.3 * WIDTH, 0.55 * WIDTH), layout="constrained")
         left, right = figure.subplots(1, 2)
         _curves(left, runs, along, records)
         _falls(right, runs, along, records)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lazyrich.plotting import BLUE, GREY, WIDTH, house_style, legend_above
+from lazyrich.plotting import BLUE, GREY, WIDTH, Picture, house_style, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,13 +13,11 @@ _MOST = 3
 
 def draw(task: Any) -> "Figure":
     """Return the figure of the labels against beta.x, or their histogram where there is no beta."""
-    from matplotlib.figure import Figure
-
     directions = task.directions[:_MOST]
     count = max(len(directions), 1)
     with house_style():
         size = (WIDTH * (0.55 if count == 1 else 1.0), 0.42 * WIDTH)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Picture(figsize=size, layout="constrained")
         panels = figure.subplots(1, count, squeeze=False)[0]
         if len(directions) == 0:
             panels[0].hist(task.y.numpy(), bins=30, color=BLUE, label=f"{task.P} training labels")
