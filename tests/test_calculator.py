@@ -384,3 +384,54 @@ def test_covariances_that_no_vector_has_are_refused():
     for text in ("-I", "-I/D", "A B"):
         with pytest.raises(ValueError, match=r"must be (positive semidefinite|symmetric)"):
             theory.expectation("(x.x)^2", covariance={"x": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "E[(x'Ax)^2]",
+        "E_x [(x'Ax)^2]",
+        "<(x'Ax)^2>_x",
+        "⟨(x'Ax)^2⟩",
+        r"\mathbb{E}[(x^\top A x)^2]",
+        r"\mathbb E_{x}\left[ \left(x^{\text{T}} A x\right)^2 \right]",
+        r"\operatorname{\mathbb{E}}_x\bigl[(x^{T}Ax)^2\bigr]",
+        r"$\langle (x^\intercal A x)^2 \rangle_{x}$",
+        r"\left\langle \langle x, A x\rangle^2 \right\rangle_x",
+    ],
+)
+def test_the_sign_of_a_mean_around_a_polynomial_is_read(text):
+    assert theory.expectation(text).expr == theory.expectation("(x'Ax)^2").expr
+
+
+def test_the_index_of_a_mean_names_its_vectors():
+    conditional = theory.expectation("E_w[(w.x)^2]").expr
+    assert conditional == theory.expectation("(w.x)^2", over=("w",)).expr
+    both = theory.expectation("E_{x, x'}[(x.x')^2 (x'.x')]").expr
+    assert both == theory.expectation("(x.x_prime)^2 x_prime.x_prime").expr
+    assert (
+        theory.expectation(r"\langle x, b\rangle \langle x, b\rangle").expr
+        == theory.expectation("(b.x)^2").expr
+    )  # two scalar products, no mean
+    for text, reason in (
+        ("E[x.x] + E[w.w]", "may stand around a whole polynomial"),
+        ("E[(x.x)^2] - E[x.x]^2", "may stand around a whole polynomial"),
+        (r"\mathbb{E}_{x \sim N(0, I)}[x.x]", "the index of a mean names its vectors"),
+        ("E_q[x.x]", "over = 'q': Allowed: x"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            theory.expectation(text)
+    with pytest.raises(ValueError, match="the mean in E_w"):
+        theory.expectation("E_w[(w.x)^2]", over=("x",))
+
+
+def test_a_prime_after_a_dot_is_the_second_input_and_a_trace_needs_no_brackets():
+    named = theory.expectation("(x.x_prime)^2 (b.x_prime)^2").expr
+    assert theory.expectation("(x.x')^2 (b . x')^2").expr == named != 0
+    assert theory.expectation("x.x (tr A)^2").expr == theory.expectation("x.x tr(A)^2").expr
+    assert theory.expectation("tr AB x.x").expr == theory.expectation("tr(A B) x.x").expr
+    with pytest.raises(ValueError, match="scalar product of a row"):
+        theory.expectation("x'.x")  # x'x, or x_prime.x: two readings
+    for text in ("tr A^2 x.x", "tr A B x.x", "tr A' x.x"):
+        with pytest.raises(ValueError, match="unclear: write tr"):
+            theory.expectation(text)

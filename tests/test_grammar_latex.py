@@ -49,6 +49,18 @@ def read(text: str):
         (r"$\epsilon^2$", epsilon**2),
         (r"\exp\left(\alpha\right) + \exp(\alpha)", 2 * sp.exp(alpha)),
         (r"3 \times 4 \cdot \alpha", 12 * alpha),
+        (r"(\operatorname{tr} M)^2", sp.Trace(M) ** 2),
+        (r"2 \mathrm{Tr}\, M / D", 2 * sp.Trace(M) / D),
+        (r"\|x\|_2^2 + \lVert x \rVert^2_2 + \norm{x}^2", 3 * dot(x, x)),
+        (r"\left\lVert x \right\rVert_{2}^{2} + \bigl\|x\bigr\|^2", 2 * dot(x, x)),
+        (r"\|M\|_F^2", sp.Trace(M**2)),
+        (r"x^{\text{T}} \beta + x^\intercal \beta + x^{\mathsf T}\beta", 3 * dot(x, beta)),
+        (
+            r"x^{\!\top}\beta + x^{\mkern-1.5mu\mathsf{T}}\beta + \sqrt{1} x^{T}\beta",
+            3 * dot(x, beta),
+        ),
+        (r"\tfrac{1}{2} \boldsymbol{x}.\mathbf x + \nicefrac12 {\bf x}.\pmb{x}", dot(x, x)),
+        (r"\big(\beta \cdot x\big)^2", dot(beta, x) ** 2),
     ],
 )
 def test_reads_the_latex_of_papers(text, value):
@@ -66,7 +78,7 @@ def test_reads_the_latex_of_papers(text, value):
         (r"\frac 1", "", "expected '}' before the end"),
         (r"\alpha} + 1", "}", "nothing is open"),
         (r"\left(D + \alpha", "(", "never closed: expected ')'"),
-        (r"\langle \alpha \rangle", r"\rangle", "a mean needs no sign"),
+        (r"\langle \alpha \rangle", r"\rangle", "may stand around a whole"),
         (r"\langle x, x", "", r"expected '\rangle' before the end"),
         (r"\beta x", "x", "write x.y"),
         (r"\sqrt{x}", "x", "expected a scalar"),
@@ -74,6 +86,9 @@ def test_reads_the_latex_of_papers(text, value):
         (r"\alpha^{\frac{1}{0}}", "{0}", "division by zero"),
         ("\\", "\\", "not '\\\\'"),
         (r"\mathrm{touch}(D)", "touch", "unknown name"),
+        (r"\mathrm{tr} M^2", r"tr} M^2", "unclear: write tr(M^2) or (tr M)^2"),
+        (r"\operatorname{tr} M \beta", r"tr} M", "unclear: write tr(M beta) or tr(M) beta"),
+        (r"1 + \mathbb{E}[x.x]", r"\mathbb", "may stand around a whole polynomial"),
     ],
 )
 def test_marks_the_place_in_what_was_typed(text, place, reason):

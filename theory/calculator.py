@@ -18,6 +18,7 @@ from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.generate import arguments, python_name
 from lazyrich.theory.grammar import names as naming
 from lazyrich.theory.grammar import read, write
+from lazyrich.theory.grammar.means import without_sign
 from lazyrich.theory.natural import Hidden, check_size, matrix_symbols, scalar
 from lazyrich.theory.symbols import D, Gaussian, I, SymmetricMatrixSymbol, sigma
 
@@ -43,7 +44,8 @@ def expectation(
 ) -> ClosedForm:
     """The mean of a polynomial in forms of independent Gaussian vectors, for every dimension D.
 
-    ``expr``: text by the grammar (``"(x'Ax)^2 (b.x)^2"``) or SymPy (``(x.T*A*x)**2``).
+    ``expr``: text by the grammar (``"(x'Ax)^2 (b.x)^2"``, ``"E_x[(x'Ax)^2]"``) or SymPy
+    (``(x.T*A*x)**2``).
     ``over``: the vectors to integrate out; by default the inputs (x, x_prime, x_1, ...) and weights
     (w, w_1, ...) in ``expr``. Every other vector stays: the mean is conditional on it.
     ``covariance``: {vector: covariance} as text or SymPy, such as ``{"x": "Sigma"}``; by default
@@ -63,6 +65,7 @@ def expectation(
     3*Trace(x'.T*x')**2/D**2
     """
     given = dict(covariance or {})
+    expr, over = _without_sign(expr, over)
     _check_texts(symmetric=symmetric, vectors=vectors, matrices=matrices, scalars=scalars)
     named = _named_covariances(given)
     symmetric = {*symmetric, *named}
@@ -93,6 +96,16 @@ def expectation(
         cancelled={name: s for name, s in asked.items() if name not in integrated},
         covariances={f"covariance of {python_name(law.vector)}": law.covariance for law in laws},
     )
+
+
+def _without_sign(expr: Any, over: Names | None) -> tuple[Any, Names | None]:
+    """The formula without the sign of a mean around it, and the vectors that the sign names."""
+    if not isinstance(expr, str):
+        return expr, over
+    inside, named = without_sign(expr)
+    if named is not None and over is not None and set(named) != set(over):
+        raise ValueError(f"over = {', '.join(over)}: the mean in {expr} is over {', '.join(named)}")
+    return inside, named if over is None else over
 
 
 def _check_texts(**arguments: Names) -> None:

@@ -1,5 +1,6 @@
 """From a tree to SymPy: shapes checked, values built by SymPy's constructors, nothing evaluated."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import sympy as sp
 from sympy import Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
+from lazyrich.theory.grammar import trees
 from lazyrich.theory.grammar.errors import FormulaError
 from lazyrich.theory.grammar.functions import FUNCTIONS, MAX_HERMITE, hermite
 from lazyrich.theory.grammar.names import CONSTANTS, New, nearest, plain, split
@@ -48,6 +50,11 @@ class Builder:
         place = getattr(node, "meta", node)
         start, end = place.start_pos, place.end_pos
         return FormulaError(self.text, start, end - start, reason, self.what)
+
+    def _written(self, node: Any) -> str:
+        """A tree or token as the text has it."""
+        place = getattr(node, "meta", node)
+        return self.text[place.start_pos : place.end_pos]
 
     # Numbers and names
 
@@ -120,6 +127,7 @@ class Builder:
         first, *rest = tree.children
         factors = [(first, self.build(first))]
         pairs = list(zip(rest[::2], rest[1::2], strict=True))
+        self._check_traces([first, *rest[1::2]])
         for i, (sign, node) in enumerate(pairs):
             value = self.build(node)
             if sign.type == "DIVIDE":
@@ -134,40 +142,51 @@ class Builder:
             factors.append((node, value))
         return factors
 
+    def _check_traces(self, nodes: list) -> None:
+        """tr A B has two readings where B is a matrix or a vector."""
+        for node, after in itertools.pairwise(nodes):
+            bare = trees.bare_trace(node)
+            if bare is not None and _shape(self.build(after)):
+                name, rest = bare.children[1], self._written(after)
+                raise self.fail(node, f"unclear: write tr({name} {rest}) or tr({name}) {rest}")
+
     def _check_division(self, sign: Any, node: Any, fraction: tuple, loose: bool) -> None:
         """1/2D and 1 / 2 D have two readings; 1/2 D has one, and so has 1/2/D."""
         is_fraction = all(getattr(part, "is_Number", False) for part in fraction)
-        tight = _is_tight(node) or self._is_mixed(node)
+        tight = trees.is_tight(node) or self._is_mixed(node)
         apart = loose and sign.end_pos != node.meta.start_pos and not is_fraction
         if tight or apart:
             raise self.fail(node, "unclear what is divided: write (a/b) c or a/(b c)")
 
     def _is_mixed(self, node: Any) -> bool:
         """Whether a factor such as N·x.x has a scalar before its first dot."""
-        while len(getattr(node, "children", ())) == 1:
-            node = node.children[0]
+        node = trees.inner(node)
         is_dotted = getattr(node, "data", None) == "dotted"
         return is_dotted and not _shape(self.build(node.children[0]))
 
     def _signed(self, tree: Any) -> Value:
         *signs, node = tree.children
         value = self.build(node)
-        return -value if _is_negative(signs) else value
+        return -value if trees.is_negative(signs) else value
 
     def _tight(self, tree: Any) -> Value:
         nodes = tree.children[::2]
         if len(nodes) == 1:
             return self.build(nodes[0])
+        self._check_traces(nodes)
         return self._product(tree, [(node, self.build(node)) for node in nodes])
 
     def _dotted(self, tree: Any) -> Value:
         first, *rest = tree.children
-        value = self.build(first)
+        both = len(rest) == 2 and trees.is_x_primed(first) and trees.is_x_primed(rest[1])  # x'.x'
+        second = self._name("x_prime") if both else None
+        value = self.build(first) if second is None else second
         for dot, node in zip(rest[::2], rest[1::2], strict=True):
-            if _is_transpose_sign(node) and _kind(self._name("T")) != "a vector":
+            if trees.is_transpose_sign(node) and _kind(self._name("T")) != "a vector":
                 value = self._transposed(dot, value)  # x.T, as Python has it
             else:
-                value = self._dot(dot, value, self.build(node))
+                second = self._name("x_prime") if trees.is_x_primed(node) else None
+                value = self._dot(dot, value, self.build(node) if second is None else second)
         return value
 
     def _dot(self, dot: Any, left: Value, right: Value) -> Value:
@@ -187,9 +206,12 @@ class Builder:
         if len(tree.children) == 1:
             return self.build(tree.children[0])
         node, caret, exponent = tree.children
+        if (bare := trees.bare_trace(node)) is not None:
+            name, power = bare.children[1], self._written(exponent)
+            raise self.fail(tree, f"unclear: write tr({name}^{power}) or (tr {name})^{power}")
 
         def raised(base: Value) -> Value:
-            if _is_transpose_sign(exponent) and _shape(base):
+            if trees.is_transpose_sign(exponent) and _shape(base):
                 return self._transposed(caret, base)  # x^T
             return self._raised(tree, base, self.build(exponent))
 
@@ -203,12 +225,15 @@ class Builder:
         *signs, base, _, exponent = tree.children
         power = self.build(exponent)
         value = self._on_last(base, lambda value: self._raised(tree, value, power))
-        return -value if _is_negative(signs) else value
+        return -value if trees.is_negative(signs) else value
 
     def _postfix(self, tree: Any) -> Value:
         atom, *marks = tree.children
         if not marks:
             return self.build(atom)
+        if (bare := trees.bare_trace(atom)) is not None:
+            name = bare.children[1]
+            raise self.fail(tree, f"unclear: write tr({name}{marks[0]}) or tr({name}){marks[0]}")
 
         def marked(value: Value) -> Value:
             for mark in marks:
@@ -223,7 +248,7 @@ class Builder:
 
     def _on_last(self, node: Any, change: Callable[[Value], Value]) -> Value:
         """A power and a prime belong to the last name of a run: Ax' is A x', not (A x)'."""
-        token = _word_of(node)
+        token = trees.word_of(node)
         if token is None:
             return change(self.build(node))
         *others, last = self._names(token)
@@ -296,11 +321,19 @@ class Builder:
             raise self.fail(node, f"a trace of {_kind(value)}: expected a square matrix")
         return traced(value)
 
+    def _trace(self, tree: Any) -> sp.Expr:
+        """A trace without brackets: of one name, or of a run such as AB."""
+        return self._of_matrix(tree.children[1], "tr", self.build(tree.children[1]))
+
     def _norm(self, tree: Any) -> sp.Expr:
-        value = self.build(tree.children[1])
+        value, index = self.build(tree.children[1]), "".join(tree.children[3:]).strip("_{}")
         kind = _kind(value)
+        if index == "F":
+            if kind != "a matrix":
+                raise self.fail(tree, f"the Frobenius norm of {kind}: expected a matrix")
+            return sp.sqrt(traced((value.T * value).doit(deep=False)))
         if kind == "a matrix":
-            raise self.fail(tree, "the norm of a matrix: write tr(A'A) for its square")
+            raise self.fail(tree, "the norm of a matrix: write |A|_F^2 or tr(A'A) for its square")
         if kind == "a scalar":
             is_norm = isinstance(value, sp.Pow) and isinstance(value.base, Trace)
             return value if is_norm and value.exp == sp.Rational(1, 2) else sp.Abs(value)
@@ -368,25 +401,3 @@ def _kind(value: Value) -> str:
     if not shape:
         return "a scalar"
     return "a row" if shape[0] == 1 else "a vector" if shape[1] == 1 else "a matrix"
-
-
-def _is_negative(signs: list) -> bool:
-    return sum(sign.type == "MINUS" for sign in signs) % 2 == 1
-
-
-def _is_transpose_sign(node: Any) -> bool:
-    return str(_word_of(node)) == "T"
-
-
-def _word_of(node: Any) -> Any:
-    """The one word that a tree consists of, or None."""
-    while getattr(node, "children", None) and len(node.children) == 1:
-        node = node.children[0]
-    return node if getattr(node, "type", None) == "WORD" else None
-
-
-def _is_tight(node: Any) -> bool:
-    """Whether a factor is a product written without spaces."""
-    while getattr(node, "children", None) and len(node.children) == 1:
-        node = node.children[0]
-    return getattr(node, "data", None) == "tight"

@@ -5,8 +5,8 @@ translation knows which characters of the LaTeX it stands for, so that an error 
 
     fractions, roots    \frac{a}{b}, \frac12, \sqrt{a}, \sqrt[3]{a}, e^{a}
     names               \alpha, \varepsilon, \bar{w}, \beta_{1}, \boldsymbol{\beta}
-    functions           \mathrm{tr}(M), \operatorname{Tr}, \exp
-    products, norms     a \cdot b, \langle a, b \rangle, |x|, \|x\|, \lVert x \rVert
+    functions           \mathrm{tr}(M), \operatorname{Tr} M, \exp
+    products, norms     a \cdot b, \langle a, b \rangle, |x|, \|x\|_2, \lVert x \rVert, \|A\|_F
     transposes          x^\top, x^T, x' (but x' is x_prime where no factor follows)
     brackets, spaces    \left( \right), \bigl[ \bigr], \{ \}, M^{2}, \, \quad
 """
@@ -15,17 +15,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lazyrich.theory.grammar.errors import FormulaError
+from lazyrich.theory.grammar.errors import MEAN_INSIDE, FormulaError
 from lazyrich.theory.grammar.functions import FUNCTIONS
 from lazyrich.theory.grammar.names import GREEK
 
-_FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
+_FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac")
 _FONTS = (
     *("mathrm", "mathbf", "mathit", "mathsf", "mathcal", "boldsymbol", "bm", "vec"),
-    *("text", "textrm", "operatorname"),
+    *("text", "textrm", "textbf", "operatorname", "pmb", "symbf", "symbfit", "mathfrak"),
 )
 _ACCENTS = {"bar": "bar", "overline": "bar", "hat": "hat", "tilde": "tilde"}
-_SPACES = (*" ,;:!()[]", "quad", "qquad", "displaystyle", "textstyle")
+_SPACES = (*" ,;:!()[]", "quad", "qquad", "displaystyle", "textstyle", "bf", "it", "rm", "sf")
 _SIGNS = {
     **{"cdot": "·", "times": "×", "ast": "*", "div": "/", "|": "|", "{": "(", "}": ")"},
     **dict.fromkeys(["lvert", "rvert", "lVert", "rVert", "vert", "Vert", "mid"], "|"),
@@ -36,13 +36,16 @@ _NAMES = {
     **{f"var{name}": name for name in ("epsilon", "phi", "theta", "rho", "sigma", "pi", "kappa")},
     **{name: name for name in FUNCTIONS},
 }
-_TRANSPOSE = r"\\top|\\intercal|\\(?:mathrm|mathsf|text)\s*\{\s*T\s*\}|T"
+_T_FONT = r"\\(?:mathrm|mathsf|mathbf|text|textrm|mathit|rm|sf|bf)(?![A-Za-z])"
+_TRANSPOSE = rf"\\top|\\intercal|{_T_FONT}\s*(?:\{{\s*T\s*\}}|T)|T"
+_RAISED = r"(?:\\!|\\,|\\mkern\s*-?[\d.]+mu|\s)*"  # what moves a transpose sign
 _TOKEN = re.compile(
     r"(?P<size>\\(?:left|right|middle|[bB]igg?[lrm]?)(?![A-Za-z])\s*\.?)"
-    rf"|(?P<transpose>\^\s*(?:\{{\s*(?:{_TRANSPOSE})\s*\}}|(?:{_TRANSPOSE})(?![A-Za-z])))"
+    rf"|(?P<transpose>\^\s*(?:\{{{_RAISED}(?:{_TRANSPOSE})\s*\}}|(?:{_TRANSPOSE})(?![A-Za-z])))"
     r"|(?P<prime>'|\^\s*\\prime(?![A-Za-z])|\^\s*\{\s*\\prime\s*\})"
     r"|(?P<root>\\sqrt\s*\[\s*\d+\s*\])"
     r"|\\(?P<command>[A-Za-z]+|.)"
+    r"|(?P<norm>_\s*(?:[2F](?![A-Za-z0-9])|\{\s*[2F]\s*\}))"
     r"|(?P<index>_\s*(?:(?:prime|noise)(?![A-Za-z])|\d+|[A-Za-z]))"
     r"|(?P<euler>(?<![A-Za-z])e(?:\s*\^|(?![A-Za-z_])))|(?P<number>\d+(?:\.\d+)?)|(?P<space>[\s~]+)|(?P<other>.)",
     re.DOTALL,
@@ -165,6 +168,10 @@ class Translation:
             self._emit("" if inside_name or kind == "size" else " ", place)
         elif kind == "transpose":
             self._emit("^T" if token[1:].strip(" {}") == "T" else "'", place)
+        elif kind == "norm" and (of_norm := re.search(r"[|](\^\(?\d+\)?)?$", self.text)):
+            if "F" in token and of_norm[1]:
+                raise self._fail(*place, "expected the index before the power")
+            self._emit("_F" if "F" in token else "", place)
         elif kind == "prime":
             self._prime(place)
         elif token == "e" and kind == "euler":
@@ -175,8 +182,8 @@ class Translation:
             self._wanted = _Open(f"){power}", opening="(")
         elif kind == "command":
             self._command(token[1:], place)
-        elif kind == "index":
-            self._emit("_" + token[1:].strip(), place)
+        elif kind in ("index", "norm"):
+            self._emit("_" + token[1:].strip(" {}"), place)
             self._apart = True
         elif token == "_":
             self._emit("_", place)
@@ -204,6 +211,10 @@ class Translation:
         elif name in _ACCENTS or name in _FONTS:
             self._apart = True
             self._wanted = _Open(_ACCENTS.get(name, ""), is_name=True)
+        elif name in ("mathbb", "E"):
+            raise self._fail(*place, MEAN_INSIDE)
+        elif name == "norm":
+            self._wanted = _Open("|", opening="|")
         elif name == "langle":
             self._emit("((", place)
             self._open.append(_Open("))", is_product=True))
@@ -230,7 +241,7 @@ class Translation:
             raise self._fail(*place, "nothing is open that this could close")
         one = self._open.pop()
         if one.commas != 1:
-            reason = "a mean needs no sign: leave it away" if not one.commas else "expected a, b"
+            reason = MEAN_INSIDE if not one.commas else "expected a, b"
             raise self._fail(*place, reason)
         self._emit(one.close, place)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lazyrich.theory.grammar.errors import FormulaError
+from lazyrich.theory.grammar.errors import MEAN_INSIDE, FormulaError
 from lazyrich.theory.grammar.functions import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ tight: power (TIGHT power)*
 power: postfix (CARET exponent)?
 exponent: (PLUS | MINUS)* postfix (CARET exponent)?
 postfix: atom (PRIME | SUPER)*
-?atom: NUMBER | WORD | call | group | norm
+?atom: NUMBER | WORD | call | group | norm | trace
 call: FUNCTION LEFT sum (COMMA sum)* RIGHT
 group: LEFT sum RIGHT
-norm: LEFT_BAR sum RIGHT_BAR
+norm: LEFT_BAR sum RIGHT_BAR NORM_INDEX?
+trace: TRACE WORD
 """
 
 
@@ -50,6 +51,7 @@ def _tokens() -> str:
     return rf"""
 NUMBER: /\d+(\.\d+)?([eE][+-]?\d+)?/ | /(?<![\w)\]}}|'])\.\d+([eE][+-]?\d+)?/
 FUNCTION.2: /(?:{functions}|He_\d+)(?=\s*[(\[{{])|{gamma}/
+TRACE.3: /(?<![{_LETTER}\d_])(?:tr|Tr|trace)(?=\s+[{_LETTER}])/
 WORD: /[{_LETTER}]̄?(?:[{_LETTER}\d{SUBSCRIPTS}]|_(?=[{_LETTER}\d_])|_\{{\w+\}})*/
 TIMES.1: /\*(?!\*)|×/
 CARET.2: /\*\*|\^/
@@ -62,6 +64,7 @@ SUPER: /⁻?[{SUPERSCRIPTS}]+/
 LEFT: /[(\[{{]/
 RIGHT: /[)\]}}]/
 BAR: /[|∥‖]/
+NORM_INDEX.3: /(?<=[|∥‖])_(?:[2F](?!\w)|\{{[2F]\}})/
 COMMA: ","
 SPACE: /\s+/
 %ignore SPACE
@@ -69,8 +72,8 @@ SPACE: /\s+/
 """
 
 
-_STARTS = {"NUMBER", "WORD", "FUNCTION", "LEFT", "LEFT_BAR"}
-_ENDS = {"NUMBER", "WORD", "PRIME", "SUPER", "RIGHT", "RIGHT_BAR"}
+_STARTS = {"NUMBER", "WORD", "FUNCTION", "TRACE", "LEFT", "LEFT_BAR"}
+_ENDS = {"NUMBER", "WORD", "PRIME", "SUPER", "RIGHT", "RIGHT_BAR", "NORM_INDEX"}
 _CLOSED_BY = {"(": ")", "[": "]", "{": "}", "|": "|"}
 
 
@@ -144,8 +147,7 @@ def parse(text: str, what: str = "formula") -> "Tree":
     if not text.strip():
         raise ValueError(f"{what} = {text!r}: must be a formula such as (beta.x)^2/2, not empty")
     if mean := re.search(r"(?<![^\W_])[E𝔼]\s*\[", text):
-        reason = "a mean needs no sign: leave it away"
-        raise FormulaError(text, mean.start(), len(mean[0]), reason, what)
+        raise FormulaError(text, mean.start(), len(mean[0]), MEAN_INSIDE, what)
     if len(text) > MAX_CHARACTERS:
         raise ValueError(
             f"{what} = {text[:20]}...: has {len(text)} characters; at most {MAX_CHARACTERS}"
@@ -168,7 +170,7 @@ def parse(text: str, what: str = "formula") -> "Tree":
 _REASONS = {
     "=": "expected one formula, without '='",
     "_": "a name starts with a letter, and goes on after an underscore",
-    "⟨": "write a.x for a scalar product; a mean needs no sign",
+    "⟨": f"write a.x for a scalar product; {MEAN_INSIDE}",
     "@": "a product needs no sign: write A x",
     '"': "expected no quotation marks",
     "<": "expected one formula, without a comparison or a mean",
