@@ -28,6 +28,15 @@ jaxtyping.install_import_hook("lazyrich.simulate", "tests.shapes.at_first_calls"
 pytest_plugins = ["tests.shapes"]
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that share long runs come first: workers take long stretches then, and few at the end.
+
+    A run that two workers need is trained twice; and a long test at the end leaves one idle.
+    """
+    first = ("test_verdicts.py", "test_figures_tiny.py")
+    items.sort(key=lambda item: item.path.name not in first)
+
+
 @pytest.fixture(scope="module")
 def server():
     """A running server of the explorer, on a port that is free."""

@@ -9,7 +9,7 @@ from lazyrich.verify.evidence import evidence
 from lazyrich.verify.kumar.modular import published
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.small_networks import Addition, addition, pairs
-from lazyrich.verify.statistics import Array, Sample, mean_exceeds, mean_is, mostly
+from lazyrich.verify.statistics import DRAWS, Array, Sample, mean_exceeds, mean_is, mostly
 
 
 def _memorised(run: Addition) -> tuple[Array, Array]:
@@ -51,7 +51,7 @@ def the_test_loss_moves(budget: Budget, frozen: bool = False) -> str:
         return np.array([0.0 if frozen else np.ptp(row) for row in early])
 
     what = "range of the test loss until 95% of the training pairs are right"
-    return mean_exceeds(what, spread, budget.seed, 0.0, smallest=0.1, pilot=14)
+    return mean_exceeds(what, spread, budget.seed, 0.0, smallest=0.1, pilot=DRAWS)
 
 
 @evidence(
@@ -96,7 +96,7 @@ def _move(width: int) -> Sample:
 def the_test_loss_decreases(budget: Budget, width: int = 48) -> str:
     what = f"{width} neurons: fall of the test loss until 95% of training is right"
     move = _move(width)
-    return mean_exceeds(what, lambda *d: -move(*d), budget.seed, 0.0, smallest=0.1, pilot=14)
+    return mean_exceeds(what, lambda *d: -move(*d), budget.seed, 0.0, smallest=0.1, pilot=DRAWS)
 
 
 @evidence(
@@ -115,7 +115,7 @@ def the_test_loss_rises(budget: Budget, to_the_end: bool = False) -> str:
         return (run.test[:, -1] if to_the_end else run.test[rows, ends]) - np.array(least)
 
     what = "rise of the test loss from its least before, until 95% of training is right"
-    return mean_exceeds(what, rise, budget.seed, 0.0, smallest=0.08, pilot=14)
+    return mean_exceeds(what, rise, budget.seed, 0.0, smallest=0.08, pilot=DRAWS)
 
 
 @evidence(
@@ -148,7 +148,7 @@ def below_chance(budget: Budget, late: bool = False) -> str:
         return 1 / run.p - accuracy.mean(-1)
 
     what = "1/p less the test accuracy at steps 100 to 300"
-    return mean_exceeds(what, below, budget.seed, 0.0, smallest=0.025, pilot=14)
+    return mean_exceeds(what, below, budget.seed, 0.0, smallest=0.025, pilot=DRAWS)
 
 
 @evidence(
