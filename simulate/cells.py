@@ -32,7 +32,7 @@ from lazyrich.simulate.stability import NumericalError, within_range
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.together import trained
 from lazyrich.simulate.train import Plan, plan, train
-from lazyrich.support.arguments import finite, one_of
+from lazyrich.support.arguments import finite, one_of, shown
 
 Cell = Settings
 
@@ -104,7 +104,7 @@ def _task(asked: str) -> PolynomialTask:
     if finite("label_scale", scale, positive=True) == 1:
         return task
     if task.goal is not None or task.target_degree is not None or task.noise:
-        raise ValueError(f"label_scale = {scale!r}: must be 1 with another target or noise")
+        raise ValueError(f"label_scale = {shown(scale)}: must be 1 with another target or noise")
     return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(scale), task.X_test)
 
 

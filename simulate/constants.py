@@ -1,14 +1,14 @@
 """The values of the symbols of a target and of an activation, given together under their names."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from lazyrich.simulate import activations, goals
+from lazyrich.support.arguments import by_name
 
 
 def shared_out(
-    constants: Mapping[str, Any] | None, target: Any, activation: Any
+    constants: Any, target: Any, activation: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the constants of the target and those of the activation.
 
@@ -17,7 +17,7 @@ def shared_out(
     >>> shared_out({"c": 1.0, "k": 2.0}, "(beta.x)^3 + k", "h + c h^3")
     ({'k': 2.0}, {'c': 1.0})
     """
-    given = dict(constants or {})
+    given = by_name("constants", constants)
     of_target, of_activation = _names("target", target), _names("activation", activation)
     mine = {name: value for name, value in given.items() if name in of_target}
     rest = {n: v for n, v in given.items() if n in of_activation or n not in of_target}

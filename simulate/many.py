@@ -14,6 +14,9 @@ from lazyrich.simulate.stability import NumericalError
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.together import trained
 from lazyrich.simulate.train import Plan, plan_of
+from lazyrich.support.arguments import shown
+
+_SETTINGS = "must be arguments of train by name, such as {'alpha': 1.0}, or a list of them"
 
 
 @checks_its_arguments
@@ -42,8 +45,15 @@ def run_many(
     >>> joined(found, over=("seed", "alpha")).train_loss.shape
     (3, 2, 11)
     """
+    if not isinstance(settings, Mapping | list | tuple):
+        raise ValueError(f"settings = {shown(settings)}: {_SETTINGS}")
+    if not isinstance(tasks, PolynomialTask | list | tuple):
+        raise ValueError(f"tasks = {shown(tasks)}: must be a PolynomialTask, or a list of them")
     some = [tasks] if isinstance(tasks, PolynomialTask) else list(tasks)
     each = [settings] if isinstance(settings, Mapping) else list(settings)
+    for one in each:
+        if not isinstance(one, Mapping):
+            raise ValueError(f"settings has {shown(one)}: {_SETTINGS}")
     plans = [plan_of(task, **(dict(fixed) | dict(one))) for task, one in product(some, each)]
     ends: list[Run | NumericalError | None] = [None] * len(plans)
     done = 0

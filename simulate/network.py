@@ -19,7 +19,7 @@ from lazyrich.simulate.hermite import degree
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.shapes import Float, Number
 from lazyrich.simulate.two_layer import TwoLayer
-from lazyrich.support.arguments import finite, fits_memory, one_of, positive_integer
+from lazyrich.support.arguments import finite, fits_memory, one_of, positive_integer, shown
 
 WIDTH = 500  # of Figure 1
 # Where alpha^2 is no float64, neither is a learning rate in the weights.
@@ -120,7 +120,7 @@ class Network:
             raise ValueError(f"alpha = {alpha:g}: must be from 1e-150 to 1e150 in size")
         centred = given.get("centred", True)
         if not isinstance(centred, bool):
-            raise ValueError(f"centred = {centred!r}: must be True or False")
+            raise ValueError(f"centred = {shown(centred)}: must be True or False")
         return cls(alpha, _activation(given)[0], centred, start, W, _readouts(W, given))
 
     @property
@@ -201,12 +201,14 @@ def _initial(D: int, given: Mapping[str, Any]) -> tuple[Tensor | None, PseudoNeu
         if len(init) != 2:
             raise ValueError(f"init is a tuple of {len(init)}: must be W or the pair (wbar, M)")
         if width is not None:
-            raise ValueError(f"width = {width!r}: must be left out where init = (wbar, M)")
+            raise ValueError(f"width = {shown(width)}: must be left out where init = (wbar, M)")
         wbar = real_array("init wbar", init[0], (D,), f"(D,) = ({D},)")
         return None, PseudoNeurons.from_moments(wbar, symmetric_matrix("init M", init[1], D))
     W = real_array("init W", init, (None, D), f"(N, D) with D = {D}")
     if width is not None and width != W.shape[0]:
-        raise ValueError(f"width = {width!r}: must be {W.shape[0]}, the rows of init, or left out")
+        raise ValueError(
+            f"width = {shown(width)}: must be {W.shape[0]}, the rows of init, or left out"
+        )
     return W, PseudoNeurons.from_weights(W)
 
 

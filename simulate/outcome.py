@@ -19,7 +19,7 @@ import xarray
 from numpy.typing import ArrayLike
 
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, one_of
+from lazyrich.support.arguments import finite, one_of, shown
 
 __all__ = [
     "AT_ONCE",
@@ -113,7 +113,9 @@ def settled(
     return found.transpose(*(name for name in values.dims if name != records), ...)
 
 
-def _records(values: xarray.DataArray | xarray.Dataset) -> str:
+def _records(values: Any) -> str:
+    if not isinstance(values, xarray.DataArray | xarray.Dataset):
+        raise ValueError(f"history = {shown(values)}: must be the history of a run or a sweep")
     for name in ("step", "time"):
         if name in values.dims:
             return name

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from lazyrich.support.arguments import shown
+
 # Seconds after which work without a callback says how far it is.
 SILENCE = 10.0
 
@@ -12,7 +14,7 @@ SILENCE = 10.0
 Progress = Callable[..., Any]
 
 
-def told(progress: Progress | None, what: str) -> Progress:
+def told(progress: Any, what: str) -> Progress:
     """Return ``progress``, or where it is None a callback that logs one line after ``SILENCE``.
 
     The line goes to the logger ``lazyrich``, which prints it on stderr unless told otherwise.
@@ -21,6 +23,8 @@ def told(progress: Progress | None, what: str) -> Progress:
     1 4
     >>> told(None, "train")(1, 4)                                      # soon: nothing is said
     """
+    if progress is not None and not callable(progress):
+        raise ValueError(f"progress = {shown(progress)}: must be a function of (done, total)")
     if progress is not None:
         return progress
     start, said = time.monotonic(), False

@@ -18,6 +18,7 @@ from lazyrich.simulate.measures import (
 )
 from lazyrich.simulate.stability import Diverged, has_diverged
 from lazyrich.simulate.training import Snapshot, Training
+from lazyrich.support.arguments import shown
 
 _OF_PREDICTOR = "of the predictor trained (f(x;w) - f(x;w0) where centred)"
 DESCRIPTIONS = {
@@ -75,7 +76,7 @@ def checked_grid(record: object, steps: int) -> tuple[int, ...]:
     if record is None:
         return default_grid(steps)
     if not isinstance(record, Iterable) or isinstance(record, str | bytes):
-        raise ValueError(f"record = {record!r}: must be a list of steps, or None")
+        raise ValueError(f"record = {shown(record)}: must be a list of steps, or None")
     found: set[int] = set()
     for count, value in enumerate(record):  # which may have no end
         step = natural("record", value)

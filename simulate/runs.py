@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray
 
 from lazyrich.simulate.fingerprint import Arrow, fingerprint
@@ -23,11 +24,14 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError, in_a_line
 from lazyrich.simulate.store import Failure, Store, address, sealed
 from lazyrich.simulate.workers import Progress, Workers, run, workers
+from lazyrich.support.arguments import shown
 from lazyrich.support.files import check_writable
 
 Settings = dict[str, Any]
 # What a run may raise that is a result of this run, and no reason to stop the others.
 FAILURES = (NumericalError, *OVERFLOWS)
+# No float is larger than an integer of so many bits.
+MOST_BITS = 1024
 # The variables that say how a run ended.
 STATUS = ("status", "diverged_step", "stable_learning_rate")
 # What a run comes to: its history, with or without its final state, or how it failed.
@@ -298,9 +302,15 @@ def plain(name: str, value: Any) -> Any:
     """
     if value is None or isinstance(value, str | bool):
         return value
+    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
+        value = value.item()
     if isinstance(value, np.bool_):
         return bool(value)
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, numbers.Integral):
+        if int(value).bit_length() > MOST_BITS:
+            raise ValueError(f"{name} = {shown(int(value))}: must be within the range of a float")
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
@@ -313,7 +323,7 @@ def plain(name: str, value: Any) -> Any:
         return text
     if isinstance(value, Iterable) and not isinstance(value, bytes) and hasattr(value, "__len__"):
         return [plain(name, each) for each in value]
-    raise ValueError(f"{name} = {value!r}: must be a number, a text, or a list of them")
+    raise ValueError(f"{name} = {shown(value)}: must be a number, a text, or a list of them")
 
 
 def gather(axes: Mapping[str, list], keys: Sequence[str], store: Store) -> xarray.Dataset:

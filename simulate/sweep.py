@@ -7,6 +7,7 @@ from typing import Any
 import xarray
 
 from lazyrich.simulate.cells import NETWORK
+from lazyrich.simulate.patience import told
 from lazyrich.simulate.record import DESCRIPTIONS
 from lazyrich.simulate.run import FORMAT
 from lazyrich.simulate.runs import Runs, complete_store, gather, plain
@@ -59,7 +60,7 @@ def sweep(
     runs = Runs(NETWORK, _checked_axes(grid, fixed), fixed)
     (wanted,) = runs.settings()
     NETWORK.check(wanted)
-    pool, store = workers(jobs, scheduler), Store(folder)
+    progress, pool, store = told(progress, "sweep"), workers(jobs, scheduler), Store(folder)
     (keys,) = complete_store([(NETWORK, wanted)], store, pool, progress)
     found = gather(runs.axes(), keys, store)
     return found.assign_attrs(lazyrich_format=FORMAT)  # so that ``load`` opens it
@@ -84,7 +85,7 @@ def _checked_axes(grid: Any, fixed: Mapping[str, Any]) -> dict[str, list]:
         raise ValueError(f"grid = {shown(grid)}: {reason}")
     for name, values in grid.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
-            raise ValueError(f"grid {name} = {values!r}: must be a list of values")
+            raise ValueError(f"grid {name} = {shown(values)}: must be a list of values")
         if name in DESCRIPTIONS:
             raise ValueError(
                 f"grid {name}: can't be an axis, as the runs record a quantity of this name; make "

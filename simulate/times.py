@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lazyrich.simulate.arrays import real_array
+from lazyrich.support.arguments import listed
 
 RECORDS = 60
 
@@ -34,8 +35,9 @@ def checked_times(record: Iterable[float] | None, time: float, fit: float) -> np
     """
     if record is None:
         return default_times(time, fit)
-    given = list(record) if isinstance(record, Iterable) else record
-    times = real_array("record", given, (None,), "a list of times").numpy()
+    times = real_array(
+        "record", listed("record", record, "times"), (None,), "a list of times"
+    ).numpy()
     if times[0] < 0 or not (np.diff(times) > 0).all():
         raise ValueError(f"record = {times.tolist()}: must increase, from 0 or later")
     if times[-1] > time:

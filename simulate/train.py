@@ -27,7 +27,7 @@ from lazyrich.simulate.stability import (
 )
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
-from lazyrich.support.arguments import by_name, finite, one_of, positive_integer, tolerance
+from lazyrich.support.arguments import by_name, finite, one_of, positive_integer, shown, tolerance
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -153,7 +153,7 @@ def plan(task: Any, **given: Any) -> Plan:
     Raises ``ValueError`` for bad input.
     """
     if not isinstance(task, PolynomialTask):
-        raise ValueError(f"task = {task!r}: must be a PolynomialTask")
+        raise ValueError(f"task = {shown(task)}: must be a PolynomialTask")
     engine = known(given["engine"])
     given["constants"] = by_name("constants", given["constants"])
     steps = positive_integer("steps", given["steps"])
@@ -261,7 +261,7 @@ def _check_device(device: Any) -> None:
 
 def _no_device(device: Any) -> ValueError:
     reason = "must be a torch device that this machine has, such as cpu or cuda"
-    return ValueError(f"device = {device!r}: {reason}")
+    return ValueError(f"device = {shown(device)}: {reason}")
 
 
 def _divergence(training: Training, step: int, last: Snapshot) -> DivergenceError:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from lazyrich.simulate.patience import Progress, told
-from lazyrich.support.arguments import positive_integer
+from lazyrich.support.arguments import positive_integer, shown
 
 # The name of a task, and the arguments of its call.
 Call = tuple[Any, tuple]
@@ -31,24 +31,26 @@ PATIENCE = 15.0
 _THREADS = ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMEXPR")
 
 
-def workers(jobs: int = -1, scheduler: str | None = None) -> "Workers":
+def workers(jobs: Any = -1, scheduler: Any = None) -> "Workers":
     """Return ``jobs`` processes (-1: one per core), or the workers of a Dask cluster at an address.
 
     Raises ``ValueError`` for bad input. Workers that were killed, or a cluster that can't be
     reached, raise an ``OSError`` of one line as they are used.
     """
     if scheduler is None:
-        return Processes(_cores() if jobs == -1 else positive_integer("jobs", jobs))
+        return Processes(
+            _cores() if isinstance(jobs, int) and jobs == -1 else positive_integer("jobs", jobs)
+        )
     try:
         from distributed.comm.addressing import get_address_host_port
     except ImportError:
         reason = "needs Dask: pip install 'dask[distributed]'"
-        raise ValueError(f"scheduler = {scheduler!r}: {reason}") from None
+        raise ValueError(f"scheduler = {shown(scheduler)}: {reason}") from None
     try:
         get_address_host_port(scheduler, strict=True)
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"scheduler = {scheduler!r}: must be like tcp://HOST:8786: {error}"
+            f"scheduler = {shown(scheduler)}: must be like tcp://HOST:8786: {error}"
         ) from None
     return Cluster(scheduler)
 
@@ -256,7 +258,7 @@ class Cluster:
             # Not the default client: xarray would lock the driver's own files by the cluster.
             client = Client(self.scheduler, timeout="10s", set_as_default=False)
         except OSError as error:
-            text = f"scheduler = {self.scheduler!r}: can't be reached: {error}"
+            text = f"scheduler = {shown(self.scheduler)}: can't be reached: {error}"
             raise type(error)(text) from None
         try:
             futures = {
@@ -305,8 +307,8 @@ class Cluster:
 
     def _failed(self, what: str, then: str) -> ChildProcessError:
         return ChildProcessError(
-            f"scheduler = {self.scheduler!r}: {what}; what had finished is kept: call again to "
-            f"resume, {then}"
+            f"scheduler = {shown(self.scheduler)}: {what}; what had finished is kept: call again "
+            f"to resume, {then}"
         )
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory.closed_form import ClosedForm
 
 if TYPE_CHECKING:
@@ -189,7 +189,6 @@ def names() -> dict[str, str]:
     return {name: line for entries in groups().values() for name, line in entries.items()}
 
 
-@cache
 def closed_form(name: str) -> ClosedForm:
     """Derive the closed form ``name`` (one of ``names()``); derived once a process.
 
@@ -201,6 +200,13 @@ def closed_form(name: str) -> ClosedForm:
     >>> closed_form("hermite-5-target-power").components["information_exponent"]
     (1, 5)
     """
+    if not isinstance(name, str):
+        raise ValueError(f"name = {shown(name)}: must be a text, one of theory.names()")
+    return _derived(name)
+
+
+@cache
+def _derived(name: str) -> ClosedForm:
     modules = {n: module for entries in _CATALOGUE.values() for n, (module, _) in entries.items()}
     family = re.fullmatch(r"hermite-([1-9]\d*)-(.+)", name)
     if family and (module := modules.get(f"hermite-3-{family[2]}")):

@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy as sp
 
+from lazyrich.support.arguments import shown
 from lazyrich.theory import grammar
 from lazyrich.theory import symbols as model
 from lazyrich.theory.gaussian_pair import mean_derivative
@@ -121,7 +122,7 @@ class Activation:
     def polynomial_coefficients(self) -> list[sp.Expr]:
         """Return the coefficients of 1, h, h^2, ... Raises ``ValueError`` for erf and relu."""
         if self.degree is None:
-            raise ValueError(f"activation = {self.text!r}: needs a polynomial in h here")
+            raise ValueError(f"activation = {shown(self.text)}: needs a polynomial in h here")
         return [sp.expand(self.expr).coeff(h, n) for n in range(self.degree + 1)]
 
     def coefficients(self, **values: float) -> list[float]:
@@ -171,12 +172,14 @@ def _read(expression: "str | sp.Expr | Activation") -> sp.Expr:
         return expression.expr
     if isinstance(expression, str):
         if not expression.strip():
-            raise ValueError(f"activation = {expression!r}: must be {_ALLOWED}, not empty")
+            raise ValueError(f"activation = {shown(expression)}: must be {_ALLOWED}, not empty")
         return grammar.read(expression, {"h": h, "pi": sp.pi}, new=_COEFFICIENTS, what="activation")
     if isinstance(expression, int | float) and math.isfinite(expression):
         return exact(sp.sympify(expression))
     if not isinstance(expression, sp.Expr):
-        raise ValueError(f"activation = {expression!r}: must be text or a SymPy expression in h")
+        raise ValueError(
+            f"activation = {shown(expression)}: must be text or a SymPy expression in h"
+        )
     return exact(expression)
 
 

@@ -12,7 +12,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import wick
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.generate import arguments, python_name
@@ -111,7 +111,9 @@ def _without_sign(expr: Any, over: Names | None) -> tuple[Any, Names | None]:
 def _check_texts(**arguments: Names) -> None:
     for argument, names in arguments.items():
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f'{argument} = {names!r}: must be names in a tuple, such as ("A",)')
+            raise ValueError(
+                f'{argument} = {shown(names)}: must be names in a tuple, such as ("A",)'
+            )
 
 
 def _named_covariances(given: Mapping[str, Any]) -> set[str]:
@@ -132,9 +134,9 @@ def _declared(symmetric: Names, vectors: Names, matrices: Names, scalars: Names)
     for kind, (names, make) in kinds.items():
         for name in names:
             if not re.fullmatch(r"[A-Za-z]\w*", name):
-                raise ValueError(f"{kind} = {name!r}: must be letters, digits and underscores")
+                raise ValueError(f"{kind} = {shown(name)}: must be letters, digits and underscores")
             if kind != "matrices" and name in found:
-                raise ValueError(f"{kind} = {name!r}: is declared as something else too")
+                raise ValueError(f"{kind} = {shown(name)}: is declared as something else too")
             found.setdefault(name, make(name))
     return found
 
@@ -143,7 +145,7 @@ def _integrand(expr: Any, declared: Mapping[str, Any]) -> sp.Expr:
     if isinstance(expr, str):
         return read(expr, declared, new=_habits(), what="expr")
     if not isinstance(expr, sp.Basic):
-        raise ValueError(f'expr = {expr!r}: must be a text such as "x\'Ax", or SymPy')
+        raise ValueError(f'expr = {shown(expr)}: must be a text such as "x\'Ax", or SymPy')
     return scalar(expr)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import sympy as sp
 
+from lazyrich.support.arguments import shown
 from lazyrich.theory.symbols import D, Gaussian, I, Sigma, x
 from lazyrich.theory.values import check_covariance
 from lazyrich.theory.wick import form
@@ -28,7 +29,9 @@ class Inputs:
         """Raise ``ValueError`` for a covariance that is none."""
         if self.covariance is None or isinstance(self.covariance, str):
             if self.covariance not in (None, "I/D", "Sigma"):
-                raise ValueError(f"inputs = {self.covariance!r}: must be I/D, Sigma or a matrix")
+                raise ValueError(
+                    f"inputs = {shown(self.covariance)}: must be I/D, Sigma or a matrix"
+                )
             return
         _check_matrix(self._rows())
 
@@ -38,7 +41,7 @@ class Inputs:
         try:
             return [list(row) for row in rows]
         except TypeError:
-            raise ValueError(f"inputs = {matrix!r}: must be I/D, Sigma or a matrix") from None
+            raise ValueError(f"inputs = {shown(matrix)}: must be I/D, Sigma or a matrix") from None
 
     @property
     def isotropic(self) -> bool:
@@ -84,7 +87,7 @@ def _check_matrix(rows: list[list[Any]]) -> None:
     try:
         matrix = np.array(rows, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"inputs = {rows!r}: must be equal rows of numbers") from None
+        raise ValueError(f"inputs = {shown(rows)}: must be equal rows of numbers") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
         raise ValueError(f"inputs has shape {matrix.shape}: must be a square matrix of numbers")
     check_covariance("inputs", matrix)

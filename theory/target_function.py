@@ -7,6 +7,7 @@ from typing import Any
 import sympy as sp
 from sympy import MatrixSymbol
 
+from lazyrich.support.arguments import shown
 from lazyrich.theory import generate, grammar, words
 from lazyrich.theory import symbols as model
 from lazyrich.theory.activation import RESERVED, exact, h, in_range
@@ -141,7 +142,7 @@ def _read(expression: "str | sp.Expr | Target | float") -> sp.Expr:
     if isinstance(expression, int | float):
         return exact(sp.sympify(expression))
     if not isinstance(expression, sp.Expr):
-        raise ValueError(f"target = {expression!r}: must be text or a SymPy expression in x")
+        raise ValueError(f"target = {shown(expression)}: must be text or a SymPy expression in x")
     return exact(expression)
 
 

@@ -8,7 +8,7 @@ import decimal
 import math
 import numbers
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import sympy as sp
@@ -126,8 +126,9 @@ def table(name: str, value: Any, symbol: MatrixSymbol) -> list:
 
 
 def _is_list(value: Any) -> bool:
-    is_other = isinstance(value, str | bytes | dict | set | frozenset)
-    return isinstance(value, Iterable) and not is_other and not isinstance(value, sp.Expr)
+    is_other = isinstance(value, str | bytes | dict | set | frozenset | sp.Expr)
+    is_finite = isinstance(value, Sized)  # an iterator may have no end
+    return isinstance(value, Iterable) and is_finite and not is_other
 
 
 def _check_real(name: str, entries: list[list]) -> None:

@@ -20,6 +20,7 @@ import sympy as sp
 from sympy import MatrixSymbol, Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
+from lazyrich.support.arguments import shown
 from lazyrich.theory import words
 from lazyrich.theory.symbols import Gaussian
 from lazyrich.theory.words import ONE, Contraction, Polynomial, Reader, Word
@@ -136,7 +137,7 @@ def gradient(
     """
     reader = Reader(symmetric)
     if not isinstance(symbol, MatrixSymbol):
-        raise ValueError(f"symbol = {symbol!r}: must be a vector or matrix, a MatrixSymbol")
+        raise ValueError(f"symbol = {shown(symbol)}: must be a vector or matrix, a MatrixSymbol")
     polynomial = words.tidy(reader.polynomial(expr))
     _check_not_hidden(symbol, polynomial)
     terms = [

@@ -59,7 +59,8 @@ def declared(symmetric: Collection[MatrixSymbol]) -> Symmetric:
     is_collection = isinstance(symmetric, list | tuple | set | frozenset)
     if not is_collection or not all(_is_square_symbol(matrix) for matrix in symmetric):
         raise ValueError(
-            f"symmetric = {symmetric!r}: must be a collection of square MatrixSymbols, such as (M,)"
+            f"symmetric = {shown(symmetric)}: must be a collection of square "
+            "MatrixSymbols, such as (M,)"
         )
     return frozenset(symmetric)
 

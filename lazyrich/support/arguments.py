@@ -6,6 +6,7 @@ same ``ValueError`` into exit code 2.
 
 import contextlib
 import difflib
+import itertools
 import math
 import numbers
 import os
@@ -14,6 +15,8 @@ from typing import Any
 
 # No array is longer, and NumPy and torch count no further.
 LARGEST = 2**63 - 1
+# Entries of a list that is gone through.
+MOST_ENTRIES = 10**6
 # Of the allowed names, a message lists this many.
 MOST_LISTED = 12
 
@@ -145,6 +148,47 @@ def by_name(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def listed(name: str, value: Any, kind: str) -> list:
+    """Return what can be gone through as a list: ``kind`` says of what. It may have no end.
+
+    >>> listed("record", range(3), "times")
+    [0, 1, 2]
+    >>> listed("record", itertools.count(), "times")
+    Traceback (most recent call last):
+    ...
+    ValueError: record = count(0): must be a list of at most 1000000 times
+    """
+    found = None
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        try:
+            found = list(itertools.islice(value, MOST_ENTRIES + 1))
+        except TypeError:  # an array without axes
+            found = None
+    if found is None or len(found) > MOST_ENTRIES:
+        raise ValueError(
+            f"{name} = {shown(value)}: must be a list of at most {MOST_ENTRIES} {kind}"
+        )
+    return found
+
+
+def functions(name: str, value: Any) -> dict[str, Any]:
+    """Return a mapping of names to functions as a ``dict``; an empty one for None.
+
+    >>> functions("metrics", {"mean": 3})
+    Traceback (most recent call last):
+    ...
+    ValueError: metrics = {'mean': 3}: must map names to functions
+    """
+    value = {} if value is None else value
+    if (
+        not isinstance(value, Mapping)
+        or not all(isinstance(key, str) for key in value)
+        or not all(map(callable, value.values()))
+    ):
+        raise ValueError(f"{name} = {shown(value)}: must map names to functions")
+    return dict(value)
+
+
 def fits_memory(what: str, size: float) -> None:
     """Raise ``ValueError`` if arrays of ``size`` bytes do not fit this machine's memory.
 
@@ -188,9 +232,9 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     ValueError: engine = 'momments': did you mean 'moments'? Allowed: neurons, moments
     """
     allowed = list(allowed)
-    if value in allowed:
+    if isinstance(value, str) and value in allowed:
         return str(value)
-    near = difflib.get_close_matches(str(value), allowed, n=1)
+    near = difflib.get_close_matches(shown(value).strip("'"), allowed, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(allowed[:MOST_LISTED])
     more = f", ... ({len(allowed)} in all)" if len(allowed) > MOST_LISTED else ""

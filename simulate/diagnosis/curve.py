@@ -20,7 +20,7 @@ from lazyrich.simulate.modules.losses import Loss, check_value, loss_function, m
 from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, one_of
+from lazyrich.support.arguments import finite, listed, one_of, shown
 from lazyrich.support.interruption import Interruption
 
 METHODS = ("auto", "eigen", "lanczos")
@@ -118,7 +118,11 @@ class Given:
         return "time" if self.rate is None else "step"
 
     def checked(self, times: Iterable) -> np.ndarray:
-        found = np.asarray(list(times), dtype=float)
+        given = listed("times", times, "numbers")
+        try:
+            found = np.asarray(given, dtype=float)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"times = {shown(times)}: must be a list of numbers") from None
         if found.ndim != 1 or not len(found) or not np.isfinite(found).all() or found[0] < 0:
             raise ValueError("times must be finite numbers of at least 0, and at least one of them")
         if not (np.diff(found) > 0).all():

@@ -26,7 +26,7 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite, one_of, positive_integer, tolerance
+from lazyrich.support.arguments import finite, one_of, positive_integer, shown, tolerance
 
 ENGINES = ("dual", "neurons")
 CONVENTIONS = (
@@ -117,7 +117,7 @@ class DiagonalNet:
         times = checked_times(record, time, self._fit_time(task, alpha, start))
         if engine == "dual":
             if learning_rate is not None:
-                raise ValueError(f"learning_rate = {learning_rate!r}: is for engine 'neurons'")
+                raise ValueError(f"learning_rate = {shown(learning_rate)}: is for engine 'neurons'")
             path = self._dual(task, alpha, decay, start).solve(times, rtol, progress)
             path = self._layers(task, alpha, decay, start, times, path)
         else:
@@ -182,9 +182,11 @@ class DiagonalNet:
 
     def _start(self, task: LinearTask) -> Tensor:
         if not isinstance(task, LinearTask):
-            raise ValueError(f"task = {task!r}: must be a LinearTask")
+            raise ValueError(f"task = {shown(task)}: must be a LinearTask")
         if task.kind != self._loss.kind:
-            raise ValueError(f"loss = {self.loss!r}: is for {self._loss.kind}, not {task.kind}")
+            raise ValueError(
+                f"loss = {shown(self.loss)}: is for {self._loss.kind}, not {task.kind}"
+            )
         if isinstance(self.start, int | float):
             return torch.full((task.d,), float(self.start), dtype=torch.float64)
         start = real_array("start", self.start, (task.d,), f"a number or (d,) = ({task.d},)")

@@ -30,7 +30,7 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite, one_of, tolerance
+from lazyrich.support.arguments import finite, one_of, shown, tolerance
 
 ENGINES = ("flow", "neurons")
 SMALLEST_SCALE = 1e-150
@@ -92,7 +92,7 @@ class MatrixFactorisation:
         ``SolverError`` where there is no solution.
         """
         if not isinstance(task, CompletionTask):
-            raise ValueError(f"task = {task!r}: must be a CompletionTask")
+            raise ValueError(f"task = {shown(task)}: must be a CompletionTask")
         one_of("engine", engine, ENGINES)
         progress = told(progress, "train")
         alpha = finite("alpha", alpha, positive=True)
@@ -113,7 +113,7 @@ class MatrixFactorisation:
         given = {"alpha": alpha, "weight_decay": decay, "time": time, "engine": engine}
         if engine == "flow":
             if learning_rate is not None:
-                raise ValueError(f"learning_rate = {learning_rate!r}: is for engine 'neurons'")
+                raise ValueError(f"learning_rate = {shown(learning_rate)}: is for engine 'neurons'")
             _refuse_endless(alpha, decay, time, 2 / stable)
             layers = _flow(task, start, decay, times, rtol, left, progress)
             given |= {"rtol": rtol}

@@ -20,7 +20,7 @@ from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError
-from lazyrich.support.arguments import positive_integer
+from lazyrich.support.arguments import functions, positive_integer, shown
 from lazyrich.support.files import user_path
 
 FitDivergenceError = DivergenceError  # its name before every trainer raised the same
@@ -84,7 +84,9 @@ def fit(
     grid = checked_grid(record, steps)
     kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     batches = Batches(len(leaves(data.X)[0]), batch_size, natural("seed", seed))
-    metrics, measures = dict(metrics or {}), dict(measures or {})
+    metrics, measures = functions("metrics", metrics), functions("measures", measures)
+    if schedule is not None and not callable(schedule):
+        raise ValueError(f"schedule = {shown(schedule)}: must be a function of the step, or None")
     trainer = Trainer(model, data, loss_function(loss), optimiser, batches, schedule)
     recorder = Recorder(
         "step", trainer.model, trainer.data, trainer.loss, metrics, measures, trainer.start

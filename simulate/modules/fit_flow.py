@@ -33,7 +33,7 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite, tolerance
+from lazyrich.support.arguments import finite, functions, listed, tolerance
 from lazyrich.support.files import user_path
 
 # Beyond it even a stabilised integrator takes days.
@@ -100,8 +100,8 @@ def fit_flow(
     checked_function(model, data.X)
     checked_gradient(model, data.X)
     flow, progress = Flow(model, data, loss, decay, rtol), told(progress, "fit_flow")
-    given = None if record is None else list(record)
-    metrics, measures = dict(metrics or {}), dict(measures or {})
+    given = None if record is None else listed("record", record, "times")
+    metrics, measures = functions("metrics", metrics), functions("measures", measures)
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
     recorder = Recorder("time", model, data, loss, metrics, counted, trained_weights(model))
     state = None

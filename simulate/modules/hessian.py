@@ -16,7 +16,7 @@ from torch.func import grad, vjp
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.modules.jacobian import MISSING, at
-from lazyrich.simulate.modules.losses import Loss
+from lazyrich.simulate.modules.losses import Loss, check_value
 from lazyrich.simulate.modules.trees import Tree, call, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
 
@@ -49,6 +49,9 @@ class Hessian:
         self._sizes = [v.numel() for v in here.values()]
         self.size = sum(self._sizes)
         self._pull, self._exact = None, True
+        with torch.no_grad(), differentiable(model):
+            _, X, y = next(self._parts())
+            check_value(loss, at(model, here, X), y)
 
     def __matmul__(self, vector: np.ndarray) -> np.ndarray:
         """Return the product with a vector, in float64."""

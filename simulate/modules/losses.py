@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lazyrich.simulate.modules.frozen import called
 from lazyrich.simulate.modules.trees import leaves, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import one_of, shown
 
 # A function of outputs and labels: a mean over the samples.
 Loss = Callable[[Any, Any], Tensor]
@@ -64,7 +64,9 @@ def loss_function(loss: object) -> Loss:
     if isinstance(loss, str):
         return LOSSES[one_of("loss", loss, LOSSES)]
     if not callable(loss):
-        raise ValueError(f"loss = {loss!r}: must be a function of outputs and labels, or its name")
+        raise ValueError(
+            f"loss = {shown(loss)}: must be a function of outputs and labels, or its name"
+        )
     return cast(Loss, loss)
 
 

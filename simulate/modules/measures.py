@@ -4,6 +4,7 @@ Kernels are those of ``ntk``: (n, m) or (n, *out, m, *out). Labels y have the sh
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 
 from lazyrich.simulate.metrics import alignment
 from lazyrich.simulate.modules.ntk import as_matrix
-from lazyrich.simulate.shapes import Float, checks_its_arguments
-from lazyrich.support.arguments import finite
+from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import finite, shown
 
 
 @checks_its_arguments
@@ -39,15 +40,24 @@ def kernel_alignments(K: Tensor, y: Tensor) -> dict[str, float]:
     }
 
 
-def _pair(K: Tensor | np.ndarray, y: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
+def _pair(K: object, y: object) -> tuple[Tensor, Tensor]:
     """Return kernel and labels as tensors of one floating type, the wider of the two."""
-    K, y = torch.as_tensor(K), torch.as_tensor(y)
-    if not K.is_floating_point():
-        raise ValueError(f"K holds {K.dtype}: must hold real numbers")
-    dtype = torch.promote_types(K.dtype, y.dtype)
+    kernel, labels = _array("K", K), _array("y", y)
+    if not kernel.is_floating_point():
+        raise ValueError(f"K holds {kernel.dtype}: must hold real numbers")
+    dtype = torch.promote_types(kernel.dtype, labels.dtype)
     if dtype in (torch.float16, torch.bfloat16):
         dtype = torch.float32
-    return K.to(dtype), y.to(device=K.device, dtype=dtype)
+    return kernel.to(dtype), labels.to(device=kernel.device, dtype=dtype)
+
+
+def _array(name: str, value: object) -> Tensor:
+    """Return an array of numbers, of at least one axis, as a tensor. Raises ``ValueError``."""
+    with suppress(ValueError, TypeError, RuntimeError, OverflowError):
+        found = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+        if found.dim() and found.numel() and not found.is_complex() and found.dtype != torch.bool:
+            return found
+    raise ValueError(f"{name} = {shown(value)}: must be an array of real numbers, not empty")
 
 
 def _alignment(K: Tensor, y: Tensor) -> float:
@@ -111,17 +121,19 @@ def difficulty(K: Tensor, y: Tensor) -> float:
     return float((parts[~null].square() / alive[:, None]).sum())
 
 
-def _columns(K: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _columns(K: object, y: object) -> tuple[Tensor, Tensor]:
     """Return the kernel as a matrix, and the labels as the columns that it acts on."""
-    K, y = torch.as_tensor(K), torch.as_tensor(y)
-    matrix, n = as_matrix(K), len(y)
+    kernel, labels = _array("K", K), _array("y", y)
+    matrix, n = as_matrix(kernel), len(labels)
     if matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"K has shape {tuple(K.shape)}: must have the same samples on both sides")
-    if y.numel() == len(matrix):
-        return matrix, y.reshape(-1, 1)
-    if K.dim() == 2 and len(matrix) == n and y.dim() > 1:
-        return matrix / (y.numel() // n), y.flatten(1)
-    raise ValueError(f"y has {y.numel()} entries: must be {len(matrix)}, the rows of K")
+        raise ValueError(
+            f"K has shape {tuple(kernel.shape)}: must have the same samples on both sides"
+        )
+    if labels.numel() == len(matrix):
+        return matrix, labels.reshape(-1, 1)
+    if kernel.dim() == 2 and len(matrix) == n and labels.dim() > 1:
+        return matrix / (labels.numel() // n), labels.flatten(1)
+    raise ValueError(f"y has {labels.numel()} entries: must be {len(matrix)}, the rows of K")
 
 
 def _by_cholesky(matrix: Tensor, labels: Tensor) -> float | None:
@@ -146,17 +158,20 @@ def effective_dimension(K: Tensor, ridge: float) -> float:
     1.25
     """
     if finite("ridge", ridge) < 0:
-        raise ValueError(f"ridge = {ridge!r}: must be at least 0")
+        raise ValueError(f"ridge = {shown(ridge)}: must be at least 0")
     eigenvalues, _, null = _spectrum(K)
     alive = eigenvalues[~null]
     return float((alive / (alive + ridge)).sum())
 
 
-def _spectrum(K: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _spectrum(K: object) -> tuple[Tensor, Tensor, Tensor]:
     """Return eigenvalues, eigenvectors, and which eigenvalues are 0 up to rounding."""
-    matrix = as_matrix(torch.as_tensor(K))
+    kernel = _array("K", K)
+    matrix = as_matrix(kernel)
     if matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"K has shape {tuple(K.shape)}: must have the same samples on both sides")
+        raise ValueError(
+            f"K has shape {tuple(kernel.shape)}: must have the same samples on both sides"
+        )
     precision = torch.finfo(matrix.dtype).eps
     if matrix.dtype in (torch.float16, torch.bfloat16):
         matrix = matrix.float()
@@ -167,13 +182,20 @@ def _spectrum(K: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return eigenvalues, vectors, eigenvalues <= limit
 
 
-def kernel_change(K: Float[Tensor, "..."], K0: Float[Tensor, "..."]) -> float:
+@checks_its_arguments
+def kernel_change(K: Tensor, K0: Tensor) -> float:
     """Return |K - K0|_F/|K0|_F: 0 while training is lazy. NaN where both are 0.
+
+    Raises ``ValueError`` where they are no arrays of numbers of one shape.
 
     >>> kernel_change(2 * torch.eye(2), torch.eye(2))
     1.0
     """
-    return float(torch.linalg.vector_norm(K - K0) / torch.linalg.vector_norm(K0))
+    K, K0 = _array("K", K), _array("K0", K0)
+    if K.shape != K0.shape:
+        raise ValueError(f"K has shape {tuple(K.shape)}: must be that of K0, {tuple(K0.shape)}")
+    change = K - K0 if K.is_floating_point() or K0.is_floating_point() else (K - K0).double()
+    return float(torch.linalg.vector_norm(change) / torch.linalg.vector_norm(K0.to(change)))
 
 
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, one_of, positive_integer
+from lazyrich.support.arguments import finite, one_of, positive_integer, shown
 
 PARAMETRISATIONS = ("standard", "ntk")
 
@@ -71,7 +71,7 @@ def mlp(
     """
     sizes = [positive_integer("widths", width) for width in widths]
     if len(sizes) < 2:
-        raise ValueError(f"widths = {widths!r}: must be at least input and output")
+        raise ValueError(f"widths = {shown(widths)}: must be at least input and output")
     one_of("parametrisation", parametrisation, PARAMETRISATIONS)
     finite("scale", scale)
     natural("seed", seed)

@@ -7,7 +7,7 @@ from torch.nn.functional import one_hot
 from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, positive_integer
+from lazyrich.support.arguments import finite, positive_integer, shown
 
 
 @checks_its_arguments
@@ -24,7 +24,7 @@ def modular_pairs(p: int, fraction: float, seed: int = 0) -> tuple[Tensor, Tenso
     positive_integer("p", p)
     count = int(finite("fraction", fraction, positive=True) * p * p)
     if not 0 < count < p * p:
-        raise ValueError(f"fraction = {fraction!r}: must leave pairs on both sides of {p * p}")
+        raise ValueError(f"fraction = {shown(fraction)}: must leave pairs on both sides of {p * p}")
     order = torch.from_numpy(generator(natural("seed", seed), "split").permutation(p * p))
     pairs = torch.stack([order // p, order % p], 1)
     return pairs[:count], pairs[count:]

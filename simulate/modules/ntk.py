@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.modules.jacobian import MISSING, Network
 from lazyrich.simulate.modules.trees import Around, Tree, flat, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
@@ -67,6 +68,7 @@ def ntk(
     one_of("outputs", outputs, OUTPUTS)
     memory = positive_integer("memory", memory)
     batch = None if batch is None else positive_integer("batch", batch)
+    checked_model(model)
     if rows("X", X) < 1:
         shape = f" has shape {tuple(X.shape)}" if hasattr(X, "shape") else " has 0 rows"
         raise ValueError(f"X{shape}: must be (n, ...) with n of at least 1")
@@ -252,5 +254,9 @@ def as_matrix(K: Float[Tensor, "..."]) -> Float[Tensor, "rows columns"]:
     >>> as_matrix(torch.zeros(4, 2, 5, 2)).shape, as_matrix(torch.zeros(4, 5)).shape
     (torch.Size([8, 10]), torch.Size([4, 5]))
     """
+    if K.dim() % 2 or not K.dim():
+        raise ValueError(
+            f"K has shape {tuple(K.shape)}: must have as many axes for rows as columns"
+        )
     half = K.dim() // 2
     return K.reshape(math.prod(K.shape[:half]), math.prod(K.shape[half:]))

@@ -8,7 +8,7 @@ from lazyrich.simulate.modules.frozen import CheckedOnce, checked_model, frozen,
 from lazyrich.simulate.modules.trees import Around, combined, mapped
 from lazyrich.simulate.modules.untouched import without_fast_path
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite
+from lazyrich.support.arguments import finite, shown
 
 
 class Scaled(Around):
@@ -43,7 +43,7 @@ class Scaled(Around):
         self.model = checked_model(model)
         self.alpha = finite("alpha", alpha, nonzero=True)
         if not isinstance(centred, bool):
-            raise ValueError(f"centred = {centred!r}: must be True or False")
+            raise ValueError(f"centred = {shown(centred)}: must be True or False")
         self.centred = centred
         self.initial = frozen(model) if centred else None
         self._check = CheckedOnce()

@@ -16,7 +16,8 @@ from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
 from lazyrich.simulate.modules.untouched import untouched
-from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
+from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged, in_a_line
+from lazyrich.support.arguments import shown
 
 Optimiser = (
     Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -166,10 +167,14 @@ def made(optimiser: Optimiser, weights: list[nn.Parameter]) -> torch.optim.Optim
     if not isinstance(optimiser, torch.optim.Optimizer):
         if not callable(optimiser):
             raise ValueError(
-                f"optimiser = {optimiser!r}: must be a torch optimiser, its class, or a function "
-                "of the parameters"
+                f"optimiser = {shown(optimiser)}: must be a torch optimiser, its class, or a "
+                "function of the parameters"
             )
-        optimiser = optimiser(weights)  # pyright: ignore
+        try:
+            optimiser = optimiser(weights)  # pyright: ignore
+        except Exception as error:
+            reason = f"fails on the list of the parameters: {in_a_line(error)}"
+            raise ValueError(f"optimiser = {shown(optimiser)}: {reason}") from error
         if not isinstance(optimiser, torch.optim.Optimizer):
             raise ValueError(
                 f"optimiser gives {type(optimiser).__name__}: must give a torch.optim.Optimizer"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory.checking import points
 from lazyrich.theory.checking.compare import Plain, decide
 from lazyrich.theory.checking.points import Counterexample
@@ -158,7 +158,7 @@ def check(
     }
     subject = _subject(name, options, problem, progress)
     if not isinstance(formula, str):
-        raise ValueError(f"formula = {formula!r}: must be a text such as (beta.x)^2/2")
+        raise ValueError(f"formula = {shown(formula)}: must be a text such as (beta.x)^2/2")
     return _checked(subject, formula, dict(at or {}))
 
 
@@ -176,7 +176,7 @@ def _subject(
     if isinstance(name, ClosedForm):
         return of_form(name, [])
     if not isinstance(name, str):
-        raise ValueError(f"name = {name!r}: must be a name such as 'test-loss'")
+        raise ValueError(f"name = {shown(name)}: must be a name such as 'test-loss'")
     first, *path = name.split(".")
     return of_form((problem or theory).closed_form(first), path)
 

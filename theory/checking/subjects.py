@@ -9,7 +9,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import symbols as model
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.generate import arguments
@@ -81,15 +81,15 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
         one_of(f"part of {'.'.join([form.name, *path[:i]])}", key, items)
         expr, name = items[key], f"{name}.{key}"
     if not path and isinstance(expr, tuple | sp.Tuple):
-        raise ValueError(f"name = {name!r}: has several parts: {', '.join(_paths(form))}")
+        raise ValueError(f"name = {shown(name)}: has several parts: {', '.join(_paths(form))}")
     items = _items(expr)
     if set(items) == set(_PAIR):
         expr = items[_PAIR[0]]  # the eigenvalue is what is meant
     elif items:
         whole = ", ".join(f"{name}.{key}" for key in items)
-        raise ValueError(f"name = {name!r}: has several parts: {whole}")
+        raise ValueError(f"name = {shown(name)}: has several parts: {whole}")
     if not isinstance(expr, sp.Expr | MatrixExpr):
-        raise ValueError(f"name = {name!r}: is no formula but {expr}")
+        raise ValueError(f"name = {shown(name)}: is no formula but {expr}")
     assumptions, condition = form.assumptions, sp.true
     if isinstance(expr, sp.Piecewise):
         expr, condition = _finite_case(name, expr)
@@ -129,7 +129,7 @@ def _finite_case(name: str, expr: sp.Piecewise) -> tuple[sp.Expr, Any]:
     """The one case in which the formula is finite, and when that is."""
     cases = _finite_cases(expr)
     if len(cases) != 1:
-        raise ValueError(f"name = {name!r}: has no value to compare")
+        raise ValueError(f"name = {shown(name)}: has no value to compare")
     return cases[0]
 
 

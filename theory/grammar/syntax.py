@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lazyrich.support.arguments import shown
 from lazyrich.theory.grammar.errors import MEAN_INSIDE, FormulaError
 from lazyrich.theory.grammar.functions import FUNCTIONS
 
@@ -143,9 +144,11 @@ def parse(text: str, what: str = "formula") -> "Tree":
     from lark import UnexpectedCharacters, UnexpectedToken
 
     if not isinstance(text, str):
-        raise ValueError(f"{what} = {text!r}: must be a text")
+        raise ValueError(f"{what} = {shown(text)}: must be a text")
     if not text.strip():
-        raise ValueError(f"{what} = {text!r}: must be a formula such as (beta.x)^2/2, not empty")
+        raise ValueError(
+            f"{what} = {shown(text)}: must be a formula such as (beta.x)^2/2, not empty"
+        )
     if mean := re.search(r"(?<![^\W_])[E𝔼]\s*\[", text):
         raise FormulaError(text, mean.start(), len(mean[0]), MEAN_INSIDE, what)
     if len(text) > MAX_CHARACTERS:

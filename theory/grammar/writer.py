@@ -5,6 +5,7 @@ from typing import Any
 
 import sympy as sp
 
+from lazyrich.support.arguments import shown
 from lazyrich.theory.generate import python_name
 
 _SUM, _PRODUCT, _ATOM = range(3)  # how tightly a text binds
@@ -49,7 +50,7 @@ def _within(expr: Any, level: int) -> str:
 def _name(symbol: Any) -> _Text:
     name = python_name(symbol)
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
-        raise ValueError(f"name = {name!r}: must be letters, digits and underscores")
+        raise ValueError(f"name = {shown(name)}: must be letters, digits and underscores")
     return name, _ATOM
 
 

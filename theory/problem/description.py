@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 from sympy import MatrixSymbol
 
-from lazyrich.support.arguments import finite, not_negative, one_of
+from lazyrich.support.arguments import finite, not_negative, one_of, shown
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory.activation import DEFAULT as DEFAULT_ACTIVATION
 from lazyrich.theory.activation import Activation, h
@@ -194,7 +194,7 @@ class Problem:
         """
         one_of("name", name, self._lines())
         if (why := self._obstacle(name)) is not None:
-            raise ValueError(f"name = {name!r}: not available for this problem: {why}")
+            raise ValueError(f"name = {shown(name)}: not available for this problem: {why}")
         if name not in self._derived:
             vanishes = name == "ntk-at-init" and self.activation.kind == "relu"
             self._derived[name] = ProblemForm.of(

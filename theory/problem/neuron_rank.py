@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from lazyrich.support.arguments import positive_integer
+from lazyrich.support.arguments import positive_integer, shown
 from lazyrich.theory.activation import check_values
 from lazyrich.theory.symbols import D as _D
 
@@ -53,7 +53,7 @@ def _coefficients(problem: "Problem", values: dict[str, Any]) -> list[int]:
     """The coefficients of 1, h, h^2, ... modulo the prime, decimals as the fractions they are."""
     activation = problem.activation
     if activation.degree is None:
-        raise ValueError(f"activation = {activation.text!r}: needs a polynomial in h here")
+        raise ValueError(f"activation = {shown(activation.text)}: needs a polynomial in h here")
     check_values("activation", activation.symbols, values)
     point = {activation.symbols[k]: sp.Rational(str(value)) for k, value in values.items()}
     exact = [sp.Rational(c.subs(point)) for c in activation.polynomial_coefficients()]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 from sympy import MatrixSymbol
 
-from lazyrich.support.arguments import finite
+from lazyrich.support.arguments import finite, shown
 from lazyrich.support.differences import LARGE, apart
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory import generate
@@ -246,7 +246,7 @@ def _as_array(name: str, value: Any, ndim: int, like: Any = None) -> Array:
         try:
             array = np.asarray(value.tolist() if hasattr(value, "tolist") else value, dtype=float)
         except (TypeError, ValueError):
-            raise ValueError(f"{name} = {value!r}: must be equal rows of numbers") from None
+            raise ValueError(f"{name} = {shown(value)}: must be equal rows of numbers") from None
     if array.ndim != ndim or 0 in array.shape:
         wanted = "a vector" if ndim == 1 else "a matrix with one row for each neuron or dimension"
         raise ValueError(f"{name} has shape {tuple(array.shape)}: must be {wanted}")
