@@ -17,7 +17,8 @@ import xarray
 from torch import Tensor
 
 from lazyrich.simulate.drawing import draw, embedded, saved
-from lazyrich.simulate.netcdf import check_contents, decoded, encoded
+from lazyrich.simulate.layout import Layouts
+from lazyrich.simulate.netcdf import check_contents, decoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.files import has_checksum, user_path, with_checksum, write_whole
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Raise it when a file written before could be misread, and say so in the changelog.
 FORMAT = 1
+_LAYOUTS = Layouts()
 # What a repr shows of a configuration, in this order.
 _SHOWN = (
     "engine",
@@ -134,9 +136,11 @@ class Run:
     def to_bytes(self) -> bytes:
         """Return the content of the file that ``save`` writes, without its checksum."""
         # Built in memory: HDF5 on a full disk leaves more than one line behind.
-        return encoded(
+        config = json.dumps(self.config, default=_plain)
+        config += " " * (-len(config.encode()) % 128)  # so that many runs have files of one layout
+        return _LAYOUTS.encoded(
             {"history": self.history, "state": self._state()},
-            {"lazyrich_format": FORMAT, "config": json.dumps(self.config, default=_plain)},
+            {"lazyrich_format": FORMAT, "config": config},
         )
 
     def _state(self) -> xarray.Dataset:

@@ -6,6 +6,7 @@ import pytest
 import xarray
 
 from lazyrich import simulate
+from lazyrich.simulate.layout import Layout, Layouts
 from lazyrich.simulate.netcdf import encoded
 
 
@@ -76,3 +77,43 @@ def test_what_could_read_another_file_or_never_end_is_refused(path, spoil, messa
     with pytest.raises(ValueError) as error:
         simulate.load(path)
     assert str(error.value) == f"{path}: {message}"
+
+
+def curve(values, step=(0, 9), units="1") -> xarray.Dataset:
+    loss = ("step", np.array(values), {"units": units})
+    return xarray.Dataset({"loss": loss, "floor": ((), values[0])}, {"step": list(step)})
+
+
+def test_files_of_one_layout_are_those_of_hdf5_to_the_last_byte():
+    """Also where the next file is of another kind: then the layout is not used."""
+    layouts = Layouts()
+    first = curve([1.0, 0.5])
+    others = [
+        (curve([3.0, np.nan]), "{}"),
+        (curve([3.0, 0.1], step=(0, 7)), '{"a": 1}'),
+        (curve([3.0, 0.1], units="s"), "{}"),
+        (curve([3.0, 0.1, 0.2], step=(0, 1, 2)), "{}"),
+        (curve(np.float32([3.0, 0.1])), "{}"),
+        (first.rename(loss="gain"), "{}"),
+    ]
+    for history, config in [(first, "{}"), *others, *others]:
+        parts = {"history": history, "state": xarray.Dataset({"w": ("input", [1.0, 2.0])})}
+        attributes = {"lazyrich_format": 1, "config": config}
+        content = layouts.encoded(parts, attributes)
+        assert content == encoded(parts, attributes)
+        found = layouts.read(content, "history")
+        assert found is not None
+        for name, variable in history.variables.items():
+            assert np.array_equal(found[str(name)], variable.values, equal_nan=True)
+
+
+@pytest.mark.parametrize("place", [8, 100, -1])
+def test_a_file_that_differs_outside_its_numbers_is_not_read_by_a_layout(place):
+    layouts = Layouts()
+    content = bytearray(layouts.encoded({"history": curve([1.0, 0.5])}, {"config": "{}"}))
+    layout = Layout.of(bytes(content))
+    assert layout is not None
+    assert layout.fits(bytes(content))
+    content[place] ^= 1
+    assert not layout.fits(bytes(content))
+    assert not layout.fits(bytes(content[:-1]))

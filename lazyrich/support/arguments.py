@@ -158,16 +158,14 @@ def listed(name: str, value: Any, kind: str) -> list:
     ...
     ValueError: record = count(0): must be a list of at most 1000000 times
     """
-    found = None
+    found, text = None, shown(value)  # the text first: a counter's changes as it counts
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         try:
             found = list(itertools.islice(value, MOST_ENTRIES + 1))
         except TypeError:  # an array without axes
             found = None
     if found is None or len(found) > MOST_ENTRIES:
-        raise ValueError(
-            f"{name} = {shown(value)}: must be a list of at most {MOST_ENTRIES} {kind}"
-        )
+        raise ValueError(f"{name} = {text}: must be a list of at most {MOST_ENTRIES} {kind}")
     return found
 
 
