@@ -15,6 +15,7 @@ from lazyrich.simulate import (
     FitDivergenceError,
     Scaled,
     as_matrix,
+    diagnose,
     difficulty,
     fit,
     fit_flow,
@@ -27,6 +28,7 @@ from lazyrich.simulate import (
     stable_rate,
 )
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.modules.mlp import mlp
 
 from .modules import jacobian, moved
@@ -409,3 +411,67 @@ def test_a_flat_loss_has_no_stable_limit_and_bad_weights_are_one_line():
         sharpness(frozen, data, "mse")
     with pytest.raises(ValueError, match="k = 5: must be at most 3"):
         hessian_eigenvalues(model, data, "mse", k=5)
+
+
+class Bag(nn.Module):
+    """An embedding bag has no forward mode in torch; a packed sequence has none either."""
+
+    def __init__(self, packed):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 6) if packed else nn.EmbeddingBag(7, 6)
+        self.layer = nn.GRU(6, 6, batch_first=True) if packed else None
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x):
+        found = self.embedding(x)
+        if self.layer is not None:
+            lengths = (x > 0).sum(1).clamp(min=1)
+            order = {"batch_first": True, "enforce_sorted": False}
+            found = nn.utils.rnn.pack_padded_sequence(found, lengths, **order)
+            found = self.layer(found)[1][-1]
+        return self.out(found)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_without_forward_mode_it_is_diagnosed_by_rows_and_not_linearised(packed):
+    torch.manual_seed(0)
+    X, model = torch.randint(0, 7, (12, 5)), Bag(packed).double()
+    y = X[:, :1].expand(-1, 3).double()
+    data = Data(X[:8], y[:8], X[8:], y[8:])
+    expansion, a = Expansion(model, data), torch.randn(24).double()
+    for K, moved_by_it in zip(expansion.kernels(), expansion.product(a), strict=True):
+        assert torch.allclose(moved_by_it, K @ a, rtol=1e-9)
+    assert diagnose(model, data, with_pilots=False).laziness.error > 0
+    with pytest.raises(ValueError, match=r"without forward-mode .* so it can't be linearised"):
+        linearise(model)(X)
+
+
+def test_what_torch_can_not_copy_or_transform_is_one_line():
+    X = torch.randn(6, 5)
+    data = Data(X[:4], X[:4, :3], X[4:], X[4:, :3])
+    old = nn.Sequential(nn.utils.weight_norm(nn.Linear(5, 4)), nn.Linear(4, 3))
+    for call in (lambda: linearise(old), lambda: diagnose(old, data)):
+        with pytest.raises(ValueError, match=r"can't be copied.*parametrizations.weight_norm"):
+            call()
+    scripted = torch.jit.script(nn.Linear(5, 3))
+    for call in (lambda: ntk(scripted, X), lambda: diagnose(scripted, data)):
+        with pytest.raises(ValueError, match="model is a ScriptModule"):
+            call()
+    double = nn.Linear(5, 3).double()
+    with pytest.raises(ValueError, match=r"data.to\(torch.float64\) converts the data"):
+        ntk(double, X)
+    with pytest.raises(ValueError, match="the model can't be called on X"):
+        linearise(double)(X)
+
+
+def test_a_batch_that_vmap_can_not_take_goes_by_plain_autograd():
+    """PReLU in torch.func fails at some sizes of a batch, after others have passed."""
+    torch.manual_seed(0)
+    layers = [nn.Conv1d(5, 4, 3), nn.PReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(8, 3)]
+    model, X = nn.Sequential(*layers).double(), torch.randn(5, 5, 6).double()
+    with torch.enable_grad():
+        f = model(X).flatten()
+    J = [torch.autograd.grad(one, list(model.parameters()), retain_graph=True) for one in f]
+    J = torch.stack([torch.cat([part.flatten() for part in row]) for row in J])
+    for batch in (1, 2, 3, 5):
+        assert torch.allclose(as_matrix(ntk(model, X, batch=batch)), J @ J.T, rtol=1e-9)

@@ -1,6 +1,5 @@
 """``diagnose``: is the network lazy or rich, will it grok, when, and why."""
 
-import copy
 import math
 import warnings
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from lazyrich.simulate.diagnosis.scales import check_scales
 from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
 from lazyrich.simulate.modules.data import Data, checked_data
+from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.losses import Loss, check_loss, loss_function
 from lazyrich.simulate.modules.trainer import Optimiser
 from lazyrich.simulate.run import Run
@@ -143,7 +143,7 @@ def diagnose(
     if train and run is None and not stop.skips("training"):
         with stop.during("training"):
             run, _, cost["gradients of training"] = watched(
-                copy.deepcopy(model),
+                copied(model),
                 data,
                 loss,
                 decay=decay,
@@ -170,7 +170,7 @@ def _whole_precision(model: Any, data: Data) -> tuple[Any, Data]:
     half = (torch.float16, torch.bfloat16)
     if not isinstance(model, nn.Module) or not any(p.dtype in half for p in model.parameters()):
         return model, data
-    return copy.deepcopy(model).float(), data.to(torch.float32)
+    return copied(model).float(), data.to(torch.float32)
 
 
 def _missing_runs(scales: list[float]) -> str:

@@ -92,7 +92,7 @@ class Expansion:
         with differentiable(self.model):
             network = Network(self.model, self.data.X)
             for X in (self.data.X, self.data.X_test):
-                parts = [network.moved(direction, part).flatten() for part in self._parts(X)]
+                parts = [_moved(network, direction, part).flatten() for part in self._parts(X)]
                 found.append(torch.cat(parts).double() if parts else torch.zeros(0).double())
         return found[0], found[1]
 
@@ -131,3 +131,10 @@ class Expansion:
     def count(self) -> int:
         """Return the number of weights."""
         return sum(math.prod(value.shape) for value in self.weights.values())
+
+
+def _moved(network: Network, direction: Weights, X: Tree) -> Tensor:
+    try:
+        return network.moved(direction, X)
+    except ValueError:  # an operation without forward mode, as a packed sequence
+        return network.moved_by_rows(direction, X)

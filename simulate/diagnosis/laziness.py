@@ -1,6 +1,5 @@
 """How lazy a network is: the network itself at the weights of the lazy solution."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.simulate.diagnosis.expansion import Expansion
+from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.jacobian import Weights
 from lazyrich.simulate.modules.measures import kernel_change
 from lazyrich.simulate.modules.ntk import ntk
@@ -75,7 +75,7 @@ def along_the_path(
     points = [point for point in path if 0 < point[0] <= end] or path[-1:]
     step = max(1, len(points) // POINTS)
     points = points[::-step][:POINTS][::-1]
-    model = copy.deepcopy(expansion.model)
+    model = copied(expansion.model)
     few = min(SAMPLES, expansion.n)
     X = taken(expansion.data.X, slice(0, few))
     f0 = expansion.f0[:few]

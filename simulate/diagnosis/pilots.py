@@ -7,7 +7,6 @@ it acts at the same scaled time too, and one that is too small to matter changes
 ``extrapolation`` goes on from them to r = 1.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -20,6 +19,7 @@ from torch import nn
 from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.fit_flow import Flow
+from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.losses import Loss
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
@@ -88,10 +88,10 @@ def rescaled(model: nn.Module, r: float) -> nn.Module:
     4.0
     """
     if isinstance(model, Scaled):
-        found = copy.deepcopy(model)
-        found.alpha = model.alpha * r
+        found = copied(model)
+        found.alpha = model.alpha * r  # pyright: ignore[reportArgumentType]
         return found
-    return copy.deepcopy(model) if r == 1 else Scaled(copy.deepcopy(model), r, centred=False)
+    return copied(model) if r == 1 else Scaled(copied(model), r, centred=False)
 
 
 def watched(

@@ -1,11 +1,10 @@
 """Labels that the network's precision can't reach, told before any work."""
 
-import copy
-
 import torch
 from torch import Tensor
 
 from lazyrich.simulate.diagnosis.expansion import Expansion
+from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.losses import Loss, cross_entropy
 from lazyrich.simulate.modules.trees import call, flat, taken
 from lazyrich.simulate.modules.untouched import untouched
@@ -54,7 +53,7 @@ def check_scales(expansion: Expansion, loss: Loss) -> None:
 
 def _steps_of_outputs(expansion: Expansion) -> float:
     """Return by how much outputs move as every weight is rounded: by one unit in its last place."""
-    model, dtype = copy.deepcopy(expansion.model), expansion.like.dtype
+    model, dtype = copied(expansion.model), expansion.like.dtype
     X = taken(expansion.data.X, slice(0, _SAMPLES))
     signs = torch.Generator().manual_seed(0)
     with torch.no_grad(), untouched(model):

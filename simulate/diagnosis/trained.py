@@ -1,6 +1,5 @@
 """What training did, against what the linearised twin would have done."""
 
-import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +22,7 @@ from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES
 from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
 from lazyrich.simulate.diagnosis.printed import printed
+from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.measures import kernel_alignments, kernel_change
 from lazyrich.simulate.modules.ntk import ntk
 from lazyrich.simulate.modules.trees import call, rows, taken
@@ -172,7 +172,7 @@ def _left(history: xarray.Dataset, twin: xarray.Dataset, at: np.ndarray) -> floa
 
 
 def _loaded(model: nn.Module, run: Run) -> nn.Module:
-    trained = copy.deepcopy(model)
+    trained = copied(model)
     named = dict(trained.named_parameters())
     with torch.no_grad():
         for name, value in run.state.items():

@@ -29,7 +29,7 @@ class NotSamplesError(ValueError):
 # Samples on which outputs are compared.
 _SAMPLES = 32
 # Differences between outputs that are rounding, in units of the dtype's eps and of the largest.
-_ROUNDING, _AT_MOST = 1000, 0.05
+ROUNDING, _AT_MOST = 1000, 0.05
 _RANDOM = (nn.modules.dropout._DropoutNd,)
 _COUPLED = (nn.modules.batchnorm._BatchNorm,)
 _HINT = "call model.eval() if that is meant"
@@ -50,6 +50,11 @@ def checked_model(model: object) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"model is {type(model).__name__}: must be a torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError(
+            "model is a ScriptModule, which torch.func can't call: must be the plain module that "
+            "it was made from"
+        )
     for part in model.modules():
         kind = f"model has a {type(part).__name__} in training mode, which"
         if isinstance(part, _RANDOM) and part.training and part.p > 0:
@@ -119,7 +124,7 @@ def checked_function(model: nn.Module, X: Tree) -> None:
                 f"the model returns shape {tuple(first.shape)} for {count} samples: must return "
                 "one row for each (samples are along the first axis of X)"
             )
-        if any(_differ(first, _outputs(model, few), 100) for _ in range(_SAMPLES // count)):
+        if any(differ(first, _outputs(model, few), 100) for _ in range(_SAMPLES // count)):
             raise ValueError(
                 "the model gives other outputs at every call, so it is random: must be one "
                 f"function f(x; w); {_HINT}"
@@ -130,7 +135,7 @@ def checked_function(model: nn.Module, X: Tree) -> None:
             f"the model can be called on {count} samples, but not on some of them: must be one "
             f"function f(x; w) of each sample; {_HINT}"
         )
-    if _differ(*parts, _ROUNDING):
+    if differ(*parts, ROUNDING):
         raise ValueError(
             "the model's output for a sample changes with the other samples of the batch: must be "
             f"one function f(x; w) of each sample; {_HINT}"
@@ -161,7 +166,8 @@ def called(model: nn.Module, X: Tree, name: str = "X") -> Any:
     except Exception as error:  # a module may raise any
         line = " ".join(str(error).split())[:300]
         if "same dtype" in line:
-            line += "; data.to(torch.float32) converts the data"
+            weights = (p.dtype for p in model.parameters() if p.is_floating_point())
+            line += f"; data.to({next(weights, torch.float32)}) converts the data"
         raise NotSamplesError(
             f"the model can't be called on {name}: {type(error).__name__}: {line}"
         ) from error
@@ -180,7 +186,8 @@ def _in_parts(model: nn.Module, X: Tree, count: int, first: Tensor) -> tuple[Ten
         return None
 
 
-def _differ(one: Tensor, other: Tensor, rounding: int) -> bool:
+def differ(one: Tensor, other: Tensor, rounding: int) -> bool:
+    """Return whether tensors differ by more than ``rounding`` units of the largest's last place."""
     if one.shape != other.shape:
         return True
     if not one.is_floating_point():
@@ -219,6 +226,26 @@ def given(places: tuple, names: dict[str, Any]) -> Tree:
     return names if not places else None
 
 
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of the module, or say in one line why there is none.
+
+    >>> copied(nn.utils.weight_norm(nn.Linear(1, 1)))                  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: model can't be copied: RuntimeError: ...
+    """
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # what a module holds may raise any
+        line = " ".join(str(error).split()).split(". ")[0][:200]
+        hint = ""
+        if "weight_norm" in str(error):
+            hint = "; use nn.utils.parametrizations.weight_norm in place of nn.utils.weight_norm"
+        raise ValueError(
+            f"model can't be copied: {type(error).__name__}: {line.rstrip('.')}{hint}"
+        ) from error
+
+
 def frozen(model: nn.Module) -> nn.Module:
     """Return a copy of the module with its parameters as buffers: the same function, untrainable.
 
@@ -231,10 +258,10 @@ def frozen(model: nn.Module) -> nn.Module:
     >>> list(kept.parameters()), sorted(kept.state_dict()), bool(kept.weight.abs().max() > 0)
     ([], ['bias', 'weight'], True)
     """
-    copied = copy.deepcopy(model)
-    for part in copied.modules():
+    found = copied(model)
+    for part in found.modules():
         for name, parameter in list(part._parameters.items()):
             if parameter is not None:
                 del part._parameters[name]
                 part.register_buffer(name, parameter.detach())
-    return copied
+    return found

@@ -5,7 +5,6 @@ custom functions), by differences of gradients in float64. (curvlinops has the f
 neither chooses the kernels of attention that have second derivatives nor takes tuples and dicts.)
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import grad, vjp
 
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.frozen import checked_model
+from lazyrich.simulate.modules.frozen import checked_model, copied
 from lazyrich.simulate.modules.jacobian import MISSING, at
 from lazyrich.simulate.modules.losses import Loss, check_value
 from lazyrich.simulate.modules.trees import Tree, call, mapped, rows, taken
@@ -136,7 +135,7 @@ def _in(
 
     sides = (mapped(moved, side) for side in data.sides())
     return (
-        copy.deepcopy(model).to(dtype),
+        copied(model).to(dtype),
         {n: v.to(dtype) for n, v in weights.items()},
         Data(*sides),
     )

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 
-from lazyrich.simulate.modules.frozen import checked_function, checked_gradient, checked_model
+from lazyrich.simulate.modules.frozen import (
+    ROUNDING,
+    checked_function,
+    checked_gradient,
+    checked_model,
+    differ,
+)
 from lazyrich.simulate.modules.trees import Tree, call, flat, mapped, taken, tensors
 from lazyrich.simulate.modules.untouched import plain_kernels
 
@@ -46,7 +52,7 @@ class Network:
         self.output_dtype = first.dtype
         half = first.dtype in (torch.float16, torch.bfloat16)
         self.dtype = torch.float32 if half else first.dtype
-        self._transforms = True
+        self._transforms, self._sizes = True, set[int]()
 
     @property
     def like(self) -> Tensor:
@@ -95,16 +101,43 @@ class Network:
         if self._transforms:
             try:
                 for part in self._transformed(X, outputs, most):
+                    size = len(next(iter(part.values())))
+                    if not self._is_right(X, outputs, part, done, size):
+                        raise NotImplementedError("torch.func is wrong for this size of a batch")
                     yield part
-                    done += len(next(iter(part.values())))
+                    done += size
                 return
-            except MISSING:
-                if done:
-                    raise
+            except MISSING:  # of some torch.func, one size of a batch fails and another does not
                 self._transforms = False
-        pairs = [(i, a) for i in range(n) for a in outputs]
+        pairs = [(i, a) for i in range(n) for a in outputs][done:]
         for start in range(0, len(pairs), most):
             yield self._plain(X, pairs[start : start + most])
+
+    def _is_right(
+        self, X: Tree, outputs: Sequence[int], part: Weights, done: int, size: int
+    ) -> bool:
+        """Return whether the rows of the last sample, added up, are those of plain autograd.
+
+        They are looked at once for each size: in torch.func, PReLU of as many samples as there are
+        outputs is wrong in silence.
+        """
+        if size in self._sizes:
+            return True
+        self._sizes.add(size)
+        sample, last = divmod(done + size - 1, len(outputs))
+        first = max(last + 1 - size, 0)  # of its outputs, these are in the part
+        signs = torch.arange(1, last - first + 2, device=self.like.device).to(self.like).cos()
+        named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        with torch.enable_grad():
+            f = flat(call(self.model, taken(X, slice(sample, sample + 1)))).flatten()
+            chosen = list(outputs[first : last + 1])
+            plain = _gradients((f[chosen] * signs.to(f)).sum(), named)
+        one, other = [], []
+        for (name, _), gradient in zip(named.items(), plain, strict=True):
+            rows = part[name][size - len(chosen) :].to(self.dtype)
+            one.append((signs.to(rows) @ rows.reshape(len(chosen), -1)).flatten())
+            other.append(torch.zeros_like(one[-1]) if gradient is None else gradient.flatten())
+        return not differ(torch.cat(one), torch.cat(other).to(self.dtype), ROUNDING)
 
     def _transformed(self, X: Tree, outputs: Sequence[int], most: int) -> Iterator[Weights]:
         n = len(_first(X))
@@ -146,6 +179,14 @@ class Network:
         """Return the derivative of the outputs at X along a direction in the weights."""
         return moved(self.model, lambda w: self(w, X), self.weights, direction)[1]
 
+    def moved_by_rows(self, direction: Weights, X: Tree) -> Tensor:
+        """Return the same from the rows, one sample at a time: no forward mode is needed."""
+        found = []
+        for row in self.parts(X, range(self.C), self.C):
+            each = (row[n].reshape(len(row[n]), -1) @ direction[n].flatten() for n in row)
+            found.append(sum(part.to(self.dtype) for part in each))
+        return torch.cat(found).reshape(-1, *self.out)  # pyright: ignore
+
     def pulled(self, X: Tree, v: Tensor) -> Weights:
         """Return the gradient of sum(v f(X)) in the weights."""
         try:
@@ -180,11 +221,22 @@ def moved(
                 zeros = mapped(torch.zeros_like, f)
                 return f, vjp(lambda v: pull(v)[0], zeros)[1](change)[0]
             except MISSING:
-                line = " ".join(str(error).split())[:200]
+                line = " ".join(str(error).split()).split(". ")[0][:200]
+                if not _can_be_called(network, start):
+                    raise ValueError(f"the model can't be called on X: {line}") from error
                 raise ValueError(
                     "the model has an operation without forward-mode and second derivatives in "
                     f"torch, so it can't be linearised: {line}"
                 ) from error
+
+
+def _can_be_called(network: Callable[[Weights], Any], start: Weights) -> bool:
+    try:
+        with torch.no_grad():
+            network(start)
+    except MISSING:
+        return False
+    return True
 
 
 def at(model: nn.Module, weights: Weights, X: Tree) -> Any:

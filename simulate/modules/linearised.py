@@ -1,6 +1,5 @@
 """The linearised twin of any network: its first-order expansion in the weights [eq. 1]."""
 
-import copy
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.func import functional_call
 
-from lazyrich.simulate.modules.frozen import CheckedOnce, checked_model, frozen, given
+from lazyrich.simulate.modules.frozen import CheckedOnce, checked_model, copied, frozen, given
 from lazyrich.simulate.modules.jacobian import moved
 from lazyrich.simulate.modules.trees import Around, combined
 from lazyrich.simulate.shapes import checks_its_arguments
@@ -23,7 +22,7 @@ class Linearised(Around):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model, self.start = copy.deepcopy(model), frozen(model)
+        self.model, self.start = copied(model), frozen(model)
         self._check = CheckedOnce()
 
     def forward(self, *inputs: Any, **named: Any) -> Any:

@@ -73,7 +73,7 @@ def ntk(
         shape = f" has shape {tuple(X.shape)}" if hasattr(X, "shape") else " has 0 rows"
         raise ValueError(f"X{shape}: must be (n, ...) with n of at least 1")
     m = rows("X2", X if X2 is None else X2)
-    with differentiable(model):
+    with differentiable(checked_model(model)):
         network = Network(model if outputs != "sum" else _Summed(model), X)
         X = network.X
         X2 = X if X2 is None else network.inputs(X2)
@@ -236,7 +236,7 @@ def ntk_product(
     True
     """
     n = rows("X", X)
-    with differentiable(model):
+    with differentiable(checked_model(model)):
         network = Network(model, X)
         v = torch.as_tensor(v, device=network.like.device)
         wanted = (n, *network.out)
