@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 import matplotlib.style
@@ -167,14 +167,22 @@ class Picture(Figure):
         return rendered(self, ["png"])["png"]
 
 
-def saved(draw: Callable[[], Figure], path: str | os.PathLike | None) -> Figure:
-    """Return the figure that ``draw`` makes, written to a file as well unless ``path`` is None."""
+def saved(draw: Callable[[], Figure], path: str | os.PathLike | None) -> Picture:
+    """Return the figure that ``draw`` makes, written to a file as well unless ``path`` is None.
+
+    The figure is made a ``Picture``, so that every notebook shows it.
+
+    >>> saved(lambda: Figure(figsize=(1, 1)), None)._repr_png_()[1:4]
+    b'PNG'
+    """
     file = picture_file(path)
     figure = draw()
+    if not isinstance(figure, Picture):
+        figure.__class__ = Picture
     if file is not None:
         (content,) = rendered(figure, [file.suffix[1:]]).values()
         write_whole(file, lambda part: part.write_bytes(content))
-    return figure
+    return cast(Picture, figure)
 
 
 def rendered(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:

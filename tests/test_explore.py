@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("latex2mathml")
 
-from lazyrich import simulate
+from lazyrich import simulate, theory
 from lazyrich.explore.answer import answer
 from lazyrich.explore.server import LONGEST_REQUEST, MOST_PAGES, Jobs, Server
 from lazyrich.explore.settings import FIELDS, Field, checked, defaults, description, presets
@@ -112,6 +112,25 @@ def test_presets_have_the_numbers_of_the_figures():
         500,
     ]
     assert presets()["figure-3-lazy"].settings["P"] == 450
+
+
+def test_a_move_derives_no_formula_again(monkeypatch):
+    """What is derived and typeset depends on the activation alone: a move puts in numbers."""
+    first, _ = last_state("two-layer", SMALL)
+    derived = []
+    derive = theory.Problem._derive
+    monkeypatch.setattr(
+        theory.Problem, "_derive", lambda self, name: (derived.append(name), derive(self, name))[1]
+    )
+    moved, _ = last_state("two-layer", SMALL | {"D": 9, "epsilon": 0.3})
+    assert derived == []
+    for old, new in zip(first["formulas"], moved["formulas"], strict=True):
+        for before, after in zip(old["rows"], new["rows"], strict=True):
+            assert before["symbols"] == after["symbols"]
+    values = [[row["value"] for row in form["rows"]] for form in moved["formulas"]]
+    assert values != [[row["value"] for row in form["rows"]] for form in first["formulas"]]
+    last_state("two-layer", SMALL | {"activation": "h + 0.123 h^2"})
+    assert derived == ["ntk-eigenvalues"]  # the control: another activation is derived
 
 
 COPIES = [

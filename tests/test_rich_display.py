@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 from PIL import Image
 
-from lazyrich import simulate, theory
+from lazyrich import paper_figures, simulate, theory
 from lazyrich.cli import main
 from lazyrich.paper_figures.report import Result
 from lazyrich.plotting import rendered
@@ -219,10 +219,11 @@ def test_time_to_grok_takes_the_test_loss_that_was_measured():
 # Files ----------------------------------------------------------------------------------------
 
 
-def plotters(swept):
+@pytest.fixture(scope="module")
+def plotters(swept, tmp_path_factory):
     """Everything with ``plot``, by name."""
     run = simulate.train(TASK, **OPTIONS)
-    figure = Result("1", "T", "tiny", "", {}, (), 0.0, (), drawn=run.plot())
+    figure = paper_figures.make("lazy-curve", "tiny", tmp_path_factory.mktemp("figures"))
     return {
         "run": run.plot,
         "task": TASK.plot,
@@ -232,9 +233,9 @@ def plotters(swept):
     }
 
 
-def test_every_plot_writes_a_file_or_says_in_one_line_why_not(tmp_path, swept):
+def test_every_plot_writes_a_file_or_says_in_one_line_why_not(tmp_path, plotters):
     starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
-    for name, plot in plotters(swept).items():
+    for name, plot in plotters.items():
         for suffix, start in starts.items():
             file = tmp_path / f"{name}{suffix}"
             assert plot(str(file)) is not None
@@ -245,9 +246,9 @@ def test_every_plot_writes_a_file_or_says_in_one_line_why_not(tmp_path, swept):
             assert "\n" not in str(bad.value)
 
 
-def test_every_plot_is_shown_by_a_notebook_that_has_not_loaded_pyplot(swept):
+def test_every_plot_is_shown_by_a_notebook_that_has_not_loaded_pyplot(plotters):
     """Otherwise IPython has no printer for figures, and shows their address in memory."""
-    for name, plot in plotters(swept).items():
+    for name, plot in plotters.items():
         assert plot(None)._repr_png_().startswith(b"\x89PNG"), name
 
 

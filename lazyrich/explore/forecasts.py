@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 from lazyrich.explore import chart
+from lazyrich.explore.formulas import described
 from lazyrich.explore.watch import Watch
 from lazyrich.simulate import PolynomialTask, forecast
 from lazyrich.simulate.activations import Curved
 from lazyrich.simulate.laws.own_problem import predict_lazy
-from lazyrich.theory import Problem
 
 _LOOKS = {"train": "train_loss", "test": "population_loss"}
 _SHARED = ("alpha", "steps", "width", "learning_rate", "centred", "seed")
@@ -48,7 +48,7 @@ def _falls(
 
 
 def _lazy(settings: dict[str, Any]) -> dict[str, Any]:
-    problem = Problem(activation=settings["activation"])
+    problem = described(settings["activation"])
     symbols = {name: settings[name] for name in problem.activation.symbols}
     D, P, noise = (settings[name] for name in ("D", "P", "noise"))
     found = predict_lazy(problem, D, P, noise=noise, **symbols)

@@ -3,6 +3,7 @@
 The formulas are derived by ``theory``; nothing here knows one.
 """
 
+from functools import cache, lru_cache
 from typing import Any
 
 from sympy.core.cache import clear_cache
@@ -13,6 +14,8 @@ from lazyrich.simulate.activations import Curved
 from lazyrich.theory import ClosedForm, Problem, closed_form
 from lazyrich.theory.printing import latex
 
+# Of activations whose formulas are kept: one for each text that a user types.
+KEPT = 32
 MISSING = "latex2mathml is not installed: pip install latex2mathml"
 
 
@@ -34,9 +37,7 @@ def of_two_layer(phi: Any, settings: dict[str, Any], run: Run | None) -> list[di
     found = []
     if isinstance(phi, Curved) and run is not None:
         found.append(_loss(settings, phi.epsilon, run))
-    problem = Problem(activation=settings["activation"])
-    values = {name: settings[name] for name in problem.activation.symbols}
-    found.append(_eigenvalues(problem, {"D": settings["D"], "sigma": 1.0, **values}))
+    found.append(_eigenvalues(settings))
     if isinstance(phi, Curved) and settings["centred"] and not settings["noise"]:
         found.append(_plateau(settings["D"], settings["P"]))
     clear_cache()  # SymPy keeps every expression with numbers that it has met
@@ -50,38 +51,65 @@ def _loss(settings: dict[str, Any], epsilon: float, run: Run) -> dict[str, Any]:
     point = {"D": settings["D"], "alpha": settings["alpha"], "epsilon": epsilon}
     put_in = form.subs(**point)
     rows = [
-        _row(_name(term), part, put_in.terms[term], f"{float(last[term]):.4g}")
-        for term, part in form.terms.items()
+        _row(_name(term), symbols, put_in.terms[term], f"{float(last[term]):.4g}")
+        for term, symbols in _symbols(name).items()
     ]
     steps = int(last.step)
     title = f"The population loss is the sum of three terms; their values at step {steps:,}"
     return {"title": title, "rows": rows, "source": name}
 
 
-def _eigenvalues(problem: Problem, point: dict[str, Any]) -> dict[str, Any] | None:
+def _eigenvalues(settings: dict[str, Any]) -> dict[str, Any] | None:
     """Return the eigenvalues of the first kernel, at infinite width."""
+    problem = described(settings["activation"])
     try:
         form: ClosedForm = problem.closed_form("ntk-eigenvalues")
     except ValueError:  # none in closed form: erf and relu
         return None
-    at = {name: point[name] for name in form.symbols}
+    values = {name: settings[name] for name in problem.activation.symbols}
+    point = {"D": settings["D"], "sigma": 1.0, **values}
+    at = {symbol: point[name] for name, symbol in form.symbols.items()}
     rows = []
-    for term, part in form.terms.items():
-        if isinstance(part[0], tuple) or not hasattr(part[0], "subs"):
-            continue  # several eigenvalues on one space: roots that fill lines
-        point_of = {form.symbols[name]: each for name, each in at.items()}
-        value, count = (float(each.subs(point_of)) for each in part)
-        left = f"{latex(part[0])}, \\quad {latex(part[1])}\\ \\text{{times}}"
+    for term, left in _symbols_of_eigenvalues(settings["activation"]).items():
+        value, count = (float(each.subs(at)) for each in form.terms[term])
         rows.append(
             {
                 "label": _name(term),
-                "symbols": mathml(left),
+                "symbols": left,
                 "numbers": mathml(f"{_decimal(value)}, \\quad {count:.0f}\\ \\text{{times}}"),
                 "value": f"{value:.4g}",
             }
         )
     title = "Eigenvalues of the first kernel, and how often each occurs (infinite width)"
     return {"title": title, "rows": rows, "source": "ntk-eigenvalues"} if rows else None
+
+
+@lru_cache(KEPT)
+def described(activation: str) -> Problem:
+    """Return the problem of an activation; it keeps what was derived for it.
+
+    >>> described("h + h^3") is described("h + h^3")
+    True
+    """
+    return Problem(activation=activation)
+
+
+@lru_cache(KEPT)
+def _symbols_of_eigenvalues(activation: str) -> dict[str, str]:
+    """Return each eigenvalue and its multiplicity in symbols, typeset."""
+    found = {}
+    for term, part in described(activation).closed_form("ntk-eigenvalues").terms.items():
+        if isinstance(part[0], tuple) or not hasattr(part[0], "subs"):
+            continue  # several eigenvalues on one space: roots that fill lines
+        left = f"{latex(part[0])}, \\quad {latex(part[1])}\\ \\text{{times}}"
+        found[term] = mathml(left)
+    return found
+
+
+@cache
+def _symbols(name: str) -> dict[str, str]:
+    """Return the terms of a closed form in symbols, typeset."""
+    return {term: _typeset(part) for term, part in closed_form(name).terms.items()}
 
 
 def _plateau(D: int, P: int) -> dict[str, Any]:
@@ -92,15 +120,15 @@ def _plateau(D: int, P: int) -> dict[str, Any]:
     piece = next(part for part, holds in term.args if holds.subs(sizes) == True)  # noqa: E712
     value = number(piece.subs(sizes).subs(form.symbols["b"], float(D)))
     text = "infinite" if value is None else f"{value:.4g}"
-    rows = [_row("plateau", piece, piece.subs(sizes).evalf(4), text)]
+    rows = [_row("plateau", _typeset(piece), piece.subs(sizes).evalf(4), text)]
     title = "The early plateau of the test loss: a mean over data sets; b = |β|² = D"
     return {"title": title, "rows": rows, "source": "early-plateau"}
 
 
-def _row(label: str, symbols: Any, put_in: Any, value: str) -> dict[str, str]:
+def _row(label: str, symbols: str, put_in: Any, value: str) -> dict[str, str]:
     return {
         "label": label,
-        "symbols": _typeset(symbols),
+        "symbols": symbols,
         "numbers": _typeset(put_in),
         "value": value,
     }
