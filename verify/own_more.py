@@ -124,33 +124,3 @@ def traces(setting: Setting) -> Finding:
     wrong = np.array([ours[0] + one, np.sqrt(ours[1] ** 2 + one**2)])
     control = float((np.abs(wrong - expected) / expected).max())
     return Finding(error, 1e-5, control, f"{len(found.spaces)} eigenvalues at D = 2, and the tail")
-
-
-_CURVE_D, _CURVE_P, _CURVE_DRAWS, _CURVE_TEST = 20, 40, 60, 200
-_APPROXIMATE = 0.25  # of the loss: Gaussian features stand in for the kernel's functions
-
-
-def learning_curve(setting: Setting) -> Finding:
-    """The lazy learning curve is the mean loss of kernel regression on drawn data, roughly.
-
-    For activations with harmonics of every degree, which no number of samples exhausts. The curve
-    is an approximation: a quarter of the loss is allowed, and five standard errors of the mean. The
-    control is twice the loss.
-    """
-    small, random = setting.of_size(_CURVE_D, stream=9), setting.generator(10)
-    names = {**small.problem.symbols, **small.deviations}
-    curve = float(small.problem.learning_curve(P=_CURVE_P, D=_CURVE_D, **small.of(names)))
-    losses = []
-    for _ in range(_CURVE_DRAWS):
-        X = random.normal(size=(_CURVE_P + _CURVE_TEST, _CURVE_D)) / np.sqrt(_CURVE_D)
-        y, kernel = small.labels(X), kernel_matrix(small, X, X[:_CURVE_P])
-        f = kernel[_CURVE_P:] @ np.linalg.solve(kernel[:_CURVE_P], y[:_CURVE_P])
-        losses.append(np.mean((f - y[_CURVE_P:]) ** 2))
-    mean, error = np.mean(losses), np.std(losses) / np.sqrt(len(losses))
-    gap, control = (float(abs(factor * curve - mean) / mean) for factor in (1, 2))
-    return Finding(
-        gap,
-        _APPROXIMATE + 5 * float(error / mean),
-        control,
-        f"{_CURVE_DRAWS} data sets of {_CURVE_P} samples at D = {_CURVE_D}",
-    )

@@ -226,6 +226,7 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
     """The checks that apply: name, statement, attack."""
     from lazyrich.verify import own_attacks as attacks
     from lazyrich.verify import own_more as more
+    from lazyrich.verify.own_curve import learning_curve
 
     described = setting.problem
     degree = described.activation.degree
@@ -252,7 +253,7 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
     if isotropic and degree is None and described.target.degree > 0:
         yield (
             "learning-curve",
-            ("lazy training on drawn data has about this loss", more.learning_curve),
+            ("regression on Gaussian features has this mean loss", learning_curve),
         )
     if isotropic and learns:
         yield (

@@ -102,6 +102,19 @@ def mean_is(
     return f"{line}, {allowed:.2g} allowed"
 
 
+def two_stages(
+    what: str, sample: Sample, seed: int, smallest: float, *, pilot: int = 8, most: int = 512
+) -> tuple[Array, float]:
+    """The draws of ``mean_is``, and how far from the right value their mean may be.
+
+    >>> values, allowed = two_stages("five", lambda first, n: np.full(n, 5.0), 0, 1.0)
+    >>> len(values), round(allowed, 2)
+    (8, 0.64)
+    """
+    values, to_alarm, to_miss = _two_stages(what, sample, seed, smallest, pilot, most, sides=2)
+    return values, smallest * to_alarm / (to_alarm + to_miss)
+
+
 def mean_exceeds(
     what: str,
     sample: Sample,
