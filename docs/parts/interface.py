@@ -10,7 +10,7 @@ FOLDER = "modules"
 ROOMS = ("theory", "simulate", "verify", "paper_figures")
 # Public parts of the rooms, apart from what the rooms themselves export.
 MODULES = {
-    "theory": ("theory", "theory.grammar", "theory.wick", "theory.symbols"),
+    "theory": ("theory", "theory.checking", "theory.grammar", "theory.wick", "theory.symbols"),
     "simulate": (
         "simulate",
         "simulate.outcome",
@@ -26,6 +26,7 @@ MODULES = {
     "verify": (
         "verify",
         "verify.ledger",
+        "verify.record",
         "verify.report",
         "verify.strategies",
         "verify.properties",
@@ -106,6 +107,27 @@ def _directive(path: str, value: object) -> str:
         kind = "function"
     members = "\n   :members:" if kind == "class" else ""
     return f"```{{eval-rst}}\n.. auto{kind}:: {path}{members}\n```"
+
+
+def packages(room: str) -> Iterator[str]:
+    """The public packages of a room, found in its folders, the room first."""
+    yield room
+    found = load(room)
+    for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
+        path = module.name.removeprefix("lazyrich.")
+        if module.ispkg and not any(part.startswith("_") for part in path.split(".")):
+            yield path
+
+
+def missing(room: str) -> list[str]:
+    """The public names of the packages of a room that are on no page, for the tests."""
+    on_pages = {id(value) for path in MODULES[room] for _, value in written(path)}
+    return [
+        f"{path}.{name}"
+        for path in packages(room)
+        for name in public_names(load(path))
+        if not inspect.ismodule(value := getattr(load(path), name)) and id(value) not in on_pages
+    ]
 
 
 def submodules(path: str) -> list[str]:
