@@ -10,7 +10,10 @@ th, td { text-align: left; vertical-align: top; padding: .4em .7em; border-top: 
 td, li { overflow-wrap: break-word; }
 td[colspan] { border: 0; padding: 0 .7em .6em 2em; }
 summary { cursor: pointer; }
+p, .wide { overflow-x: auto; }
+p { overflow-y: hidden; }
 svg { fill: currentColor; }
+li svg { max-width: 100%; }
 img { max-width: 100%; }
 .misprint, .refuted { color: #9a3b00; } .confirmed { color: #0a6b2d; }
 .not { color: #555; } .failed { color: #fff; background: #b00020; padding: 0 .3em; }
@@ -37,6 +40,13 @@ def table_row(*cells: str) -> str:
 
 
 def table(head: tuple[str, ...], rows: str) -> str:
-    """A table; ``rows`` are of ``table_row``, the cells of ``head`` HTML."""
+    """A table; ``rows`` are of ``table_row``, the cells of ``head`` HTML.
+
+    Where it is wider than the screen it scrolls, not the page.
+
+    >>> table(("a", "b"), table_row("1", "2")).startswith('<div class="wide"><table>')
+    True
+    """
     top = "".join(f"<th>{cell}</th>" for cell in head)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>\n{rows}\n</tbody></table>\n"
+    body = f"<thead><tr>{top}</tr></thead><tbody>\n{rows}\n</tbody>"
+    return f'<div class="wide"><table>{body}</table></div>\n'
