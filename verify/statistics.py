@@ -112,7 +112,7 @@ def two_stages(
     (8, 0.64)
     """
     values, to_alarm, to_miss = _two_stages(what, sample, seed, smallest, pilot, most, sides=2)
-    return values, smallest * to_alarm / (to_alarm + to_miss)
+    return values, float(smallest * to_alarm / (to_alarm + to_miss))
 
 
 def mean_exceeds(
