@@ -13,6 +13,7 @@ import click
 import pytest
 
 from lazyrich import cli, paper_figures, simulate, theory, verify
+from lazyrich.verify.figure_checks import figure_checks
 
 ROOT = Path(__file__).resolve().parent.parent
 TUTORIALS = (ROOT / "docs" / "tutorials").glob("*.md")
@@ -142,6 +143,19 @@ def test_what_a_page_of_the_interface_names_can_be_imported_as_it_is_written(gen
             value = resolve(path)
             if inspect.isfunction(value) or inspect.isclass(value):
                 assert value.__doc__, path
+
+
+def test_a_page_of_a_figure_says_where_its_picture_is_of_an_earlier_version(generated):
+    """Its stored report is older where its checks are for other claims than the code's."""
+    gallery = generated.gallery
+    claims = [check.claim for check in figure_checks() if check.name == "lyu-2"]
+    now = {"preset": "quick", "checks": [{"claim": claim} for claim in claims]}
+    assert not gallery.is_older("lyu-2", now)
+    assert "earlier version" not in gallery._intro("lyu-2", now)
+    for checks in (now["checks"][1:], [*now["checks"], {"claim": "eq-1"}], [{}]):
+        assert "earlier version" in gallery._intro("lyu-2", now | {"checks": checks})
+    titles = {name: report["title"] for name, report in gallery.reports().items()}
+    assert titles == {name: paper_figures.names()[name] for name in titles}
 
 
 def test_each_mark_of_a_page_is_filled(generated):

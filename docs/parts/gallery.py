@@ -100,7 +100,15 @@ def page(name: str, title: str, report: dict | None, claims: list[tuple[str, Cla
 def _intro(name: str, report: dict | None) -> str:
     redraw = f"`lazyrich figures {name} --preset paper` draws it at the authors' sizes"
     how = f"Drawn with the preset `{report['preset']}`; " if report else "Not drawn for this page: "
+    if report and is_older(name, report):
+        redraw += ". The picture is of an earlier version, whose checks differ from those of today"
     return f"{how}{redraw}. Words are in [the glossary](../glossary.md)."
+
+
+def is_older(name: str, report: dict) -> bool:
+    """Whether the checks of a stored report are for other claims than those of today's code."""
+    stored = {check["claim"] for check in report["checks"] if check.get("claim")}
+    return stored != {check.claim for check in figure_checks() if check.name == name}
 
 
 def _judges(name: str, check: dict) -> str:
