@@ -1,10 +1,13 @@
 """Arrays that a user gives (checked), and arrays that a seed gives (independent streams)."""
 
+from contextlib import suppress
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from lazyrich.support.arguments import natural as natural
+from lazyrich.support.arguments import shown
 
 # Every random object has its own stream, so that two objects made from one seed share no number.
 STREAMS = {
@@ -24,6 +27,10 @@ STREAMS = {
 Shape = tuple[int | None, ...]
 
 
+# Entries of a ``range``, which NumPy would make into a list one by one.
+_LONGEST_RANGE = 10**8
+
+
 def real_array(name: str, value: object, shape: Shape | list[Shape], allowed: str) -> Tensor:
     """Return ``value`` as a float64 tensor on the CPU, a copy of its own, if it has this shape.
 
@@ -39,7 +46,7 @@ def real_array(name: str, value: object, shape: Shape | list[Shape], allowed: st
     ValueError: beta has shape (2,): must be (D,) = (3,)
     """
     try:
-        raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+        raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else _as_array(value)
     except (ValueError, TypeError):  # a ragged list
         raw = np.asarray(None)
     if raw.dtype.kind not in "iuf":
@@ -52,6 +59,21 @@ def real_array(name: str, value: object, shape: Shape | list[Shape], allowed: st
         count = int(array.size - np.isfinite(array).sum())
         raise ValueError(f"{name} has {count} NaN or infinite entries: must be finite")
     return torch.from_numpy(array)
+
+
+def numbers(name: str, value: object) -> Tensor:
+    """Return an array of numbers, of at least one axis, as a tensor. Raises ``ValueError``."""
+    with suppress(ValueError, TypeError, RuntimeError, OverflowError):
+        found = value if isinstance(value, Tensor) else torch.as_tensor(_as_array(value))
+        if found.dim() and found.numel() and not found.is_complex() and found.dtype != torch.bool:
+            return found
+    raise ValueError(f"{name} = {shown(value)}: must be an array of real numbers, not empty")
+
+
+def _as_array(value: object) -> np.ndarray:
+    if isinstance(value, range) and (value.stop - value.start) // value.step > _LONGEST_RANGE:
+        raise ValueError("it would not fit into memory")
+    return np.asarray(value)
 
 
 def _matches(found: tuple[int, ...], shape: Shape) -> bool:

@@ -18,7 +18,6 @@ from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.constants import shared_out
 from lazyrich.simulate.engines import ENGINES, known
 from lazyrich.simulate.network import WIDTH
-from lazyrich.simulate.patience import silent
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
     Experiment,
@@ -33,6 +32,7 @@ from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.together import trained
 from lazyrich.simulate.train import Plan, plan, train
 from lazyrich.support.arguments import finite, one_of, shown
+from lazyrich.support.patience import silent
 
 Cell = Settings
 

@@ -7,7 +7,6 @@ from typing import Any
 import xarray
 
 from lazyrich.simulate.cells import NETWORK
-from lazyrich.simulate.patience import told
 from lazyrich.simulate.record import DESCRIPTIONS
 from lazyrich.simulate.run import FORMAT
 from lazyrich.simulate.runs import Runs, complete_store, gather, plain
@@ -15,6 +14,7 @@ from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.store import Store
 from lazyrich.simulate.workers import Progress, workers
 from lazyrich.support.arguments import shown
+from lazyrich.support.patience import told
 
 
 @checks_its_arguments
@@ -60,7 +60,7 @@ def sweep(
     runs = Runs(NETWORK, _checked_axes(grid, fixed), fixed)
     (wanted,) = runs.settings()
     NETWORK.check(wanted)
-    progress, pool, store = told(progress, "sweep"), workers(jobs, scheduler), Store(folder)
+    progress, pool, store = told(progress, "the sweep"), workers(jobs, scheduler), Store(folder)
     (keys,) = complete_store([(NETWORK, wanted)], store, pool, progress)
     found = gather(runs.axes(), keys, store)
     return found.assign_attrs(lazyrich_format=FORMAT)  # so that ``load`` opens it

@@ -13,7 +13,6 @@ from lazyrich.simulate.activations import DEFAULT, EPSILON
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
 from lazyrich.simulate.engines import Engine, known, refuse_unsupported
 from lazyrich.simulate.network import Network, activation_symbols, activation_text
-from lazyrich.simulate.patience import told
 from lazyrich.simulate.record import Recorder, checked_grid
 from lazyrich.simulate.rule import DECAYS, Rule
 from lazyrich.simulate.run import Run
@@ -28,6 +27,7 @@ from lazyrich.simulate.stability import (
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.support.arguments import by_name, finite, one_of, positive_integer, shown, tolerance
+from lazyrich.support.patience import told
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -130,7 +130,7 @@ def train(
     >>> bool(abs(ratio - 1).max() < 1e-9)
     True
     """
-    progress = told(progress, "train")
+    progress = told(progress, "training")
     return run_plan(plan(**locals()))
 
 

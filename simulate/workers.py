@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from lazyrich.simulate.patience import Progress, told
 from lazyrich.support.arguments import positive_integer, shown
+from lazyrich.support.patience import Progress, told
 
 # The name of a task, and the arguments of its call.
 Call = tuple[Any, tuple]

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from lazyrich import simulate
-from lazyrich.simulate import NumericalError, patience, rkc
+from lazyrich.simulate import NumericalError, rkc
 from lazyrich.simulate.lyu import SolverError, factorisation
+from lazyrich.support import patience
+from lazyrich.support.progress import progress_bar
 
 TASK = simulate.PolynomialTask(D=5, P=20, n_test=50, seed=0)
 SMALL = {"alpha": 1.0, "epsilon": 0.5, "width": 8, "seed": 1}
@@ -131,5 +133,19 @@ def test_long_work_without_a_callback_says_how_far_it_is_once(kind, monkeypatch,
     with caplog.at_level(logging.WARNING, "lazyrich"):
         calls[kind]()
     (record,) = caplog.records
-    assert "% done after 0 s: progress = " in record.getMessage()
+    assert "% done after 0 s; to see more, pass progress=print" in record.getMessage()
     assert "\n" not in record.getMessage()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_command_without_a_terminal_says_what_runs_once(quiet, monkeypatch, caplog):
+    """Not an argument of Python, and its parts say nothing; with --quiet, nothing at all."""
+    monkeypatch.setattr(patience, "SILENCE", 0.0)
+    with caplog.at_level(logging.WARNING, "lazyrich"), progress_bar("training", quiet) as report:
+        simulate.train(TASK, **SMALL, steps=1000)
+        assert not caplog.records
+        report(1, 4)
+        report(2, 4)
+    lines = [record.getMessage() for record in caplog.records]
+    said = "training: still running, 25% done after 0 s; a progress bar is shown where stdout"
+    assert [line.startswith(said) for line in lines] == [True] * (not quiet)

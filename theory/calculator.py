@@ -64,7 +64,12 @@ def expectation(
     >>> expectation("(x.x_prime)^4", over=("x",)).expr
     3*Trace(x'.T*x')**2/D**2
     """
+    if covariance is not None and not isinstance(covariance, Mapping):
+        reason = 'must map vectors to covariances, such as {"x": "Sigma"}'
+        raise ValueError(f"covariance = {shown(covariance)}: {reason}")
     given = dict(covariance or {})
+    if over is not None:
+        _check_texts(over=over)
     expr, over = _without_sign(expr, over)
     _check_texts(symmetric=symmetric, vectors=vectors, matrices=matrices, scalars=scalars)
     named = _named_covariances(given)
@@ -110,7 +115,8 @@ def _without_sign(expr: Any, over: Names | None) -> tuple[Any, Names | None]:
 
 def _check_texts(**arguments: Names) -> None:
     for argument, names in arguments.items():
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        collected = isinstance(names, Collection) and not isinstance(names, str)
+        if not collected or not all(isinstance(name, str) for name in names):
             raise ValueError(
                 f'{argument} = {shown(names)}: must be names in a tuple, such as ("A",)'
             )

@@ -33,6 +33,8 @@ def shown(value: Any) -> str:
         text = " ".join(repr(value).split())
     except RecursionError:
         return f"a deeply nested {type(value).__name__}"
+    except Exception:  # of the caller's own class
+        return f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:45]}..."
 
 

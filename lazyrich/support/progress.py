@@ -7,22 +7,32 @@ from contextlib import contextmanager
 
 import click
 
+from lazyrich.support.patience import followed, silent, told
+
 # Shorter work ends before a bar would be read.
 PATIENCE_SECONDS = 1.0
+# How a user of the command line sees more than one line.
+IN_A_TERMINAL = "a progress bar is shown where stdout and stderr are a terminal"
 
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress bar.")
 
 
 @contextmanager
-def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[float, float], None] | None]:
-    """Give a function ``report(done, total)`` that draws a bar on stderr, or ``None`` for silence.
+def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[float, float], None]]:
+    """Give a function ``report(done, total)`` that draws a bar on stderr.
 
-    Silent with ``quiet`` and wherever stdout or stderr is no terminal. The bar appears after a
-    second and is removed at the end.
+    The bar appears after a second and is removed at the end. Where stdout or stderr is no terminal,
+    one line says after ten seconds how far the work is. With ``quiet`` nothing is said.
     """
-    if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
-        yield None
-        return
+    plain = silent if quiet else told(None, label, IN_A_TERMINAL)
+    with followed():
+        if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
+            yield plain
+        else:
+            yield from _bar(label)
+
+
+def _bar(label: str) -> Iterator[Callable[[float, float], None]]:
     from rich.console import Console
     from rich.progress import Progress
 

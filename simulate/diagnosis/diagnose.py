@@ -27,6 +27,7 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, not_negative, positive_integer
 from lazyrich.support.interruption import Interruption
+from lazyrich.support.patience import told
 
 # Error of a step of the twin's flow, where its loss has no closed form.
 _RTOL = 1e-4
@@ -106,7 +107,7 @@ def diagnose(
     check_loss("train", loss, expansion.f0, expansion.data.y)
     check_loss("test", loss, expansion.f0_test, expansion.data.y_test)
     check_scales(expansion, loss)
-    stages = _Stages(progress, 4 + with_pilots)
+    stages = _Stages(told(progress, "the diagnosis"), 4 + with_pilots)
     cost = _estimate(expansion, given, memory, budget, with_pilots, train)
     kernels = expansion.kernels() if cost["kernels made"] else None
     stages.next()
@@ -229,7 +230,7 @@ def _estimate(
 class _Stages:
     """Progress over stages of about the same length."""
 
-    def __init__(self, report: Callable[[float, float], Any] | None, count: int) -> None:
+    def __init__(self, report: Callable[[float, float], Any], count: int) -> None:
         self._report, self._count, self._done = report, count, 0
 
     def next(self) -> None:
@@ -237,8 +238,7 @@ class _Stages:
         self.part(0, 1)
 
     def part(self, done: float | int, total: float | int) -> None:
-        if self._report is not None:
-            self._report(min(self._done + done / total, self._count), self._count)
+        self._report(min(self._done + done / total, self._count), self._count)
 
     def finish(self) -> None:
         self._done = self._count

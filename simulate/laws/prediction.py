@@ -20,7 +20,8 @@ from lazyrich.simulate.laws.prediction_report import finite_only, report, text
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import STEPS, Plan, plan_of
-from lazyrich.support.arguments import positive_integer
+from lazyrich.support.arguments import positive_integer, shown
+from lazyrich.support.patience import told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,21 +142,19 @@ def forecast(
     law = {"target": target, "noise": noise, "constants": constants}
     first, count = natural("seed", seed), _draws(draws)
     if data is not None:
-        _refuse_with_data(D=D, P=P, **{name: law[name] for name in law if law[name]})
+        _refuse_with_data(D=D, P=P, **{name: law[name] for name in law if _is_given(law[name])})
         tasks = [data if isinstance(data, PolynomialTask) else _read(data)]
     else:
         D, P = positive_integer("D", D), positive_integer("P", P)
         tasks = (PolynomialTask(D, P, seed=first + i, **law) for i in range(count))
-    found, plans = [], []
+    found, plans, progress = [], [], told(progress, "the forecast")
     total = 1 if data is not None else count
     for i, task in enumerate(tasks):
         one = _planned(task, network | {"seed": first + i})
-        if progress is not None:
-            progress(i, total)
-        found.append(_one(one, None if progress is None else _part(progress, i, total)))
+        progress(i, total)
+        found.append(_one(one, _part(progress, i, total)))
         plans = plans or [one]
-    if progress is not None:
-        progress(total, total)
+    progress(total, total)
     return Prediction(report(found, plans[0], drawn=data is None), tuple(found))
 
 
@@ -168,8 +167,16 @@ def _draws(draws: int) -> int:
 
 def _refuse_with_data(**given: object) -> None:
     for name, value in given.items():
-        if value is not None and not (name == "target" and value == goals.DEFAULT):
-            raise ValueError(f"{name} = {value}: must be left out where data is given")
+        if value is not None:
+            raise ValueError(f"{name} = {shown(value)}: must be left out where data is given")
+
+
+def _is_given(value: object) -> bool:
+    """Whether it differs from the defaults of target, noise and constants."""
+    return value is not None and not any(
+        isinstance(value, type(default)) and value == default
+        for default in (goals.DEFAULT, 0, 0.0, {}, False)
+    )
 
 
 def _read(data: object) -> PolynomialTask:
@@ -195,7 +202,7 @@ def _part(progress: Callable[[float, float], Any], done: int, total: int) -> Cal
     return lambda share: progress(done + share, total)
 
 
-def _one(planned: Plan, progress: Callable[[float], Any] | None) -> Forecast:
+def _one(planned: Plan, progress: Callable[[float], Any]) -> Forecast:
     training = planned.training
     found = outlook(training, progress=progress)
     task, outcome = training.task, found.outcome

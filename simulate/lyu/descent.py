@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lazyrich.simulate.patience import Progress, silent
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
+from lazyrich.support.patience import Progress, silent
 
 # Some hours of the smallest networks.
 MOST_STEPS = 10**9

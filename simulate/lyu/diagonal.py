@@ -21,12 +21,12 @@ from lazyrich.simulate.lyu.dual import DualFlow
 from lazyrich.simulate.lyu.linear_task import LinearTask
 from lazyrich.simulate.lyu.losses import LOSSES, Loss
 from lazyrich.simulate.lyu.measure import history, measure
-from lazyrich.simulate.patience import Progress, told
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite, one_of, positive_integer, shown, tolerance
+from lazyrich.support.patience import Progress, told
 
 ENGINES = ("dual", "neurons")
 CONVENTIONS = (
@@ -107,7 +107,7 @@ class DiagonalNet:
         bad input, ``DivergenceError`` and ``dual.SolverError`` where there is no solution.
         """
         one_of("engine", engine, ENGINES)
-        progress = told(progress, "train")
+        progress = told(progress, "training")
         alpha = finite("alpha", alpha, positive=True)
         decay = finite("weight_decay", weight_decay)
         if decay < 0:

@@ -32,8 +32,8 @@ import numpy as np
 from scipy.integrate import BDF
 
 from lazyrich.simulate.lyu.losses import Loss
-from lazyrich.simulate.patience import Progress, silent
 from lazyrich.simulate.stability import NumericalError
+from lazyrich.support.patience import Progress, silent
 
 # Of the solver: runs take about a thousand.
 MOST_STEPS = 100_000

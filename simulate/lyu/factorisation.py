@@ -25,12 +25,12 @@ from lazyrich.simulate.labels import note
 from lazyrich.simulate.lyu.completion_task import CompletionTask
 from lazyrich.simulate.lyu.descent import Layers, descend, steps_at, warn_of_instability
 from lazyrich.simulate.lyu.dual import SolverError
-from lazyrich.simulate.patience import Progress, told
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite, one_of, shown, tolerance
+from lazyrich.support.patience import Progress, told
 
 ENGINES = ("flow", "neurons")
 SMALLEST_SCALE = 1e-150
@@ -94,7 +94,7 @@ class MatrixFactorisation:
         if not isinstance(task, CompletionTask):
             raise ValueError(f"task = {shown(task)}: must be a CompletionTask")
         one_of("engine", engine, ENGINES)
-        progress = told(progress, "train")
+        progress = told(progress, "training")
         alpha = finite("alpha", alpha, positive=True)
         decay = finite("weight_decay", weight_decay)
         if decay < 0:

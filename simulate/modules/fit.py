@@ -15,13 +15,13 @@ from lazyrich.simulate.modules.losses import Loss, loss_function
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trainer import Optimiser, Trainer
 from lazyrich.simulate.modules.trees import leaves
-from lazyrich.simulate.patience import told
 from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError
 from lazyrich.support.arguments import functions, positive_integer, shown
 from lazyrich.support.files import user_path
+from lazyrich.support.patience import told
 
 FitDivergenceError = DivergenceError  # its name before every trainer raised the same
 

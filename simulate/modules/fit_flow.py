@@ -28,13 +28,13 @@ from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trees import call, leaves
 from lazyrich.simulate.modules.untouched import untouched
-from lazyrich.simulate.patience import told
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite, functions, listed, tolerance
 from lazyrich.support.files import user_path
+from lazyrich.support.patience import told
 
 # Beyond it even a stabilised integrator takes days.
 LONGEST = 1e12

@@ -18,6 +18,8 @@ from lazyrich.simulate.modules.jacobian import MISSING, at
 from lazyrich.simulate.modules.losses import Loss, check_value
 from lazyrich.simulate.modules.trees import Tree, call, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
+from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import shown
 
 
 class Hessian:
@@ -26,6 +28,7 @@ class Hessian:
     ``batch`` samples at a time; the loss must then be a mean over the samples.
     """
 
+    @checks_its_arguments
     def __init__(
         self,
         model: nn.Module,
@@ -35,7 +38,10 @@ class Hessian:
         batch: int | None = None,
     ) -> None:
         checked_model(model)
-        given = weights or dict(model.named_parameters())
+        own = dict(model.named_parameters())
+        given = own if weights is None else weights
+        if not isinstance(given, Mapping) or not own.keys() <= given.keys():
+            raise ValueError(f"weights = {shown(weights)}: must be tensors by name: {list(own)}")
         here = {n: given[n].detach() for n, p in model.named_parameters() if p.requires_grad}
         if not all(bool(value.isfinite().all()) for value in here.values()):
             raise ValueError("the weights are not finite: must be finite")

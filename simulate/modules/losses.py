@@ -88,6 +88,8 @@ def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
     """
     if any(isinstance(leaf, Tensor) and leaf.is_complex() for leaf in leaves(y)):
         raise ValueError(f"{name} is complex: must be real numbers")
+    if loss in (mean_square, cross_entropy):
+        _check_tensors(loss, f, y, name)
     if loss is mean_square:
         _check_numbers(f, y, name)
     if loss is cross_entropy:
@@ -152,9 +154,21 @@ def _with_slope(x: Any) -> Any:
     return x.detach().requires_grad_() if real else x
 
 
-def _check_numbers(f: Any, y: Any, name: str) -> None:
+def _check_tensors(loss: Loss, f: Any, y: Any, name: str) -> None:
+    """Refuse tuples and dicts: a loss with a name is one of a tensor."""
+    X = name.replace("y", "X")
+    for what, value in ((f"f({X})", f), (name, y)):
+        if not isinstance(value, Tensor):
+            word = "mse" if loss is mean_square else "cross_entropy"
+            raise ValueError(
+                f"{what} is a {type(value).__name__}: loss = {word!r} needs one tensor; give a "
+                "loss of your own, a function of outputs and labels"
+            )
+
+
+def _check_numbers(f: Tensor, y: Tensor, name: str) -> None:
     """Refuse labels whose shape is not that of the outputs."""
-    if not (isinstance(f, Tensor) and isinstance(y, Tensor)) or f.shape == y.shape:
+    if f.shape == y.shape:
         return
     classes = not y.is_floating_point() and y.shape == f.shape[:1] and f[0].numel() > 1
     hint = "; for class numbers use loss = 'cross_entropy'" if classes else ""
@@ -164,9 +178,9 @@ def _check_numbers(f: Any, y: Any, name: str) -> None:
     )
 
 
-def _check_classes(f: Any, y: Any, name: str) -> None:
+def _check_classes(f: Tensor, y: Tensor, name: str) -> None:
     """Refuse class numbers and probabilities that are none."""
-    if not (isinstance(f, Tensor) and isinstance(y, Tensor)) or f.dim() != 2:
+    if f.dim() != 2:
         return  # cross_entropy itself says so
     C = f.shape[1]
     if C < 2:

@@ -4,12 +4,11 @@ Kernels are those of ``ntk``: (n, m) or (n, *out, m, *out). Labels y have the sh
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lazyrich.simulate.arrays import numbers
 from lazyrich.simulate.metrics import alignment
 from lazyrich.simulate.modules.ntk import as_matrix
 from lazyrich.simulate.shapes import checks_its_arguments
@@ -42,22 +41,13 @@ def kernel_alignments(K: Tensor, y: Tensor) -> dict[str, float]:
 
 def _pair(K: object, y: object) -> tuple[Tensor, Tensor]:
     """Return kernel and labels as tensors of one floating type, the wider of the two."""
-    kernel, labels = _array("K", K), _array("y", y)
+    kernel, labels = numbers("K", K), numbers("y", y)
     if not kernel.is_floating_point():
         raise ValueError(f"K holds {kernel.dtype}: must hold real numbers")
     dtype = torch.promote_types(kernel.dtype, labels.dtype)
     if dtype in (torch.float16, torch.bfloat16):
         dtype = torch.float32
     return kernel.to(dtype), labels.to(device=kernel.device, dtype=dtype)
-
-
-def _array(name: str, value: object) -> Tensor:
-    """Return an array of numbers, of at least one axis, as a tensor. Raises ``ValueError``."""
-    with suppress(ValueError, TypeError, RuntimeError, OverflowError):
-        found = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
-        if found.dim() and found.numel() and not found.is_complex() and found.dtype != torch.bool:
-            return found
-    raise ValueError(f"{name} = {shown(value)}: must be an array of real numbers, not empty")
 
 
 def _alignment(K: Tensor, y: Tensor) -> float:
@@ -123,7 +113,7 @@ def difficulty(K: Tensor, y: Tensor) -> float:
 
 def _columns(K: object, y: object) -> tuple[Tensor, Tensor]:
     """Return the kernel as a matrix, and the labels as the columns that it acts on."""
-    kernel, labels = _array("K", K), _array("y", y)
+    kernel, labels = numbers("K", K), numbers("y", y)
     matrix, n = as_matrix(kernel), len(labels)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
@@ -166,7 +156,7 @@ def effective_dimension(K: Tensor, ridge: float) -> float:
 
 def _spectrum(K: object) -> tuple[Tensor, Tensor, Tensor]:
     """Return eigenvalues, eigenvectors, and which eigenvalues are 0 up to rounding."""
-    kernel = _array("K", K)
+    kernel = numbers("K", K)
     matrix = as_matrix(kernel)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
@@ -191,22 +181,26 @@ def kernel_change(K: Tensor, K0: Tensor) -> float:
     >>> kernel_change(2 * torch.eye(2), torch.eye(2))
     1.0
     """
-    K, K0 = _array("K", K), _array("K0", K0)
+    K, K0 = numbers("K", K), numbers("K0", K0)
     if K.shape != K0.shape:
         raise ValueError(f"K has shape {tuple(K.shape)}: must be that of K0, {tuple(K0.shape)}")
     change = K - K0 if K.is_floating_point() or K0.is_floating_point() else (K - K0).double()
     return float(torch.linalg.vector_norm(change) / torch.linalg.vector_norm(K0.to(change)))
 
 
+@checks_its_arguments
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return a copy of the parameters that require a gradient, by name.
 
     >>> list(trained_weights(nn.Linear(2, 1)))
     ['weight', 'bias']
     """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model is {type(model).__name__}: must be a torch.nn.Module")
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
+@checks_its_arguments
 def weight_norm(model: nn.Module) -> float:
     """Return |w|, the Euclidean norm of all trained parameters together.
 
@@ -219,6 +213,7 @@ def weight_norm(model: nn.Module) -> float:
     return _norm(trained_weights(model))
 
 
+@checks_its_arguments
 def parameter_change(model: nn.Module, start: Mapping[str, Tensor]) -> float:
     """Return |w - w0|/|w0|, w0 as ``trained_weights`` gave it; NaN where w0 = 0.
 
@@ -230,7 +225,14 @@ def parameter_change(model: nn.Module, start: Mapping[str, Tensor]) -> float:
     >>> round(parameter_change(model, start), 6)
     2.0
     """
-    moved = {name: value - start[name] for name, value in trained_weights(model).items()}
+    weights = trained_weights(model)
+    if not isinstance(start, Mapping) or weights.keys() != start.keys():
+        raise ValueError(f"start = {shown(start)}: must be weights by name, as of trained_weights")
+    for name, value in weights.items():
+        if not isinstance(start[name], Tensor) or start[name].shape != value.shape:
+            reason = f"must be a tensor of shape {tuple(value.shape)}"
+            raise ValueError(f"start {name} = {shown(start[name])}: {reason}")
+    moved = {name: value - start[name] for name, value in weights.items()}
     return _norm(moved) / first if (first := _norm(start)) > 0 else float("nan")
 
 

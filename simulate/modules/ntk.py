@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lazyrich.simulate.arrays import numbers
 from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.modules.jacobian import MISSING, Network
 from lazyrich.simulate.modules.trees import Around, Tree, flat, rows, taken
@@ -238,7 +239,7 @@ def ntk_product(
     n = rows("X", X)
     with differentiable(checked_model(model)):
         network = Network(model, X)
-        v = torch.as_tensor(v, device=network.like.device)
+        v = numbers("v", v).to(network.like.device)
         wanted = (n, *network.out)
         if tuple(v.shape) != wanted:
             raise ValueError(f"v has shape {tuple(v.shape)}: must be {wanted}, as f(X) has")
@@ -246,6 +247,7 @@ def ntk_product(
         return network.moved(direction, network.X if X2 is None else network.inputs(X2))
 
 
+@checks_its_arguments
 def as_matrix(K: Float[Tensor, "..."]) -> Float[Tensor, "rows columns"]:
     """Return a kernel as a matrix whose rows and columns are pairs (sample, output).
 
@@ -254,6 +256,7 @@ def as_matrix(K: Float[Tensor, "..."]) -> Float[Tensor, "rows columns"]:
     >>> as_matrix(torch.zeros(4, 2, 5, 2)).shape, as_matrix(torch.zeros(4, 5)).shape
     (torch.Size([8, 10]), torch.Size([4, 5]))
     """
+    K = K if isinstance(K, Tensor) else numbers("K", K)
     if K.dim() % 2 or not K.dim():
         raise ValueError(
             f"K has shape {tuple(K.shape)}: must have as many axes for rows as columns"

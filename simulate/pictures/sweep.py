@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from lazyrich.plotting import (
     BLUE,
@@ -21,6 +22,7 @@ from lazyrich.plotting import (
 )
 from lazyrich.simulate.outcome import time_to_grok
 from lazyrich.simulate.pictures.run import records_of, test_of
+from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import one_of, shown
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _SEEDS = ("seed", "task_seed")
 _MOST = 8
 
 
+@checks_its_arguments
 def draw(
     runs: Any,
     along: str | None = None,
@@ -47,7 +50,9 @@ def draw(
     return saved(lambda: _draw(runs, along, at), file)
 
 
-def _draw(runs: Any, along: str | None, at: Mapping[str, Any] | None) -> "Figure":
+def _draw(runs: Any, along: str | None, at: Any) -> "Figure":
+    if not isinstance(runs, xr.Dataset) or "train_loss" not in runs:
+        raise ValueError(f"runs = {shown(runs)}: must be the runs of a sweep, as sweep gives them")
     records = records_of(runs)
     axes = [str(name) for name in runs.train_loss.dims if name != records]
     swept = [name for name in axes if name not in _SEEDS] or axes
@@ -69,8 +74,10 @@ def _draw(runs: Any, along: str | None, at: Mapping[str, Any] | None) -> "Figure
     return figure
 
 
-def _chosen(runs: Any, others: list[str], at: Mapping[str, Any] | None) -> dict[str, Any]:
+def _chosen(runs: Any, others: list[str], at: Any) -> dict[str, Any]:
     """Return the values of the parameters that are not drawn along."""
+    if at is not None and not isinstance(at, Mapping):
+        raise ValueError(f"at = {shown(at)}: must map parameters to values")
     given = dict(at or {})
     for name, value in given.items():
         one_of("at", name, others)

@@ -159,6 +159,8 @@ def check(
     subject = _subject(name, options, problem, progress)
     if not isinstance(formula, str):
         raise ValueError(f"formula = {shown(formula)}: must be a text such as (beta.x)^2/2")
+    if at is not None and not isinstance(at, Mapping):
+        raise ValueError(f"at = {shown(at)}: must map names to values, such as {{'sigma': 1}}")
     return _checked(subject, formula, dict(at or {}))
 
 
@@ -171,8 +173,11 @@ def _subject(
     if isinstance(name, str) and name.startswith(EXPECT):
         form = expectation(name.removeprefix(EXPECT).strip(), progress=progress, **options)
         return of_expectation(name, form, tuple(options["symmetric"]))
-    if unused := [option for option, value in options.items() if value]:
-        raise ValueError(f"{unused[0]} = {options[unused[0]]!r}: only for a name {EXPECT}FORMULA")
+    for option, value in options.items():
+        if not (value is None or (isinstance(value, Collection) and not len(value))):
+            raise ValueError(f"{option} = {shown(value)}: only for a name {EXPECT}FORMULA")
+    if problem is not None and not isinstance(problem, theory.Problem):
+        raise ValueError(f"problem = {shown(problem)}: must be a theory.Problem")
     if isinstance(name, ClosedForm):
         return of_form(name, [])
     if not isinstance(name, str):

@@ -1,0 +1,75 @@
+"""Work that takes long says so in one line, unless the caller follows it by ``progress``."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from lazyrich.support.arguments import shown
+
+# Seconds after which work without a callback says how far it is.
+SILENCE = 10.0
+# How a caller in Python sees more than one line.
+IN_PYTHON = "to see more, pass progress=print, or your own function of (done, total)"
+# True within work that reports its progress as a whole: its parts say nothing of their own.
+_followed: ContextVar[bool] = ContextVar("followed", default=False)
+
+# Called with (work done, work to do).
+Progress = Callable[..., Any]
+
+
+def told(progress: Any, what: str, more: str = IN_PYTHON) -> Progress:
+    """Return ``progress``, or where it is None a callback that logs one line after ``SILENCE``.
+
+    The line says what runs, how far it is, and how to see ``more``. It goes to the logger
+    ``lazyrich``, which prints it on stderr unless told otherwise.
+
+    >>> told(print, "training")(1, 4)
+    1 4
+    >>> told(None, "training")(1, 4)                                   # soon: nothing is said
+    """
+    checked_progress(progress)
+    if progress is not None:
+        return progress
+    if _followed.get():
+        return silent
+    start, said = time.monotonic(), False
+
+    def report(done: int | float, total: int | float) -> None:
+        nonlocal said
+        if not said and done < total and time.monotonic() - start > SILENCE:
+            said = True
+            share = 100 * done / total
+            logging.getLogger("lazyrich").warning(
+                "%s: still running, %.2g%% done after %g s; %s", what, share, SILENCE, more
+            )
+
+    return report
+
+
+def checked_progress(progress: Any) -> None:
+    """Raise ``ValueError`` unless ``progress`` is None or can be called."""
+    if progress is not None and not callable(progress):
+        raise ValueError(f"progress = {shown(progress)}: must be a function of (done, total)")
+
+
+@contextmanager
+def followed() -> Iterator[None]:
+    """Let the parts of this work say nothing: the whole reports its progress.
+
+    >>> with followed():
+    ...     told(None, "training") is silent
+    True
+    """
+    token = _followed.set(True)
+    try:
+        yield
+    finally:
+        _followed.reset(token)
+
+
+def silent(done: int | float, total: int | float) -> None:
+    """Say nothing, for work that is part of other work."""
+    del done, total
