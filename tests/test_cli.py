@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -424,3 +425,12 @@ def test_a_key_of_a_sweeps_file_that_is_no_setting_is_one_line(run, tmp_path, ta
     assert f"[{table}] key = {key!r}: " in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file of Linux")
+def test_a_file_of_a_sweep_that_cant_be_read_is_named(run):
+    """Its error names no file, as one of a standard output that is full."""
+    code, out, err = run("sweep /proc/self/mem")
+    assert (code, out) == (2, "")
+    assert err.startswith("lazyrich: FILE.toml = /proc/self/mem: can't be read: ")
+    assert err.count("\n") == 1

@@ -15,8 +15,9 @@ import torch
 from lazyrich import simulate, theory
 
 TASK = simulate.PolynomialTask(D=4, P=6, n_test=5, seed=0)
-# Bytes a call that count as growth. A result is some hundreds; what a free list keeps is less.
-LEAST = 20.0
+# Bytes a call that count as growth: less than a result takes. Python and torch keep up to some
+# hundreds a training in the first hundreds (free lists), and some 60 later on; a run takes more.
+LEAST = {"exact values": 20.0, "functions of arrays": 20.0, "trainings": 1000.0}
 
 
 def growth(call: Callable[[int], object], calls: int) -> tuple[float, int]:
@@ -53,8 +54,8 @@ FUNCTION = EIGENVALUES.function("numpy")
 
 CALLS: dict[str, tuple[Callable[[int], object], int]] = {
     "exact values": (
-        lambda i: EIGENVALUES.evaluate(D=2 + i, sigma=1, epsilon=1),
-        1500,
+        lambda i: EIGENVALUES.evaluate(D=2 + i % 20, sigma=1, epsilon=1),
+        300,
     ),
     "functions of arrays": (
         lambda i: FUNCTION(D=2 + i, sigma=np.float64(1.0), epsilon=np.float64(i)),
@@ -68,7 +69,7 @@ CALLS: dict[str, tuple[Callable[[int], object], int]] = {
 def test_work_that_is_done_again_keeps_nothing(kind):
     call, calls = CALLS[kind]
     kept, tensors = growth(call, calls)
-    assert kept < LEAST
+    assert kept < LEAST[kind]
     assert tensors < calls / 20
 
 
@@ -76,7 +77,7 @@ def test_work_that_keeps_its_results_is_noticed():
     """Control: one result kept a call, of either kind."""
     numbers, runs = [], []
     kept, _ = growth(lambda i: numbers.append(FUNCTION(D=2 + i, sigma=1.0, epsilon=1.0)), 1000)
-    assert kept > 3 * LEAST
-    kept, tensors = growth(lambda i: runs.append(train(i, "moments").state), 20)
-    assert kept > 3 * LEAST
+    assert kept > 3 * LEAST["functions of arrays"]
+    kept, tensors = growth(lambda i: runs.append(train(i, "moments")), 20)
+    assert kept > 3 * LEAST["trainings"]
     assert tensors >= 20

@@ -138,14 +138,14 @@ def test_long_work_without_a_callback_says_how_far_it_is_once(kind, monkeypatch,
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_a_command_without_a_terminal_says_what_runs_once(quiet, monkeypatch, caplog):
+def test_a_command_without_a_terminal_says_what_runs_once(quiet, monkeypatch, caplog, capsys):
     """Not an argument of Python, and its parts say nothing; with --quiet, nothing at all."""
     monkeypatch.setattr(patience, "SILENCE", 0.0)
     with caplog.at_level(logging.WARNING, "lazyrich"), progress_bar("training", quiet) as report:
         simulate.train(TASK, **SMALL, steps=1000)
-        assert not caplog.records
         report(1, 4)
         report(2, 4)
-    lines = [record.getMessage() for record in caplog.records]
-    said = "training: still running, 25% done after 0 s; a progress bar is shown where stdout"
+    assert not caplog.records
+    lines = capsys.readouterr().err.splitlines()
+    said = "lazyrich: training: still running, 25% done after 0 s; a progress bar is shown where"
     assert [line.startswith(said) for line in lines] == [True] * (not quiet)

@@ -88,9 +88,11 @@ def _tables(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         raise ValueError(f"FILE.toml = {file}: no such file")
     try:
-        tables = tomllib.loads(file.read_text())
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"FILE.toml = {file}: not TOML: {error}") from None
+    except OSError as error:  # one that names no file would read as one of standard output
+        raise ValueError(f"FILE.toml = {file}: can't be read: {error.strerror}") from None
     for name, table in tables.items():
         one_of("table", name, TABLES)
         if not isinstance(table, dict):

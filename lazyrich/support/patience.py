@@ -20,11 +20,13 @@ _followed: ContextVar[bool] = ContextVar("followed", default=False)
 Progress = Callable[..., Any]
 
 
-def told(progress: Any, what: str, more: str = IN_PYTHON) -> Progress:
-    """Return ``progress``, or where it is None a callback that logs one line after ``SILENCE``.
+def told(
+    progress: Any, what: str, more: str = IN_PYTHON, say: Callable[[str], Any] | None = None
+) -> Progress:
+    """Return ``progress``, or where it is None a callback that says one line after ``SILENCE``.
 
-    The line says what runs, how far it is, and how to see ``more``. It goes to the logger
-    ``lazyrich``, which prints it on stderr unless told otherwise.
+    The line says what runs, how far it is, and how to see ``more``. It is given to ``say``; unless
+    given, to the logger ``lazyrich``, which prints it on stderr unless told otherwise.
 
     >>> told(print, "training")(1, 4)
     1 4
@@ -41,10 +43,9 @@ def told(progress: Any, what: str, more: str = IN_PYTHON) -> Progress:
         nonlocal said
         if not said and done < total and time.monotonic() - start > SILENCE:
             said = True
-            share = 100 * done / total
-            logging.getLogger("lazyrich").warning(
-                "%s: still running, %.2g%% done after %g s; %s", what, share, SILENCE, more
-            )
+            share = f"{100 * done / total:.2g}% done after {SILENCE:g} s"
+            line = f"{what}: still running, {share}; {more}"
+            (say or logging.getLogger("lazyrich").warning)(line)
 
     return report
 

@@ -24,12 +24,16 @@ def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[float, float], N
     The bar appears after a second and is removed at the end. Where stdout or stderr is no terminal,
     one line says after ten seconds how far the work is. With ``quiet`` nothing is said.
     """
-    plain = silent if quiet else told(None, label, IN_A_TERMINAL)
+    plain = silent if quiet else told(None, label, IN_A_TERMINAL, say=_on_stderr)
     with followed():
         if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
             yield plain
         else:
             yield from _bar(label)
+
+
+def _on_stderr(line: str) -> None:
+    click.echo(f"lazyrich: {line}", err=True)
 
 
 def _bar(label: str) -> Iterator[Callable[[float, float], None]]:
