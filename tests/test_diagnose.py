@@ -25,7 +25,9 @@ from lazyrich.simulate.diagnosis.extrapolation import (
     when_test_falls,
     when_train_falls,
 )
+from lazyrich.simulate.diagnosis.forecast import forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
+from lazyrich.simulate.diagnosis.laziness import Laziness
 from lazyrich.simulate.diagnosis.pilots import Pilot, rescaled, watched
 from lazyrich.simulate.diagnosis.printed import printed
 from lazyrich.simulate.modules.losses import mean_square
@@ -732,3 +734,52 @@ def test_the_page_quotes_the_counts_of_the_results():
         counts = f"| {len(tried)} | {sum(map(reliability.right, seen))} of {len(seen)} |"
         diverged = sum(row["seen"] == "diverges" for row in tried)
         assert f"{counts} {diverged} | {len(tried) - len(seen) - diverged} |" in page
+
+
+def kinks(n=12):
+    torch.manual_seed(0)
+    X = torch.randn(40, 4)
+    test = torch.randn(40, 4)
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Linear(4, 40), nn.ReLU(), nn.Linear(40, 1))
+    return net, Data(X[:n], (X[:, :1] * X[:, 1:2])[:n], test, test[:, :1] * test[:, 1:2])
+
+
+def test_a_twin_and_pilots_that_were_not_followed_decide_nothing():
+    """Small steps of SGD fit at time 5.9; it used to say "will not fit" and "lazy"."""
+    found = diagnose(*kinks(), loss=nn.functional.l1_loss, budget=300)
+    assert found.verdict == "not decided"
+    first, why, *more = found.sentences()
+    assert first.startswith("Not decided: ")
+    assert "larger budget" in first
+    assert "fit" in first
+    assert not more
+    assert "is lazy" not in why
+    assert math.isnan(found.forecast.train.value)
+    assert math.isnan(found.forecast.test.value)
+    text = str(found)
+    assert "solution" not in text
+    assert "Try:" not in text
+    assert "not among the validated" in text
+    assert "phases were forecast right" not in text
+    content = json.loads(found.json())
+    assert content["forecast"]["train"]["value"] is None
+    assert list(content["reliability"]) == ["words"]
+    assert found.plot().axes[0].get_title(loc="left") == "not decided"
+    assert diagnose(*kinks()).verdict != "not decided"  # the control: without kinks
+
+
+def test_without_a_twin_pilot_runs_that_fitted_decide():
+    """The control is the same runs, the last of which was left before it fitted, or moved on."""
+    lazy = simulate.lazy_curve(*easy(), times=[0.0, 1e-9])
+    start, still = lazy.outcome(), Laziness([1.0], [0.01], [0.01], [0.01], math.inf)
+    options = {"decay": 0.0, "horizon": 100.0, "followed": 0.1}
+    runs = [pilot(r, r**0.7 / r**2) for r in (0.25, 0.707)]
+    found = forecast(start, 1.0, still, runs, **options)
+    assert found.train.value == pytest.approx(1.0, rel=0.02)
+    assert found.phase == "generalises at once"
+    assert "not known" in found.reason
+    short = runs[1].run.history.isel(time=slice(0, 5))
+    cut = replace(pilot(0.707, 2.0, "budget"), run=Run(short, {}, {"weight_decay": 0.0}))
+    assert forecast(start, 1.0, still, [runs[0], cut], **options).phase == "not decided"
+    assert forecast(start, 1.0, still, None, **options).phase == "not decided"

@@ -14,6 +14,7 @@ import numpy as np
 
 from lazyrich.simulate.diagnosis import reliability
 from lazyrich.simulate.diagnosis.advice import DECAY, OTHER, SLOW_KERNEL, advice
+from lazyrich.simulate.diagnosis.curve import followed
 from lazyrich.simulate.diagnosis.forecast import UNKNOWN, Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
@@ -40,7 +41,8 @@ class Diagnosis:
     kernel against the labels, None where it was too large to make. ``laziness``: the network along
     the lazy path. ``pilots``: the runs at smaller scales. ``trained``: what training did, None
     before. ``cost``: what it took. ``steps``: the optimiser, None where none was given.
-    ``interruption``: what Ctrl-C or SIGTERM left out.
+    ``interruption``: what Ctrl-C or SIGTERM left out. ``validated``: whether forecasts for this
+    loss were tested.
     """
 
     forecast: Forecast
@@ -52,6 +54,7 @@ class Diagnosis:
     cost: dict[str, Any] = field(default_factory=dict)
     steps: Steps | None = None
     interruption: Interruption = field(default_factory=Interruption)
+    validated: bool = True
 
     @property
     def verdict(self) -> str:
@@ -127,8 +130,16 @@ class Diagnosis:
             rows["delay: expected range"] = [low, high]
         if self.forecast.phase == GROKS:
             decays, plain = self.lazy.config["weight_decay"] > 0, self._follows_the_flow
-            rows["delay: measured reliability"] = reliability.words_of_delay(decays, plain)
+            rows["delay: measured reliability"] = (
+                reliability.words_of_delay(decays, plain)
+                if self.validated
+                else "not tested with this loss"
+            )
         return rows
+
+    @property
+    def _followed(self) -> float:
+        return followed(self.lazy)
 
     @property
     def _follows_the_flow(self) -> bool:
@@ -140,8 +151,11 @@ class Diagnosis:
             "train loss falls at time": lazy.train_fall,
             "test loss falls at time": lazy.test_fall,
         }
-        if not self.lazy.config["converged"]:
-            rows["not followed beyond time"] = float(history.time[-1])
+        if math.isfinite(self._followed):
+            falls = {"train loss falls at time": lazy.train_fall}
+            falls["test loss falls at time"] = lazy.test_fall
+            rows |= {n: math.nan if math.isinf(v) else v for n, v in falls.items()}
+            rows["not followed beyond time"] = self._followed
         for side in ("train", "test"):
             if (name := f"floor_{side}_loss") in history:
                 share = float(history[name] / history[f"zero_{side}_loss"])
@@ -150,6 +164,13 @@ class Diagnosis:
 
     def _lazy_rows(self) -> dict[str, Any]:
         lazy, way = self.laziness, float(self.lazy.history.parameter_change[-1])
+        if math.isfinite(self._followed):
+            at = f"at time {lazy.times[-1]:.3g} of the twin"
+            return {
+                f"error of the linearisation {at}": lazy.error,
+                f"kernel change {at}, |K - K0|/|K0|": lazy.kernel_change,
+                f"kernel change to first order {at}": lazy.drift,
+            }
         return {
             "how far the twin's weights move, |w - w0|/|w0|": way,
             "difficulty of the labels over |w0|^2 (its square)": way**2,
@@ -167,7 +188,8 @@ class Diagnosis:
             "verdict": self.verdict,
             "table": self.sections(),
             "forecast": asdict(self.forecast) | {"delay": list(self.forecast.delay)},
-            "reliability": reliability.counts() | {"words": self._reliability()},
+            "reliability": (reliability.counts() if self.validated else {})
+            | {"words": self._reliability()},
             "cost": self.cost,
             "missing": self.interruption.missing,
         }
@@ -198,6 +220,8 @@ class Diagnosis:
         return "\n".join([*lines, "", f"Reliability: {self._reliability()}"])
 
     def _reliability(self) -> str:
+        if not self.validated:
+            return reliability.OTHER_LOSS.capitalize()
         words = reliability.words()
         if self.lazy.config["weight_decay"] > 0:
             words = f"{reliability.words_of_decay()}. Without, {words}"
@@ -260,7 +284,9 @@ def _what(found: Forecast) -> str:
         return f"It will memorise: {fits}, the test loss not within time {printed(found.horizon)}."
     if found.phase == UNFITTED:
         return f"It will not fit the training set within time {printed(found.horizon)}."
-    return "Whether it will generalise is not known without runs at smaller scales."
+    known = "" if math.isnan(found.train.value) else f"{fits}; "
+    what = "whether it will generalise" if known else "whether it will fit and generalise"
+    return f"Not decided: {known}{what} is not known. To decide it, {found.remedy}."
 
 
 def _finite(content: Any) -> Any:

@@ -34,6 +34,8 @@ _LONGEST = 1e9
 _LANCZOS_ITERATIONS = 400
 # A default curve has no more records: steps are short where a loss has kinks.
 _MOST_RECORDS = 2000
+# The method, for losses without a closed form.
+FLOW = "flow of the outputs"
 
 
 @checks_its_arguments
@@ -163,6 +165,12 @@ def curve_of(
     if path is not None:
         path.extend(curve.path)
     return found
+
+
+def followed(curve: Run) -> float:
+    """Return the time at which a curve ended before its loss did, ``inf`` where it did not."""
+    early = curve.config["method"] == FLOW and not curve.config["converged"]
+    return float(curve.history.time[-1]) if early else math.inf
 
 
 class _Curve:
@@ -396,7 +404,7 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
                     break
             while pending and pending[0] <= step.end:
                 record(pending[0], step.at(pending.pop(0)))
-    extra = {"method": "flow of the outputs", "converged": converged}
+    extra = {"method": FLOW, "converged": converged}
     return curve.run(state[:-1], float(state[-1]), extra)
 
 

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from lazyrich.simulate.diagnosis.answer import Diagnosis
-from lazyrich.simulate.diagnosis.curve import MEMORY, Given, curve_of
+from lazyrich.simulate.diagnosis.curve import MEMORY, Given, curve_of, followed
 from lazyrich.simulate.diagnosis.expansion import Expansion
-from lazyrich.simulate.diagnosis.forecast import UNKNOWN, forecast
+from lazyrich.simulate.diagnosis.forecast import forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.laziness import along_the_path, kernel_watch
 from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, scales_from, watched
+from lazyrich.simulate.diagnosis.reliability import validated
 from lazyrich.simulate.diagnosis.scales import check_scales
 from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
@@ -114,7 +115,6 @@ def diagnose(
     path: list = []
     stop = Interruption()
     lazy = curve_of(expansion, given, None, "auto", memory, kernels, path, stop)
-    cut = stop.by is not None
     _check_labels(lazy)
     kernel = _kernel(expansion, kernels)
     stages.next()
@@ -137,10 +137,14 @@ def diagnose(
             stop.missing = [_missing_runs(scales_from(far)[len(runs) :])]
     decided = with_pilots and (stop.by is None or bool(runs))
     found = forecast(
-        lazily, _floor(lazy), laziness, runs if decided else None, decay=decay, horizon=horizon
+        lazily,
+        _floor(lazy),
+        laziness,
+        runs if decided else None,
+        decay=decay,
+        horizon=horizon,
+        followed=followed(lazy),
     )
-    if cut and not math.isfinite(found.test.value):
-        found = replace(found, phase=UNKNOWN, reason="the curve of the twin was cut short")
     if train and run is None and not stop.skips("training"):
         with stop.during("training"):
             run, _, cost["gradients of training"] = watched(
@@ -163,7 +167,8 @@ def diagnose(
     if stop.by is not None:
         warnings.warn(stop.sentence, stacklevel=4)
     stages.finish()
-    return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost, steps, stop)
+    known = validated(loss)
+    return Diagnosis(found, lazy, kernel, laziness, runs, trained, cost, steps, stop, known)
 
 
 def _whole_precision(model: Any, data: Data) -> tuple[Any, Data]:

@@ -48,6 +48,11 @@ class Extrapolated:
         return Extrapolated(math.inf, math.inf, math.inf)
 
     @staticmethod
+    def unknown() -> "Extrapolated":
+        """Return the time of what is not decided."""
+        return Extrapolated(math.nan, math.nan, math.nan)
+
+    @staticmethod
     def within(value: float, factor: float) -> "Extrapolated":
         """Return a time that may be off by a factor."""
         return Extrapolated(value, value / factor, value * factor)
@@ -128,7 +133,7 @@ def final_share(runs: Sequence[Pilot], floor: float) -> float:
     From the ends of the last three pilot runs that came to one. ``floor``: that of the lazy twin.
     NaN where fewer than two did.
     """
-    ends = [(p.r, p.share("test")) for p in runs if _came_to_an_end(p)]
+    ends = [(p.r, p.share("test")) for p in runs if came_to_an_end(p)]
     if len(ends) < 2:
         return math.nan
     return _at_one(ends, floor if floor > SHARE else math.inf, _FINAL)
@@ -141,7 +146,8 @@ def near_the_edge(share: float, floor: float) -> bool:
     return _moved(share, 1 / _OFF, floor) < SHARE < _moved(share, _OFF, floor)
 
 
-def _came_to_an_end(pilot: Pilot) -> bool:
+def came_to_an_end(pilot: Pilot) -> bool:
+    """Return whether a run fitted, and went on until its losses moved no more."""
     settled = pilot.ended in ("flat", "end") or pilot.share("train") < _SETTLED
     return settled and math.isfinite(pilot.outcome.train_fall)
 
@@ -154,7 +160,7 @@ def _fall(runs: Sequence[Pilot], final: float, floor: float) -> Extrapolated:
     for pilot in runs:
         history, own = pilot.run.history, pilot.share("test")
         level = SHARE
-        if _came_to_an_end(pilot) and max(own, final, SHARE) < floor:
+        if came_to_an_end(pilot) and max(own, final, SHARE) < floor:
             odds = _odds(SHARE, floor) * _odds(own, floor) / _odds(final, floor)
             level = floor * odds / (1 + odds) if odds < math.inf else floor
         shares = history.test_loss.values / float(history.zero_test_loss)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lazyrich.simulate.diagnosis.extrapolation import (
     Extrapolated,
+    came_to_an_end,
     final_share,
     near_the_edge,
     when_test_falls,
@@ -26,7 +27,8 @@ class Forecast:
     """The phase, the times at which the losses will fall, and why.
 
     Times are learning rate times steps. ``train``, ``test``: with the range expected. ``delay``
-    and its range follow from these. ``horizon``: the time after which "never" is said.
+    and its range follow from these. ``horizon``: the time after which "never" is said. Where the
+    phase is not decided, times that are not known are NaN, and ``remedy`` says what would decide.
     """
 
     phase: str
@@ -34,6 +36,7 @@ class Forecast:
     test: Extrapolated
     horizon: float
     reason: str
+    remedy: str = ""
 
     @property
     def delay(self) -> tuple[float, float, float]:
@@ -51,10 +54,12 @@ def forecast(
     *,
     decay: float,
     horizon: float,
+    followed: float = math.inf,
 ) -> Forecast:
     """Decide, by rules that were fixed before they were validated.
 
-    ``floor``: the final test loss of the twin over that of predicting nothing.
+    ``floor``: the final test loss of the twin over that of predicting nothing. ``followed``: the
+    time at which the twin was left before its end, as where the loss has kinks.
 
     1. The train loss falls when the twin's does, if the network follows it up to then (departure
        below ``FOLLOWS``) or there are no pilot runs; else when the pilot runs say.
@@ -63,7 +68,11 @@ def forecast(
     3. Times beyond the horizon are "never". The phase is that of ``outcome.phase_of``.
     4. Without pilot runs, a network that is not lazy is not decided, and neither is one with weight
        decay that acts within the horizon, unless the twin generalises.
+    5. A twin that was not followed to its end says nothing: the pilot runs alone decide, and only
+       if that at the largest scale was followed until its losses had fallen or it came to an end.
     """
+    if math.isfinite(followed) and not math.isfinite(lazy.test_fall):
+        return _by_pilots(laziness, runs or [], decay, horizon, followed)
     twin_train, twin_test = (Extrapolated.within(t, 1.2) for t in (lazy.train_fall, lazy.test_fall))
     undecided = runs is None and (laziness.departure > LAZY or decay * horizon > EARLY)
     runs = runs or []
@@ -74,7 +83,8 @@ def forecast(
     test = twin_test if lazily else later
     if not lazily and undecided:
         reason = "the linearised network does not generalise, and the network is not lazy"
-        return Forecast(UNKNOWN, train, test, horizon, reason)
+        remedy = "run copies at smaller scales (pilot runs)"
+        return Forecast(UNKNOWN, train, Extrapolated.unknown(), horizon, reason, remedy)
     within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
     phase = phase_of(within[0], max(within))
     twin = math.isfinite(twin_test.value) and test.value <= twin_test.value
@@ -82,6 +92,29 @@ def forecast(
     reason = f"{_reason(phase, twin, by_decay, runs, test)}. {_how(laziness)}"
     reason += _doubts(phase, lazily, floor, runs, decay, horizon)
     return Forecast(phase, train, test, horizon, reason)
+
+
+def _by_pilots(
+    laziness: Laziness, runs: list[Pilot], decay: float, horizon: float, followed: float
+) -> Forecast:
+    """Decide without a twin: its times and its final loss are unknown."""
+    left = f"the linearised network was followed to time {followed:.3g} only, not to its end"
+    how = _how(laziness, followed)
+    train = test = Extrapolated.unknown()
+    if runs and math.isfinite(runs[-1].outcome.train_fall):
+        train = when_train_falls(runs, math.inf)
+    if runs and (math.isfinite(runs[-1].outcome.test_fall) or came_to_an_end(runs[-1])):
+        test = when_test_falls(runs, decay, 0.0)
+    if math.isnan(train.value) or math.isnan(test.value):
+        spent = ", and pilot runs ended as their budget of gradients was spent" if runs else ""
+        remedy = "give a larger budget" if runs else "run copies at smaller scales (pilot runs)"
+        remedy += ", or train the network with a plain fit"
+        return Forecast(UNKNOWN, train, test, horizon, f"{left}{spent}. {how}", remedy)
+    within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
+    phase = phase_of(within[0], max(within))
+    when = "falls" if math.isfinite(within[1]) else "does not fall"
+    reason = "copies with a smaller output say so: extrapolated to the full output, the test loss "
+    return Forecast(phase, train, test, horizon, f"{reason}{when}. But {left}. {how}")
 
 
 def _doubts(
@@ -101,7 +134,9 @@ def _doubts(
     return ""
 
 
-def _how(laziness: Laziness) -> str:
+def _how(laziness: Laziness, followed: float = math.inf) -> str:
+    if math.isfinite(followed) and laziness.departure <= 1:
+        return "How lazy the network is, is not known"
     if laziness.departure < LAZY:
         return "The network is lazy (close to its linearisation)"
     if laziness.departure > 1:

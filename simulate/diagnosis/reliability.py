@@ -10,11 +10,27 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from lazyrich.simulate.modules.losses import Loss, cross_entropy, mean_square
 from lazyrich.simulate.outcome import GROKS
 
 FILE = Path(__file__).with_name("reliability.jsonl")
 # The sets whose rules are those in use.
 QUOTED = (4, 5)
+
+
+# What is said of forecasts for other losses.
+OTHER_LOSS = "such losses are not among the validated."
+
+
+def validated(loss: Loss) -> bool:
+    """Return whether forecasts for a loss were tested: the mean square and the cross-entropy.
+
+    >>> validated(cross_entropy), validated(nn.functional.l1_loss)
+    (True, False)
+    """
+    return loss in (mean_square, nn.functional.mse_loss, cross_entropy, nn.functional.cross_entropy)
 
 
 @cache
