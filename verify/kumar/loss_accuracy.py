@@ -17,7 +17,7 @@ from lazyrich.verify.small_runs import Array, Setting, curves
 from lazyrich.verify.statistics import Sample, mean_exceeds, mean_is, mostly, rises
 
 _SCALE = 2.0  # of the student's initial weights, as the text doubles them
-_PILOT = 5  # students: their spread is small beside the effects, and three draws don't show it
+_PILOT = 5  # students: their spread is small against the effects; three draws don't show it
 _THETAS = (0.1, 0.01)
 
 
