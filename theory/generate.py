@@ -5,6 +5,7 @@ batch dimensions; here a word of matrices becomes a chain of ``@`` on arrays of 
 """
 
 import importlib
+import keyword
 import math
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ class _ArrayPrinter(PythonCodePrinter):
         self.like = like  # the array whose type and device an identity matrix takes
 
     def _print_Symbol(self, expr):
-        return python_name(expr)
+        return identifier(python_name(expr))
 
     _print_MatrixSymbol = _print_Symbol
 
@@ -146,6 +147,15 @@ def python_name(symbol: Symbol) -> str:
     return symbol.name.replace("'", "_prime")
 
 
+def identifier(name: str) -> str:
+    """The name of a symbol in code: lambda, a word of Python, becomes lambda_.
+
+    >>> identifier("lambda"), identifier("alpha")
+    ('lambda_', 'alpha')
+    """
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 def arguments(expr: sp.Basic) -> dict[str, Symbol]:
     """The free symbols of an expression by their keyword, dimensions included, sorted."""
     matrices = expr.atoms(MatrixSymbol)
@@ -165,8 +175,8 @@ def source(expr: sp.Basic) -> str:
     """
     names = arguments(expr)
     arrays = [name for name, symbol in names.items() if isinstance(symbol, MatrixSymbol)]
-    printer = _ArrayPrinter(like=arrays[0] if arrays else "None")
-    return f"def value({', '.join(names)}):\n    return {printer.doprint(expr)}\n"
+    printer = _ArrayPrinter(like=identifier(arrays[0]) if arrays else "None")
+    return f"def value({', '.join(map(identifier, names))}):\n    return {printer.doprint(expr)}\n"
 
 
 def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
@@ -206,6 +216,7 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
         known = arrays.complete(given, symbols)
         arrays.check_batches(known, symbols)
         known |= {name: known[name][..., None] for name in columns}
+        known = {identifier(name): value for name, value in known.items()}
         try:
             result = scope["value"](**known)
         except (ZeroDivisionError, OverflowError):  # of Python's numbers: arrays give inf or nan

@@ -201,11 +201,13 @@ def _definitions(expression: Any) -> list[str]:
     scalars |= {
         symbol for m in matrices.values() for size in m.shape for symbol in size.free_symbols
     }
-    lines = [f"{s} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)]
+    lines = [
+        f"{generate.identifier(s.name)} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)
+    ]
     for name, matrix in matrices.items():
         rows, columns = matrix.shape
         note = "  # symmetric" if isinstance(matrix, SymmetricMatrixSymbol) else ""
-        lines.append(f"{name} = MatrixSymbol({matrix.name!r}, {rows}, {columns}){note}")
+        lines.append(f"{generate.identifier(name)} = MatrixSymbol({matrix.name!r}, {rows}, {columns}){note}")
     return [*lines, ""] if lines else []
 
 
@@ -219,7 +221,7 @@ def _source(expression: Any) -> str:
     class Printer(StrPrinter):
         # What SymPy prints for these reads back as something else: I, 0, 1/2 (a float), x'.
         def _print_Symbol(self, expr):
-            return generate.python_name(expr)
+            return generate.identifier(generate.python_name(expr))
 
         _print_MatrixSymbol = _print_Symbol
 

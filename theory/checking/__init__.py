@@ -30,11 +30,11 @@ __all__ = ["Check", "Counterexample", "check"]
 
 @dataclass(frozen=True)
 class Check:
-    """The answer of ``check``; true where the formula is equal for every dimension.
+    """The answer of ``check``; true where the formula is equal, for every dimension unless fixed.
 
     ``equal`` is True, False, or None where neither could be shown; ``how`` says what shows it.
     ``difference`` is formula - right form; ``special_points`` are conditions under which the two
-    agree though they differ; ``words`` say what is off.
+    agree though they differ; ``words`` say what is off. ``at``: the values that were given.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Check:
     counterexample: Counterexample | None = None
     special_points: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    at: dict[str, Any] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return self.equal is True
@@ -56,8 +57,19 @@ class Check:
     def verdict(self) -> str:
         """One line."""
         if self.equal:
-            return f"equal for every D: {self.how}"
+            return f"equal {self._scope}: {self.how}"
         return "not equal" if self.equal is False else f"can't decide: {self.how}"
+
+    @property
+    def _scope(self) -> str:
+        """Where it is equal; the value of D, or of a vector or matrix, is that of one dimension."""
+        values = ", ".join(f"{name} = {points.plain(value)}" for name, value in self.at.items())
+        if not values:
+            return "for every D"
+        fixed = "D" in self.at or any(
+            hasattr(value, "__len__") and not isinstance(value, str) for value in self.at.values()
+        )
+        return f"at {values}, not shown for other D" if fixed else f"for every D at {values}"
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.verdict}", f"  formula:    {text(self.given)}"]
@@ -104,6 +116,7 @@ class Check:
             },
             "special_points": list(self.special_points),
             "words": list(self.words),
+            "at": {name: points.as_json(value) for name, value in self.at.items()},
             "assumptions": self.assumptions,
         }
 
@@ -216,6 +229,7 @@ def _checked(subject: Subject, formula: str, at: dict[str, Any]) -> Check:
         counterexample=found,
         special_points=special,
         words=words,
+        at=at,
     )
 
 

@@ -32,8 +32,8 @@ class Counterexample:
 
 
 def plain(value: Any) -> Any:
-    """A matrix as a list of rows."""
-    return value.tolist() if isinstance(value, sp.MatrixBase) else value
+    """A matrix or an array as a list of rows."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def as_json(value: Any) -> Any:
@@ -43,8 +43,10 @@ def as_json(value: Any) -> Any:
     [[1, '1/4']]
     """
     value = plain(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
+    if isinstance(value, str):
+        return value
     return int(value) if sp.sympify(value).is_Integer else str(value)
 
 
