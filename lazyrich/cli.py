@@ -89,7 +89,7 @@ def _unknown_option(error: click.NoSuchOption) -> str:
     try:
         return one_of("option", error.option_name, options)
     except ValueError as message:
-        return str(message)
+        return f"{message}. Put -- before a value that starts with a minus sign"
 
 
 @contextmanager

@@ -40,7 +40,8 @@ def _agrees(formula, dimension, seed, covariance, form=None, used=None):
     given_laws = {name: covariance for name in used if name != "w"}
     scales = {name: laws["sigma^2 I" if name == "w" else covariance] for name in used}
     expected, size = cubature_mean(formula.value, max(formula.degree, 1), scales, fixed)
-    form = form or theory.expectation(formula.text, covariance=given_laws, symmetric=("S",))
+    symmetric = [name for name in "S" if name in formula.text + "".join(given_laws.values())]
+    form = form or theory.expectation(formula.text, covariance=given_laws, symmetric=symmetric)
     values = fixed | {"C": root @ root.T, "D": dimension}
     found = form.evaluate(**{name: values[name] for name in form.arguments()})
     return abs(float(found) - expected) <= 1e-11 * (1 + size)
@@ -435,3 +436,9 @@ def test_a_prime_after_a_dot_is_the_second_input_and_a_trace_needs_no_brackets()
     for text in ("tr A^2 x.x", "tr A B x.x", "tr A' x.x"):
         with pytest.raises(ValueError, match="unclear: write tr"):
             theory.expectation(text)
+
+
+def test_a_matrix_declared_symmetric_that_no_text_mentions_is_a_slip():
+    with pytest.raises(ValueError, match=r"symmetric = Q: must be a matrix of the formula x'Ax"):
+        theory.expectation("x'Ax", symmetric=("Q",))
+    assert theory.expectation("x'Γx", symmetric=("Gamma",)).expr.has(sp.Trace)

@@ -391,3 +391,17 @@ def test_the_part_of_a_degree_that_does_not_occur_is_0(name):
     assert not theory.check(name, "|beta|^2/D", problem=problem)
     with pytest.raises(ValueError, match="did you mean"):
         theory.check(name.replace("s_9", "z_9").replace("e_9", "f_9"), "0", problem=problem)
+
+
+def test_values_that_fix_the_dimension_are_said_and_nothing_is_claimed_beyond_them():
+    """At D = 2 the linear term of the loss is alpha^2 |wbar|^2/2; elsewhere it isn't."""
+    alone = "alpha^2 |wbar|^2/2"
+    at_2 = theory.check("test-loss.linear", alone, at={"D": 2})
+    assert at_2
+    assert at_2.verdict.startswith("equal at D = 2, not shown for other D")
+    assert not theory.check("test-loss.linear", alone)
+    vector = theory.check("test-loss.linear", "alpha^2/2", at={"wbar": [1, 0]})
+    assert "equal at wbar = [1, 0], not shown for other D" in vector.verdict
+    assert vector.as_dict()["at"] == {"wbar": [1, 0]}
+    sigma = theory.check("ntk-eigenvalues.radial", "epsilon^2/D (1 + 2/D)", at={"sigma": 1})
+    assert sigma.verdict.startswith("equal for every D at sigma = 1:")

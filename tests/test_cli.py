@@ -434,3 +434,10 @@ def test_a_file_of_a_sweep_that_cant_be_read_is_named(run):
     assert (code, out) == (2, "")
     assert err.startswith("lazyrich: FILE.toml = /proc/self/mem: can't be read: ")
     assert err.count("\n") == 1
+
+
+def test_a_formula_that_starts_with_a_minus_is_told_how_to_be_written(run):
+    code, _, said = run("check ntk-rank.init -2D")
+    assert (code, "Put -- before a value that starts with a minus sign" in said) == (2, True)
+    code, found, _ = run("check ntk-rank.init -- -2D")
+    assert (code, "not equal" in found) == (1, True)

@@ -221,3 +221,29 @@ def test_h_is_no_coefficient_of_a_target():
         with pytest.raises(ValueError, match="h is the argument of the activation"):
             Target(text)
     assert Problem("h", "(h.x)^2").closed_form("early-plateau").terms["floor"] != 0  # a direction
+
+
+def test_a_coefficient_may_be_a_word_of_python():
+    """lambda is a name that papers use: values and array functions know it."""
+    form = Problem(activation="lambda h + h^2").closed_form("ntk-eigenvalues")
+    point = {"lambda": 0.5, "D": 3, "sigma": 1.0}
+    exact, floats = form.evaluate(**point), form.function("numpy")(**point)
+    np.testing.assert_allclose(np.array(floats, float), np.array(exact, float), rtol=1e-15)
+    assert exact[1] == (0.5**2 / 3, 3)
+
+
+def test_letters_with_digits_are_names_except_where_an_index_may_be_meant():
+    target = Target("c1 (u1.x) + b2.x")
+    assert sorted(target.symbols) == ["b2", "c1", "u1"]
+    with pytest.raises(ValueError, match="did you mean 'x_1'"):
+        Target("x1.u")
+
+
+def test_an_activation_of_another_letter_is_no_constant():
+    with pytest.raises(ValueError, match=r"activation = z\^2 \+ z: has no h.*write h for z"):
+        Activation("z + z^2")
+    assert Activation("3").degree == 0
+
+
+def test_hermite_polynomials_are_read_with_and_without_braces():
+    assert Activation("He_{3}(h)") == Activation("He_3(h)") == Activation("h^3 - 3h")

@@ -64,6 +64,12 @@ class Activation:
         self.h = h
         read = in_range("activation", _read(expression))
         self.expr = _plain_relu(_with_package_symbols(read))
+        if self.expr.free_symbols and not self.expr.has(h):
+            other = ", ".join(sorted(map(str, self.expr.free_symbols)))
+            raise ValueError(
+                f"activation = {self.text}: has no h, of which it is a function; "
+                f"write h for {other}"
+            )
         self.kind = _kind(self.expr, expression if isinstance(expression, str) else self.expr)
 
     def __repr__(self) -> str:

@@ -72,6 +72,7 @@ def expectation(
         _check_texts(over=over)
     expr, over = _without_sign(expr, over)
     _check_texts(symmetric=symmetric, vectors=vectors, matrices=matrices, scalars=scalars)
+    _check_mentioned(symmetric, expr, given)
     named = _named_covariances(given)
     symmetric = {*symmetric, *named}
     declared = _declared(symmetric, vectors, matrices, scalars)
@@ -120,6 +121,16 @@ def _check_texts(**arguments: Names) -> None:
             raise ValueError(
                 f'{argument} = {shown(names)}: must be names in a tuple, such as ("A",)'
             )
+
+
+def _check_mentioned(symmetric: Names, expr: Any, given: Mapping[str, Any]) -> None:
+    """A matrix that no text mentions is a slip: the one that is meant would stay general."""
+    texts = [expr, *given.values()]
+    if not all(isinstance(text, str) for text in texts):
+        return
+    for name in symmetric:
+        if not any(name in naming.plain(text) for text in texts):
+            raise ValueError(f"symmetric = {name}: must be a matrix of the formula {expr}")
 
 
 def _named_covariances(given: Mapping[str, Any]) -> set[str]:

@@ -303,7 +303,7 @@ class Builder:
             if _shape(value):
                 raise self.fail(node, f"{name} of {_kind(value)}: expected a scalar")
         if name.startswith("He_"):
-            if (degree := int(name[3:])) > MAX_HERMITE:
+            if (degree := int(name[3:].strip("{}"))) > MAX_HERMITE:
                 raise self.fail(token, f"a degree above {MAX_HERMITE}")
             return hermite(degree, values[0])
         value = FUNCTIONS[name][1](*values)

@@ -78,6 +78,8 @@ def nearest(name: str, known: Iterable[str], new: "New | None" = None) -> str:
     longer = [other for other in everything if len(name) > 1 and other.startswith(name)]
     same = [other for other in everything if other.lower() == name.lower()]
     near = longer or same or difflib.get_close_matches(name, everything, n=1, cutoff=0.5)
+    if index := re.fullmatch(r"([A-Za-z]+)(\d+)", name):
+        near = ["_".join(index.groups())]
     hints = [
         f"did you mean {near[0]!r}?" if near else "",
         new.rule if new else "",
@@ -143,9 +145,15 @@ def _by_habit(name: str) -> tuple[Symbol, ...]:
 
 
 def _is_letter(name: str) -> bool:
-    """A letter or a Greek letter, or a name of the theory, perhaps with an index."""
+    """A letter or a Greek letter, or a name of the theory, perhaps with an index.
+
+    A letter with digits, u1, is one too, but x1 is not: that may be meant as x_1, an input, and
+    D2 as 2D.
+    """
     if name in CONSTANTS or name == "e":  # pi and I have a meaning, e too many
         return False
+    if digits := re.fullmatch(r"([A-Za-z])\d+", name):
+        return digits[1] not in "xwvhDNP"
     base, _, index = name.partition("_")
     whole = base in _GREEK_NAMES or base in OF_THEORY or re.fullmatch("[A-Za-z]", base)
     return bool(whole) and (re.fullmatch("[A-Za-z0-9]+", index) is not None or "_" not in name)

@@ -51,7 +51,7 @@ def _tokens() -> str:
     gamma = r"Gamma(?=\s*\([\dD\s.()\/+*-]*\))"
     return rf"""
 NUMBER: /\d+(\.\d+)?([eE][+-]?\d+)?/ | /(?<![\w)\]}}|'])\.\d+([eE][+-]?\d+)?/
-FUNCTION.2: /(?:{functions}|He_\d+)(?=\s*[(\[{{])|{gamma}/
+FUNCTION.2: /(?:{functions}|He_(?:\d+|\{{\d+\}}))(?=\s*[(\[{{])|{gamma}/
 TRACE.3: /(?<![{_LETTER}\d_])(?:tr|Tr|trace)(?=\s+[{_LETTER}])/
 WORD: /[{_LETTER}]̄?(?:[{_LETTER}\d{SUBSCRIPTS}]|_(?=[{_LETTER}\d_])|_\{{\w+\}})*/
 TIMES.1: /\*(?!\*)|×/
