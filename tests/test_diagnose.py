@@ -783,3 +783,17 @@ def test_without_a_twin_pilot_runs_that_fitted_decide():
     cut = replace(pilot(0.707, 2.0, "budget"), run=Run(short, {}, {"weight_decay": 0.0}))
     assert forecast(start, 1.0, still, [runs[0], cut], **options).phase == "not decided"
     assert forecast(start, 1.0, still, None, **options).phase == "not decided"
+
+
+def test_the_run_of_a_loss_with_kinks_is_compared_as_far_as_its_twin_is_followed():
+    """It took minutes. The control is the mean square, whose twin is followed to the end."""
+    sgd = {"steps": 1500, "optimiser": lambda w: torch.optim.SGD(w, lr=0.01)}
+    for loss, ended in ((nn.functional.l1_loss, True), ("mse", False)):
+        model, data = kinks()
+        run = fit(kinks()[0], data, loss=loss, **sgd)
+        found = diagnose(model, data, loss=loss, with_pilots=False, run=run)
+        trained = found.trained
+        assert trained is not None
+        assert math.isfinite(trained.followed) is ended
+        assert (trained.twin is None) is ended
+        assert ("not followed further" in str(found)) is (ended and math.isnan(trained.left))

@@ -33,7 +33,7 @@ _NEAR = 1e-4
 _LONGEST = 1e9
 _LANCZOS_ITERATIONS = 400
 # A default curve has no more records: steps are short where a loss has kinks.
-_MOST_RECORDS = 2000
+MOST_STEPS = 2000
 # The method, for losses without a closed form.
 FLOW = "flow of the outputs"
 
@@ -143,11 +143,13 @@ def curve_of(
     kernels: tuple[Tensor, Tensor] | None = None,
     path: list[tuple[float, Tensor, float]] | None = None,
     stop: Interruption | None = None,
+    most: float | int = math.inf,
 ) -> Run:
     """Return the curve of an expansion; ``kernels`` if they have been made.
 
     ``path`` is filled with (time, a, b) of every record: the weights on the way. With ``stop``, an
-    interrupted curve is returned as far as it has come.
+    interrupted curve is returned as far as it has come; so is one that ``most`` steps of the
+    integrator do not bring to the end (``followed`` says how far).
     """
     fits = expansion.kernel_bytes <= memory
     chosen = ("eigen" if fits else "lanczos") if method == "auto" else method
@@ -159,7 +161,7 @@ def curve_of(
         kernels = expansion.kernels()
     if not given.square:
         assert kernels is not None
-        found = _dual_flow(curve, *kernels, times)
+        found = _dual_flow(curve, *kernels, times, most)
     else:
         found = _by_modes(curve, kernels if chosen == "eigen" else None, times)
     if path is not None:
@@ -357,7 +359,9 @@ def _times(modes: Modes, curve: _Curve, c: float) -> np.ndarray:
     return found if given.rate is None else np.unique(np.round(found / given.rate))
 
 
-def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | None) -> Run:
+def _dual_flow(
+    curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | None, most: float | int = math.inf
+) -> Run:
     """Integrate a' = -dL/df - decay a, b' = -decay (1 + b), for any differentiable loss."""
     given, expansion = curve.given, curve.expansion
     shape, y, speed = expansion.f0.shape, curve.sides["train"][2], 1 / (1 - given.momentum)
@@ -394,16 +398,19 @@ def _dual_flow(curve: _Curve, K: Tensor, K_test: Tensor, times: np.ndarray | Non
     goal = SHARE / 20 * min(nothing, scale)
     converged = times is not None
     with curve.cut_short():
-        for step in rkc.steps(rhs, state, end, error):
+        for number, step in enumerate(rkc.steps(rhs, state, end, error), 1):
             state = step.after
             if pending is None:
                 done = record(step.end, state) < goal
                 done |= given.decay == 0 and not curve.can_reach(goal, end)
                 converged = done
-                if done or len(curve.rows) > _MOST_RECORDS:
+                if done or len(curve.rows) > MOST_STEPS:
                     break
             while pending and pending[0] <= step.end:
                 record(pending[0], step.at(pending.pop(0)))
+            if pending and number >= most:
+                converged = False
+                break
     extra = {"method": FLOW, "converged": converged}
     return curve.run(state[:-1], float(state[-1]), extra)
 

@@ -17,7 +17,7 @@ from lazyrich.simulate.diagnosis.advice import (
     SLOW_KERNEL,
     advice,
 )
-from lazyrich.simulate.diagnosis.curve import Given, curve_of
+from lazyrich.simulate.diagnosis.curve import MOST_STEPS, Given, curve_of, followed
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES
 from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
@@ -46,6 +46,7 @@ class Trained:
     ``rate``: the time of gradient flow that passes in a unit of the run; the bare learning rate
     where the optimiser does not follow the flow. ``left``: the time at which the test loss left the
     twin's, ``inf`` for not within the run.
+    ``followed``: the time at which the twin was left before the end of the run, ``inf`` for never.
     ``alignment``, ``change``: centred alignment of the kernel before and after, and |K - K0|/|K0|.
     ``cause``: what the delay comes from. ``advice``: what to try.
     """
@@ -60,6 +61,7 @@ class Trained:
     norm_ratio: float
     cause: str
     advice: str
+    followed: float = math.inf
 
     def sentences(self) -> list[str]:
         """Return what happened, why, and what to try, in words."""
@@ -73,7 +75,13 @@ class Trained:
             ),
             UNFITTED: f"it did not fit the training set within {_amount(o.end, o.unit)}",
         }[o.phase]
-        if math.isnan(self.left):
+        if math.isnan(self.left) and math.isfinite(self.followed):
+            left = (
+                f"Its test loss was close to that of its lazy twin until {o.unit} "
+                f"{printed(self.followed)}; the twin was not followed further: its steps "
+                "are short."
+            )
+        elif math.isnan(self.left):
             left = "It was not compared with its lazy twin, which gradient descent alone follows."
         elif math.isinf(self.left):
             left = "Its test loss stayed close to that of its lazy twin."
@@ -124,11 +132,14 @@ def compared(
     _check_start(expansion, run, given.decay)
     rate = _rate(run, unit)
     at = history[unit].values.astype(float)
-    twin, left, o = None, math.nan, run.outcome()
+    twin, left, cut, o = None, math.nan, math.inf, run.outcome()
     if rate is not None:
-        twin_run = curve_of(expansion, given, at * rate, kernels=kernels)
+        twin_run = curve_of(expansion, given, at * rate, kernels=kernels, most=MOST_STEPS)
         twin = replace(twin_run.outcome().scaled(1 / rate), unit=unit)
+        cut = followed(twin_run) / rate
         left = _left(history, twin_run.history, at)
+        if math.isinf(left) and math.isfinite(cut):
+            left = math.nan
     trained = _loaded(model, run)
     alignment, change = _kernels(model, trained, expansion)
     ratio = float(history.weight_norm[-1] / history.weight_norm[0])
@@ -136,8 +147,13 @@ def compared(
     shown = rate or run.config.get("learning_rate") or 1.0
     acts = given.decay * shown * o.test_fall > EARLY and ratio < 0.9
     kind, cause = _cause(o, twin, acts, change, collapsed, expected)
+    if math.isfinite(cut):
+        twin = None
+        if o.phase == GROKS and kind == OTHER:
+            cause = "unknown, as its lazy twin was not followed to its end"
+            cause += f" (kernel change {change:.2g})"
     found = advice(o.phase, kind, pilots)
-    return Trained(run, shown, o, twin, left, alignment, change, ratio, cause, found)
+    return Trained(run, shown, o, twin, left, alignment, change, ratio, cause, found, cut)
 
 
 def _rate(run: Run, unit: str) -> float | None:
@@ -166,7 +182,8 @@ def _check_start(expansion: Expansion, run: Run, decay: float) -> None:
 
 
 def _left(history: xarray.Dataset, twin: xarray.Dataset, at: np.ndarray) -> float:
-    gap = np.abs(history.test_loss.values - twin.test_loss.values)
+    reached = twin.test_loss.values
+    gap = np.abs(history.test_loss.values[: len(reached)] - reached)
     apart = gap > LEFT * float(history.zero_test_loss)
     return float(at[np.argmax(apart)]) if apart.any() else math.inf
 
