@@ -317,7 +317,7 @@ def test_progress_and_interruption():
         ({"time": 0}, "time = 0: must be"),
         ({"loss": "mae"}, "loss = 'mae'"),
         ({"budget": 0}, "budget = 0: must be"),
-        ({"memory": 1, "loss": nn.functional.l1_loss}, "memory = 1: the kernels take"),
+        ({"memory": 1, "loss": nn.functional.l1_loss}, "memory = 1: the kernels take .* KiB"),
         ({"memory": "1G"}, "memory = '1G': must be"),
         ({"run": 3}, "run is int: must be the Run"),
         ({"loss": lambda f, y: (f - y) ** 2}, r"loss gives a tensor of shape \(40, 1\)"),
@@ -472,6 +472,17 @@ def test_with_an_optimiser_times_are_in_steps_or_said_not_to_apply():
         diagnose(model, data, weight_decay=0.1, optimiser=lambda w: torch.optim.SGD(w, **sgd))
     fast = diagnose(model, data, optimiser=lambda w: torch.optim.SGD(w, lr=50 * rate))
     assert "leaves gradient flow" in " ".join(fast.sentences())
+    assert "Forecast: train loss falls at step of SGD" not in fast.table()
+    trained = diagnose(
+        model,
+        data,
+        optimiser=lambda w: torch.optim.SGD(w, **sgd),
+        train=True,
+        with_pilots=False,
+        budget=100,
+    )
+    assert "by gradient flow, not by SGD" in str(trained)
+    assert "by gradient flow, not by" not in str(found)
     adam = diagnose(model, data, optimiser=torch.optim.Adam)
     assert "Adam does not follow gradient flow" in " ".join(adam.sentences())
     assert adam.steps.per_step is None

@@ -69,6 +69,11 @@ class Diagnosis:
         if missing := self.interruption.sentence:
             found.append(f"{missing} The answer is made from what was finished.")
         if self.trained is not None:
+            if steps is not None and self.trained.run.config.get("trainer") == "fit_flow":
+                found.append(
+                    f"Training was by gradient flow, not by {steps.name}: for that, give the run "
+                    "of fit (run=)."
+                )
             return found + self.trained.sentences()
         tried = advice(self.forecast.phase, self._cause(), self.pilots)
         return [*found, f"Try: {tried}"] if tried else found
@@ -115,7 +120,7 @@ class Diagnosis:
             rows[f"{side} loss falls at time"] = when.value
             if math.isfinite(when.value):
                 rows[f"{side} loss: expected range"] = [when.low, when.high]
-                if steps is not None and steps.per_step is not None:
+                if steps is not None and steps.follows:
                     name = f"{side} loss falls at step of {steps.name}"
                     rows[name] = float(round(steps.step(when.value)))
         if found.phase not in (UNFITTED, UNKNOWN):
@@ -143,7 +148,7 @@ class Diagnosis:
 
     @property
     def _follows_the_flow(self) -> bool:
-        return self.steps is None or self.steps.per_step is not None
+        return self.steps is None or self.steps.follows
 
     def _twin_rows(self) -> dict[str, Any]:
         lazy, history = self.lazy.outcome(), self.lazy.history

@@ -70,7 +70,7 @@ def diagnose(
       weight decay gets a forecast.
     - ``run``: the run of ``fit`` or ``fit_flow`` that started from these weights. It is compared
       with the twin: where it left it, why it was late, what to try. ``train=True`` trains a copy by
-      gradient flow first, for ``time`` or ``budget`` gradients.
+      gradient flow first, with any ``optimiser``, for ``time`` or 4 ``budget`` gradients.
     - ``memory``: bytes for kernels; where they need more, the twin is followed by Lanczos iteration
       (loss "mse" only), without the spectrum.
     - ``progress`` is called with (work done, work) now and then.
@@ -218,7 +218,11 @@ def _estimate(
     """Return what the work will take, before it is done. Raises ``ValueError`` for too much."""
     fits = expansion.kernel_bytes <= memory
     if not fits and not given.square:
-        needed = f"{expansion.kernel_bytes / 2**30:.1f} GiB"
+        size = expansion.kernel_bytes
+        unit, name = next(
+            (u, n) for u, n in ((30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "bytes")) if size >> u
+        )
+        needed = f"{size / 2**unit:.3g} {name}"
         raise ValueError(
             f"memory = {memory}: the kernels take {needed}, and only loss = 'mse' can do without "
             "them; give fewer samples, or more memory"

@@ -36,6 +36,11 @@ class Steps:
         return math.nan if self.per_step is None else time / self.per_step
 
     @property
+    def follows(self) -> bool:
+        """Return whether training follows gradient flow: SGD at a stable learning rate."""
+        return self.per_step is not None and not self.rate > self.stable
+
+    @property
     def sentence(self) -> str:
         """Return in words what the forecast is worth with this optimiser."""
         if self.per_step is None:

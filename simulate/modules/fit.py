@@ -52,9 +52,12 @@ def fit(
       of the list of the parameters that require a gradient. Optimisers that evaluate the loss
       several times a step (LBFGS) work.
     - ``batch_size``: None for the full batch; else mini-batches, every sample once an epoch in an
-      order that ``seed`` gives, the last of an epoch smaller if need be. A step is one update.
+      order that ``seed`` gives, the last of an epoch smaller if need be. A step is one update. A
+      size above the number of samples is the full batch.
     - ``schedule(step)`` multiplies the learning rate of the update after ``step`` others.
     - ``record``: the steps to record, 0 being before the first update; a log-spaced grid if None.
+      ``outcome()`` knows the losses at these steps only: a spike between two of them is not seen,
+      and a loss that has fallen stays fallen as far as the records say. Record more to see more.
     - Recorded are ``train_loss``, ``test_loss`` (over the whole sets), ``weight_norm`` |w| and
       ``parameter_change`` |w - w0|/|w0| (w0 at step 0); for each of ``metrics``, a function of
       outputs and labels as the loss is, ``train_NAME`` and ``test_NAME``; and for each of
