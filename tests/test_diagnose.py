@@ -21,6 +21,7 @@ from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.diagnosis import reliability
 from lazyrich.simulate.diagnosis.extrapolation import (
     Extrapolated,
+    by_decay,
     final_share,
     when_test_falls,
     when_train_falls,
@@ -143,6 +144,21 @@ def test_decay_that_acts_before_the_horizon_brings_the_test_loss_down_linearly_i
         runs.append(one)
     found = when_test_falls(runs, decay, 1.0)
     assert found.value == pytest.approx(3 / decay, rel=0.01)
+
+
+def test_where_one_run_alone_shows_decay_the_range_begins_at_it():
+    """Parity at twice the output, decay 0.02: runs at 3.3 and 6.6, truth 13.7; said 16 to 36.
+
+    The control are two late runs: they measure the slope, and the range is narrow.
+    """
+    for early, low in ((3.28, 6.62), (6.0, None)):
+        runs = [pilot(0.5, early / 0.25), pilot(0.707, 6.62 / 0.707**2)]
+        found = by_decay(runs, 0.02)
+        if low is not None:
+            assert found.low == pytest.approx(low, rel=0.02)
+            assert found.low < 13.7 < found.high
+        else:
+            assert found.low == pytest.approx(found.value / 1.5)
 
 
 def test_what_decay_does_after_the_pilot_runs_end_is_said_to_be_unknown():

@@ -83,7 +83,7 @@ def when_test_falls(runs: Sequence[Pilot], decay: float, floor: float) -> Extrap
     early = _without_decay([pilot.early for pilot in runs], floor)
     if decay == 0 or early.value * decay <= EARLY:
         return early
-    return _by_decay(runs, decay)
+    return by_decay(runs, decay)
 
 
 def _without_decay(runs: Sequence[Pilot], floor: float) -> Extrapolated:
@@ -101,12 +101,13 @@ def _without_decay(runs: Sequence[Pilot], floor: float) -> Extrapolated:
     return Extrapolated(value.value, min(low.low, value.low), max(high.high, value.high))
 
 
-def _by_decay(runs: Sequence[Pilot], decay: float) -> Extrapolated:
+def by_decay(runs: Sequence[Pilot], decay: float) -> Extrapolated:
     """Return when the test loss falls because weight decay has shrunk the weights.
 
     From the runs in which it fell after decay had begun to act. Where there is none, the scaled
     time goes on from the last run that generalised by log(1/r)/decay, the law for a network that is
-    linear in its weights; one of degree d takes 1/d of it. ``inf`` where the last run came to the
+    linear in its weights; one of degree d takes 1/d of it, so that the range begins at that run
+    where the slope was not measured. ``inf`` where the last run came to the
     end of the time asked for without.
     """
     if runs and runs[-1].ended == "end" and runs[-1].outcome.test_fall == math.inf:
@@ -122,7 +123,7 @@ def _by_decay(runs: Sequence[Pilot], decay: float) -> Extrapolated:
         (r, time), (last_r, last) = late[-2:]
         slope = max((last - time) / math.log(last_r / r), 0.0)
     value = last + slope * math.log(1 / last_r)
-    if late:
+    if len(late) > 1:
         return Extrapolated.within(value, 1.5)
     return Extrapolated(value, last, 2 * value)
 
