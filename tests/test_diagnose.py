@@ -35,6 +35,7 @@ from lazyrich.simulate.modules.losses import mean_square
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.modules.small import Diagonal
 from lazyrich.simulate.run import Run
+from lazyrich.support.user_code import function_of
 
 
 def sparse(alpha):
@@ -734,6 +735,18 @@ def test_the_command_takes_a_loss_of_yours(tmp_path, monkeypatch, capsys):
             cli.main([*given, "--loss", loss])
         assert stopped.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_wrong_name_gets_only_functions_of_your_file_as_a_hint(tmp_path, monkeypatch):
+    """``hope`` is imported; the control, ``hop``, is the file's own."""
+    (tmp_path / "others.py").write_text("def hope(): ...\n")
+    (tmp_path / "mine_a.py").write_text("from others import hope\n")
+    (tmp_path / "mine_b.py").write_text("from others import hope\ndef hop(): ...\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"has no function hopes$"):
+        function_of("--loss", "mine_a:hopes")
+    with pytest.raises(ValueError, match=r"did you mean mine_b:hop\?$"):
+        function_of("--loss", "mine_b:hopes")
 
 
 def test_a_delay_is_given_with_its_range_and_how_often_such_were_right():

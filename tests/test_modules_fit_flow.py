@@ -136,6 +136,8 @@ def test_an_interrupted_flow_ends_with_the_same_bits(tmp_path, monkeypatch):
     assert flow(again, **options).identical(reference)  # from the file alone
     with pytest.raises(ValueError, match="another run"):
         flow(network(seed=1), **options)
+    with pytest.raises(ValueError, match=r"another run: its time is \S+, not 7$"):
+        flow(network(), **(options | {"time": 7.0}))
 
 
 def test_a_flow_that_blows_up_says_when():

@@ -30,10 +30,16 @@ def function_of(option: str, text: str) -> Callable[..., Any]:
     with _this_folder():
         found = _imported(option, text, module)
     if not callable(function := getattr(found, name, None)):
-        near = difflib.get_close_matches(name, [n for n in dir(found) if n[0] != "_"], 1)
+        near = difflib.get_close_matches(name, _functions(found), 1)
         hint = f": did you mean {module}:{near[0]}?" if near else ""
         raise ValueError(f"{option} = {text}: {module} has no function {name}{hint}")
     return function
+
+
+def _functions(module: ModuleType) -> list[str]:
+    """Return the names of the functions that the module itself defines, not those it imports."""
+    mine = ((n, f) for n, f in vars(module).items() if n[0] != "_" and callable(f))
+    return [n for n, f in mine if getattr(f, "__module__", None) == module.__name__]
 
 
 def made_by(option: str, text: str) -> Any:

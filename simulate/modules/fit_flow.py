@@ -73,6 +73,7 @@ def fit_flow(
       The step is of third order where the gradient has two derivatives; at the kinks of a ReLU
       it is of first, and short steps keep the error down.
     - ``checkpoint``, ``checkpoint_seconds``, ``progress``: as for ``fit``, progress in time.
+      A checkpoint of another ``time`` raises ``ValueError``: the last steps depend on it.
 
     Where the gradient is nothing but rounding, the flow rests there to the end.
 
@@ -106,11 +107,13 @@ def fit_flow(
     recorder = Recorder("time", model, data, loss, metrics, counted, trained_weights(model))
     state = None
     if kept is not None:
-        call_ = [time, decay, rtol, given, (*metrics, "|", *measures), str(model), flow.scale]
+        call_ = [decay, rtol, given, (*metrics, "|", *measures), str(model), flow.scale]
         tensors = [v for v in model.state_dict().values() if isinstance(v, Tensor)]
         samples = [leaf for side in data.sides() for leaf in leaves(side)]
         state = kept.load(identity(call_, [*tensors, *samples]), samples[0].device)
-    if state is not None:
+    if kept is not None and state is not None:
+        if (until := state.pop("until")) != time:
+            kept.refuse(f"its time is {until:g}, not {time:g}")
         recorder.rows = state.pop("rows")
         flow.restore(state)
     times = iter(checked_times(given, time, flow.fastest).tolist())
@@ -124,11 +127,11 @@ def fit_flow(
             recorder.add(pending)
             pending = next(times, None)
         if kept is not None and step.end < time and kept.is_older_than(checkpoint_seconds):
-            kept.save({**flow.state(), "rows": recorder.rows})
+            kept.save({**flow.state(), "rows": recorder.rows, "until": time})
         progress(step.end, time)
     flow.put(flow.weights)
     if kept is not None:
-        kept.save({**flow.state(), "rows": recorder.rows})
+        kept.save({**flow.state(), "rows": recorder.rows, "until": time})
     history = recorder.history(float, units="learning rate x steps")
     history = history.assign_attrs(weight_decay=decay, rtol=rtol)
     config = {"trainer": "fit_flow", "time": time, "weight_decay": decay, "rtol": rtol}
