@@ -6,6 +6,9 @@ exactly. The kernel's true functions of x are not Gaussian: the report says how 
 drawn inputs is from the curve, without judging it.
 """
 
+import math
+from typing import Any
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -27,7 +30,7 @@ def learning_curve(setting: Setting) -> Finding:
     large where that factor is within 10% of 1. An error of 10% of the loss is seen.
     """
     large = setting.of_size(_D, stream=9)
-    names = large.of(large.problem.symbols) | large.deviations
+    names: dict[str, Any] = {**large.of(large.problem.symbols), **large.deviations}
     curve = float(large.problem.learning_curve(P=_P, D=_D, **names))
     found = large.problem.spectrum(D=_D, highest=12, **names)
     wrong = _without_variance(found, _P)
@@ -93,7 +96,8 @@ def _without_variance(found: Spectrum, P: int) -> float:
         kappa = np.exp(log_kappa)
         return float(counts @ (values / (values + kappa)) + found.tail / kappa) - P
 
-    kappa = np.exp(brentq(samples, np.log(values.min()) - 60, np.log(values @ counts) + 60))
+    low, high = np.log(values.min()) - 60, np.log(values @ counts) + 60
+    kappa = math.exp(brentq(samples, low, high))  # pyright: ignore[reportArgumentType]
     missed = kappa / (values + kappa)
     return float(np.array([s.power for s in found.spaces]) @ missed**2) + found.null
 

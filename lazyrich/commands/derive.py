@@ -201,7 +201,7 @@ def _definitions(expression: Any) -> list[str]:
     scalars |= {
         symbol for m in matrices.values() for size in m.shape for symbol in size.free_symbols
     }
-    lines = [f"{generate.identifier(s.name)} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)]
+    lines = [f"{generate.identifier(str(s))} = {sympy.srepr(s)}" for s in sorted(scalars, key=str)]
     for name, matrix in matrices.items():
         rows, columns = matrix.shape
         note = "  # symmetric" if isinstance(matrix, SymmetricMatrixSymbol) else ""
