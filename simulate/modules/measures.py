@@ -227,7 +227,7 @@ def parameter_change(model: nn.Module, start: Mapping[str, Tensor]) -> float:
     """
     weights = trained_weights(model)
     if not isinstance(start, Mapping) or weights.keys() != start.keys():
-        raise ValueError(f"start = {shown(start)}: must be weights by name, as of trained_weights")
+        raise ValueError(f"start = {shown(start)}: must be weights by name (trained_weights)")
     for name, value in weights.items():
         if not isinstance(start[name], Tensor) or start[name].shape != value.shape:
             reason = f"must be a tensor of shape {tuple(value.shape)}"
