@@ -23,9 +23,10 @@ from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError, in_a_line
 from lazyrich.simulate.store import Failure, Store, address, sealed
-from lazyrich.simulate.workers import Progress, Workers, run, workers
+from lazyrich.simulate.workers import Workers, run, workers
 from lazyrich.support.arguments import shown
 from lazyrich.support.files import check_writable
+from lazyrich.support.patience import Progress
 
 Settings = dict[str, Any]
 # What a run may raise that is a result of this run, and no reason to stop the others.

@@ -12,9 +12,9 @@ from lazyrich.simulate.run import FORMAT
 from lazyrich.simulate.runs import Runs, complete_store, gather, plain
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.store import Store
-from lazyrich.simulate.workers import Progress, workers
+from lazyrich.simulate.workers import workers
 from lazyrich.support.arguments import shown
-from lazyrich.support.patience import told
+from lazyrich.support.patience import Progress, told
 
 
 @checks_its_arguments
