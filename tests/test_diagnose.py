@@ -635,6 +635,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         (("net_of_test", "--data", "set.npz"), "must be a module, a colon, a function"),
         (("net_of_test:make", "--data", "half.npz"), "has no X_test"),
         (("net_of_test:make", "--data", "no.npz"), "no such file"),
+        (("net_of_test:make", "--data", "set.npz", "--budget", "0"), "budget = 0"),
     ):
         code, _, err = run(*arguments)
         assert code == 2

@@ -42,6 +42,13 @@ ARRAYS = ("X", "y", "X_test", "y_test")
     "Default: 100 times as long as the lazy twin needs to fit, and at least "
     "10/weight_decay.",
 )
+@click.option(
+    "--budget",
+    type=int,
+    default=1500,
+    show_default=True,
+    help="Gradients that a pilot run may take. More decide what was not decided.",
+)
 @click.option("--no-pilots", is_flag=True, help="Run no copies at smaller scales.")
 @click.option("--train", is_flag=True, help="Train a copy, and compare it with its lazy twin.")
 @click.option("--report", metavar="FILE.html", help="Write the answer as a page.")
@@ -53,6 +60,7 @@ def command(
     loss: str,
     weight_decay: float,
     time: float | None,
+    budget: int,
     no_pilots: bool,
     train: bool,
     report: str | None,
@@ -106,6 +114,7 @@ def command(
             loss=function,
             weight_decay=weight_decay,
             time=time,
+            budget=budget,
             with_pilots=not no_pilots,
             train=train,
             progress=progress,
