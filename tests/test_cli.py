@@ -381,7 +381,7 @@ def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path):
         "import resource; from lazyrich.cli import main; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); main()"
     )
-    sweep = ("sweep", "grid.toml", "--jobs", "1", "--out", "all.nc")
+    sweep = ("sweep", "grid.toml", "--jobs", "1", "--out", "all.nc", "--quiet")
     failed = start(*sweep, cwd=tmp_path, code=code)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr == "lazyrich: all.nc: can't be written: File too large\n"
