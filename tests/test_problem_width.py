@@ -135,7 +135,7 @@ def test_the_plateau_of_the_papers_target_is_its_law():
     ours, law = Problem().closed_form("early-plateau"), theory.closed_form("early-plateau")
     assert ours.expr == law.expr
     assert ours.terms == {**law.terms, "floor": law.terms["null"]}
-    cubic = Problem("h", "(b.x)^3 + b.x").closed_form("early-plateau")
+    cubic = Problem("h", "(beta.x)^3 + beta.x").closed_form("early-plateau")
     for D, P, name in [(10, 8, "few_samples"), (10, 12, "many_samples"), (1, 4, "many_samples")]:
         assert cubic.evaluate(D=D, P=P, b=2) == cubic.evaluate_terms(D=D, P=P, b=2)[name]
 

@@ -296,7 +296,7 @@ BAD = [
     ),
     ({"engine": "flow", "activation_degree": 3}, r"activation_degree = 3: engine = 'flow' doesn't"),
     ({"engine": "linearised", "readouts": [1.0] * 4}, r"readouts = an array: engine"),
-    ({"readouts": "normal"}, "readouts = 'normal': Allowed: gaussian"),
+    ({"readouts": "normal"}, "readouts = 'normal': Allowed: fixed, trained, gaussian"),
     ({"readouts": [1.0]}, r"readouts has shape \(1,\): must be \(N,\) = \(4,\)"),
     ({"activation_degree": 0}, "activation_degree = 0: must be a positive integer"),
 ]
