@@ -66,7 +66,7 @@ attack: $(VENV)/.installed-dev
 	$(BIN)/python tests/attack.py --jobs 2 --minutes $(or $(MINUTES),60) --out attack.md
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/sphinx-build -W --keep-going -q -j 2 -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks

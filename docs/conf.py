@@ -77,4 +77,3 @@ def setup(app):
     app.connect("builder-inited", _write)
     app.connect("autodoc-process-docstring", _escape)
     app.connect("source-read", _fill)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
