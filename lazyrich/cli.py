@@ -89,7 +89,8 @@ def _unknown_option(error: click.NoSuchOption) -> str:
     try:
         return one_of("option", error.option_name, options)
     except ValueError as message:
-        return f"{message}. Put -- before a value that starts with a minus sign"
+        hint = ". Put -- before a value that starts with a minus sign"
+        return f"{message}{'' if error.option_name.startswith('--') else hint}"
 
 
 @contextmanager

@@ -56,9 +56,7 @@ class Layout:
                 texts[name] = (content.find(text), content.find(text) + len(text))
             for (group, name), entry in _datasets(file).items():
                 start = entry.id.get_offset()
-                if start is None and not entry.attrs.get("NAME", b"").startswith(
-                    b"This is a netCDF"
-                ):
+                if start is None and not _is_bare(entry):
                     return None
                 if start is not None:
                     place = (start, start + entry.id.get_storage_size())

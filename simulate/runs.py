@@ -21,10 +21,10 @@ import xarray
 from lazyrich.simulate.fingerprint import Arrow, fingerprint
 from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.run import Run
-from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError, in_a_line
+from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError
 from lazyrich.simulate.store import Failure, Store, address, sealed
 from lazyrich.simulate.workers import Workers, run, workers
-from lazyrich.support.arguments import shown
+from lazyrich.support.arguments import in_a_line, shown
 from lazyrich.support.files import check_writable
 from lazyrich.support.patience import Progress
 
@@ -300,15 +300,15 @@ def plain(name: str, value: Any) -> Any:
     Traceback (most recent call last):
     ...
     ValueError: task = <class 'object'>: must be a number, a text, or a list of them
+    >>> plain("centred", np.array(True)), plain("P", np.array(3))
+    (True, 3)
     """
-    if value is None or isinstance(value, str | bool):
-        return value
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
         value = value.item()
+    if value is None or isinstance(value, str | bool):
+        return value
     if isinstance(value, np.bool_):
         return bool(value)
-    if isinstance(value, str):
-        return str(value)
     if isinstance(value, numbers.Integral):
         if int(value).bit_length() > MOST_BITS:
             raise ValueError(f"{name} = {shown(int(value))}: must be within the range of a float")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float
+from lazyrich.support.arguments import in_a_line
 
 # Train loss above this multiple of its scale (the mean square of the labels and of the first
 # predictions) counts as diverged. A run that overshoots for a while at a large rate and recovers
@@ -64,15 +65,6 @@ def out_of_range(what: str) -> NumericalError:
     return NumericalError(
         f"a number left the range of floating point: take less extreme ones ({what})"
     )
-
-
-def in_a_line(error: Exception) -> str:
-    """Return the kind and the text of an error in one line.
-
-    >>> in_a_line(OverflowError("too\\nlarge"))
-    'OverflowError: too large'
-    """
-    return f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
 
 
 class Diverged(Exception):

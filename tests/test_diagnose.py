@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from lazyrich import cli, simulate
+from lazyrich.commands.diagnose import command
 from lazyrich.simulate import Data, Scaled, diagnose, fit, fit_flow
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.diagnosis import reliability
@@ -29,7 +30,7 @@ from lazyrich.simulate.diagnosis.extrapolation import (
 from lazyrich.simulate.diagnosis.forecast import forecast
 from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.laziness import Laziness
-from lazyrich.simulate.diagnosis.pilots import Pilot, rescaled, watched
+from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, rescaled, watched
 from lazyrich.simulate.diagnosis.printed import printed
 from lazyrich.simulate.modules.losses import mean_square
 from lazyrich.simulate.modules.mlp import mlp
@@ -607,6 +608,12 @@ def make():
 def nothing():
     return 3
 """
+
+
+def test_the_command_has_the_default_budget_of_the_function():
+    """Its help is shown without loading torch, so that it has a number of its own."""
+    (budget,) = (option for option in command.params if option.name == "budget")
+    assert budget.default == BUDGET
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

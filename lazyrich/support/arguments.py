@@ -38,6 +38,15 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:45]}..."
 
 
+def in_a_line(error: Exception) -> str:
+    """Return the kind and the text of an error in one line.
+
+    >>> in_a_line(OverflowError("too\\nlarge"))
+    'OverflowError: too large'
+    """
+    return f"{type(error).__name__.lstrip('_')}: {' '.join(str(error).split())}"
+
+
 def positive_integer(name: str, value: Any) -> int:
     """Return ``value`` as an ``int`` if it is a whole number from 1 to 2^63 - 1.
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lazyrich.support.arguments import in_a_line
+
 
 def function_of(option: str, text: str) -> Callable[..., Any]:
     """Return the function that ``MODULE:FUNCTION`` names; net:make is make in the file net.py.
@@ -79,7 +81,7 @@ def _imported(option: str, text: str, module: str) -> ModuleType:
 
 def _of_the_user(option: str, text: str, error: Exception) -> ValueError:
     """Return the error of the user's code as one line, with the place in the user's file."""
-    line = " ".join(f"{type(error).__name__}: {error}".split())
+    line = in_a_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if Path(f.filename).parent == Path.cwd()]
     where = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""

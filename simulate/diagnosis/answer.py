@@ -157,9 +157,7 @@ class Diagnosis:
             "test loss falls at time": lazy.test_fall,
         }
         if math.isfinite(self._followed):
-            falls = {"train loss falls at time": lazy.train_fall}
-            falls["test loss falls at time"] = lazy.test_fall
-            rows |= {n: math.nan if math.isinf(v) else v for n, v in falls.items()}
+            rows = {name: math.nan if math.isinf(at) else at for name, at in rows.items()}
             rows["not followed beyond time"] = self._followed
         for side in ("train", "test"):
             if (name := f"floor_{side}_loss") in history:

@@ -146,11 +146,10 @@ def _said(drawn: dict[str, Any], D: int) -> str:
     return first + (", orthogonal" if len(drawn) > 1 else "") + " (--constant sets another value)"
 
 
-def _example(name: str, D: int, columns: int = 1) -> str:
+def _example(name: str, D: int) -> str:
     if D > 4:
         return f"--constant {name}=FILE.npy"
-    row = "[" + ",".join(["1", *["0"] * (D - 1)]) + "]"
-    return f"--constant {name}={row if columns == 1 else '[' + ','.join([row] * D) + ']'}"
+    return f"--constant {name}=[{','.join(['1', *['0'] * (D - 1)])}]"
 
 
 def _without_value(problem: Problem, name: str, symbol: Any) -> str:

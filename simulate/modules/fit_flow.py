@@ -231,4 +231,4 @@ class Flow:
         self.evaluations = state["evaluations"] - 1  # the last one is made again
         vars(self._radius).update(state["radius"])
         vars(self._control).update(state["control"])
-        vars(self._stall).update(state.get("stall", {}))  # not in older files
+        vars(self._stall).update(state["stall"])

@@ -74,7 +74,7 @@ def ntk(
         shape = f" has shape {tuple(X.shape)}" if hasattr(X, "shape") else " has 0 rows"
         raise ValueError(f"X{shape}: must be (n, ...) with n of at least 1")
     m = rows("X2", X if X2 is None else X2)
-    with differentiable(checked_model(model)):
+    with differentiable(model):
         network = Network(model if outputs != "sum" else _Summed(model), X)
         X = network.X
         X2 = X if X2 is None else network.inputs(X2)

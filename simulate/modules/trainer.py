@@ -16,8 +16,8 @@ from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
 from lazyrich.simulate.modules.untouched import untouched
-from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged, in_a_line
-from lazyrich.support.arguments import shown
+from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
+from lazyrich.support.arguments import in_a_line, shown
 
 Optimiser = (
     Callable[[list[nn.Parameter]], torch.optim.Optimizer]

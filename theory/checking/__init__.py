@@ -63,9 +63,9 @@ class Check:
     @property
     def _scope(self) -> str:
         """Where it is equal; the value of D, or of a vector or matrix, is that of one dimension."""
-        values = ", ".join(f"{name} = {points.plain(value)}" for name, value in self.at.items())
-        if not values:
+        if not self.at:
             return "for every D"
+        values = points.written(self.at)
         fixed = "D" in self.at or any(
             hasattr(value, "__len__") and not isinstance(value, str) for value in self.at.values()
         )

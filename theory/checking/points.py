@@ -27,8 +27,16 @@ class Counterexample:
     right: Any
 
     def __str__(self) -> str:
-        at = ", ".join(f"{name} = {value}" for name, value in self.point.items())
-        return f"{at}: {plain(self.given)}, not {plain(self.right)}"
+        return f"{written(self.point)}: {plain(self.given)}, not {plain(self.right)}"
+
+
+def written(point: Mapping[str, Any]) -> str:
+    """The values of a point as text.
+
+    >>> written({"D": 2, "wbar": sp.Matrix([[1, 0]])})
+    'D = 2, wbar = [[1, 0]]'
+    """
+    return ", ".join(f"{name} = {plain(value)}" for name, value in point.items())
 
 
 def plain(value: Any) -> Any:
