@@ -13,15 +13,13 @@ import logging
 import os
 import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from lazyrich.support.interruption import Ended
+from lazyrich.support.interruption import Ended, signals
 
 # Each name NAME is the command ``command`` in lazyrich/commands/NAME.py.
 COMMANDS = (
@@ -93,27 +91,6 @@ def _unknown_option(error: click.NoSuchOption) -> str:
         return f"{message}{'' if error.option_name.startswith('--') else hint}"
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Within this, SIGTERM and SIGHUP unwind as Ctrl-C does, so that everything is cleaned up."""
-
-    def end(number: int, _frame: object) -> None:
-        raise Ended(number)
-
-    changed = []
-    if threading.current_thread() is threading.main_thread():
-        numbers = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
-        # nohup ignores SIGHUP: so do its children.
-        changed = [n for n in numbers if n is not None and signal.getsignal(n) is signal.SIG_DFL]
-    for number in changed:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in changed:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def _no_stdout() -> None:
     """Send what is still to be printed nowhere: the reader or the disk is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -136,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _prepare()
     logging.getLogger("lazyrich").setLevel(logging.ERROR)  # the commands have progress bars
     try:
-        with _signals(), warnings.catch_warnings():
+        with signals(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             # Not standalone: click would print three lines of usage before each error.
             command.main(arguments or ["--help"], prog_name="lazyrich", standalone_mode=False)
@@ -153,16 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Ended as end:
         _stop(f"ended by {signal.Signals(end.number).name}", 128 + end.number)
     except Exception as error:
-        if _was_interrupted(error):
-            _stop("interrupted", 130)
         _stop(*in_one_line(error))
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error: a compiled module reports it as a failed import."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def in_one_line(error: Exception) -> tuple[str, int]:
