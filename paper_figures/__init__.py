@@ -15,11 +15,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lazyrich.support.arguments import one_of, positive_integer
-from lazyrich.support.files import check_writable, make_folder
+from lazyrich.support.files import check_writable, make_folder, user_path
 
 if TYPE_CHECKING:
     from lazyrich.paper_figures.interface import FigureModule
@@ -173,10 +172,9 @@ def make(
     figure = module(name)
     one_of("preset", preset, PRESETS)
     positive_integer("jobs", jobs)
-    if mnist is not None and not Path(mnist).is_dir():
+    if mnist is not None and not user_path(mnist, "mnist").is_dir():
         raise ValueError(f"mnist = {mnist!r}: must be a folder with MNIST's files")
-    folder = Path(out)
-    make_folder("out", folder)
+    folder = make_folder("out", out)
     check_writable("out", folder)
     from lazyrich.paper_figures.gallery import write_gallery
     from lazyrich.paper_figures.report import Result, write

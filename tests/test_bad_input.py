@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lazyrich import simulate, theory
+from lazyrich import paper_figures, simulate, theory, verify
 
 TASK = simulate.PolynomialTask(D=5, P=9, n_test=5, seed=0)
 X = torch.randn(12, 3).double()
@@ -17,6 +17,8 @@ LINEAR = simulate.sparse_regression(d=9, n=4, k=1, seed=0)
 CELL = {"D": 4, "P": 6, "steps": 5, "width": 3, "alpha": 1.0, "epsilon": 0.5}
 NO_WIDTH = {name: value for name, value in CELL.items() if name != "width"}
 TRAIN = {"alpha": 1.0, "epsilon": 0.5, "width": 6, "steps": 10, "engine": "moments"}
+LINE = {"activation": "h", "target": "beta.x"}  # a problem
+BUDGET = verify.Budget()
 MOMENTS = {"D": 2, "alpha": 1, "epsilon": 1, "beta": [1, 1], "wbar": [0, 1]}
 
 
@@ -165,6 +167,17 @@ CASES = {
         "width",
         lambda f: simulate.sweep({"width": [10**5000]}, folder=f, **NO_WIDTH),
     ),
+    "a text as claims": ("names", lambda _: verify.run("eq-6")),
+    "a number as a claim": ("claim", lambda _: verify.run([6])),
+    "a callback of checks": ("progress", lambda _: verify.run(["eq-6"], progress=3)),
+    "a number as a file": ("path", lambda _: verify.write_errata(3)),
+    "no report": ("report", lambda f: verify.write_errata(f / "a.md", "x")),
+    "a file of a report that is none": ("path", lambda _: verify.Report((), BUDGET).write(b"a.md")),
+    "an array as a problem": ("problem", lambda _: verify.problem(np.ones(3))),
+    "a problem that no memory holds": ("D", lambda _: verify.problem(LINE | {"D": 10**9})),
+    "a callback of a problem": ("progress", lambda _: verify.problem(LINE, progress=3)),
+    "a number as a folder": ("out", lambda _: paper_figures.make("1", preset="tiny", out=3)),
+    "a number as digits": ("mnist", lambda _: paper_figures.make("6", preset="tiny", mnist=3)),
 }
 
 

@@ -237,6 +237,9 @@ def test_letters_with_digits_are_names_except_where_an_index_may_be_meant():
     assert sorted(target.symbols) == ["b2", "c1", "u1"]
     with pytest.raises(ValueError, match="did you mean 'x_1'"):
         Target("x1.u")
+    assert list(Activation("c1 h + h^2").symbols) == ["c1"]
+    with pytest.raises(ValueError, match="did you mean 'h_2'"):
+        Activation("h + h2")
 
 
 def test_an_activation_of_another_letter_is_no_constant():

@@ -1,7 +1,6 @@
 """The activation phi(h) of a network: a polynomial in h, or a multiple of erf(a h) or relu(h)."""
 
 import math
-import re
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +11,6 @@ from lazyrich.theory import grammar
 from lazyrich.theory import symbols as model
 from lazyrich.theory.gaussian_pair import mean_derivative
 from lazyrich.theory.grammar import functions
-from lazyrich.theory.grammar import names as naming
 from lazyrich.theory.printing import latex
 
 h = sp.Symbol("h", real=True)  # the argument of an activation
@@ -37,15 +35,6 @@ def hermite(k: int, argument: sp.Expr = h) -> sp.Expr:
 def relu(argument: sp.Expr) -> sp.Expr:
     """Return max(0, argument)."""
     return sp.Max(0, argument)
-
-
-def _coefficient(name: str) -> tuple[sp.Symbol, ...]:
-    """A letter, a Greek letter, or one with digits or an index is a real coefficient."""
-    letter = re.fullmatch(r"[A-Za-z]\d+", name)
-    return (naming.scalar(name),) if letter else grammar.scalars(name)
-
-
-_COEFFICIENTS = naming.New(_coefficient, grammar.scalars.in_runs)
 
 
 class Activation:
@@ -179,7 +168,9 @@ def _read(expression: "str | sp.Expr | Activation") -> sp.Expr:
     if isinstance(expression, str):
         if not expression.strip():
             raise ValueError(f"activation = {shown(expression)}: must be {_ALLOWED}, not empty")
-        return grammar.read(expression, {"h": h, "pi": sp.pi}, new=_COEFFICIENTS, what="activation")
+        return grammar.read(
+            expression, {"h": h, "pi": sp.pi}, new=grammar.scalars, what="activation"
+        )
     if isinstance(expression, int | float) and math.isfinite(expression):
         return exact(sp.sympify(expression))
     if not isinstance(expression, sp.Expr):

@@ -8,7 +8,9 @@ public: ``lazyrich.verify.strategies``, ``lazyrich.verify.properties``.
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lazyrich.support.arguments import natural, one_of, positive_integer
+from lazyrich.support.arguments import natural, positive_integer, shown
+from lazyrich.support.files import path_of_kind
+from lazyrich.support.patience import followed, told
 from lazyrich.verify import errata, record
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.own_problem import problem
@@ -60,7 +62,9 @@ def run(
     )
     from lazyrich.verify.runner import check_all
 
-    return Report(check_all(chosen, budget, progress, jobs), budget)
+    progress = told(progress, "the checks")
+    with followed():
+        return Report(check_all(chosen, budget, progress, jobs), budget)
 
 
 def write_errata(path: str | Path, report: Report | None = None) -> None:
@@ -72,5 +76,7 @@ def write_errata(path: str | Path, report: Report | None = None) -> None:
     checks all claims. Raises ``ValueError`` for another suffix, before any check, and where a
     claim of the note fails its check.
     """
-    one_of("suffix", Path(path).suffix, errata.SUFFIXES)
+    path_of_kind(path, errata.SUFFIXES)
+    if not isinstance(report, Report | None):
+        raise ValueError(f"report = {shown(report)}: must be a report of run")
     errata.write(path, run() if report is None else report)

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from lazyrich.support.arguments import one_of
-from lazyrich.support.files import write_whole
+from lazyrich.support.files import path_of_kind, write_whole
 from lazyrich.verify import formulas
 from lazyrich.verify.ledger import AGAINST, EXACT, Row, Verdict
 from lazyrich.verify.record import SOURCES
@@ -49,12 +48,11 @@ def write(path: str | Path, report: Report) -> None:
     Raises ``ValueError`` for another suffix, and where one of the claims that the note makes
     failed its check; ``OSError`` where the file can't be written.
     """
-    file = Path(path)
-    suffix = one_of("suffix", file.suffix, SUFFIXES)
+    file = path_of_kind(path, SUFFIXES)
     failed = [row.claim.name for row in report.rows if _is_told(row) and not row.passed]
     if failed:
         raise ValueError(f"claim {failed[0]!r} failed its check: no errata without evidence")
-    content = latex(report) if suffix == ".tex" else markdown(report)
+    content = latex(report) if file.suffix == ".tex" else markdown(report)
     write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))
 
 

@@ -13,7 +13,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lazyrich.support.arguments import one_of, positive_integer
+from lazyrich.support.arguments import fits_memory, one_of, positive_integer
+from lazyrich.support.files import path_of_kind, user_path, write_whole
+from lazyrich.support.patience import followed, told
 
 if TYPE_CHECKING:
     from lazyrich.verify.own_attacks import Finding, Setting
@@ -105,10 +107,10 @@ class ProblemReport:
         return page("Your problem, verified", body)
 
     def write(self, path: str | Path) -> None:
-        """Write the report: .html, .json or .txt."""
-        suffix = one_of("suffix", Path(path).suffix, SUFFIXES)
-        text = {".html": self.to_html, ".json": self.to_json, ".txt": self.__str__}[suffix]()
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        """Write the report, .html, .json or .txt: the whole file or none."""
+        file = path_of_kind(path, SUFFIXES)
+        text = {".html": self.to_html, ".json": self.to_json, ".txt": self.__str__}[file.suffix]()
+        write_whole(file, lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 
 def problem(
@@ -132,11 +134,11 @@ def problem(
 
     setting = _setting(_entries(source), natural("seed", seed))
     attacks = dict(_attacks(setting))
-    checks = []
+    checks, progress = [], told(progress, "the checks")
     for number, (name, (statement, attack)) in enumerate(attacks.items(), start=1):
-        checks.append(_checked(name, statement, attack, setting))
-        if progress:
-            progress(number, len(attacks))
+        with followed():
+            checks.append(_checked(name, statement, attack, setting))
+        progress(number, len(attacks))
     shown = {"D": setting.D, "P": setting.P, "N": setting.N, "seed": seed}
     shown |= {k: v for k, v in setting.values.items() if not hasattr(v, "shape")}
     described = setting.problem
@@ -146,7 +148,7 @@ def problem(
 def _entries(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
-    path = Path(source)
+    path = user_path(source, "problem")
     if not path.is_file():
         raise ValueError(f"problem = {path}: no such file")
     try:
@@ -169,6 +171,8 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
         text = described.activation.text
         raise ValueError(f"activation = {text}: must depend on h, as a constant learns nothing")
     sizes = {k: positive_integer(k, entries.pop(k, size)) for k, size in _SIZES.items()}
+    size = 8 * sizes["D"] * sum(sizes.values())
+    fits_memory(", ".join(f"{k} = {v}" for k, v in sizes.items()) + ": the arrays", size)
     deviations = ("sigma",) if described.readouts == "fixed" else ("sigma_w", "sigma_v")
     known = [*described.symbols, *described.inputs.symbols, *deviations]
     for name in entries:

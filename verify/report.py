@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lazyrich
-from lazyrich.support.arguments import one_of
-from lazyrich.support.files import write_whole
+from lazyrich.support.files import path_of_kind, write_whole
 from lazyrich.verify.figure_checks import FigureCheck
 from lazyrich.verify.formulas import to_markdown as marked
 from lazyrich.verify.ledger import AGAINST, LEVELS, MEANING, Budget, Claim, Result, Row, Verdict
@@ -38,14 +37,13 @@ class Report:
 
         Raises ``ValueError`` for another suffix and ``OSError`` where it can't be written.
         """
-        file = Path(path)
-        suffix = one_of("suffix", file.suffix, SUFFIXES)
-        if suffix == ".html":
+        file = path_of_kind(path, SUFFIXES)
+        if file.suffix == ".html":
             from lazyrich.verify.report_html import to_html
 
             content = to_html(self)  # pyright: ignore[reportArgumentType]
         else:
-            content = to_markdown(self) if suffix == ".md" else to_json(self)
+            content = to_markdown(self) if file.suffix == ".md" else to_json(self)
         write_whole(file, lambda part: part.write_text(content, encoding="utf-8"))
 
 

@@ -4,10 +4,10 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lazyrich.support.arguments import shown
+from lazyrich.support.arguments import one_of, shown
 
 _CHECKSUM = 65  # 64 hexadecimal digits of SHA-256, and the end of the line
 
@@ -80,6 +80,19 @@ def user_path(path: str | os.PathLike, name: str = "path") -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ValueError(f"{name} = {path}: there is no such home folder") from None
+
+
+def path_of_kind(path: str | os.PathLike, suffixes: Iterable[str]) -> Path:
+    """Return the path of a file as ``user_path`` does, if it has one of these suffixes.
+
+    >>> path_of_kind("report.doc", [".html", ".md"])
+    Traceback (most recent call last):
+    ...
+    ValueError: suffix = '.doc': Allowed: .html, .md
+    """
+    file = user_path(path)
+    one_of("suffix", file.suffix, suffixes)
+    return file
 
 
 def check_regular(path: Path) -> None:

@@ -7,7 +7,6 @@ import math
 import os
 from dataclasses import asdict, dataclass, field
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -269,7 +268,7 @@ class Diagnosis:
     def html(self, path: str | os.PathLike) -> None:
         """Write the answer as one HTML file that needs nothing else."""
         content = page("Lazy or rich: will it grok?", self._body())
-        write_whole(Path(path), lambda part: part.write_text(content, encoding="utf-8"))
+        write_whole(path, lambda part: part.write_text(content, encoding="utf-8"))
 
 
 def _what(found: Forecast) -> str:

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from lazyrich.support.arguments import listed, shown
 from lazyrich.verify.ledger import Claim, Verdict, by_name
 
 SOURCES = {
@@ -58,7 +59,9 @@ def select(names: Iterable[str]) -> list[Claim]:
     """
     table = read()
     chosen: dict[str, Claim] = {}
-    for name in names:
+    for name in listed("names", names, "claims"):
+        if not isinstance(name, str):
+            raise ValueError(f"claim = {shown(name)}: must be the name of a claim, as text")
         found = [table[name]] if name in table else [c for c in table.values() if _is_in(c, name)]
         if not found:
             raise ValueError(f"claim = {name!r}: {_hint(name)} lazyrich verify --list shows all")
