@@ -30,6 +30,9 @@ nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+# Formulas in Markdown output are typeset as in the pages; a progress line belongs to a terminal.
+nb_render_markdown_format = "myst"
+nb_output_stderr = "remove"
 nb_mime_priority_overrides = [("html", "text/latex", 1)]
 
 autodoc_typehints = "signature"
@@ -41,7 +44,7 @@ python_maximum_signature_line_length = 80
 # The one file of MathJax that draws formulas as SVG, fonts included: no page needs the network.
 _mathjax = find_spec("sphinx-mathjax-offline")
 if _mathjax is None or not _mathjax.submodule_search_locations:
-    raise RuntimeError("sphinx-mathjax-offline is missing: pip install 'lazyrich[docs]'")
+    raise RuntimeError("sphinx-mathjax-offline is missing: pip install sphinx-mathjax-offline")
 MATHJAX = Path(next(iter(_mathjax.submodule_search_locations)), "static/mathjax/tex-svg.js")
 mathjax_path = "tex-svg.js"
 

@@ -3,6 +3,7 @@
 import configparser
 import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -179,7 +180,9 @@ def test_what_checks_a_commit_is_what_make_lint_runs():
 
 def test_messages_name_packages_that_an_index_has():
     """lazyrich itself is on none: what to install is named by the package that is missing."""
-    for folder in FOLDERS:
-        for path in (CHECKOUT / folder).rglob("*.py"):
-            assert "pip install 'lazyrich" not in path.read_text(), path
-            assert "pip install lazyrich" not in path.read_text(), path
+    pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")]
+    sources = [path for folder in (*FOLDERS, "docs") for path in (CHECKOUT / folder).rglob("*.py")]
+    own = re.compile(r"pip install ['\"]?lazyrich")
+    assert own.search("pip install 'lazyrich[explore]'")
+    for path in (*pages, *sources):
+        assert not own.search(path.read_text(encoding="utf-8")), path

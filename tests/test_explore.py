@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 pytest.importorskip("latex2mathml")
 
 from lazyrich import simulate, theory
-from lazyrich.explore.answer import answer
+from lazyrich.explore.answer import KEPT, Answers, answer
 from lazyrich.explore.server import LONGEST_REQUEST, MOST_PAGES, Jobs, Server
 from lazyrich.explore.settings import FIELDS, Field, checked, defaults, description, presets
 from lazyrich.explore.watch import Cancelled, OutOfTime, Watch
@@ -325,6 +325,32 @@ def test_what_part_of_a_run_shows_is_provisional():
     assert [f["provisional"] for f in coarse if f.get("python")] == ["coarse", ""]
 
 
+def test_the_network_comes_before_its_twin_and_its_forecasts():
+    """A move is answered by the network's own curve; the page waits for no more."""
+    parts = [f for f in last_state("two-layer", SMALL)[1] if "charts" in f]
+    assert [part["partial"] for part in parts] == [True, False, False]
+    first, second = (
+        [each["name"] for each in part["charts"]["loss"]["lines"]] for part in parts[:2]
+    )
+    assert first == ["train_loss", "population_loss"]
+    assert second == [*first, "twin_train_loss", "twin_population_loss"]
+    assert "python" not in parts[0]  # what is drawn can be copied whole, or not yet
+    assert [bool(part["charts"]["loss"]["marks"]) for part in parts] == [False, True, True]
+
+
+def test_answers_are_kept_whole_and_the_oldest_is_forgotten():
+    kept, request = Answers(), {"model": "diagonal", "settings": {"d": 20, "n": 4}}
+    frames = list(answer(request, Watch(), kept))
+    (again,) = answer(request, Watch(), kept)
+    assert again == json.loads(json.dumps({key: f[key] for f in frames for key in f}))
+    for i in range(KEPT):
+        kept.keep(str(i), {})
+    assert len(list(answer(request, Watch(), kept))) > 1
+    stopped = {"model": "two-layer", "settings": {"D": 20, "P": 100, "steps": 1000}}
+    assert list(answer(stopped, Watch(longest=0.0), kept))[-1]["stage"].startswith("stopped")
+    assert "complete" in {f.get("stage") for f in answer(stopped, Watch(), kept)}
+
+
 def test_heavy_settings_are_stopped_with_a_line():
     heavy = {"activation": "h + 0.1 h^3", "steps": 1_000_000, "D": 20, "P": 100}
     state, _ = last_state("two-layer", heavy, longest=4.0)
@@ -448,11 +474,14 @@ def test_only_json_of_a_bounded_size_is_read(server):
 
 def test_the_server_streams_the_frames_of_an_answer(server):
     own = f"http://127.0.0.1:{server.port}"
-    response, text = ask(server, "POST", "/answer", QUICK, Origin=own)
+    new = {"model": "diagonal", "settings": {"d": 20, "n": 5}, "page": "new"}
+    response, text = ask(server, "POST", "/answer", new, Origin=own)
     assert response.status == 200
     frames = [json.loads(line) for line in text.splitlines()]
-    expected = list(answer(QUICK, Watch()))
+    expected = list(answer(new, Watch()))
     assert frames == json.loads(json.dumps(expected))
+    (again,) = ask(server, "POST", "/answer", new | {"page": "another"})[1].splitlines()
+    assert json.loads(again) == {key: f[key] for f in frames for key in f}  # kept: all in one
     assert ask(server, "POST", "/answer", {"settings": {}})[1].count("\n") == 1
 
 

@@ -167,6 +167,31 @@ def test_many_quick_moves_end_at_the_last_one_and_keep_no_memory(page, server):
     assert abs(page.execute_script(nodes) - before) < 50
 
 
+def test_the_curves_follow_a_slider_while_it_moves(page):
+    """A newer move waits for the first curve of the one before, so that there is one to see."""
+    page.execute_script(
+        """
+        const range = document.getElementById("alpha");
+        window.seen = 0;
+        const charts = () => Number(document.body.dataset.charts ?? 0);
+        const before = charts();
+        let moves = 0;
+        const timer = setInterval(() => {
+          range.value = Number(range.value) + (moves % 20 < 10 ? 1 : -1);
+          range.dispatchEvent(new Event("input"));
+          window.seen = charts() - before;
+          if (++moves === 150) { clearInterval(timer); window.moved = true; }
+        }, 20);
+        """
+    )
+    until(page, lambda: page.execute_script("return window.moved"))
+    seen = page.execute_script("return window.seen")
+    print(f"answers drawn during 3 s of moves: {seen}")
+    assert seen >= 1  # many on a free machine
+    complete(page)
+    until(page, lambda: pale(page) == [])
+
+
 def test_presets_fill_the_controls(page):
     preset = page.find_element(By.ID, "preset")
 

@@ -93,6 +93,8 @@ function frame(svg, x, y, axes, width, height) {
   svg.append(element("text", { transform: turn, "text-anchor": "middle" }, axes.y.label));
 }
 
+// What is of earlier settings.
+const opacity = (item, usual = 1) => (item.pale ? 0.3 : usual);
 const dashes = (line) => (line.dash.length ? line.dash.map((d) => d * 1.7).join(" ") : "none");
 
 function path(line, x, y, clip) {
@@ -105,7 +107,7 @@ function path(line, x, y, clip) {
   });
   return element("path", {
     d, fill: "none", stroke: line.color, "stroke-dasharray": dashes(line), "data-line": line.name,
-    "stroke-width": line.thin ? 1.2 : 2.6, opacity: line.thin ? 0.85 : 1,
+    "stroke-width": line.thin ? 1.2 : 2.6, opacity: opacity(line, line.thin ? 0.85 : 1),
     "clip-path": `url(#${clip})`,
   });
 }
@@ -138,7 +140,7 @@ function drawLevels(svg, levels, y, width) {
     const at = y.at(level.at);
     svg.append(element("line", {
       x1: LEFT, x2: width - RIGHT, y1: at, y2: at, stroke: level.color, "stroke-width": 1.5,
-      "stroke-dasharray": dashes(level), "data-level": level.name,
+      "stroke-dasharray": dashes(level), "data-level": level.name, opacity: opacity(level),
     }));
     if (width < WIDE) continue;
     free = Math.min(at + 4, free - 14);
@@ -152,7 +154,7 @@ function drawMarks(svg, marks, x, height) {
     const at = x.at(mark.at), word = mark.name.split("_")[0].replace("log-alpha", "log(α)/λ");
     svg.append(element("line", {
       x1: at, x2: at, y1: TOP, y2: height - BOTTOM, stroke: mark.color, "stroke-width": 1.5,
-      "stroke-dasharray": "5 3", "data-mark": mark.name,
+      "stroke-dasharray": "5 3", "data-mark": mark.name, opacity: opacity(mark),
     }));
     const near = inside.some((other, j) => j < i && Math.abs(x.at(other.at) - at) < 80);
     const text = { x: at, y: TOP - 5 + (near ? 14 : 0), "text-anchor": "middle", class: "halo" };
@@ -172,7 +174,7 @@ function readouts(svg, chart, x, output, height) {
     const at = points[index];
     cursor.style.display = "";
     for (const end of ["x1", "x2"]) cursor.setAttribute(end, x.at(at));
-    const values = chart.lines.map((line) => {
+    const values = chart.lines.filter((line) => !line.pale).map((line) => {
       const i = line.x.indexOf(at);
       return i < 0 ? null : `${line.label} ${short(line.y[i])}`;
     });

@@ -14,6 +14,11 @@ _LOOKS = {"train": "train_loss", "test": "population_loss"}
 _SHARED = ("alpha", "steps", "width", "learning_rate", "centred", "seed")
 
 
+def none() -> dict[str, Any]:
+    """Return what is shown before anything is predicted."""
+    return {"marks": [], "levels": [], "facts": [], "notes": []}
+
+
 def predicted(
     task: PolynomialTask, settings: dict[str, Any], phi: Any, watch: Watch
 ) -> dict[str, Any]:
@@ -26,7 +31,7 @@ def predicted(
             return _falls(task, settings, phi.epsilon, watch)
         return _lazy(settings)
     except ValueError as error:
-        return {"marks": [], "levels": [], "facts": [], "notes": [f"No forecast: {error}"]}
+        return none() | {"notes": [f"No forecast: {error}"]}
 
 
 def _falls(

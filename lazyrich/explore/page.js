@@ -8,7 +8,10 @@ const ANSWERS = ["phase", "loss", "loss-legend", "facts", "notes", "terms", "pha
   "copy", "table"];
 const $ = (id) => document.getElementById(id);
 const page = crypto.randomUUID();
+// Milliseconds: between requests, and that a first curve has before newer settings replace it.
+const PAUSE = 40, PATIENCE = 700;
 let known, controls = {}, state = {}, controller = null, asked = 0, timer = null;
+let sent = 0, waiting = false; // for the first curve of what was sent
 
 // Sliders -----------------------------------------------------------------------------------
 
@@ -110,22 +113,32 @@ function changed() {
   ask();
 }
 
-// At most one request in 40 ms: the newest settings are always sent.
+// The newest settings are always sent, but not before the last ones have shown a curve: so the
+// curves follow a slider while it moves.
 function ask() {
   asked = performance.now();
-  timer ??= setTimeout(() => { timer = null; send(); }, 40);
+  timer ??= setTimeout(next, PAUSE);
+}
+
+function next() {
+  timer = null;
+  if (waiting && performance.now() - sent < PATIENCE) timer = setTimeout(next, PAUSE);
+  else send();
 }
 
 async function send() {
   controller?.abort();
   const mine = (controller = new AbortController()), since = asked;
-  const model = $("model").value, sent = settings();
-  history.replaceState(null, "", `#${new URLSearchParams({ model, ...sent })}`);
+  const model = $("model").value, given = settings();
+  sent = performance.now();
+  waiting = true;
+  state.first = null;
+  history.replaceState(null, "", `#${new URLSearchParams({ model, ...given })}`);
   for (const name of ANSWERS) $(name).classList.add("stale");
   try {
     const response = await fetch("answer", {
       method: "POST", signal: mine.signal, headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ page, model, settings: sent }),
+      body: JSON.stringify({ page, model, settings: given }),
     });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
@@ -144,7 +157,25 @@ async function send() {
 
 // Showing -----------------------------------------------------------------------------------
 
+// What a partial frame has not, of earlier settings and pale, so that nothing flickers.
+function completed(now, before) {
+  const names = new Set(now.map((item) => item.name));
+  const rest = before.filter((item) => !names.has(item.name));
+  return [...now, ...rest.map((item) => ({ ...item, pale: true }))];
+}
+
+function completedChart(now, before) {
+  if (before?.title !== now.title) return now;
+  const kinds = ["lines", "levels", "marks"].map((kind) => [kind, completed(now[kind], before[kind])]);
+  return { ...now, ...Object.fromEntries(kinds) };
+}
+
 function show(frame, since) {
+  if (frame.partial && state.charts?.loss.title === frame.charts.loss.title) {
+    const charts = Object.entries(frame.charts)
+      .map(([name, chart]) => [name, completedChart(chart, state.charts[name])]);
+    frame = { ...frame, charts: Object.fromEntries(charts), facts: completed(frame.facts, state.facts) };
+  }
   state = { ...state, ...frame };
   const fresh = (...names) => names.forEach((name) => $(name).classList.remove("stale"));
   const seconds = ((performance.now() - since) / 1000).toFixed(2);
@@ -155,7 +186,8 @@ function show(frame, since) {
     showTable();
     fresh("loss", "loss-legend", "table", ...(frame.charts.terms ? ["terms"] : []));
     document.body.dataset.charts = Number(document.body.dataset.charts ?? 0) + 1;
-    if (frame.python && !state.first) state.first = seconds;
+    state.first ??= seconds;
+    waiting = false;
   }
   if (frame.facts) { showFacts(); fresh("phase", "facts"); }
   if ("notes" in frame) {
@@ -166,7 +198,6 @@ function show(frame, since) {
   if ("phases" in frame) { showPhases(); fresh("phases"); }
   if ("python" in frame) { showTexts(); fresh("copy"); }
   if ("stage" in frame) {
-    if (frame.stage.startsWith("computing")) state.first = null;
     const first = state.first ? `; first curve after ${state.first} s` : "";
     const complete = frame.stage === "complete" ? ` after ${seconds} s${first}` : "";
     $("stage").textContent = frame.stage + complete;
@@ -177,6 +208,7 @@ function show(frame, since) {
 }
 
 function showError() {
+  if (state.error) waiting = false;
   $("error").hidden = !state.error;
   const old = state.loss ? ". What is pale below is the answer to earlier settings." : "";
   $("error").textContent = state.error ? state.error + old : "";
@@ -215,7 +247,7 @@ function showFacts() {
   $("phase").textContent = phase ? `This network: ${phase.value}${soFar}.` : "";
   $("facts").classList.toggle("provisional", Boolean(state.provisional));
   $("facts").replaceChildren(...state.facts.map((fact) =>
-    html("div", {}, html("dt", {}, named(fact)), html("dd", { id: `fact-${fact.name}` }, fact.value))));
+    html("div", {}, html("dt", {}, named(fact)), html("dd", { id: `fact-${fact.name}`, class: fact.pale ? "stale" : "" }, fact.value))));
 }
 
 // MathML and nothing else: it comes from this server, and is put in as it is.
@@ -245,7 +277,7 @@ function showTexts() {
 }
 
 function showTable() {
-  const { x, lines } = state.loss;
+  const { x } = state.loss, lines = state.loss.lines.filter((line) => !line.pale);
   if (!lines.length) return;
   const head = html("tr", {}, html("th", {}, x.label), ...lines.map((l) => html("th", {}, l.label)));
   const points = lines[0].x, every = Math.max(1, Math.floor(points.length / 12));

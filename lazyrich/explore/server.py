@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
-from lazyrich.explore.answer import answer
+from lazyrich.explore.answer import Answers, answer
 from lazyrich.explore.settings import description
 from lazyrich.explore.watch import Cancelled, Watch
 from lazyrich.explore.words import WORDS
@@ -110,7 +110,7 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = sys.platform != "win32"
 
     def __init__(self, port: int = 0) -> None:
-        self.jobs = Jobs()
+        self.jobs, self.answers = Jobs(), Answers()
         self.fields = json.dumps(description() | {"words": WORDS}, allow_nan=False).encode()
         try:
             super().__init__((HOST, port), _Handler)
@@ -182,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         page = str(request.get("page", ""))[:100] if isinstance(request, dict) else ""
         jobs = self.server.jobs
         with jobs.job(page) as watch, suppress(Cancelled, ConnectionError), jobs.turn(watch):
-            for frame in answer(request, watch):
+            for frame in answer(request, watch, self.server.answers):
                 if watch.cancelled:
                     break
                 self.wfile.write(json.dumps(frame, allow_nan=False).encode() + b"\n")

@@ -1,8 +1,8 @@
 """The two-layer network of Kumar et al. in the explorer: settings in, frames of the page out.
 
-A frame is a dictionary that JSON holds; the page shows the newest value of each key. The twin and
-the forecasts come first, then the network in stages, each a whole call of ``simulate.train`` that
-the text to copy repeats. The last stage has the default accuracy.
+A frame is a dictionary that JSON holds; the page shows the newest value of each key. The network
+comes first, then its twin and the forecasts, then the network in further stages, each a whole call
+of ``simulate.train`` that the text to copy repeats. The last stage has the default accuracy.
 """
 
 from collections.abc import Iterator
@@ -129,16 +129,20 @@ def frames(settings: dict[str, Any], watch: Watch) -> Iterator[dict[str, Any]]:
     request = read(settings)
     yield {"python": None, "command": None, "stage": "computing ..."}
     run, twin, reason, twin_of = None, None, [], None
+    predicted = forecasts.none()
     try:
-        predicted = forecasts.predicted(request.task, settings, request.phi, watch)
         for stage, changes in request.stages:
+            alone = run is None
+            run = request.train(changes, watch)
+            if alone:
+                found = _frame(request, run, None, predicted)
+                found |= {"provisional": stage, "stage": "adding the twin and the forecasts ..."}
+                yield found | {"partial": True}
+                predicted = forecasts.predicted(request.task, settings, request.phi, watch)
             exact = {name: changes[name] for name in changes if name not in ("rtol", "record")}
             if twin_of != exact:  # the twin of a flow has no tolerance: once is enough
                 twin, reason = _twin(request, exact, watch)
                 twin_of = exact
-            if run is None:
-                yield _frame(request, None, twin, predicted) | {"provisional": ""}
-            run = request.train(changes, watch)
             found = _frame(request, run, twin, predicted)
             found |= {"python": request.python(changes), "command": request.command(changes)}
             found["stage"] = f"{stage}, refining ..." if stage else "complete"
@@ -173,10 +177,9 @@ def _twin(
 
 
 def _frame(
-    request: _Request, run: Run | None, twin: Dataset | None, predicted: dict[str, Any]
+    request: _Request, run: Run, twin: Dataset | None, predicted: dict[str, Any]
 ) -> dict[str, Any]:
-    history = None if run is None else run.history
-    lines = []
+    history, lines = run.history, []
     for source, thin in ((history, False), (twin, True)):
         if source is None:
             continue
@@ -187,21 +190,16 @@ def _frame(
                 line = (f"twin_{name}" if thin else name, shown, name, later.step, later[name])
                 lines.append(chart.line(*line, thin=thin))
     levels = list(predicted["levels"])
-    some = twin if history is None else history
-    if some is not None:
-        floor = some.get("kernel_regression_population_loss")
-        if floor is not None:
-            levels.append(chart.level("floor", "lazy floor", floor))
-        fallen = 2 / 15 * float(some.zero_population_loss)
-        levels.append(chart.level("fallen", "a loss below this has fallen", fallen, "linear"))
+    floor = history.get("kernel_regression_population_loss")
+    if floor is not None:
+        levels.append(chart.level("floor", "lazy floor", floor))
+    fallen = 2 / 15 * float(history.zero_population_loss)
+    levels.append(chart.level("fallen", "a loss below this has fallen", fallen, "linear"))
     steps = chart.axis("steps", log=True, low=1, high=request.settings["steps"])
     loss = {"title": "Loss", "x": steps, "y": chart.axis("loss", log=True)}
     loss |= {"lines": lines, "levels": levels, "marks": predicted["marks"]}
-    charts = {"loss": loss}
-    if history is not None:
-        charts["terms"] = _terms(history, steps)
-    facts = _facts(run, twin, request.settings["steps"]) + predicted["facts"]
-    return {"charts": charts, "facts": facts}
+    facts = _facts(run, request.settings["steps"]) + predicted["facts"]
+    return {"charts": {"loss": loss, "terms": _terms(history, steps)}, "facts": facts}
 
 
 def _terms(history: Dataset, steps: dict[str, Any]) -> dict[str, Any]:
@@ -229,26 +227,23 @@ def _terms(history: Dataset, steps: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _facts(run: Run | None, twin: Dataset | None, steps: int) -> list[dict[str, str]]:
+def _facts(run: Run, steps: int) -> list[dict[str, str]]:
     """Return the numbers of a run, or of its first steps, which no label may call final."""
-    found = []
-    if run is not None:
-        outcome, last = run.outcome(), run.history.isel(step=-1)
-        done = int(last.step)
-        when = "final {}" if done == steps else f"{{}} at step {done:,}"
-        found += [
-            chart.fact("phase", "phase", outcome.phase, "phase"),
-            chart.fact("train_fall", "train loss falls", outcome.when("train"), "fallen"),
-            chart.fact("test_fall", "population loss falls", outcome.when("test"), "fallen"),
-            chart.fact("train_loss", when.format("train loss"), f"{float(last.train_loss):.4g}"),
-        ]
-        if "population_loss" in last:
-            value = f"{float(last.population_loss):.4g}"
-            label = when.format("population loss")
-            found.append(chart.fact("population_loss", label, value, "population-loss"))
-    some = twin if run is None else run.history
-    if some is not None and "kernel_regression_population_loss" in some:
-        floor = f"{float(some.kernel_regression_population_loss):.4g}"
+    outcome, last = run.outcome(), run.history.isel(step=-1)
+    done = int(last.step)
+    when = "final {}" if done == steps else f"{{}} at step {done:,}"
+    found = [
+        chart.fact("phase", "phase", outcome.phase, "phase"),
+        chart.fact("train_fall", "train loss falls", outcome.when("train"), "fallen"),
+        chart.fact("test_fall", "population loss falls", outcome.when("test"), "fallen"),
+        chart.fact("train_loss", when.format("train loss"), f"{float(last.train_loss):.4g}"),
+    ]
+    if "population_loss" in last:
+        value = f"{float(last.population_loss):.4g}"
+        label = when.format("population loss")
+        found.append(chart.fact("population_loss", label, value, "population-loss"))
+    if "kernel_regression_population_loss" in run.history:
+        floor = f"{float(run.history.kernel_regression_population_loss):.4g}"
         found.append(chart.fact("floor", "lazy floor: where the twin ends", floor, "lazy"))
     return found
 
