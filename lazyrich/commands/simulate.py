@@ -134,11 +134,8 @@ def command(
 
         check_writer(film_file.suffix)
     quiet, seed = options.pop("quiet"), options["seed"]
-    from lazyrich.plotting import rendered
     from lazyrich.simulate import PolynomialTask, train
-    from lazyrich.simulate import animate as film_of
     from lazyrich.simulate.constants import shared_out
-    from lazyrich.support.files import write_whole
 
     of_target, of_activation = shared_out(read_constants(constants), target, options["activation"])
     task = PolynomialTask(
@@ -156,10 +153,18 @@ def command(
     options["constants"] = of_activation
     with progress_bar("training", quiet) as progress:
         options |= {"record": _record(options["steps"]), "progress": progress}
-        run = film_of(task, film_file, **options) if film_file else train(task, **options)
+        if film_file:
+            from lazyrich.simulate.pictures.animation import animate as film_of
+
+            run = film_of(task, film_file, **options)
+        else:
+            run = train(task, **options)
     if run_file:
         run.save(run_file)
     if plot_file:
+        from lazyrich.plotting import rendered
+        from lazyrich.support.files import write_whole
+
         picture = rendered(run.plot(), [plot_file.suffix[1:]])
         write_whole(plot_file, lambda part: part.write_bytes(*picture.values()))
     click.echo(_table(run.history))

