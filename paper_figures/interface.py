@@ -13,7 +13,9 @@ from lazyrich.simulate.runs import Runs
 class FigureModule(Protocol):
     """A file of a figure. A new figure is a file that has these, and a line in the catalogue.
 
-    It may also have ``TOO_SMALL``, the names of the checks for which the tiny preset is too small.
+    It may also have ``TOO_SMALL``, the names of the checks for which the tiny preset is too small,
+    and ``PARTS``: the names of runs that may be left out of ``data``, as too long, in which case
+    ``picture`` says so and ``claims`` are without those about them.
     """
 
     @property

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Result:
     """A figure that was made: the files written, in ``paths``, and what they say.
 
-    ``caption`` says what is shown, ``notes`` the settings and what was chosen. ``seconds`` is the
+    ``caption`` says what is shown, ``notes`` the settings and what was chosen, ``not_run`` what of
+    the preset was left out as too long, with its cost. ``seconds`` is the
     time it took this time, with the runs that were found finished costing nothing;
     ``parameters`` are those of the preset. ``plot()`` returns the figure itself.
     """
@@ -34,6 +35,7 @@ class Result:
     seconds: float
     paths: tuple[Path, ...]
     notes: str = ""
+    not_run: str = ""
     drawn: "Figure | None" = field(default=None, repr=False, compare=False)
 
     def plot(self, file: str | os.PathLike | None = None) -> "Figure":
@@ -86,6 +88,7 @@ def markdown(result: Result) -> str:
     """
     lines = [f"# Figure {result.name}: {result.title}", ""]
     lines += [f"![Figure {result.name}](figure-{result.name}.png)", "", result.caption, ""]
+    lines += [result.not_run, ""] if result.not_run else []
     lines += [f"Settings and choices: {result.notes}", ""] if result.notes else []
     lines += ["| check | claim | measured | would hold if | outcome |", "|---|---|---|---|---|"]
     for check in result.checks:
@@ -116,6 +119,7 @@ def as_json(result: Result) -> str:
         "preset": result.preset,
         "caption": result.caption,
         "notes": result.notes,
+        "not_run": result.not_run,
         "parameters": result.parameters,
         "checks": checks,
         "passed": result.passed,

@@ -179,12 +179,14 @@ def run_all(
     folder: str | os.PathLike,
     jobs: int = 1,
     progress: Progress | None = None,
+    given: Mapping[str, bytes] | None = None,
 ) -> dict[str, xarray.Dataset]:
     """Do several sets of runs at once and return the histories of each under its name.
 
+    ``given``: contents of files that take the place of those in the folder, by address.
     Raises ``RuntimeError`` where a run has no history.
     """
-    pool, store = workers(jobs), Store(folder)
+    pool, store = workers(jobs), Store(folder, given)
     settings = {name: runs.settings() for name, runs in wanted.items()}
     keys = complete_store(
         [(wanted[name].experiment, group) for name, groups in settings.items() for group in groups],

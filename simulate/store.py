@@ -83,10 +83,14 @@ def damage(content: bytes, key: str) -> str | None:
 
 
 class Store:
-    """The finished runs in a folder. Raises ``OSError`` in one line where it can't be made."""
+    """The finished runs in a folder. Raises ``OSError`` in one line where it can't be made.
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    ``given``: the contents of other runs' files by address; the folder is not asked for these.
+    """
+
+    def __init__(self, folder: str | os.PathLike, given: Mapping[str, bytes] | None = None) -> None:
         self.folder, self._layouts = make_folder("folder", folder), Layouts()
+        self._given = dict(given or {})
 
     def path(self, key: str) -> Path:
         """Return the file of a run."""
@@ -99,6 +103,8 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Return whether the run is stored and its file is sound; warn of a file that isn't."""
+        if key in self._given:
+            return True
         path = self.path(key)
         try:
             wrong = damage(path.read_bytes(), key)
@@ -125,8 +131,7 @@ class Store:
 
     def read(self, key: str) -> Arrays | Failure:
         """Return the arrays of a run's history by name, or how it failed."""
-        content = self.path(key).read_bytes()
-        content = content.rsplit(b"\n", 3)[0]  # without what ``sealed`` has added
+        content = self._content(key).rsplit(b"\n", 3)[0]  # without what ``sealed`` has added
         found = self._layouts.read(content, "history")
         if found:
             return found
@@ -139,5 +144,9 @@ class Store:
 
     def described(self, key: str) -> xarray.Dataset:
         """Return the history of a finished run with its dimensions, units and attributes."""
-        content = io.BytesIO(self.path(key).read_bytes())
+        content = io.BytesIO(self._content(key))
         return xarray.load_dataset(content, group="history", engine="h5netcdf")
+
+    def _content(self, key: str) -> bytes:
+        given = self._given.get(key)
+        return self.path(key).read_bytes() if given is None else given

@@ -111,6 +111,23 @@ def test_presets_grow_from_tiny_to_paper(number):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", ["6", "13"])
+def test_parts_that_were_not_run_are_missing_from_the_figure_and_nothing_else_is(number, folder):
+    figure, p, data = _data(number, folder)
+    whole = {check.name: check for check in figure.claims(p, data)}
+    without = {}
+    for part in figure.PARTS:
+        rest = {name: runs for name, runs in data.items() if name != part}
+        found = {check.name: check for check in figure.claims(p, rest)}
+        assert found == {name: whole[name] for name in found}
+        assert len(figure.picture(p, rest).axes) == len(figure.picture(p, data).axes)
+        assert figure.caption(p, rest)
+        without[part] = whole.keys() - found.keys()
+    assert all(without.values())
+    assert sum(map(len, without.values())) == len(set().union(*without.values()))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", list(FIGURES))
 def test_a_figure_writes_the_same_bytes_again_whatever_the_users_style(number, folder, monkeypatch):
     made = make(number, "tiny", out=folder)

@@ -30,17 +30,28 @@ if TYPE_CHECKING:
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes to run in.")
 @click.option("--mnist", metavar="DIR", help="Folder of MNIST's IDX files, for Figure 6.")
+@click.option(
+    "--fresh", is_flag=True, help="Do all runs here, at --preset paper too: some take days."
+)
 @quiet_option
 def command(
-    wanted: tuple[str, ...], preset: str, out: str, jobs: int, mnist: str | None, quiet: bool
+    wanted: tuple[str, ...],
+    preset: str,
+    out: str,
+    jobs: int,
+    mnist: str | None,
+    fresh: bool,
+    quiet: bool,
 ) -> None:
     """Draw figures of the papers from scratch, as PDF and PNG, and check what they show.
 
     Use it to reproduce a figure, or to see it at another size.
 
     NAME is a figure, a source (kumar, lyu, laws) for all of its figures, or all; without NAME, the
-    figures are listed. index.html in DIR is a page of all figures there, with captions, checks and
-    parameters. The exit code is 1 if the outcome of a check has changed from what lazyrich records.
+    figures are listed. At --preset paper long runs that come with lazyrich are drawn; the figure
+    says which were not run, and --fresh runs them. index.html in DIR is a page of all figures
+    there, with captions, checks and parameters. The exit code is 1 if the outcome of a check has
+    changed from what lazyrich records.
 
     \b
     Examples:
@@ -62,14 +73,14 @@ def command(
     chosen = [figure for name in wanted for figure in whole.get(name, [name])]
     passed = True
     for name in dict.fromkeys(chosen):
-        minutes = seconds(name, preset, jobs) / 60
+        minutes = seconds(name, preset, jobs, fresh) / 60
         if minutes > 1 and not quiet:
             text = (
                 f"figure {name}: about {minutes:.0f} min on {jobs} processes, if none is finished"
             )
             click.echo(text, err=True)
         with progress_bar(f"figure {name}", quiet) as progress:
-            figure = make(name, preset, Path(out), jobs, progress, mnist)
+            figure = make(name, preset, Path(out), jobs, progress, mnist, fresh)
         click.echo(_report(figure))
         passed = passed and figure.passed
     if not passed:
@@ -93,6 +104,7 @@ def _report(figure: "Result") -> str:
         lines.append(f"  {check.outcome}: {check.sentence}")
         lines.append(f"      measured {check.measured}; holds if {check.allowed}")
         lines += [f"      {check.judged}"] if check.judged else []
+    lines += [f"  {figure.not_run}"] if figure.not_run else []
     lines += [f"  ({line})" for line in explained(check.outcome for check in figure.checks)]
     lines += [f"  wrote {path}" for path in figure.paths]
     return "\n".join(lines)

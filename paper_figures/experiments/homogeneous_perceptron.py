@@ -23,6 +23,8 @@ from lazyrich.simulate.modules.modular_addition import classified, modular_addit
 
 # Activation -> its module, the order L of the network, evaluations of the gradient in a run.
 ACTIVATIONS = {"relu": (nn.ReLU, 2, 6000), "square": (Square, 3, 2000)}
+# With a bias, weights slide along the kinks of ReLU: so many times as many evaluations.
+SLIDING = 20
 # Of each run: so many records evenly in the logarithm of time, so many evenly in time.
 EARLY, LATE = 40, 100
 
@@ -96,6 +98,11 @@ def _margin(f: Tensor, y: Tensor) -> Tensor:
     return (right - f.masked_fill(y > 0, -math.inf).amax(1)).min()
 
 
-def cost(*, p: int, width: int, fraction: float, activation: str, **_: Any) -> tuple[float, int]:
+def cost(
+    *, p: int, width: int, fraction: float, activation: str, bias: bool, **_: Any
+) -> tuple[float, int]:
     """Return the multiplications of an update, roughly, three a weight and sample; and updates."""
-    return 3.0 * fraction * p**2 * 3 * p * width, ACTIVATIONS[activation][2]
+    updates = ACTIVATIONS[activation][2]
+    if bias and activation == "relu":
+        updates *= SLIDING
+    return 3.0 * fraction * p**2 * 3 * p * width, updates
