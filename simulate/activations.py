@@ -158,25 +158,27 @@ class Erf:
 
 @dataclass(frozen=True)
 class Relu:
-    """phi(h) = factor max(0, h).
+    """phi(h) = factor max(0, side h), side 1 or -1.
 
     >>> Relu(2.0)(torch.tensor([-1.0, 3.0])).tolist()
     [0.0, 6.0]
     """
 
     factor: float
+    side: float = 1.0
     series = None
 
     def __call__(self, H: Tensor) -> Tensor:
         """Return phi(H)."""
-        return self.factor * torch.relu(H)
+        return self.factor * torch.relu(self.side * H)
 
     def slope(self, H: Tensor) -> Tensor:
         """Return phi'(H), 0 at the kink."""
-        return self.factor * (H > 0).to(H.dtype)
+        return self.factor * self.side * (self.side * H > 0).to(H.dtype)
 
     def rise(self, H: Tensor, G: Tensor, size: float) -> Tensor:
         """Return (phi(H + size G) - phi(H))/size: G itself where both are above 0."""
+        H, G = self.side * H, self.side * G
         later = H + size * G
         crossing = (torch.relu(later) - torch.relu(H)) / size
         both = torch.where((later > 0) & (H > 0), G, torch.zeros_like(G))
@@ -218,7 +220,7 @@ def numeric(
     if symbolic.kind == "erf":
         return Erf(*symbolic.scale(**values)), symbolic.text
     if symbolic.kind == "relu":
-        return Relu(math.prod(symbolic.scale(**values))), symbolic.text
+        return Relu(*symbolic.scale(**values)), symbolic.text
     coefficients = tuple(symbolic.coefficients(**values))
     if len(coefficients) in (2, 3) and coefficients[:2] == (0.0, 1.0):
         return Curved(2 * coefficients[2] if len(coefficients) == 3 else 0.0), symbolic.text

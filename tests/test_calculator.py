@@ -415,8 +415,11 @@ def test_the_index_of_a_mean_names_its_vectors():
         == theory.expectation("(b.x)^2").expr
     )  # two scalar products, no mean
     for text, reason in (
-        ("E[x.x] + E[w.w]", "may stand around a whole polynomial"),
-        ("E[(x.x)^2] - E[x.x]^2", "may stand around a whole polynomial"),
+        ("E[x.x] + E[w.w", "with its bracket closed"),
+        ("E[(x.x)^2] - E[bta x.x]^2", "E[>>>bta<<< x.x]^2, character 16"),
+        ("E[x.x] + foo", ">>>foo<<<, character 10"),
+        ("E[(w.x)^2 | q]", "given = 'q': Allowed: w, x"),
+        ("E_x[x.x | x]", "over = x: the mean is conditional on x"),
         (r"\mathbb{E}_{x \sim N(0, I)}[x.x]", "the index of a mean names its vectors"),
         ("E_q[x.x]", "over = 'q': Allowed: x"),
     ):
@@ -424,6 +427,46 @@ def test_the_index_of_a_mean_names_its_vectors():
             theory.expectation(text)
     with pytest.raises(ValueError, match="the mean in E_w"):
         theory.expectation("E_w[(w.x)^2]", over=("x",))
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("E[(b.x)^4] - E[(b.x)^2]^2", "2 |b|^4/D^2"),
+        (r"\mathbb{E}\left[(b^\top x)^4\right] - \mathbb{E}_x[(b^\top x)^2]^2", "2 |b|^4/D^2"),
+        (r"\langle (x^\top A x)^2\rangle - \langle x^\top Ax\rangle^2", "(tr(A A') + tr(A^2))/D^2"),
+        (r"\frac{<(b.x)^4>}{<(b.x)^2>^2}", "3"),
+        ("(x.x - E[x.x])^2", "2/D"),  # x outside of the mean: all of it is averaged
+        ("E[(x.x - E[x.x])^2]", "2/D"),
+        ("E_x[(w.x)^4] - E_x[(w.x)^2]^2", "2 |w|^4/D^2"),  # w stays
+        ("E_w[E_x[(w.x)^2]^2]", "sigma^4 (1 + 2/D)"),
+        ("E[E[(w.x)^2 | w]^2]", "sigma^4 (1 + 2/D)"),
+        ("E[(w.x)^2 |x|^2 | w] - E[(w.x)^2 | w]", "2 |w|^2/D^2"),
+    ],
+)
+def test_means_inside_a_formula(text, right):
+    assert theory.check(f"expect: {text}", right)
+    assert not theory.check(f"expect: {text}", f"2 ({right})")
+
+
+def test_means_inside_a_formula_have_the_options_of_all():
+    laws = {"z": "Sigma", "x": "I"}
+    both = theory.expectation("E[(a.z)^2 (b.x)^2] - E[(a.z)^2]", covariance=laws)
+    assert both.evaluate(a=[1, 2], b=[3, 0], Sigma=[[2, 1], [1, 1]]) == 10 * 9 - 10
+    variance = theory.expectation("E[(x'Ax)^2] - E[x'Ax]^2", symmetric=("A",)).expr
+    assert theory.check("expect: (x'Ax - tr(A)/D)^2", "2 tr(A^2)/D^2", symmetric=("A",))
+    assert variance == theory.expectation("(x'Ax - tr(A)/D)^2", symmetric=("A",)).expr
+    with pytest.raises(ValueError, match=re.escape("over = x: E[|w|^2] has none of them")):
+        theory.expectation("E[w.w] - E[x.x]", over=("x",))
+
+
+def test_a_formula_may_be_a_mean():
+    loss = "E_x[((beta.x)^2/2 - alpha wbar.x - alpha epsilon x'M x/2)^2]"
+    assert theory.check("test-loss", loss)
+    assert not theory.check("test-loss", loss.replace("/2)^2]", ")^2]"))
+    assert theory.check(
+        "expect: (z'A z)^2", "E[z'A z]^2 + 2 tr(A^2)", covariance={"z": "I"}, symmetric=("A",)
+    )
 
 
 def test_a_prime_after_a_dot_is_the_second_input_and_a_trace_needs_no_brackets():

@@ -337,6 +337,21 @@ def test_a_formula_with_the_gamma_function():
     assert theory.grammar.write(matrix.expr) == "tr(Gamma)/D"
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"\binom{D}{2} + D - 1",
+        "binom(D + 1, D - 1) - 1",
+        "(D + 1)!/(2 (D - 1)!) - 1",
+        r"\frac{(D+1)!}{2!\,(D-1)!} - 1",
+    ],
+)
+def test_binomial_coefficients_and_factorials(formula):
+    name = "ntk-eigenvalues.traceless.multiplicity"
+    assert theory.check(name, formula)
+    assert not theory.check(name, formula.replace("- 1", "+ 1"))
+
+
 def test_closed_forms_of_your_own_problem():
     problem = theory.Problem(activation="h + c*h^3")
     found = theory.check("ntk-at-init", "x.x_prime", problem=problem)

@@ -223,10 +223,12 @@ def test_values_are_exact_for_exact_input_and_floats_for_floats(run):
     assert rounded["expr"] == pytest.approx(float(value), rel=1e-14)
 
 
-def test_derive_never_loads_torch_nor_numpy():
+def test_derive_never_loads_torch_nor_numpy_and_a_forecast_of_your_own_loads_numpy_alone():
+    own = ["predict", "--D", "4", "--P", "9", "--activation", "h + h^2", "--quiet"]
     code = (
         "import sys; from lazyrich.cli import main; main(['derive', 'test-loss', '--steps']); "
-        "sys.exit(bool({'torch', 'numpy', 'rich'} & set(sys.modules)))"
+        "assert not {'torch', 'numpy', 'rich'} & set(sys.modules); "
+        f"main({own}); sys.exit(bool({{'torch', 'scipy', 'rich'}} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 

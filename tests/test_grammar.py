@@ -101,7 +101,7 @@ def test_reads_what_papers_write(text, value):
         ("K(x, x_prime)", ",", "no comma here"),
         ("alpha, 2", ",", "no comma here"),
         ("tr(A, B)", "tr(A, B)", "one argument, not 2"),
-        ("E[x.x]", "E[", "may stand around a whole"),
+        ("E[x.x]", "E[", "is read in a formula to average"),
         ("alpha²/D·x.x", "D·x.x", "unclear what is divided"),
         ("e^D", "e", "write exp(...)"),
         ("eps D", "eps", "did you mean 'epsilon'"),

@@ -78,7 +78,7 @@ def test_reads_the_latex_of_papers(text, value):
         (r"\frac 1", "", "expected '}' before the end"),
         (r"\alpha} + 1", "}", "nothing is open"),
         (r"\left(D + \alpha", "(", "never closed: expected ')'"),
-        (r"\langle \alpha \rangle", r"\rangle", "may stand around a whole"),
+        (r"\langle \alpha \rangle", r"\rangle", "is read in a formula to average"),
         (r"\langle x, x", "", r"expected '\rangle' before the end"),
         (r"\beta x", "x", "write x.y"),
         (r"\sqrt{x}", "x", "expected a scalar"),
@@ -88,7 +88,7 @@ def test_reads_the_latex_of_papers(text, value):
         (r"\mathrm{touch}(D)", "touch", "unknown name"),
         (r"\mathrm{tr} M^2", r"tr} M^2", "unclear: write tr(M^2) or (tr M)^2"),
         (r"\operatorname{tr} M \beta", r"tr} M", "unclear: write tr(M beta) or tr(M) beta"),
-        (r"1 + \mathbb{E}[x.x]", r"\mathbb", "may stand around a whole polynomial"),
+        (r"1 + \mathbb{E}[x.x]", r"\mathbb", "is read in a formula to average or to check"),
     ],
 )
 def test_marks_the_place_in_what_was_typed(text, place, reason):

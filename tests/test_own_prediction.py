@@ -8,8 +8,8 @@ import pytest
 
 from lazyrich.cli import main
 from lazyrich.simulate.laws import lazy
-from lazyrich.simulate.laws.own_problem import predict_lazy
 from lazyrich.theory import Problem
+from lazyrich.theory.problem.lazy_prediction import predict_lazy
 from lazyrich.verify.cubature import gauss_hermite
 
 

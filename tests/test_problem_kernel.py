@@ -143,6 +143,7 @@ def test_the_papers_spectrum_and_decomposition():
         ("h + c h^2", lambda h: h + 0.3 * h**2),
         ("erf(h/sqrt(2))", lambda h: torch.erf(h / 2**0.5)),
         ("relu(h)", torch.relu),
+        ("min(h, 0)", lambda h: -torch.relu(-h)),
     ],
 )
 @pytest.mark.parametrize("readouts", ["fixed", "trained"])
@@ -393,8 +394,8 @@ def test_bad_values_of_a_spectrum_are_one_clear_line(values, message):
 
 def test_a_scaled_relu_is_a_multiple():
     assert Problem("3 relu(2 h)").activation.text == "6 relu(h)"
-    with pytest.raises(ValueError, match="activation"):
-        Problem("relu(-h)")
+    assert Problem("ReLU(-2 h)").activation.text == "2 relu(-h)"
+    assert Problem(r"\max(h, 0)").activation.text == "relu(h)"
 
 
 @pytest.mark.parametrize("activation", ["h + h^3", "He_4(h)", "erf(h)", "relu(h)"])

@@ -131,6 +131,7 @@ def test_torch_and_numpy_agree_and_torch_differentiates():
         ("2 erf(a h)", lambda h: 2 * special.erf(0.7 * h)),
         ("relu(h)", lambda h: np.maximum(h, 0)),
         ("c relu(h)", lambda h: -1.5 * np.maximum(h, 0)),
+        ("relu(-h)", lambda h: np.maximum(-h, 0)),
     ],
 )
 @pytest.mark.parametrize("target", ["(beta.x)^2/2", "1 + beta.x - (b.x)^3"])

@@ -159,6 +159,20 @@ def test_the_plateau_of_a_cubic_target_is_least_squares_on_data(P):
     assert abs(losses.mean() - 1.1 * expected) > 4.5 * error
 
 
+@pytest.mark.parametrize(
+    ("activation", "target", "symbols"),
+    [
+        ("h", "b.x + (b.x)^2/2", {"b": [2, 0, 0, 0]}),
+        ("h + b h^2", "beta.x + (beta.x)^2/2", {"beta": [2, 0, 0, 0]}),
+        ("h", "b (beta.x) + b^2/2 (beta.x)^2", {"b": 2, "beta": [1, 0, 0, 0]}),
+    ],
+)
+def test_the_plateau_of_a_problem_that_has_a_b_of_its_own(activation, target, symbols):
+    plain = Problem("h", "beta.x + (beta.x)^2/2").closed_form("early-plateau")
+    found = Problem(activation, target).closed_form("early-plateau")
+    assert found.evaluate(D=4, P=10, **symbols) == plain.evaluate(D=4, P=10, b=4)
+
+
 def test_a_target_of_two_directions_has_no_plateau_formula():
     with pytest.raises(ValueError, match="one direction"):
         Problem("erf(h)", "(a.x)(b.x)").closed_form("early-plateau")

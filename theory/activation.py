@@ -76,7 +76,7 @@ class Activation:
     @property
     def text(self) -> str:
         """The activation as text that ``Activation`` reads back; configurations keep this."""
-        return grammar.write(self.expr).replace("max(0, h)", "relu(h)")
+        return re.sub(r"max\(0, (-?h)\)", r"relu(\1)", grammar.write(self.expr))
 
     @property
     def symbols(self) -> dict[str, sp.Symbol]:
@@ -130,11 +130,11 @@ class Activation:
         return [float(c.subs(point)) for c in self.polynomial_coefficients()]
 
     def scale(self, **values: float) -> tuple[float, float]:
-        """Return (c, a) of c erf(a h) or c relu(a h) as floats, for a simulation."""
+        """Return (c, a) of c erf(a h) or c relu(a h), a = 1 or -1, as floats, for a simulation."""
         check_values("activation", self.symbols, values)
         point = {self.symbols[name]: value for name, value in values.items()}
         factor, rest = self.expr.as_independent(h)
-        slope = sp.S.One if self.kind == "relu" else rest.args[0].coeff(h, 1)
+        slope = sp.Add(*rest.args).coeff(h, 1)  # max(0, h) has 0 as well
         return float(factor.subs(point)), float(slope.subs(point))
 
 
@@ -168,9 +168,11 @@ def _read(expression: "str | sp.Expr | Activation") -> sp.Expr:
     if isinstance(expression, str):
         if not expression.strip():
             raise ValueError(f"activation = {shown(expression)}: must be {_ALLOWED}, not empty")
-        return grammar.read(
+        found = grammar.read(
             expression, {"h": h, "pi": sp.pi}, new=grammar.scalars, what="activation"
         )
+        _refuse_unknown_functions(expression)
+        return found
     if isinstance(expression, int | float) and math.isfinite(expression):
         return exact(sp.sympify(expression))
     if not isinstance(expression, sp.Expr):
@@ -178,6 +180,18 @@ def _read(expression: "str | sp.Expr | Activation") -> sp.Expr:
             f"activation = {shown(expression)}: must be text or a SymPy expression in h"
         )
     return exact(expression)
+
+
+def _refuse_unknown_functions(text: str) -> None:
+    """H_3(h) and phi(h) look like functions, and would be read as products."""
+    known = {*functions.FUNCTIONS, *functions.ALIASES}
+    for called in re.finditer(r"(?<![\w}])([A-Za-z]\w*)(?=\(h\))", text):
+        name = called[1]
+        if name not in known and not re.fullmatch(r"He_\d+", name):
+            hint = f"He_n(h) is a Hermite polynomial; a product is {name} h"
+            raise grammar.FormulaError(
+                text, called.start(), len(name), f"not a known function; {hint}", "activation"
+            )
 
 
 def in_range(argument: str, expr: sp.Expr) -> sp.Expr:
@@ -218,15 +232,22 @@ def _with_package_symbols(expr: sp.Expr) -> sp.Expr:
 
 
 def _plain_relu(expr: sp.Expr) -> sp.Expr:
-    """relu(a h) for a number a > 0 as a relu(h)."""
+    """relu(a h) for a number a as |a| relu(h) or |a| relu(-h), and min(0, h) as -relu(-h)."""
 
     def plain(*args: sp.Expr) -> sp.Expr:
         total = sp.Add(*args) if len(args) == 2 and 0 in args else sp.S.Zero
         slope: Any = total.coeff(h, 1)
-        known = slope.is_positive and total == slope * h
-        return slope * relu(h) if known else sp.Max(*args)
+        known = slope.is_nonzero and slope.is_real and total == slope * h
+        return abs(slope) * relu(sp.sign(slope) * h) if known else sp.Max(*args)
 
-    return expr.replace(sp.Max, plain)
+    least = expr.replace(sp.Min, lambda *args: -sp.Max(*(-part for part in args)))
+    plain_expr = least.replace(sp.Max, plain)
+    return plain_expr if not plain_expr.has(sp.Max) or _is_relu(plain_expr) else expr
+
+
+def _is_relu(expr: sp.Expr) -> bool:
+    """Whether an expression is a multiple of relu(h) or of relu(-h)."""
+    return expr.as_independent(h)[1] in (relu(h), relu(-h))
 
 
 def _kind(expr: sp.Expr, given: Any) -> str:
@@ -238,7 +259,7 @@ def _kind(expr: sp.Expr, given: Any) -> str:
         slope = rest.args[0].coeff(h, 1)
         if sp.expand(rest.args[0] - slope * h) == 0 and slope.is_real:
             return "erf"
-    if rest == relu(h):
+    if _is_relu(expr):
         return "relu"
     from lazyrich.theory.stand_in import advice
 

@@ -5,7 +5,7 @@ by Isserlis' theorem (``wick``), and returns a closed form.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -15,20 +15,25 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import wick
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.gaussian_laws import (
+    Names,
+    check_texts,
+    columns_of,
+    default_law,
+    habits,
+    is_general,
+    law_text,
+    laws_of,
+)
 from lazyrich.theory.generate import arguments, python_name
 from lazyrich.theory.grammar import names as naming
-from lazyrich.theory.grammar import read, write
-from lazyrich.theory.grammar.means import without_sign
+from lazyrich.theory.grammar import write
+from lazyrich.theory.grammar.means import conditioned, count, read_with_means, without_sign
 from lazyrich.theory.natural import Hidden, check_size, matrix_symbols, scalar
-from lazyrich.theory.symbols import D, Gaussian, I, SymmetricMatrixSymbol, sigma
+from lazyrich.theory.symbols import D, Gaussian, SymmetricMatrixSymbol
 
 MAX_DEGREE = 48
-# The laws that need no telling: inputs (x, x', x_1, ...) and weights of one neuron (w, w_1, ...).
-_DEFAULT_LAWS = (
-    (re.compile(r"x(_\w+)?"), I / D, "I/D"),
-    (re.compile(r"w(_\w+)?"), sigma**2 * I, "sigma^2 I"),
-)
-Names = Collection[str]
+Report = Callable[[float, float], None]
 
 
 def expectation(
@@ -40,12 +45,13 @@ def expectation(
     vectors: Names = (),
     matrices: Names = (),
     scalars: Names = (),
-    progress: Callable[[float, float], None] | None = None,
+    progress: Report | None = None,
 ) -> ClosedForm:
     """The mean of a polynomial in forms of independent Gaussian vectors, for every dimension D.
 
     ``expr``: text by the grammar (``"(x'Ax)^2 (b.x)^2"``, ``"E_x[(x'Ax)^2]"``) or SymPy
-    (``(x.T*A*x)**2``).
+    (``(x.T*A*x)**2``). Means may stand inside: ``"E[(b.x)^4] - E[(b.x)^2]^2"`` is a variance, and
+    so is ``"(x.x - E[x.x])^2"``, which is averaged as well.
     ``over``: the vectors to integrate out; by default the inputs (x, x_prime, x_1, ...) and weights
     (w, w_1, ...) in ``expr``. Every other vector stays: the mean is conditional on it.
     ``covariance``: {vector: covariance} as text or SymPy, such as ``{"x": "Sigma"}``; by default
@@ -64,63 +70,182 @@ def expectation(
     >>> expectation("(x.x_prime)^4", over=("x",)).expr
     3*Trace(x'.T*x')**2/D**2
     """
+    if over is not None:
+        check_texts(over=over)
+    text, over, fixed, is_signed = _without_sign(expr, over)
+    declarations = {"vectors": vectors, "matrices": matrices, "scalars": scalars}
+    inner = inner_means(over, covariance, symmetric, **declarations, text=text, progress=progress)
+    integrand, outside = _integrand(text, inner)
+    given, symmetric = inner.given, inner.symmetric
+    if inner.steps:
+        over, given = inner.left(integrand, outside, is_signed)
+    else:
+        over, given = _mentioned(text, integrand, over, given)
+    over = _unconditional(integrand, over, fixed, given)
+    laws = laws_of(integrand, over, given, inner.declared)
+    value, steps = _integrated(integrand, laws, symmetric, inner.report)
+    every = [*inner.laws, *(law for law in laws if law not in inner.laws)]
+    text = " ".join((text if isinstance(text, str) else write(integrand)).split())
+    return ClosedForm(
+        name="expectation",
+        title=f"E[{text}]" if laws else text,
+        expr=value,
+        steps=[*inner.steps, *steps],
+        assumptions=_assumptions(every, matrix_symbols(_all(integrand, every)), symmetric),
+        source="derived here, by Isserlis' theorem; for every dimension D",
+        cancelled=_cancelled([*inner.integrands, integrand], every),
+        covariances={f"covariance of {python_name(law.vector)}": law.covariance for law in every},
+    )
+
+
+def _all(integrand: sp.Expr, laws: Sequence[Gaussian]) -> sp.Tuple:
+    return sp.Tuple(integrand, *(law.covariance for law in laws))
+
+
+def _cancelled(integrands: Sequence[sp.Expr], laws: Sequence[Gaussian]) -> dict[str, Any]:
+    """All symbols but the vectors that are integrated out: the mean may have lost some of them."""
+    asked = arguments(sp.Tuple(D, *integrands, *(law.covariance for law in laws)))
+    integrated = [python_name(law.vector) for law in laws]
+    return {name: s for name, s in asked.items() if name not in integrated}
+
+
+def _integrated(
+    integrand: sp.Expr, laws: Sequence[Gaussian], symmetric: Names, report: Report | None
+) -> tuple[sp.Expr, list[tuple[str, Any]]]:
+    """The mean over independent vectors, and its steps; the integrand itself without a law."""
+    _check_degree(integrand, [law.vector for law in laws])
+    found = matrix_symbols(_all(integrand, laws))
+    general = [found[n] for n in symmetric if n in found and is_general(found[n])]
+    hidden = Hidden([law.vector for law in laws])
+    value, steps = hidden.hide(integrand), [("The integrand.", integrand)]
+    for i, law in enumerate(laws):
+        share = _share(report, i, len(laws))
+        value = wick.expectation(value, law, symmetric=general, progress=share)
+        if any(letter.shape[1] == 1 for letter in law.covariance.atoms(MatrixSymbol)):
+            value = wick.canonical(value, general)  # beta beta' in a covariance cuts traces
+        steps.append((f"The mean over {law_text(law)}, by Isserlis' theorem.", hidden.show(value)))
+    if not laws:
+        value = wick.canonical(value, general)
+        steps = [("Together.", hidden.show(value))]
+    return hidden.show(value), steps
+
+
+def inner_means(
+    over: Names | None = None,
+    covariance: Mapping[str, "str | MatrixExpr"] | None = None,
+    symmetric: Names = (),
+    vectors: Names = (),
+    matrices: Names = (),
+    scalars: Names = (),
+    text: Any = None,
+    progress: Report | None = None,
+) -> "InnerMeans":
+    """Return what takes the means inside a formula, under the options of ``expectation``."""
     if covariance is not None and not isinstance(covariance, Mapping):
         reason = 'must map vectors to covariances, such as {"x": "Sigma"}'
         raise ValueError(f"covariance = {shown(covariance)}: {reason}")
     given = dict(covariance or {})
-    if over is not None:
-        _check_texts(over=over)
-    expr, over = _without_sign(expr, over)
-    _check_texts(symmetric=symmetric, vectors=vectors, matrices=matrices, scalars=scalars)
-    _check_mentioned(symmetric, expr, given)
-    named = _named_covariances(given)
-    symmetric = {*symmetric, *named}
+    check_texts(symmetric=symmetric, vectors=vectors, matrices=matrices, scalars=scalars)
+    _check_mentioned(symmetric, text, given)
+    symmetric = {*symmetric, *_named_covariances(given)}
     declared = _declared(symmetric, vectors, matrices, scalars)
-    integrand = _integrand(expr, declared)
-    laws = _laws(integrand, *_mentioned(expr, integrand, over, given), declared)
-    _check_degree(integrand, [law.vector for law in laws])
-    found = matrix_symbols(sp.Tuple(integrand, *(law.covariance for law in laws)))
-    general = [found[n] for n in symmetric if n in found and _is_general(found[n])]
-    hidden = Hidden([law.vector for law in laws])
-    value, steps = hidden.hide(integrand), [("The integrand.", integrand)]
-    for i, law in enumerate(laws):
-        report = _share(progress, i, len(laws))
-        value = wick.expectation(value, law, symmetric=general, progress=report)
-        if any(letter.shape[1] == 1 for letter in law.covariance.atoms(MatrixSymbol)):
-            value = wick.canonical(value, general)  # beta beta' in a covariance cuts traces
-        steps.append((f"The mean over {_law_text(law)}, by Isserlis' theorem.", hidden.show(value)))
-    text = expr if isinstance(expr, str) else write(integrand)
-    asked = arguments(sp.Tuple(D, integrand, *(law.covariance for law in laws)))
-    integrated = [python_name(law.vector) for law in laws]
-    return ClosedForm(
-        name="expectation",
-        title=f"E[{' '.join(text.split())}]",
-        expr=hidden.show(value),
-        steps=steps,
-        assumptions=_assumptions(laws, found, symmetric),
-        source="derived here, by Isserlis' theorem; for every dimension D",
-        cancelled={name: s for name, s in asked.items() if name not in integrated},
-        covariances={f"covariance of {python_name(law.vector)}": law.covariance for law in laws},
-    )
+    return InnerMeans(over, given, declared, symmetric, progress, count(text))
 
 
-def _without_sign(expr: Any, over: Names | None) -> tuple[Any, Names | None]:
-    """The formula without the sign of a mean around it, and the vectors that the sign names."""
+class InnerMeans:
+    """The means inside a formula, as in E[(b.x)^4] - E[(b.x)^2]^2, under the same options.
+
+    Called with what a mean is taken of, the vectors that its sign names, and those that it is
+    conditional on, it returns the mean; ``steps``, ``laws`` and ``integrands`` are those of all.
+    """
+
+    def __init__(
+        self,
+        over: Names | None = None,
+        given: Mapping[str, Any] | None = None,
+        declared: Mapping[str, Any] | None = None,
+        symmetric: Names = (),
+        progress: Report | None = None,
+        number: int = 0,
+    ):
+        self.over, self.given, self.declared = over, dict(given or {}), declared or {}
+        self.symmetric, self._progress, self._number = symmetric, progress, number
+        self.steps: list[tuple[str, Any]] = []
+        self.laws: list[Gaussian] = []
+        self.integrands: list[sp.Expr] = []
+
+    def __call__(
+        self, integrand: sp.Expr, named: tuple[str, ...] | None, fixed: tuple[str, ...]
+    ) -> sp.Expr:
+        columns = columns_of(integrand)
+        over = named
+        if over is None and self.over is not None:
+            over = tuple(name for name in self.over if name in columns)
+            if not over:
+                raise ValueError(
+                    f"over = {', '.join(self.over)}: E[{write(integrand)}] has none of them"
+                )
+        over = _unconditional(integrand, over, fixed, self.given)
+        given = {
+            n: law for n, law in self.given.items() if n in (columns if over is None else over)
+        }
+        laws = laws_of(integrand, over, given, self.declared)
+        value, steps = _integrated(integrand, laws, self.symmetric, self.report)
+        self.steps += steps
+        self.laws += [law for law in laws if law not in self.laws]
+        self.integrands.append(integrand)
+        return value
+
+    @property
+    def report(self) -> Report | None:
+        """Progress of the next mean, as that of all."""
+        return _share(self._progress, len(self.integrands), self._number + 1)
+
+    def left(self, integrand: sp.Expr, outside: sp.Expr, is_signed: bool) -> tuple[Names, dict]:
+        """The vectors, with their laws, to average the formula over once its means are taken.
+
+        Those of ``over``; else the Gaussian ones that stand outside of the means, as in
+        (x.x - E[x.x])^2, or with a sign around it all that are left.
+        """
+        columns = columns_of(integrand)
+        among = columns if is_signed else columns_of(outside)
+        usual = [n for n in among if default_law(n) is not None or n in self.given]
+        over = tuple(n for n in (usual if self.over is None else self.over) if n in columns)
+        taken = [python_name(law.vector) for law in self.laws]
+        return over, {n: law for n, law in self.given.items() if n in over or n not in taken}
+
+
+def _unconditional(
+    integrand: sp.Expr, over: Names | None, fixed: Names, given: Mapping[str, Any]
+) -> Names | None:
+    """The vectors to average over, without those that a mean is conditional on: E[... | w]."""
+    if not fixed:
+        return over
+    columns = columns_of(integrand)
+    for name in fixed:
+        one_of("given", name, columns)
+        if over is not None and name in over:
+            raise ValueError(f"over = {', '.join(over)}: the mean is conditional on {name}")
+    if over is not None:
+        return over
+    usual = (name for name in columns if default_law(name) is not None or name in given)
+    return tuple(name for name in usual if name not in fixed)
+
+
+def _without_sign(expr: Any, over: Names | None) -> tuple[Any, Names | None, Names, bool]:
+    """The formula without the sign of a mean around it, what that names, whether there is one.
+
+    The sign names the vectors to average over, and after a bar those that are given.
+    """
     if not isinstance(expr, str):
-        return expr, over
+        return expr, over, (), False
     inside, named = without_sign(expr)
     if named is not None and over is not None and set(named) != set(over):
         raise ValueError(f"over = {', '.join(over)}: the mean in {expr} is over {', '.join(named)}")
-    return inside, named if over is None else over
-
-
-def _check_texts(**arguments: Names) -> None:
-    for argument, names in arguments.items():
-        collected = isinstance(names, Collection) and not isinstance(names, str)
-        if not collected or not all(isinstance(name, str) for name in names):
-            raise ValueError(
-                f'{argument} = {shown(names)}: must be names in a tuple, such as ("A",)'
-            )
+    is_signed, fixed = inside != expr, ()
+    if is_signed:
+        inside, fixed = conditioned(inside)
+    return inside, named if over is None else over, fixed, is_signed
 
 
 def _check_mentioned(symmetric: Names, expr: Any, given: Mapping[str, Any]) -> None:
@@ -158,31 +283,13 @@ def _declared(symmetric: Names, vectors: Names, matrices: Names, scalars: Names)
     return found
 
 
-def _integrand(expr: Any, declared: Mapping[str, Any]) -> sp.Expr:
+def _integrand(expr: Any, inner: InnerMeans) -> tuple[sp.Expr, sp.Expr]:
+    """The integrand, and it with a symbol in place of each mean inside."""
     if isinstance(expr, str):
-        return read(expr, declared, new=_habits(), what="expr")
+        return read_with_means(expr, inner.declared, inner, new=habits(), what="expr")
     if not isinstance(expr, sp.Basic):
         raise ValueError(f'expr = {shown(expr)}: must be a text such as "x\'Ax", or SymPy')
-    return scalar(expr)
-
-
-def _habits(symmetric: bool = False) -> naming.New:
-    """The habits of papers, but matrices are general where nothing says that they are symmetric."""
-
-    def meanings(name: str) -> tuple[naming.Symbol, ...]:
-        return tuple(map(usual, naming.conventional(name)))
-
-    def usual(symbol: naming.Symbol) -> naming.Symbol:
-        is_matrix = isinstance(symbol, MatrixSymbol) and symbol.shape[1] != 1
-        if not is_matrix:
-            return symbol
-        return SymmetricMatrixSymbol(symbol.name, D, D) if symmetric else naming.matrix(symbol.name)
-
-    return naming.New(meanings, naming.conventional.in_runs, naming.conventional.rule)
-
-
-def _is_general(symbol: MatrixSymbol) -> bool:
-    return symbol.shape[1] != 1 and not isinstance(symbol, SymmetricMatrixSymbol)
+    return scalar(expr), scalar(expr)
 
 
 def _mentioned(
@@ -194,69 +301,10 @@ def _mentioned(
     found = matrix_symbols(integrand)
     words = set(re.findall(r"[A-Za-z]\w*", naming.plain(expr)))
     gone = {name for name in (*(over or ()), *given) if name in words and name not in found}
-    if over is None and not found and any(_default_law(word) for word in words):
+    if over is None and not found and any(default_law(word) for word in words):
         over = ()
     kept = None if over is None else tuple(name for name in over if name not in gone)
     return kept, {name: law for name, law in given.items() if name not in gone}
-
-
-def _laws(
-    integrand: sp.Expr, over: Names | None, given: Mapping[str, Any], declared: Mapping[str, Any]
-) -> list[Gaussian]:
-    """The law of each vector to integrate out."""
-    found = matrix_symbols(integrand)
-    columns = {name: v for name, v in found.items() if v.shape[1] == 1}
-    if over is None:
-        usual = [name for name in columns if _default_law(name) is not None]
-        over = list(dict.fromkeys([*usual, *(name for name in given if name in columns)]))
-        if not columns:
-            raise ValueError(f"expr = {write(integrand)}: has no Gaussian vector, such as x or w")
-        if not over:
-            raise ValueError(
-                "over = None: no x, x_prime or w in the formula; name the Gaussian vectors among "
-                f"{', '.join(columns)}"
-            )
-    _check_texts(over=over)
-    for name in over:
-        one_of("over", name, columns)
-    for name in given:
-        one_of("covariance", name, over)
-    known = {**declared, **found}
-    laws = [Gaussian(columns[name], _covariance(columns[name], given, known)) for name in over]
-    for law in laws:
-        for name in over:
-            if law.covariance.has(columns[name]):
-                raise ValueError(
-                    f"covariance of {python_name(law.vector)} = {write(law.covariance)}: must be "
-                    f"free of {name}, which is integrated out"
-                )
-    return laws
-
-
-def _default_law(name: str) -> tuple[MatrixExpr, str] | None:
-    return next(((law, text) for rule, law, text in _DEFAULT_LAWS if rule.fullmatch(name)), None)
-
-
-def _covariance(vector: MatrixSymbol, given: Mapping[str, Any], known: dict) -> MatrixExpr:
-    name, size = python_name(vector), vector.shape[0]
-    value = given.get(name)
-    if value is None:
-        default = _default_law(name)
-        if default is None:
-            raise ValueError(f'{name} has no law: name its covariance, as in {{"{name}": "I"}}')
-        value = default[0]
-    elif isinstance(value, str):
-        if value.lstrip().startswith("["):
-            raise ValueError(
-                f"covariance of {name} = {value}: must be a formula such as Sigma; "
-                "its entries are then a value of Sigma"
-            )
-        value = read(value, known, new=_habits(), kind="any", what=f"covariance of {name}")
-    if not isinstance(value, MatrixExpr):
-        raise ValueError(f"covariance of {name} = {value}: must be a matrix, such as {value} I")
-    if isinstance(value, sp.MatMul) and value.args[0].is_negative and not value.has(MatrixSymbol):
-        raise ValueError(f"covariance of {name} = {write(value)}: must be positive semidefinite")
-    return value.xreplace({D: size}) if size != D and D in value.shape else value
 
 
 def _check_degree(integrand: sp.Expr, vectors: list[MatrixSymbol]) -> None:
@@ -275,28 +323,21 @@ def _degree(expr: Any, vectors: list[MatrixSymbol]) -> int:
     return (expr in vectors) + sum(_degree(part, vectors) for part in expr.args)
 
 
-def _share(progress: Callable | None, i: int, count: int) -> Callable[[float, float], None] | None:
+def _share(progress: Report | None, i: int, count: int) -> Report | None:
     """A part's progress as the whole's."""
     if progress is None:
         return None
     return lambda done, total: progress(i + done / max(total, 1), count)
 
 
-def _law_text(law: Gaussian) -> str:
-    name = python_name(law.vector)
-    default = _default_law(name)
-    is_default = default is not None and law.covariance == default[0]
-    return f"{name} ~ N(0, {default[1] if is_default and default else write(law.covariance)})"
-
-
 def _assumptions(laws: list[Gaussian], found: dict, symmetric: Names) -> str:
-    texts = [", ".join(map(_law_text, laws)) + (", independent" if len(laws) > 1 else "")]
+    texts = [", ".join(map(law_text, laws)) + (", independent" if len(laws) > 1 else "")]
     by_kind: dict[str, list[str]] = {"general": [], "symmetric": [], "given": []}
     integrated = [law.vector for law in laws]
     for name, symbol in found.items():
         if symbol.shape[1] == 1:
             by_kind["given"] += [name] if symbol not in integrated else []
-        elif _is_general(symbol) and name not in symmetric:
+        elif is_general(symbol) and name not in symmetric:
             by_kind["general"].append(name)
         else:
             by_kind["symmetric"].append(name)

@@ -35,8 +35,8 @@ def gaussian_moment(order: int, variance: sp.Expr = sp.S.One) -> sp.Expr:
 def mean_derivative(expr: sp.Expr, h: sp.Symbol, n: int, variance: sp.Expr) -> sp.Expr:
     """Return the mean of the n-th derivative of ``expr`` at h ~ N(0, variance).
 
-    ``expr`` is a polynomial in h, or a multiple of erf(a h) or max(0, h), whose derivatives are
-    taken in the sense of distributions.
+    ``expr`` is a polynomial in h, or a multiple of erf(a h), max(0, h) or max(0, -h), whose
+    derivatives are taken in the sense of distributions.
 
     >>> h, s = sp.Symbol("h", real=True), sp.Symbol("s", positive=True)
     >>> mean_derivative(h**4, h, 2, s), mean_derivative(sp.Max(0, h), h, 2, s)
@@ -49,7 +49,8 @@ def mean_derivative(expr: sp.Expr, h: sp.Symbol, n: int, variance: sp.Expr) -> s
     if isinstance(function, sp.erf):
         slope = function.args[0].coeff(h, 1)
         return factor * _mean_of_erf(slope, n).subs(s, variance)
-    return factor * _mean_of_relu(n).subs(s, variance)
+    side = sp.Add(*function.args).coeff(h, 1)  # -1 for max(0, -h)
+    return factor * side**n * _mean_of_relu(n).subs(s, variance)
 
 
 def density(value: sp.Expr, variance: sp.Expr) -> sp.Expr:
@@ -94,7 +95,10 @@ def pair_mean(f: sp.Expr, g: sp.Expr, h: sp.Symbol) -> sp.Expr:
 
 
 def mean_of_values(expr: sp.Expr, h: sp.Symbol) -> sp.Expr:
-    """Return <phi(u) phi(u')> for a polynomial in h, a multiple of erf(a h), or of max(0, h)."""
+    """Return <phi(u) phi(u')> for a polynomial in h, a multiple of erf(a h), or max(0, h).
+
+    For max(0, -h) it is that of max(0, h): (u, u') and (-u, -u') have the same law.
+    """
     if _is_polynomial(expr, h):
         return pair_mean(expr, expr, h)
     factor, function = expr.as_independent(h)

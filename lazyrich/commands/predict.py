@@ -168,8 +168,8 @@ def _own_problem(
     if dimension is None or samples is None:
         missing = "--D" if dimension is None else "--P"
         raise ValueError(f"{missing} is missing: a network of your own needs --D and --P")
-    from lazyrich.simulate.laws.own_problem import predict_lazy
     from lazyrich.theory import Problem
+    from lazyrich.theory.problem.lazy_prediction import predict_lazy
 
     nouns = {name: own[f"--{name}"] for name in ("activation", "target", "readouts", "inputs")}
     problem = Problem(**{name: value for name, value in nouns.items() if value is not None})

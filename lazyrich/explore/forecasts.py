@@ -8,7 +8,7 @@ from lazyrich.explore.formulas import described
 from lazyrich.explore.watch import Watch
 from lazyrich.simulate import PolynomialTask, forecast
 from lazyrich.simulate.activations import Curved
-from lazyrich.simulate.laws.own_problem import predict_lazy
+from lazyrich.theory.problem.lazy_prediction import predict_lazy
 
 _LOOKS = {"train": "train_loss", "test": "population_loss"}
 _SHARED = ("alpha", "steps", "width", "learning_rate", "centred", "seed")

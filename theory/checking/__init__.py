@@ -181,11 +181,12 @@ def _subject(
     name: Any, options: dict[str, Any], problem: "Problem | None", progress: Callable | None
 ) -> Subject:
     from lazyrich import theory
-    from lazyrich.theory.calculator import expectation
+    from lazyrich.theory.calculator import expectation, inner_means
 
     if isinstance(name, str) and name.startswith(EXPECT):
         form = expectation(name.removeprefix(EXPECT).strip(), progress=progress, **options)
-        return of_expectation(name, form, tuple(options["symmetric"]))
+        average = inner_means(**options)
+        return of_expectation(name, form, tuple(options["symmetric"]), average)
     for option, value in options.items():
         if not (value is None or (isinstance(value, Collection) and not len(value))):
             raise ValueError(f"{option} = {shown(value)}: only for a name {EXPECT}FORMULA")

@@ -147,6 +147,8 @@ def vanishing(difference: sp.Expr) -> tuple[bool | None, str, sp.Expr]:
     >>> vanishing(sp.sin(t) ** 2 + sp.cos(t) ** 2 - 1)[:2]
     (True, 'SymPy simplifies the difference to 0')
     """
+    if difference.has(sp.binomial, sp.factorial):
+        difference = sp.gammasimp(difference.rewrite(sp.gamma))
     difference = difference.replace(sp.acos, lambda cosine: sp.pi / 2 - sp.asin(cosine))
     numerator, denominator = sp.fraction(sp.together(difference))
     numerator = sp.expand(numerator)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
@@ -11,10 +11,12 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import symbols as model
+from lazyrich.theory.calculator import InnerMeans
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.generate import arguments
-from lazyrich.theory.grammar import conventional, read
+from lazyrich.theory.grammar import conventional
 from lazyrich.theory.grammar import names as naming
+from lazyrich.theory.grammar.means import Average, read_with_means
 from lazyrich.theory.natural import check_size
 
 EXPECT = "expect:"
@@ -32,11 +34,12 @@ class Subject:
     names: Mapping[str, Any]  # what a formula may contain
     general: tuple[MatrixSymbol, ...] = ()
     condition: Any = sp.true  # where the right form holds
+    average: Average = field(default_factory=InnerMeans)  # of the means in a formula
 
     def read(self, formula: str) -> Any:
         """A formula in the subject's names. Raises ``ValueError`` for what can't be read."""
         new = conventional if self.name.startswith(EXPECT) else _OF_MODEL
-        given = read(formula, self.names, new=new, kind="any")
+        given, _ = read_with_means(formula, self.names, self.average, new=new, kind="any")
         check_size(given, "formula")
         given = self._by_norm(given)
         if given == 0 and isinstance(self.expr, MatrixExpr):
@@ -158,9 +161,11 @@ def _flat(parts: Any) -> list:
     ]
 
 
-def of_expectation(name: str, form: ClosedForm, symmetric: tuple[str, ...]) -> Subject:
+def of_expectation(
+    name: str, form: ClosedForm, symmetric: tuple[str, ...], average: InnerMeans
+) -> Subject:
     """The mean that ``form`` is; its formulas may contain every name of the integrand."""
     known = arguments(sp.Tuple(form.expr, *(expr for _, expr in form.steps)))
     matrices = {n: s for n, s in known.items() if isinstance(s, MatrixSymbol) and s.shape[1] != 1}
     general = tuple(s for n, s in matrices.items() if n in symmetric)
-    return Subject(name, form.title, form.expr, form.assumptions, known, general)
+    return Subject(name, form.title, form.expr, form.assumptions, known, general, average=average)

@@ -8,7 +8,8 @@ A text is parsed by rules of our own and never evaluated.
     transpose       ' as in x'Ax, beta beta' (also x^T and x.T)
     norm            |beta|^2, |x|
     trace           tr(M^2)
-    functions       sqrt exp log erf sin cos tan tanh ... relu max min, He_3(h), diag(v)
+    functions       sqrt exp log erf sin cos tan tanh ... relu max min, He_3(h), binom(D, 2), D!,
+                    diag(v)
     names           those of ``--at``: alpha, epsilon, beta, wbar, M, ...; the kernel's second
                     argument is x_prime; a run of letters is split into known names: Mbeta
     Unicode         Greek letters, superscripts and the like are welcome: ε²β'Mβ

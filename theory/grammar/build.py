@@ -10,7 +10,7 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.theory.grammar import trees
 from lazyrich.theory.grammar.errors import FormulaError
-from lazyrich.theory.grammar.functions import FUNCTIONS, MAX_HERMITE, hermite
+from lazyrich.theory.grammar.functions import ALIASES, FUNCTIONS, MAX_HERMITE, hermite
 from lazyrich.theory.grammar.names import CONSTANTS, New, nearest, plain, split
 from lazyrich.theory.natural import traced
 
@@ -89,7 +89,7 @@ class Builder:
         return CONSTANTS.get(name)
 
     def _unknown(self, token: Any) -> str:
-        if plain(token) in FUNCTIONS:
+        if plain(token) in {*FUNCTIONS, *ALIASES}:
             return f"a function: expected brackets, {token}(...)"
         if self.text[token.end_pos :].startswith("("):
             return nearest(str(token), [*FUNCTIONS, *self.known])
@@ -240,6 +240,9 @@ class Builder:
                 if mark.type == "SUPER":
                     power = sp.Integer(mark.translate(_SUPERSCRIPTS))
                     value = self._raised(mark, value, power)
+                elif mark.type == "FACTORIAL":
+                    self._check_scalars([mark], "factorial", [value])
+                    value = self._applied(mark, "factorial", [value])
                 else:
                     value = self._transposed(mark, value)
             return value
@@ -292,23 +295,34 @@ class Builder:
 
     def _call(self, tree: Any) -> Value:
         token, _, *nodes = tree.children
-        nodes, name = nodes[::2], str(token)
+        nodes, name = nodes[::2], ALIASES.get(str(token), str(token))
         values = [self.build(node) for node in nodes]
         count = 1 if name.startswith("He_") else FUNCTIONS[name][0]
         if count is not None and len(values) != count:
-            raise self.fail(tree, f"{name} has one argument, not {len(values)}")
+            wanted = {1: "one argument", 2: "two arguments"}[count]
+            raise self.fail(tree, f"{name} has {wanted}, not {len(values)}")
         if name in _ON_MATRICES:
             return self._of_matrix(nodes[0], name, values[0])
-        for node, value in zip(nodes, values, strict=True):
-            if _shape(value):
-                raise self.fail(node, f"{name} of {_kind(value)}: expected a scalar")
+        self._check_scalars(nodes, name, values)
         if name.startswith("He_"):
             if (degree := int(name[3:].strip("{}"))) > MAX_HERMITE:
                 raise self.fail(token, f"a degree above {MAX_HERMITE}")
             return hermite(degree, values[0])
-        value = FUNCTIONS[name][1](*values)
+        return self._applied(tree, name, values)
+
+    def _check_scalars(self, nodes: list, name: str, values: list[Value]) -> None:
+        for node, value in zip(nodes, values, strict=True):
+            if _shape(value):
+                raise self.fail(node, f"{name} of {_kind(value)}: expected a scalar")
+
+    def _applied(self, node: Any, name: str, values: list[Value]) -> sp.Expr:
+        """A function of scalars."""
+        try:
+            value = FUNCTIONS[name][1](*values)
+        except ValueError as error:
+            raise self.fail(node, str(error)) from None
         if value.has(sp.zoo, sp.nan, sp.oo):
-            raise self.fail(tree, "not a finite number")
+            raise self.fail(node, "not a finite number")
         return value
 
     def _of_matrix(self, node: Any, name: str, value: Value) -> Value:

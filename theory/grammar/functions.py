@@ -9,6 +9,8 @@ Function = Callable[..., Any]
 
 # None: one or more arguments.
 FUNCTIONS: dict[str, tuple[int | None, Function]] = {
+    "binom": (2, lambda n, k: _binomial(n, k)),
+    "factorial": (1, lambda n: _factorial(n)),
     "sqrt": (1, sp.sqrt),
     "exp": (1, sp.exp),
     "log": (1, sp.log),
@@ -45,7 +47,29 @@ FUNCTIONS: dict[str, tuple[int | None, Function]] = {
     "trace": (1, None),  # type: ignore[dict-item]
     "diag": (1, None),  # type: ignore[dict-item]
 }
+# Other spellings.
+ALIASES = {
+    **dict.fromkeys(("ReLU", "Relu", "RELU"), "relu"),
+    **{"Erf": "erf", "GELU": "gelu", "SiLU": "silu", "Softplus": "softplus", "Sigmoid": "sigmoid"},
+    **{"Max": "max", "Min": "min", "Abs": "abs", "binomial": "binom", "choose": "binom"},
+}
 MAX_HERMITE = 40
+MAX_FACTORIAL = 200
+
+
+def _binomial(n: sp.Expr, k: sp.Expr) -> sp.Expr:
+    """n over k, multiplied out where k is a number, as in D (D - 1)/2."""
+    if k.is_Number and not (k.is_Integer and 0 <= k <= MAX_FACTORIAL):
+        raise ValueError(f"expected a whole number from 0 to {MAX_FACTORIAL}, or a symbol, as k")
+    if k.is_Number:
+        return sp.expand_func(sp.binomial(n, k)) if k > 0 else sp.S.One
+    return sp.binomial(n, k)
+
+
+def _factorial(n: sp.Expr) -> sp.Expr:
+    if n.is_Number and not (n.is_Integer and 0 <= n <= MAX_FACTORIAL):
+        raise ValueError(f"a factorial: expected a whole number from 0 to {MAX_FACTORIAL}")
+    return sp.factorial(n)
 
 
 def hermite(degree: int, value: sp.Expr) -> sp.Expr:

@@ -3,7 +3,7 @@ r"""LaTeX as papers have it, translated to the text that the grammar reads.
 Only tokens are translated, from left to right, and nothing is evaluated. Each character of the
 translation knows which characters of the LaTeX it stands for, so that an error marks these.
 
-    fractions, roots    \frac{a}{b}, \frac12, \sqrt{a}, \sqrt[3]{a}, e^{a}
+    fractions, roots    \frac{a}{b}, \frac12, \sqrt{a}, \sqrt[3]{a}, e^{a}, \binom{D}{2}
     names               \alpha, \varepsilon, \bar{w}, \beta_{1}, \boldsymbol{\beta}
     functions           \mathrm{tr}(M), \operatorname{Tr} M, \exp
     products, norms     a \cdot b, \langle a, b \rangle, |x|, \|x\|_2, \lVert x \rVert, \|A\|_F
@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lazyrich.theory.grammar.errors import MEAN_INSIDE, FormulaError
-from lazyrich.theory.grammar.functions import FUNCTIONS
+from lazyrich.theory.grammar.functions import ALIASES, FUNCTIONS
 from lazyrich.theory.grammar.names import GREEK
 
+_BINOMIALS = ("binom", "dbinom", "tbinom")
 _FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac")
 _FONTS = (
     *("mathrm", "mathbf", "mathit", "mathsf", "mathcal", "boldsymbol", "bm", "vec"),
@@ -34,7 +35,7 @@ _SIGNS = {
 _NAMES = {
     **{name: name for name in {*GREEK.values(), "ell"}},
     **{f"var{name}": name for name in ("epsilon", "phi", "theta", "rho", "sigma", "pi", "kappa")},
-    **{name: name for name in FUNCTIONS},
+    **{name: name for name in (*FUNCTIONS, *ALIASES)},
 }
 _T_FONT = r"\\(?:mathrm|mathsf|mathbf|text|textrm|mathit|rm|sf|bf)(?![A-Za-z])"
 _TRANSPOSE = rf"\\top|\\intercal|{_T_FONT}\s*(?:\{{\s*T\s*\}}|T)|T"
@@ -205,12 +206,17 @@ class Translation:
         if name in _FRACTIONS:
             self._emit("(", place)
             self._wanted = _Open(")", opening="(", then=_Open("))", opening="/("))
+        elif name in _BINOMIALS:
+            self._emit("binom(", place)
+            self._wanted = _Open(")", opening="(", then=_Open("))", opening=",("))
         elif name == "sqrt":
             self._emit("sqrt", place)
             self._wanted = _Open(")", opening="(")
         elif name in _ACCENTS or name in _FONTS:
             self._apart = True
             self._wanted = _Open(_ACCENTS.get(name, ""), is_name=True)
+        elif name == "choose":
+            raise self._fail(*place, r"write \binom{n}{k}")
         elif name in ("mathbb", "E"):
             raise self._fail(*place, MEAN_INSIDE)
         elif name == "norm":

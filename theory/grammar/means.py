@@ -1,13 +1,25 @@
-r"""The sign of a mean around a formula: E[...], \mathbb{E}_x[...], <...>_x, \langle ... \rangle.
+r"""The sign of a mean, around a formula or in one: E[...], \mathbb{E}_x[...], <...>_x, ⟨...⟩.
 
 >>> without_sign("E_x[(x.x)^2]"), without_sign("<x.x>_x"), without_sign("x.x")
 (('(x.x)^2', ('x',)), ('x.x', ('x',)), ('x.x', None))
+>>> conditioned("(w.x)^2 | w"), conditioned("|x| |w|")
+(('(w.x)^2 ', ('w',)), ('|x| |w|', ()))
 """
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
-from lazyrich.theory.grammar.names import plain
+import sympy as sp
+
+from lazyrich.support.arguments import shown
+from lazyrich.theory.grammar import names as naming
+from lazyrich.theory.grammar.errors import FormulaError
+from lazyrich.theory.grammar.names import PLACEHOLDERS, New, Symbol, plain
+from lazyrich.theory.grammar.reader import read
+from lazyrich.theory.grammar.syntax import MAX_BRACKETS, MAX_CHARACTERS
 
 _SIZE = r"(?:\\(?:left|right|[bB]igg?[lr]?)\s*)?"
 _FONT = r"\\(?:mathbb|mathbf|mathrm|mathsf|operatorname|text|bm|boldsymbol)"
@@ -18,6 +30,12 @@ _BRACKETS = re.compile(
 )
 _LEFT, _RIGHT = r"(?:⟨|<|\\langle(?![A-Za-z]))", r"(?:⟩|>|\\rangle(?![A-Za-z]))"
 _ANGLES = re.compile(rf"\s*{_SIZE}{_LEFT}(?P<inside>.*?){_SIZE}{_RIGHT}\s*{_NAMES}\s*", re.DOTALL)
+_STARTS = re.compile(rf"(?<![\w\\]){_SIGN}\s*{_NAMES}\s*(?:\\!)?{_SIZE}\[|{_SIZE}{_LEFT}")
+_ENDS = {"[": re.compile(rf"{_SIZE}\]"), "<": re.compile(rf"{_SIZE}{_RIGHT}\s*{_NAMES}")}
+_GIVEN = re.compile(r"(?P<inside>.*)(?:\||\\mid(?![A-Za-z]))(?P<names>[^|()\[\]]*)", re.DOTALL)
+_NAME_LIST = re.compile(r"\s*\\?\w+'?(?:_\{?\w+\}?)?(?:\s*,\s*\\?\w+'?(?:_\{?\w+\}?)?)*\s*")
+# The mean of an integrand over the vectors that its sign names, those after a bar held fixed.
+Average = Callable[[sp.Expr, tuple[str, ...] | None, tuple[str, ...]], sp.Expr]
 _OPENING, _CLOSING = re.compile(rf"\[|{_LEFT}"), re.compile(rf"\]|{_RIGHT}")
 
 
@@ -35,6 +53,16 @@ def without_sign(text: str) -> tuple[str, tuple[str, ...] | None]:
         index = found["name"] or found["names"] or found["word"]
         return found["inside"], None if index is None else _named(text, index)
     return text, None
+
+
+def conditioned(inside: str) -> tuple[str, tuple[str, ...]]:
+    """Return what a mean is taken of, and the vectors that it is conditional on: E[... | w]."""
+    found = _GIVEN.fullmatch(inside)
+    if found is None or len(re.findall(r"\|", found["inside"])) % 2:
+        return inside, ()
+    if not _NAME_LIST.fullmatch(found["names"]):
+        return inside, ()
+    return found["inside"], _named(inside, found["names"])
 
 
 def _is_whole(inside: str) -> bool:
@@ -72,3 +100,126 @@ def _named(text: str, index: str) -> tuple[str, ...]:
             "[...]; their laws are options of their own (covariance, --cov)"
         )
     return tuple(names)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean in a text: the places of its sign and of what is inside, and its vectors if named."""
+
+    start: int
+    end: int
+    inside: tuple[int, int]
+    over: tuple[str, ...] | None
+
+
+def means(text: str) -> Iterator[Mean]:
+    """The means in a text from left to right, without those inside of another.
+
+    >>> text = "E[(b.x)^4] - <(b.x)^2>_x^2 + \\\\langle b, a \\\\rangle"
+    >>> [(text[mean.start : mean.end], mean.over) for mean in means(text)]
+    [('E[(b.x)^4]', None), ('<(b.x)^2>_x', ('x',))]
+    """
+    place = 0
+    while found := _STARTS.search(text, place):
+        place = found.end()
+        kind = "[" if found[0].endswith("[") else "<"
+        last = _last(text, place, kind)
+        pattern = _BRACKETS if kind == "[" else _ANGLES
+        if last is None or _is_product(pattern, text[place : last.start()]):
+            continue
+        named = (found if kind == "[" else last).groupdict()
+        index = named["name"] or named["names"] or named["word"]
+        over = None if index is None else _named(text, index)
+        yield Mean(found.start(), last.end(), (place, last.start()), over)
+        place = last.end()
+
+
+def count(text: Any) -> int:
+    """How many means are in a text, those inside of others too; 0 for what is no text."""
+    if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+        return 0
+    return sum(1 + count(text[slice(*mean.inside)]) for mean in means(text))
+
+
+def _last(text: str, place: int, kind: str) -> re.Match[str] | None:
+    """Where the brackets that are open at a place are closed, or None."""
+    depth, begins = 0, re.compile(r"\[" if kind == "[" else _LEFT)
+    for i in range(place, len(text)):
+        if (end := _ENDS[kind].match(text, i)) and depth == 0:
+            return end
+        if text[i] == "]" if kind == "[" else re.compile(_RIGHT).match(text, i):
+            depth -= 1
+        depth += bool(begins.match(text, i))
+    return None
+
+
+def read_with_means(
+    text: str,
+    names: Mapping[str, Any] | Iterable[Symbol],
+    average: Average,
+    *,
+    new: New,
+    kind: str = "scalar",
+    what: str = "formula",
+    depth: int = 0,
+) -> tuple[Any, Any]:
+    """Read a formula as ``read`` does, with means in it; ``average(integrand, over, given)`` takes
+    them.
+
+    Returns the formula, and what it is where each mean is a symbol that stands for it.
+    """
+    if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+        value = read(text, names, new=new, kind=kind, what=what)  # says what is wrong
+        return value, value
+    if depth > MAX_BRACKETS:
+        raise ValueError(f"{what} = {shown(text)}: more than {MAX_BRACKETS} means in each other")
+    found = [] if set(PLACEHOLDERS) & set(text) else list(means(text))
+    if len(found) > len(PLACEHOLDERS):
+        raise ValueError(f"{what} = {shown(text)}: more than {len(PLACEHOLDERS)} means")
+    known, values = naming.table(names), {}
+    for mean, place in zip(found, PLACEHOLDERS, strict=False):
+        inner, fixed = _inside(text, mean, known, average, new, what, depth)
+        known = naming.table(inner.atoms(sp.Symbol, sp.MatrixSymbol)) | known
+        values[sp.Symbol(place, real=True)] = average(inner, mean.over, fixed)
+    names = known | naming.table(list(values))
+    try:
+        outside = read(_hidden(text, found), names, new=new, kind=kind, what=what)
+    except FormulaError as error:
+        raise _shown_again(error, [text[mean.start : mean.end] for mean in found]) from None
+    return (outside.xreplace(values) if values else outside), outside
+
+
+def _inside(
+    text: str, mean: Mean, known: Mapping, average: Average, new: New, what: str, depth: int
+) -> tuple[sp.Expr, tuple[str, ...]]:
+    """What a mean is taken of, and what is given; an error marks its place in the whole text."""
+    start, end = mean.inside
+    inside, fixed = conditioned(text[start:end])
+    options = {"new": new, "what": what, "depth": depth + 1}
+    try:
+        return read_with_means(inside, known, average, **options)[0], fixed
+    except FormulaError as error:
+        raise FormulaError(text, start + error.position, error.length, error.reason, what) from None
+
+
+def _hidden(text: str, found: list[Mean]) -> str:
+    """The text with a symbol in place of each mean."""
+    places = [0, *(place for mean in found for place in (mean.start, mean.end)), len(text)]
+    outside = (text[a:b] for a, b in zip(places[::2], places[1::2], strict=True))
+    signs = (f"({symbol})" for symbol in PLACEHOLDERS[: len(found)])
+    return "".join(part for pair in zip(outside, [*signs, ""], strict=True) for part in pair)
+
+
+def _shown_again(error: FormulaError, signs: list[str]) -> FormulaError:
+    """The error in the text that has its means back."""
+
+    def shown_again(text: str) -> str:
+        for symbol, sign in zip(PLACEHOLDERS, signs, strict=False):
+            text = text.replace(f"({symbol})", sign).replace(symbol, sign)
+        return text
+
+    start = len(shown_again(error.text[: error.position]))
+    end = len(shown_again(error.text[: error.position + error.length]))
+    return FormulaError(
+        shown_again(error.text), start, end - start, shown_again(error.reason), error.what
+    )

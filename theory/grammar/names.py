@@ -20,6 +20,8 @@ GREEK = {"ς": "sigma", "ϵ": "epsilon", "ϕ": "phi", "ϑ": "theta", "ϱ": "rho"
 for _capital, _small, _name in map(str.split, _GREEK.split("|")):
     GREEK |= {_capital: _name.capitalize(), _small: _name}
 _PLAIN = str.maketrans({**GREEK, **dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))})
+# Of Unicode's private use: they stand for means in a formula, and in no formula of a user.
+PLACEHOLDERS = "".join(map(chr, range(0xE000, 0xE064)))
 CONSTANTS = {"pi": sp.pi, "I": symbols.I}
 _GREEK_NAMES = frozenset(GREEK.values()) - {"pi"} | {"lamda"}
 OF_THEORY = {

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lazyrich.support.arguments import shown
 from lazyrich.theory.grammar.errors import MEAN_INSIDE, FormulaError
-from lazyrich.theory.grammar.functions import FUNCTIONS
+from lazyrich.theory.grammar.functions import ALIASES, FUNCTIONS
+from lazyrich.theory.grammar.names import PLACEHOLDERS
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
@@ -22,7 +23,7 @@ MAX_CHARACTERS = 20_000
 MAX_BRACKETS = 40  # one inside the other
 MAX_DEPTH = 500  # levels of the tree: about nine for each bracket
 
-_LETTER = "A-Za-zΑ-Ωα-ωϵϕϑϱ"
+_LETTER = f"A-Za-zΑ-Ωα-ωϵϕϑϱ{PLACEHOLDERS[0]}-{PLACEHOLDERS[-1]}"
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
@@ -36,7 +37,7 @@ dotted: tight (DOT tight)*
 tight: power (TIGHT power)*
 power: postfix (CARET exponent)?
 exponent: (PLUS | MINUS)* postfix (CARET exponent)?
-postfix: atom (PRIME | SUPER)*
+postfix: atom (PRIME | SUPER | FACTORIAL)*
 ?atom: NUMBER | WORD | call | group | norm | trace
 call: FUNCTION LEFT sum (COMMA sum)* RIGHT
 group: LEFT sum RIGHT
@@ -46,7 +47,7 @@ trace: TRACE WORD
 
 
 def _tokens() -> str:
-    functions = "|".join(sorted(FUNCTIONS.keys() - {"Gamma"}, key=len, reverse=True))
+    functions = "|".join(sorted({*FUNCTIONS, *ALIASES} - {"Gamma"}, key=len, reverse=True))
     # Gamma is a matrix too: it is the function before brackets with only numbers and D.
     gamma = r"Gamma(?=\s*\([\dD\s.()\/+*-]*\))"
     return rf"""
@@ -61,6 +62,7 @@ PLUS: "+"
 MINUS: /[-−–]/
 DOT: /[.·⋅∙]/
 PRIME.3: /['′’]|\^?\s*[ᵀ⊤]/
+FACTORIAL: /!(?![!=])/
 SUPER: /⁻?[{SUPERSCRIPTS}]+/
 LEFT: /[(\[{{]/
 RIGHT: /[)\]}}]/
@@ -74,7 +76,7 @@ SPACE: /\s+/
 
 
 _STARTS = {"NUMBER", "WORD", "FUNCTION", "TRACE", "LEFT", "LEFT_BAR"}
-_ENDS = {"NUMBER", "WORD", "PRIME", "SUPER", "RIGHT", "RIGHT_BAR", "NORM_INDEX"}
+_ENDS = {"NUMBER", "WORD", "PRIME", "SUPER", "FACTORIAL", "RIGHT", "RIGHT_BAR", "NORM_INDEX"}
 _CLOSED_BY = {"(": ")", "[": "]", "{": "}", "|": "|"}
 
 

@@ -15,7 +15,7 @@ _FUNCTIONS = {
         *(sp.exp, sp.log, sp.erf, sp.sin, sp.cos, sp.tan, sp.asin, sp.acos, sp.atan),
         *(sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.sign, sp.Abs, sp.Max, sp.Min),
     )
-} | {sp.gamma: "Gamma"}
+} | {sp.gamma: "Gamma", sp.binomial: "binom", sp.factorial: "factorial"}
 _Text = tuple[str, int]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 # no coefficient can have (``activation.RESERVED``) are left out.
 OWN_SYMBOLS = {
     "centred-kernel-alignment": "M wbar",
-    "early-plateau": "b",
     "gram-alignment": "M wbar",
     "kernel-alignment": "M wbar",
     "lazy-coordinates": "delta eta_0 rho",
@@ -39,6 +38,8 @@ OWN_SYMBOLS = {
     "test-loss-centred": "M M0 wbar wbar0",
     "test-loss-minimiser": "B M0 wbar wbar0",
 }
+# Own symbols that stand aside where the user has the name: the form then writes |beta|^2 out.
+STANDS_ASIDE = {"early-plateau": "b"}
 
 
 def clash(name: str, symbols: Iterable[str]) -> str | None:

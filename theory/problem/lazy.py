@@ -10,7 +10,7 @@ import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.problem import radial
-from lazyrich.theory.problem.spectrum import lazy_sample_size, ntk_eigenvalues
+from lazyrich.theory.problem.spectrum import initial_rank, ntk_eigenvalues
 from lazyrich.theory.problem.target_power import target_decomposition
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def lazy_learning_curve(problem: "Problem") -> ClosedForm:
             "samples": samples,
             **parts,
             "null": null,
-            "exact_from": lazy_sample_size(problem).expr,
+            "exact_from": initial_rank(problem),
         },
         steps=[
             (

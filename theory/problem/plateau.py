@@ -6,6 +6,7 @@ monomials of g is homogeneous in the length r, so that Gaussian moments suffice.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
@@ -14,6 +15,7 @@ from lazyrich.theory.activation import h
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.gaussian_pair import gaussian_moment
 from lazyrich.theory.symbols import D, P, b
+from lazyrich.theory.wick import dot
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
@@ -143,7 +145,7 @@ def early_plateau(problem: "Problem") -> ClosedForm:
     if sp.limit(sp.cancel(null + many - floor), P, sp.oo) != 0:
         raise AssertionError("many samples don't give the best linear function")
     is_many, is_few = sp.Ge(P, D + 2), sp.Le(P, D - 2)
-    return ClosedForm(
+    form = ClosedForm(
         name="early-plateau",
         title="Mean test loss of the least-squares fit of y by a linear function",
         expr=sp.Piecewise((null + many, is_many), (null + few, is_few), (sp.oo, True)),
@@ -174,6 +176,25 @@ def early_plateau(problem: "Problem") -> ClosedForm:
             "every D and P but P = D - 1, D, D + 1, where the mean is infinite."
         ),
         source=problem.source,
+    )
+    return _with_norm(form, problem) if "b" in problem.symbols else form
+
+
+def _with_norm(form: ClosedForm, problem: "Problem") -> ClosedForm:
+    """The form with |beta|^2 written out, where the user's own symbols have the name b."""
+    assert problem.target.link is not None
+    direction, _ = problem.target.link
+    norm = {b: dot(direction, direction)}
+    square = f"|{direction.name}|^2"
+    return replace(
+        form,
+        expr=form.expr.xreplace(norm),
+        terms={name: sp.sympify(term).xreplace(norm) for name, term in form.terms.items()},
+        steps=[(words, sp.sympify(value).xreplace(norm)) for words, value in form.steps],
+        assumptions=form.assumptions.replace(
+            "b stands for |beta|^2, the square of the target's direction",
+            f"{square} is the square of the target's direction",
+        ),
     )
 
 

@@ -83,11 +83,17 @@ def pair_of_eigenvalues(block: sp.Matrix) -> sp.Tuple:
     return sp.Tuple(sp.factor(half) + root, sp.factor(half) - root)
 
 
+def initial_rank(problem: "Problem") -> sp.Expr:
+    """Return how many functions the initial kernel combines at infinite width."""
+    counts = (radial.rank(k) * radial.harmonics(l) for l, k in problem.coefficient_matrices.items())
+    return sp.factor(sp.Add(*counts))
+
+
 def ntk_rank(problem: "Problem") -> ClosedForm:
     """Return the rank of the initial kernel at infinite width: how many functions it combines."""
     parts = {l: radial.rank(kappa) for l, kappa in problem.coefficient_matrices.items()}
     terms = {f"harmonics_{l}": n * radial.harmonics(l) for l, n in parts.items()}
-    init = sp.factor(sp.Add(*terms.values()))
+    init = initial_rank(problem)
     key, at_width, sentence = _rank_of_neurons(problem, init)
     return ClosedForm(
         name="ntk-rank",
@@ -136,7 +142,7 @@ def lazy_sample_size(problem: "Problem") -> ClosedForm:
     """Return the number of samples from which on ridgeless regression with the kernel is exact."""
     from lazyrich.theory.problem.target_power import target_decomposition
 
-    exact = ntk_rank(problem).expr
+    exact = initial_rank(problem)
     null = target_decomposition(problem).terms["null"]
     learnable = sp.cancel(sp.sympify(null)) == 0
     verdict = (

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lazyrich.support.arguments import not_negative, positive_integer
-from lazyrich.theory import Problem
 from lazyrich.theory.activation import missing
-from lazyrich.theory.problem.description import RELU_ON_A_LINE
+from lazyrich.theory.problem.description import RELU_ON_A_LINE, Problem
+from lazyrich.theory.problem.eigenspaces import learning_curve
 
 _EVERY_DEGREE = "the kernel has functions of every degree"
 
@@ -91,8 +91,8 @@ def predict_lazy(
             raise ValueError(_without_value(problem, name, symbol))
     sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
     on_a_line = problem.activation.kind == "relu" and D == 1
-    curve = [] if on_a_line else problem.learning_curve(P=sizes, D=D, noise=noise, **values)
     spectrum = problem.spectrum(D=D, **values)
+    curve = [] if on_a_line else learning_curve(spectrum, sizes, noise=noise)
     of_target = {name: values[name] for name in problem.target.symbols}
     powers = problem.closed_form("target-power").subs(D=D, **of_target).terms
     nothing = float(sum(powers.values())) + noise**2
