@@ -134,7 +134,7 @@ class Activation:
         check_values("activation", self.symbols, values)
         point = {self.symbols[name]: value for name, value in values.items()}
         factor, rest = self.expr.as_independent(h)
-        slope = sp.Add(*rest.args).coeff(h, 1)  # max(0, h) has 0 as well
+        slope: Any = sp.Add(*rest.args).coeff(h, 1)  # max(0, h) has 0 as well
         return float(factor.subs(point)), float(slope.subs(point))
 
 

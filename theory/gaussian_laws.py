@@ -38,7 +38,7 @@ def check_texts(**arguments: Names) -> None:
             )
 
 
-def habits(symmetric: bool = False) -> naming.New:
+def habits() -> naming.New:
     """The habits of papers, but matrices are general where nothing says that they are symmetric."""
 
     def meanings(name: str) -> tuple[naming.Symbol, ...]:
@@ -46,9 +46,7 @@ def habits(symmetric: bool = False) -> naming.New:
 
     def usual(symbol: naming.Symbol) -> naming.Symbol:
         is_matrix = isinstance(symbol, MatrixSymbol) and symbol.shape[1] != 1
-        if not is_matrix:
-            return symbol
-        return SymmetricMatrixSymbol(symbol.name, D, D) if symmetric else naming.matrix(symbol.name)
+        return naming.matrix(symbol.name) if is_matrix else symbol
 
     return naming.New(meanings, naming.conventional.in_runs, naming.conventional.rule)
 
