@@ -1,6 +1,7 @@
 """The activation phi(h) of a network: a polynomial in h, or a multiple of erf(a h) or relu(h)."""
 
 import math
+import re
 from functools import cached_property
 from typing import Any
 
