@@ -4,6 +4,8 @@ The training step of ``moment_dynamics`` averaged over x ~ N(0, I/D). Not in the
 it only as "the infinite data limit" (Kumar et al. 2024, Sec. 1).
 """
 
+from functools import cache
+
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
@@ -44,6 +46,7 @@ def _is_gradient_of(loss: ClosedForm, step: Map) -> None:
         raise AssertionError(f"{loss.name}: the mean step is not its gradient step: {difference}")
 
 
+@cache
 def population_step() -> ClosedForm:
     """One step of gradient descent on the population loss, exact at every N.
 
@@ -82,6 +85,7 @@ def population_step() -> ClosedForm:
     )
 
 
+@cache
 def population_flow() -> ClosedForm:
     """The gradient flow of the population loss in tau = eta_0 * step.
 

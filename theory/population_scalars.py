@@ -5,6 +5,8 @@ M = m_1 n n^T + m_perp (I - n n^T), n = betahat = beta/|beta|, keep their form. 
 competition of the aligned feature with the others is left, in one parameter. Not in the paper.
 """
 
+from functools import cache
+
 import sympy as sp
 from sympy import Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
@@ -101,6 +103,7 @@ def _lazy_rates(rates: tuple[sp.Expr, sp.Expr]) -> dict[str, sp.Expr]:
     return {name: clock * value for name, value in expected.items()}
 
 
+@cache
 def population_flow_scalar() -> ClosedForm:
     """The population flow of wbar = wbar_1 n, M = m_1 n n^T + m_perp (I - n n^T), n = beta/|beta|.
 

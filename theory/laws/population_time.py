@@ -4,6 +4,8 @@ The centred flow by symmetry (``population-flow-scalar``) in two numbers: p, the
 along beta that has been learned, and chi, how far the trace of M lags behind. Not in the papers.
 """
 
+from functools import cache
+
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
@@ -18,6 +20,7 @@ chi = sp.Symbol("chi", real=True)  # trace of the residual over its entry along 
 _across = sp.Dummy("q_perp", positive=True)
 
 
+@cache
 def _log_rates() -> tuple[sp.Expr, sp.Expr]:
     """d log q_1/dT and d log q_perp/dT of the centred competition, from q = a."""
     rates = population_flow_scalar().components["competition_centred"]
@@ -26,6 +29,7 @@ def _log_rates() -> tuple[sp.Expr, sp.Expr]:
     return first, second
 
 
+@cache
 def _in_two_numbers() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     """(dp/dT, d chi/dT with q_perp left where it is not times D, q_perp in p and chi)."""
     species = {q_1: a + p, q_perp: _across}

@@ -5,6 +5,8 @@ slow, the mean of the weights follows at once, and one number is left of alpha, 
 |beta|. Not in the papers.
 """
 
+from functools import cache
+
 import sympy as sp
 from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
@@ -61,6 +63,7 @@ def _residual() -> sp.Expr:
     return sp.Add(*(term for term in terms if not term.has(_small)))
 
 
+@cache
 def slaved_flow() -> ClosedForm:
     """The slow flow of Q = alpha epsilon C/|beta|^2 in S = epsilon |beta|^2 tau/alpha.
 

@@ -3,6 +3,8 @@
 Better oracles than the max-margin limits, which are approached only logarithmically.
 """
 
+from functools import cache
+
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
@@ -20,6 +22,7 @@ def _balance(mobility: sp.Expr) -> sp.Expr:
     return found
 
 
+@cache
 def regularised_oracles() -> ClosedForm:
     """R(w) of one coordinate, for which the diagonal net minimises mean loss + R, where w rests.
 
