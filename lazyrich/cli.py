@@ -14,7 +14,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -107,14 +108,26 @@ def _prepare() -> None:
             stream.reconfigure(errors="replace")  # a terminal without UTF-8
 
 
+@contextmanager
+def _one_line_each() -> Iterator[None]:
+    """Within this, a warning is one line on stderr; the log is for Python, commands show bars."""
+    log = logging.getLogger("lazyrich")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
+    finally:
+        log.setLevel(level)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: ``sys.argv``) and exit with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare()
-    logging.getLogger("lazyrich").setLevel(logging.ERROR)  # the commands have progress bars
     try:
-        with signals(), warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+        with signals(), _one_line_each():
             # Not standalone: click would print three lines of usage before each error.
             command.main(arguments or ["--help"], prog_name="lazyrich", standalone_mode=False)
             sys.stdout.flush()

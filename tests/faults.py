@@ -1,17 +1,18 @@
 """Plant faults and see whether the tests notice: ``python tests/faults.py --jobs 2 --out FILE``.
 
 A fault is one small change of a core file: a comparison, an operator, a whole number, a sign, a
-truth value. Each is planted in a copy of the sources, and the room's own tests run until one fails.
-What is found is appended to FILE (JSON lines), so that a later call goes on from there. The score
-is the share of faults that were noticed; those listed in ``tests/faults_that_cannot_show.txt``, by
-a reason each, do not count. mutmut and cosmic-ray look for a package in one folder; here several
-top-level folders are mapped into one, and a forked process saves the imports of each run.
+truth value. Each is planted in a copy of the sources, and the room's own tests run until one fails:
+first those that run the faulty line, the quickest of them first. What is found is appended to FILE
+(JSON lines), so that a later call goes on from there. The score is the share of faults that were
+noticed; those listed in ``tests/faults_that_cannot_show.txt``, by a reason each, do not count.
+mutmut and cosmic-ray look for a package in one folder; here several top-level folders are mapped
+into one, and a forked process saves the imports of each run.
 
 Exits 1 where the score is below ``--least``.
 """
 
 import argparse
-import ast
+import importlib
 import json
 import os
 import random
@@ -21,11 +22,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from fault_places import ROOT, Fault, faults, planted
+
 FOLDERS = ("theory", "simulate", "verify", "paper_figures")
+# Packages that each run of the tests finds loaded.
+LOADED = "h5netcdf h5py hypothesis jaxtyping lark matplotlib mpmath numpy scipy sympy torch xarray"
 CANNOT_SHOW = ROOT / "tests" / "faults_that_cannot_show.txt"
 # The files of a room, and the tests that are its own.
 ROOMS = {
@@ -64,151 +71,14 @@ ROOMS = {
     "outcome": ("simulate/outcome.py", "test_outcome"),
     "linearised": ("simulate/linearised.py", "test_linearised"),
 }
-_COMPARED = {
-    ast.Lt: ("<", "<="),
-    ast.LtE: ("<=", "<"),
-    ast.Gt: (">", ">="),
-    ast.GtE: (">=", ">"),
-    ast.Eq: ("==", "!="),
-    ast.NotEq: ("!=", "=="),
-}
-_OPERATED = {
-    ast.Add: ("+", "-"),
-    ast.Sub: ("-", "+"),
-    ast.Mult: ("*", "/"),
-    ast.Div: ("/", "*"),
-    ast.FloorDiv: ("//", "/"),
-    ast.Pow: ("**", "*"),
-}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """The characters from ``start`` to ``end`` of a file become ``new``."""
-
-    file: str
-    line: int
-    start: int
-    end: int
-    old: str
-    new: str
-    text: str  # the line, by which a fault is known when lines move
-
-    @property
-    def key(self) -> str:
-        """What the fault is, free of the numbers of lines."""
-        return f"{self.file}: {self.text}: {self.old} -> {self.new}"
-
-
-class _Faults(ast.NodeVisitor):
-    """Finds every place for a fault in one source."""
-
-    def __init__(self, file: str, source: str):
-        self.file, self.source, self.found = file, source, list[Fault]()
-        self.lines = source.splitlines(keepends=True)
-        self.starts = [0]
-        for line in self.lines:
-            self.starts.append(self.starts[-1] + len(line))
-
-    def _at(self, line: int, column: int) -> int:
-        text = self.lines[line - 1].encode()[:column].decode()
-        return self.starts[line - 1] + len(text)
-
-    def _add(self, start: int, end: int, new: str) -> None:
-        line = self.source.count("\n", 0, start)
-        text = self.lines[line].strip()
-        old = self.source[start:end]
-        self.found.append(Fault(self.file, line + 1, start, end, old, new, text))
-
-    def _between(self, left: ast.expr, right: ast.expr, old: str, new: str) -> None:
-        """Replace the operator that stands between two operands."""
-        assert left.end_lineno is not None
-        assert left.end_col_offset is not None
-        start = self._at(left.end_lineno, left.end_col_offset)
-        end = self._at(right.lineno, right.col_offset)
-        place = self.source.find(old, start, end)
-        if place >= 0 and "#" not in self.source[start:end]:
-            self._add(place, place + len(old), new)
-
-    def visit_Compare(self, node: ast.Compare) -> None:
-        """<, <=, ==, ... become their neighbours."""
-        operands = [node.left, *node.comparators]
-        for left, right, sign in zip(operands, operands[1:], node.ops, strict=False):
-            if type(sign) in _COMPARED:
-                self._between(left, right, *_COMPARED[type(sign)])
-        self.generic_visit(node)
-
-    def visit_BinOp(self, node: ast.BinOp) -> None:
-        """+, -, *, / become one another; texts and types are left alone."""
-        if type(node.op) in _OPERATED and not isinstance(node.left, ast.Constant | ast.JoinedStr):
-            self._between(node.left, node.right, *_OPERATED[type(node.op)])
-        self.generic_visit(node)
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:
-        """And becomes or."""
-        old, new = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
-        self._between(node.values[0], node.values[1], old, new)
-        self.generic_visit(node)
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
-        """A sign or a not is left out."""
-        start = self._at(node.lineno, node.col_offset)
-        if isinstance(node.op, ast.Not):
-            self._add(start, start + 4, "")
-        elif isinstance(node.op, ast.USub):
-            self._add(start, start + 1, "")
-        self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        """A whole number is one too large, a truth value the other one."""
-        start = self._at(node.lineno, node.col_offset)
-        if isinstance(node.value, bool):
-            self._add(start, start + len(str(node.value)), str(not node.value))
-        elif isinstance(node.value, int):
-            text = self.source[start : self._at(node.lineno, node.end_col_offset or 0)]
-            self._add(start, start + len(text), str(node.value + 1))
-
-    def visit_Raise(self, node: ast.Raise) -> None:
-        """The words of an error are not looked at."""
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        """Nor are annotations."""
-        if node.value:
-            self.visit(node.value)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        """Defaults and bodies, without decorators and annotations."""
-        for part in [*node.args.defaults, *filter(None, node.args.kw_defaults), *node.body]:
-            self.visit(part)
-
-
-def faults(file: Path) -> list[Fault]:
-    """Return every fault that can be planted in a file."""
-    source = file.read_text(encoding="utf-8")
-    visitor = _Faults(str(file.relative_to(ROOT)), source)
-    visitor.visit(ast.parse(source))
-    return [fault for fault in visitor.found if _parses(planted(source, fault))]
-
-
-def planted(source: str, fault: Fault) -> str:
-    """Return the source with the fault in it."""
-    return source[: fault.start] + fault.new + source[fault.end :]
-
-
-def _parses(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        return False
-    return True
 
 
 def chosen(rooms: list[str], sample: int, seed: int) -> list[tuple[str, Fault]]:
     """Return the faults to plant, as many from each room, in an order that depends on the seed."""
     found = []
     for room in rooms:
-        files = [f for pattern in ROOMS[room][0].split() for f in sorted(ROOT.glob(pattern))]
-        here = [(room, fault) for file in files for fault in faults(file)]
+        files = [file for pattern in ROOMS[room][0].split() for file in _names(pattern)]
+        here = [(room, fault) for file in files for fault in faults(ROOT / file)]
         random.Random(f"{seed} {room}").shuffle(here)
         found += here[:sample] if sample else here
     return found
@@ -236,7 +106,83 @@ class Copy:
             compiled.unlink()
 
 
-def outcome(copy: Copy, room: str, fault: Fault | None, seconds: float) -> str:
+class Room:
+    """The tests of a room, and what each runs: a plugin of pytest, which learns, then orders."""
+
+    def __init__(self, name: str, copy: Copy):
+        self.name, self.notes = name, copy.folder / f"{name}.json"
+        files, tests = ROOMS[name]
+        found = [ROOT / "tests" / f"{test}.py" for test in tests.split()]
+        self.tests = [str(file) for file in found if file.exists()]
+        places = {f: copy.place(f) for p in files.split() for f in _names(p)}
+        self.places = {str(place): file for file, place in places.items()}
+        self.seconds: dict[str, float] = {}
+        self.lines: dict[str, list[str]] = {}  # test -> lines that it runs, as "file:line"
+        self.fault: Fault | None = None
+
+    def learn(self) -> None:
+        """Read what the run without a fault has noted."""
+        notes = json.loads(self.notes.read_text(encoding="utf-8"))
+        self.seconds, self.lines = notes["seconds"], notes["lines"]
+        for name in notes["modules"]:  # the children find these loaded
+            with suppress(Exception):
+                importlib.import_module(name)
+
+    def pytest_configure(self) -> None:
+        """The same examples every time; how small the smallest is that fails doesn't matter."""
+        from hypothesis import HealthCheck, Phase, settings
+
+        settings.register_profile(
+            "faults",
+            max_examples=20,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        settings.load_profile("faults")
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Those first that run the line of the fault, and the quickest of them first."""
+        if self.fault:
+            line = f"{self.fault.file}:{self.fault.line}"
+            items.sort(key=lambda i: self.seconds.get(i.nodeid, 0))
+            items.sort(key=lambda i: line not in self.lines.get(i.nodeid, [line]))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Without a fault: note the lines of the room that the test runs."""
+        if self.fault is None:
+            self.seconds[nodeid], self._ran = time.monotonic(), set()
+            sys.settrace(self._call)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Keep them, and how long it took."""
+        if self.fault is None:
+            sys.settrace(None)
+            self.seconds[nodeid] = time.monotonic() - self.seconds[nodeid]
+            self.lines[nodeid] = sorted(self._ran)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write all that down."""
+        if self.fault is None:
+            modules = [name for name in sys.modules if name.split(".")[0] in LOADED.split()]
+            notes = {"seconds": self.seconds, "lines": self.lines, "modules": modules}
+            self.notes.write_text(json.dumps(notes), encoding="utf-8")
+
+    def _call(self, frame: FrameType, _event: str, _argument: object) -> Any:
+        file = self.places.get(frame.f_code.co_filename)
+        if file is None:
+            return None
+
+        def line(frame: FrameType, _event: str, _argument: object) -> Any:
+            self._ran.add(f"{file}:{frame.f_lineno}")
+            return line
+
+        return line(frame, "", None)
+
+
+def outcome(copy: Copy, room: Room, fault: Fault | None, seconds: float) -> str:
     """Run the room's tests with the fault: noticed, survived, or too slow (noticed too)."""
     source = ""
     if fault:
@@ -254,7 +200,11 @@ def outcome(copy: Copy, room: str, fault: Fault | None, seconds: float) -> str:
             copy.write(fault.file, source)
 
 
-def _run_tests(copy: Copy, room: str, fault: Fault | None) -> None:
+def _names(pattern: str) -> list[str]:
+    return [str(file.relative_to(ROOT)) for file in sorted(ROOT.glob(pattern))]
+
+
+def _run_tests(copy: Copy, room: Room, fault: Fault | None) -> None:
     """In the child: the doctests of the file, then the room's tests, until one fails."""
     os.setsid()
     quiet = os.open(os.devnull, os.O_WRONLY)
@@ -264,24 +214,21 @@ def _run_tests(copy: Copy, room: str, fault: Fault | None) -> None:
     os.environ["PYTHONPATH"] = str(copy.folder)
     import pytest
 
-    tests = [ROOT / "tests" / f"{name}.py" for name in ROOMS[room][1].split()]
-    arguments = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--import-mode=importlib"]
+    room.fault = fault
+    arguments = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    arguments += ["-m", "not slow", "--import-mode=importlib"]
     arguments += ["--rootdir", str(ROOT), "-c", str(ROOT / "setup.cfg")]
-    files = [str(file) for file in tests if file.exists()]
-    code = 0
-    if fault:
-        code = _doctests(copy.place(fault.file), copy.folder)
-    os._exit(int(code or pytest.main([*arguments, *files])))
+    code = _doctests(copy.place(fault.file), copy.folder) if fault else 0
+    os._exit(int(code or pytest.main([*arguments, *room.tests], plugins=[room])))
 
 
 def _doctests(file: Path, folder: Path) -> int:
     import doctest
-    import importlib
 
     name = ".".join(file.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
     try:
         module = importlib.import_module(name)
-        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.FAIL_FAST
         return doctest.testmod(module, optionflags=flags).failed
     except BaseException:
         return 1
@@ -307,19 +254,21 @@ def _work(part: list[tuple[str, Fault]], out: Path, patience: float) -> None:
     import torch
 
     torch.set_num_threads(1)
-    os.environ |= {"HYPOTHESIS_PROFILE": "quick", "OMP_NUM_THREADS": "1"}
+    os.environ["OMP_NUM_THREADS"] = "1"
     limits: dict[str, float] = {}
+    rooms: dict[str, Room] = {}
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder))
-        for room, fault in part:
-            if room not in limits:
-                start = time.monotonic()
-                found = outcome(copy, room, None, 3600)
+        for name, fault in part:
+            if name not in rooms:
+                rooms[name], start = Room(name, copy), time.monotonic()
+                found = outcome(copy, rooms[name], None, 3600)
                 if found != "survived":
-                    raise SystemExit(f"room {room}: its tests fail without any fault ({found})")
-                limits[room] = 30 + patience * (time.monotonic() - start)
-            row = {"room": room, "key": fault.key, **asdict(fault)}
-            row["outcome"] = outcome(copy, room, fault, limits[room])
+                    raise SystemExit(f"room {name}: its tests fail without any fault ({found})")
+                limits[name] = 30 + patience * (time.monotonic() - start)
+                rooms[name].learn()
+            row = {"room": name, "key": fault.key, **asdict(fault)}
+            row["outcome"] = outcome(copy, rooms[name], fault, limits[name])
             with out.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(row) + "\n")
 
@@ -375,7 +324,8 @@ def main() -> None:
     for job in range(options.jobs):
         child = os.fork()
         if not child:
-            _work(todo[job :: options.jobs], out, options.patience)
+            mine = rooms[job :: options.jobs]  # what a room's tests run is learnt once
+            _work([p for p in todo if p[0] in mine], out, options.patience)
             os._exit(0)
         children.append(child)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

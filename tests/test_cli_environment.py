@@ -1,12 +1,14 @@
 """The command line in odd environments: signals, terminals, closed streams, paths, no home."""
 
 import importlib
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +210,15 @@ def test_a_link_is_kept_and_what_it_points_to_is_written(tmp_path):
     write_whole(link, lambda part: part.write_text("text"))
     assert link.is_symlink()
     assert (tmp_path / "data" / "file.txt").read_text() == "text"
+
+
+def test_a_program_that_calls_the_command_line_keeps_its_log_and_its_warnings():
+    log = logging.getLogger("lazyrich")
+    level, show = log.level, warnings.showwarning
+    cli.main(["derive", "network-function"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["derive", "no-function"])
+    assert (log.level, warnings.showwarning) == (level, show)
 
 
 def test_a_fault_of_lazyrich_is_one_line(monkeypatch, capsys):
