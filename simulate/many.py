@@ -15,6 +15,7 @@ from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.together import trained
 from lazyrich.simulate.train import Plan, plan_of
 from lazyrich.support.arguments import shown
+from lazyrich.support.patience import told
 
 _SETTINGS = "must be arguments of train by name, such as {'alpha': 1.0}, or a list of them"
 
@@ -56,13 +57,12 @@ def run_many(
             raise ValueError(f"settings has {shown(one)}: {_SETTINGS}")
     plans = [plan_of(task, **(dict(fixed) | dict(one))) for task, one in product(some, each)]
     ends: list[Run | NumericalError | None] = [None] * len(plans)
-    done = 0
+    done, progress = 0, told(progress, "the runs")
     for places in _batches(plans):
         for place, end in zip(places, trained([plans[i] for i in places]), strict=True):
             ends[place] = end
         done += len(places)
-        if progress is not None:
-            progress(done, len(plans))
+        progress(done, len(plans))
     flat = [end for end in ends if end is not None]
     return [flat[i : i + len(each)] for i in range(0, len(flat), len(each))]
 

@@ -167,6 +167,33 @@ CASES = {
         "width",
         lambda f: simulate.sweep({"width": [10**5000]}, folder=f, **NO_WIDTH),
     ),
+    "a text as memory": (
+        "memory",
+        lambda _: simulate.lazy_curve(network(), DATA, loss="mse", memory="1"),
+    ),
+    "an array as functions": (
+        "metrics",
+        lambda _: simulate.lazy_curve(network(), DATA, loss="mse", metrics=np.ones(2)),
+    ),
+    "a mapping as a number": (
+        "weight_decay",
+        lambda _: simulate.stable_rate(network(), DATA, "mse", weight_decay={"a": 1}),
+    ),
+    "a callback of runs": (
+        "progress",
+        lambda _: simulate.run_many([TASK], {}, progress=3, **TRAIN),
+    ),
+    "a callback of a mean": ("progress", lambda _: theory.expectation("x.x", progress="x")),
+    "a text as other inputs": (
+        "X2",
+        lambda _: simulate.ntk_product(network(), X, X[:, :1], X2="x"),
+    ),
+    "an integer that no array has": (
+        "D",
+        lambda _: theory.closed_form("ntk-eigenvalues").function("numpy")(
+            D=10**400, sigma=1.0, epsilon=0.5
+        ),
+    ),
     "a text as claims": ("names", lambda _: verify.run("eq-6")),
     "a number as a claim": ("claim", lambda _: verify.run([6])),
     "a callback of checks": ("progress", lambda _: verify.run(["eq-6"], progress=3)),

@@ -13,6 +13,7 @@ from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.support.arguments import one_of, shown
+from lazyrich.support.patience import told
 from lazyrich.theory import wick
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.gaussian_laws import (
@@ -74,6 +75,7 @@ def expectation(
         check_texts(over=over)
     text, over, fixed, is_signed = _without_sign(expr, over)
     declarations = {"vectors": vectors, "matrices": matrices, "scalars": scalars}
+    progress = told(progress, "the mean")
     inner = inner_means(over, covariance, symmetric, **declarations, text=text, progress=progress)
     integrand, outside = _integrand(text, inner)
     given, symmetric = inner.given, inner.symmetric

@@ -93,6 +93,10 @@ def scalar(name: str, value: Any, symbol: sp.Symbol) -> sp.Expr:
 
 def whole(name: str, value: int | float, symbol: sp.Symbol | MatrixSymbol) -> int | float:
     """A Python number for an array function: where the symbol is a dimension, a whole number."""
+    try:
+        float(value)
+    except OverflowError:
+        raise ValueError(f"{name} = {shown(value)}: must be within the range of a float") from None
     if isinstance(symbol, MatrixSymbol) or not symbol.is_integer:
         return value
     if not math.isfinite(value) or value != int(value) or (symbol.is_positive and value < 1):

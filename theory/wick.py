@@ -21,6 +21,7 @@ from sympy import MatrixSymbol, Trace
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.support.arguments import shown
+from lazyrich.support.patience import checked_progress
 from lazyrich.theory import words
 from lazyrich.theory.symbols import Gaussian
 from lazyrich.theory.words import ONE, Contraction, Polynomial, Reader, Word
@@ -105,6 +106,7 @@ def expectation(
     >>> expectation(dot(x, x_prime) ** 2 * form(x, A, x), isotropic(x))
     Trace(x'.T*x')*Trace(A)/D**2 + 2*Trace(x'.T*A*x')/D**2
     """
+    checked_progress(progress)
     reader = Reader(symmetric)
     polynomial = reader.polynomial(expr)
     _check_laws(laws, reader)

@@ -20,7 +20,7 @@ from lazyrich.simulate.modules.losses import Loss, check_value, loss_function, m
 from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, listed, one_of, shown
+from lazyrich.support.arguments import finite, functions, listed, one_of, positive_integer, shown
 from lazyrich.support.interruption import Interruption
 
 METHODS = ("auto", "eigen", "lanczos")
@@ -90,11 +90,12 @@ def lazy_curve(
         _at_least_zero("weight_decay", weight_decay),
         None if learning_rate is None else finite("learning_rate", learning_rate, positive=True),
         _below_one("momentum", momentum),
-        dict(metrics or {}),
+        functions("metrics", metrics),
         finite("rtol", rtol, positive=True),
     )
     one_of("method", method, METHODS)
     asked = None if times is None else given.checked(times)
+    memory = positive_integer("memory", memory)
     return curve_of(Expansion(model, data), given, asked, method, memory)
 
 

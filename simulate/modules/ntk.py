@@ -237,6 +237,7 @@ def ntk_product(
     True
     """
     n = rows("X", X)
+    rows("X2", X if X2 is None else X2)
     with differentiable(checked_model(model)):
         network = Network(model, X)
         v = numbers("v", v).to(network.like.device)

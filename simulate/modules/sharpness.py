@@ -10,7 +10,7 @@ from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.hessian import Hessian
 from lazyrich.simulate.modules.losses import Loss, loss_function
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import one_of, positive_integer
+from lazyrich.support.arguments import finite, one_of, positive_integer
 
 ENDS = {"largest": "LA", "smallest": "SA"}
 # Hessians up to this size are made whole where many eigenvalues are asked for.
@@ -114,5 +114,6 @@ def stable_rate(
     >>> round(stable_rate(model, Data(X, y, X, y), nn.functional.mse_loss), 6)
     1.0
     """
-    curvature = sharpness(model, data, loss, weights, batch=batch) + weight_decay
+    decay, momentum = finite("weight_decay", weight_decay), finite("momentum", momentum)
+    curvature = sharpness(model, data, loss, weights, batch=batch) + decay
     return float("inf") if curvature <= 0 else 2 * (1 + momentum) / curvature
