@@ -420,3 +420,9 @@ def test_values_that_fix_the_dimension_are_said_and_nothing_is_claimed_beyond_th
     assert vector.as_dict()["at"] == {"wbar": [1, 0]}
     sigma = theory.check("ntk-eigenvalues.radial", "epsilon^2/D (1 + 2/D)", at={"sigma": 1})
     assert sigma.verdict.startswith("equal for every D at sigma = 1:")
+
+
+@pytest.mark.parametrize("part", ["harmonics_3", "harmonics_3.eigenvalue"])
+def test_a_counterexample_to_an_eigenvalue_has_eigenfunctions(part):
+    wrong = theory.check(f"ntk-eigenvalues.{part}", "c^2/D^2", problem=theory.Problem("h + c h^3"))
+    assert wrong.counterexample.point["D"] == 2  # at D = 1 the multiplicity is 0

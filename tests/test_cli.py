@@ -233,6 +233,16 @@ def test_derive_never_loads_torch_nor_numpy_and_a_forecast_of_your_own_loads_num
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
+def test_simulate_takes_the_engine_that_can_train_the_network(run):
+    options = "simulate --D 3 --P 8 --width 4 --steps 2 --learning-rate 0.01"
+    for given in ('--activation "h + 0.1 h^3"', "--readouts trained"):
+        code, _, said = run(f"{options} {given}")
+        assert code == 0
+        assert said.startswith("engine: neurons, ")
+        assert said.count("\n") == 1
+    ok(run(f'{options} --activation "h + c h^2" --constant c=0.1'))
+
+
 def test_simulate_prints_the_losses_that_it_writes(run, tmp_path):
     out, plot = tmp_path / "run.nc", tmp_path / "run.png"
     printed = ok(run(f"{SMALL} --seed 3 --out {out} --plot {plot}"))

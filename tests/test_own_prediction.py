@@ -191,3 +191,16 @@ def test_relu_on_a_line_has_two_functions_and_no_curve_of_gaussian_features(caps
     assert found.floor == pytest.approx(3 - 8 / math.pi, rel=1e-9)
     with pytest.raises(ValueError, match="two functions on a line"):
         Problem("relu(h)").learning_curve(P=2, D=1, sigma=1.0, beta=[1.0])
+
+
+def test_a_mean_that_diverges_and_a_floor_that_is_reached_by_no_number_are_said_in_words():
+    """At P = rank what lies outside of the kernel acts as noise of infinite variance."""
+    found = predict_lazy(Problem("h + h^2", "(beta.x)^3"), D=4, P=14)
+    assert found.curve[14] == math.inf
+    assert found.curve[28] == pytest.approx(found.floor * 28 / (28 - 14))
+    assert "P = 14:                 diverges: the variance is infinite" in str(found)
+    assert "from:     no P, as 1/P beyond the 14 functions of the kernel" in str(found)
+    assert json.loads(found.json())["curve"]["14"] is None
+    learnt = predict_lazy(Problem("h + h^2", "(beta.x)^2"), D=4, P=14)
+    assert learnt.curve[14] == learnt.floor == 0
+    assert "from:     P = 14, as many as" in str(learnt)

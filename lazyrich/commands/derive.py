@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from lazyrich.theory import ClosedForm, Problem
 
 MOST_TERMS = 6  # of a mean, that are typeset side by side
+WIDEST = 100  # columns of a tuple in one line
+MISSING = "Not available, and why"
 FORMATS = ("pretty", "latex", "python", "json")
 
 
@@ -99,15 +102,31 @@ def _own_groups(problem: "Problem") -> dict[str, dict[str, str]]:
     """What is derived for the user's problem, and what is not and why."""
     listing = {"Derived for this problem": problem.names()}
     missing = problem.not_available()
-    return listing | {"Not available, and why": missing} if missing else listing
+    return listing | {MISSING: missing} if missing else listing
 
 
 def _listing(groups: dict[str, dict[str, str]]) -> str:
+    """Each name with its line; of what is not available, each reason with its names."""
     width = max(len(name) for entries in groups.values() for name in entries)
     lines = []
     for group, entries in groups.items():
-        lines += [group, *(f"  {name:{width}}  {line}" for name, line in entries.items()), ""]
+        lines.append(group)
+        if group == MISSING:
+            lines += _by_reason(entries)
+        else:
+            lines += [f"  {name:{width}}  {line}" for name, line in entries.items()]
+        lines.append("")
     return "\n".join(lines[:-1])
+
+
+def _by_reason(missing: dict[str, str]) -> list[str]:
+    lines: list[str] = []
+    for reason in dict.fromkeys(missing.values()):
+        names = ", ".join(name for name, why in missing.items() if why == reason)
+        lines.append(f"  {reason}:")
+        indents = {"initial_indent": "    ", "subsequent_indent": "    "}
+        lines += textwrap.wrap(names, 88, break_on_hyphens=False, **indents)
+    return lines
 
 
 def _parts(closed_form: "ClosedForm", point: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -119,18 +138,26 @@ def _parts(closed_form: "ClosedForm", point: dict[str, Any]) -> tuple[Any, dict[
 
 
 def _pretty(closed_form: "ClosedForm", point: dict[str, Any], steps: bool) -> str:
+    import sympy
+
     from lazyrich.theory.closed_form import pretty
 
     unicode = _prints("β w̄ ⎛ │ ⋅ ∞")
 
-    def block(expression: Any) -> str:
-        text = pretty(expression, unicode=unicode)
-        return "\n".join("    " + line.rstrip() for line in text.splitlines())
+    def block(expression: Any, indent: str = "    ") -> str:
+        """A long tuple has its parts below each other, each under its number."""
+        lines = pretty(expression, unicode=unicode).splitlines()
+        if isinstance(expression, tuple | sympy.Tuple) and max(map(len, lines)) > WIDEST:
+            items = enumerate(expression, start=1)
+            return "\n\n".join(f"{indent}{i}:\n\n{block(e, indent + '  ')}" for i, e in items)
+        return "\n".join(indent + line.rstrip() for line in lines)
 
     whole, terms = _parts(closed_form, point)
     at = ", ".join(f"{key} = {value}" for key, value in point.items())
     shown = _by_terms(whole) if closed_form.name == "expectation" else None
-    lines = [f"{closed_form.title}{' at ' + at if at else ''}", "", shown or block(whole), ""]
+    lines = [f"{closed_form.title}{' at ' + at if at else ''}", ""]
+    if sympy.sympify(whole) != sympy.sympify(tuple(terms.values())):  # they follow one by one
+        lines += [shown or block(whole), ""]
     for name, term in terms.items():
         lines += [f"  {name}:", "", block(term), ""]
     if steps:

@@ -49,15 +49,16 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     "file FILE.npy of one."
 )
 @click.option("--inputs", default="I/D", help="Covariance of x: [[1,0],[0,1/2]] or FILE.npy.")
-@click.option(
-    "--activation-degree", type=int, help="k: phi(h) = h + (epsilon/2) He_k(h), engine neurons."
-)
+@click.option("--activation-degree", type=int, help="k: phi(h) = h + (epsilon/2) He_k(h).")
 @click.option(
     "--readouts",
-    help="fixed: all 1; trained: drawn from N(0, 1) and trained (engine neurons).",
+    help="fixed: all 1; trained: drawn from N(0, 1) and trained.",
 )
 @click.option("--sigma", type=float, default=1.0, help="Standard deviation of the initial weights.")
-@click.option("--engine", default="flow", help="flow, moments, neurons or linearised: see above.")
+@click.option(
+    "--engine",
+    help="See above.  [default: flow, or neurons where flow can't train your network]",
+)
 @click.option("--steps", type=int, default=100_000, help="Steps of gradient descent.")
 @click.option("--learning-rate", type=float, default=1.0, help="eta0; eta = eta0 N/alpha^2.")
 @click.option(
@@ -121,8 +122,8 @@ def command(
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
       lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1
-      lazyrich simulate --activation "h + c h^3" --constant c=0.1 --engine neurons
-      lazyrich simulate --indices 2 --readouts trained --engine neurons
+      lazyrich simulate --D 10 --P 90 --activation "h + c h^3" --constant c=0.1
+      lazyrich simulate --D 10 --P 90 --indices 2 --readouts trained
     """
     from lazyrich.support.output import output_file
 
@@ -151,6 +152,8 @@ def command(
         constants=of_target,
     )
     options["constants"] = of_activation
+    if options["engine"] is None:
+        options["engine"] = _engine(options, quiet)
     with progress_bar("training", quiet) as progress:
         options |= {"record": _record(options["steps"]), "progress": progress}
         if film_file:
@@ -171,6 +174,21 @@ def command(
     click.echo(_summary(run))
     for file in filter(None, (run_file, plot_file, film_file)):
         click.echo(f"wrote {file}")
+
+
+def _engine(options: dict[str, Any], quiet: bool) -> str:
+    """The engine of a network that the user names none for; says so where it is not the default."""
+    from lazyrich.simulate.network import has_moments
+    from lazyrich.simulate.train import defaults
+
+    if has_moments(options):
+        return defaults()["engine"]
+    if not quiet:
+        click.echo(
+            "engine: neurons, step by step (flow takes h + (epsilon/2) h^2 with fixed readouts)",
+            err=True,
+        )
+    return "neurons"
 
 
 def _printed(steps: int) -> set[int]:

@@ -73,7 +73,7 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
     Raises ``ValueError`` for an unknown part, and for a form of several parts without one.
     """
     parts: dict[str, Any] = {**_items(form.expr), **form.components, **form.terms}
-    expr, name = form.expr, form.name
+    expr, name, condition = form.expr, form.name, sp.true
     if path:
         if path[0] not in parts and _is_absent(form, path[0], parts):
             parts[path[0]] = sp.S.Zero
@@ -82,24 +82,31 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
     for i, key in enumerate(path[1:], start=1):
         items = _items(expr)
         one_of(f"part of {'.'.join([form.name, *path[:i]])}", key, items)
+        condition = _has_functions(items) if key == _PAIR[0] else condition
         expr, name = items[key], f"{name}.{key}"
     if not path and isinstance(expr, tuple | sp.Tuple):
         raise ValueError(f"name = {shown(name)}: has several parts: {', '.join(_paths(form))}")
     items = _items(expr)
     if set(items) == set(_PAIR):
         expr = items[_PAIR[0]]  # the eigenvalue is what is meant
+        condition = _has_functions(items)
     elif items:
         whole = ", ".join(f"{name}.{key}" for key in items)
         raise ValueError(f"name = {shown(name)}: has several parts: {whole}")
     if not isinstance(expr, sp.Expr | MatrixExpr):
         raise ValueError(f"name = {shown(name)}: is no formula but {expr}")
-    assumptions, condition = form.assumptions, sp.true
+    assumptions = form.assumptions
     if isinstance(expr, sp.Piecewise):
         expr, condition = _finite_case(name, expr)
         assumptions = f"{condition}. {assumptions}"
     everything = sp.Tuple(*_flat([form.expr, *parts.values()]))
     names = arguments(everything)
     return Subject(name, form.title, expr, assumptions, names, condition=condition)
+
+
+def _has_functions(items: Mapping[str, Any]) -> Any:
+    """Where an eigenvalue is one: not where its multiplicity is 0, as of degree 3 at D = 1."""
+    return sp.Gt(items[_PAIR[1]], 0) if set(items) == set(_PAIR) else sp.true
 
 
 # Forms with a part for each degree that occurs: those of all others are 0.

@@ -14,6 +14,7 @@ from lazyrich.theory.activation import missing
 from lazyrich.theory.problem.description import RELU_ON_A_LINE, Problem
 from lazyrich.theory.problem.eigenspaces import learning_curve
 
+_DIVERGES = "diverges: the variance is infinite, with as many samples as functions"
 _EVERY_DEGREE = "the kernel has functions of every degree"
 
 
@@ -22,11 +23,12 @@ class LazyPrediction:
     """Mean test losses of fully lazy training on inputs N(0, I/D); they include the noise.
 
     ``nothing`` is the loss of predicting nothing, ``plateau`` what least squares of y on x leaves
-    with many samples, ``curve`` the mean loss by number of samples (empty where it is not known),
-    ``floor`` that with infinitely many. ``exact_from`` is the number of samples from which
-    ``floor`` is reached without noise, or None, and then ``reason`` says why. ``directions`` says
-    which directions of the target were chosen here. ``print(prediction)`` shows it; ``json()`` is
-    text.
+    with many samples, ``curve`` the mean loss by number of samples (empty where it is not known,
+    inf where the mean diverges), ``floor`` that with infinitely many. ``exact_from`` is the number
+    of functions that the kernel has, or None, and then ``reason`` says why; with as many samples a
+    ``floor`` of 0 is reached. Noise, and what of the target lies outside of the kernel, leave more
+    at every finite number: the loss falls to ``floor`` as 1/P. ``directions`` says which directions
+    of the target were chosen here. ``print(prediction)`` shows it; ``json()`` is text.
     """
 
     problem: str
@@ -41,8 +43,9 @@ class LazyPrediction:
     directions: str = ""
 
     def json(self) -> str:
-        """Return all of it as JSON."""
-        return json.dumps(asdict(self), indent=2)
+        """Return all of it as JSON, with null for a mean that diverges."""
+        curve = {P: loss if math.isfinite(loss) else None for P, loss in self.curve.items()}
+        return json.dumps(asdict(self) | {"curve": curve}, indent=2)
 
     def __str__(self) -> str:
         lines = [
@@ -54,11 +57,17 @@ class LazyPrediction:
         if not self.curve:
             lines.append("  lazy test loss:                           not known: see below")
         for P, loss in self.curve.items():
-            lines.append(f"  {f'lazy test loss at P = {P}:':42s}{loss:.4g}")
+            shown = f"{loss:.4g}" if math.isfinite(loss) else _DIVERGES
+            lines.append(f"  {f'lazy test loss at P = {P}:':42s}{shown}")
         lines.append(f"  lazy floor, infinitely many samples:      {self.floor:.4g}")
         exact = f"no number of samples: {self.reason}"
-        if self.exact_from is not None:
+        if self.exact_from is not None and self.floor == 0:
             exact = f"P = {self.exact_from}, as many as the kernel has functions"
+        elif self.exact_from is not None:
+            exact = (
+                f"no P, as 1/P beyond the {self.exact_from} functions of the kernel: what they "
+                "don't have acts as noise"
+            )
         lines.append(f"  lazy training reaches its floor from:     {exact}")
         how = "The lazy test losses are approximate (Gaussian features)" if self.curve else ""
         if self.exact_from is None:
