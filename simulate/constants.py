@@ -24,9 +24,16 @@ def shared_out(
     return mine, rest
 
 
-@lru_cache(maxsize=64)
 def _names(kind: str, text: Any) -> frozenset[str]:
-    if text in (goals.DEFAULT, activations.DEFAULT):
+    try:
+        return _known_names(kind, text)
+    except TypeError:  # what has no hash is no text either
+        return _known_names.__wrapped__(kind, text)
+
+
+@lru_cache(maxsize=64)
+def _known_names(kind: str, text: Any) -> frozenset[str]:
+    if isinstance(text, str) and text in (goals.DEFAULT, activations.DEFAULT):
         return frozenset()
     from lazyrich.theory.activation import Activation  # here: SymPy takes a while
     from lazyrich.theory.target_function import Target

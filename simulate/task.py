@@ -149,8 +149,10 @@ class PolynomialTask:
         task.X = real_array("X", X, (None, None), "(P, D) with P, D >= 1")
         D = task.D
         task.X_test = torch.empty(0, D, dtype=torch.float64)
+        _check_powers("X", task.X)
         if X_test is not None:
             task.X_test = real_array("X_test", X_test, (None, D), f"(n_test, D) with D = {D}")
+            _check_powers("X_test", task.X_test)
         task.mixing = None if covariance is None else _mixing(covariance, D)
         task.target_degree, task.seed = _degree(target_degree), None
         if not (isinstance(target, str) and target == DEFAULT):
@@ -316,6 +318,16 @@ def _goal(target: object, D: int, constants: Mapping[str, Any] | None, seed: int
 
 def _degree(value: object) -> int | None:
     return None if value is None else degree("target_degree", value)
+
+
+def _check_powers(name: str, X: Tensor) -> None:
+    """Raise ``ValueError`` where |x|^4 of an input, which kernels and losses hold, is no number."""
+    if not bool(((X**2).sum(1) ** 2).isfinite().all()):
+        largest = float(X.abs().max())
+        raise ValueError(
+            f"{name} has entries of up to {largest:.2g}: their fourth powers must be numbers of "
+            "floating point; scale the inputs"
+        )
 
 
 def _mixing(covariance: object, D: int) -> Tensor:

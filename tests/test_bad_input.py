@@ -194,6 +194,15 @@ CASES = {
             D=10**400, sigma=1.0, epsilon=0.5
         ),
     ),
+    "inputs whose powers are no numbers": (
+        "X",
+        lambda _: simulate.PolynomialTask.from_arrays(X=np.full((9, 3), 1e200), y=np.ones(9)),
+    ),
+    "a mapping as the target of cells": ("target", lambda f: sweep(f, target={"a": 1})),
+    "an array as the activation of cells": (
+        "activation",
+        lambda f: sweep(f, activation=np.ones(2)),
+    ),
     "a text as claims": ("names", lambda _: verify.run("eq-6")),
     "a number as a claim": ("claim", lambda _: verify.run([6])),
     "a callback of checks": ("progress", lambda _: verify.run(["eq-6"], progress=3)),
