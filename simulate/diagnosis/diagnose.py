@@ -18,6 +18,7 @@ from lazyrich.simulate.diagnosis.laziness import along_the_path, kernel_watch
 from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, pilots, scales_from, watched
 from lazyrich.simulate.diagnosis.reliability import validated
 from lazyrich.simulate.diagnosis.scales import check_scales
+from lazyrich.simulate.diagnosis.shrinking import power_of_shrinking
 from lazyrich.simulate.diagnosis.steps import steps_of
 from lazyrich.simulate.diagnosis.trained import compared
 from lazyrich.simulate.modules.data import Data, checked_data
@@ -122,6 +123,8 @@ def diagnose(
     last = float(lazy.history.time[-1])
     fitted = lazily.train_fall if math.isfinite(lazily.train_fall) else last
     laziness = along_the_path(expansion, path, max(fitted, path[0][0]))
+    if decay > 0:
+        laziness = replace(laziness, power=power_of_shrinking(expansion, path[-1][1]))
     if horizon is None:
         horizon = max(LONG * fitted, DECAYS / decay if decay > 0 else 0.0)
     stages.next()

@@ -10,7 +10,7 @@ and does not pass it. Where V is unknown or passed, v itself is taken as a power
   its own final loss, in odds. So times grow without bound where the final loss nears the level.
 - Weight decay changes little before the time ``EARLY``/decay. What falls by then falls as without
   decay. A test loss that falls later does so because decay has shrunk the weights, at about
-  log(alpha)/decay [Lyu et al.]: the scaled time is linear in log(r).
+  log(alpha)/(k decay) [Lyu et al.]: the scaled time is linear in log(r). ``shrinking`` measures k.
 """
 
 import math
@@ -30,6 +30,8 @@ _STEEPEST = 4.0
 _PASSED = 0.98
 # How far off the odds of a final test loss may be.
 _OFF = 1.25
+# Where laziness falls by a smaller power of the weights, weight decay does not make it fall.
+_NO_RICHER = 0.1
 # Points that a power is taken from: final losses, times.
 _FINAL, _TIMES = 3, 2
 
@@ -74,8 +76,12 @@ def when_train_falls(runs: Sequence[Pilot], twin: float) -> Extrapolated:
     return Extrapolated(value, scale * float(runs[-1].run.history.time[-1]), 10 * value)
 
 
-def when_test_falls(runs: Sequence[Pilot], decay: float, floor: float) -> Extrapolated:
+def when_test_falls(
+    runs: Sequence[Pilot], decay: float, floor: float, power: float = 1.0
+) -> Extrapolated:
     """Return when the test loss falls at r = 1; ``floor``: the final share of the lazy twin.
+
+    ``power``: what decay does to laziness, as ``shrinking`` measures it.
 
     ``inf`` where it fell in no run, and where the final test loss of r = 1 is above the level of a
     fall, unless weight decay brings it down later.
@@ -83,7 +89,7 @@ def when_test_falls(runs: Sequence[Pilot], decay: float, floor: float) -> Extrap
     early = _without_decay([pilot.early for pilot in runs], floor)
     if decay == 0 or early.value * decay <= EARLY:
         return early
-    return by_decay(runs, decay)
+    return by_decay(runs, decay, power)
 
 
 def _without_decay(runs: Sequence[Pilot], floor: float) -> Extrapolated:
@@ -101,14 +107,14 @@ def _without_decay(runs: Sequence[Pilot], floor: float) -> Extrapolated:
     return Extrapolated(value.value, min(low.low, value.low), max(high.high, value.high))
 
 
-def by_decay(runs: Sequence[Pilot], decay: float) -> Extrapolated:
+def by_decay(runs: Sequence[Pilot], decay: float, power: float = 1.0) -> Extrapolated:
     """Return when the test loss falls because weight decay has shrunk the weights.
 
-    From the runs in which it fell after decay had begun to act. Where there is none, the scaled
-    time goes on from the last run that generalised by log(1/r)/decay, the law for a network that is
-    linear in its weights; one of degree d takes 1/d of it, so that the range begins at that run
-    where the slope was not measured. ``inf`` where the last run came to the
-    end of the time asked for without.
+    Two runs in which it fell after decay had begun to act give the slope of the scaled time in
+    log(r). Otherwise it goes on from the last run that generalised, or from halfway to the next
+    one, by log(1/r)/(power decay); or as a power of r, as without decay, if that comes first and
+    no larger run memorised. ``inf`` where decay does not make the network richer (``power``), and
+    where the last run came to the end of the time asked for without.
     """
     if runs and runs[-1].ended == "end" and runs[-1].outcome.test_fall == math.inf:
         return Extrapolated.never()
@@ -118,14 +124,19 @@ def by_decay(runs: Sequence[Pilot], decay: float) -> Extrapolated:
     if not known:
         return Extrapolated.never()
     late = [(r, time) for r, time in known if time * decay > EARLY]
-    (last_r, last), slope = known[-1], 1 / decay
+    last_r, last = known[-1]
     if len(late) > 1:
-        (r, time), (last_r, last) = late[-2:]
+        (r, time) = late[-2]
         slope = max((last - time) / math.log(last_r / r), 0.0)
-    value = last + slope * math.log(1 / last_r)
-    if len(late) > 1:
-        return Extrapolated.within(value, 1.5)
-    return Extrapolated(value, last, 2 * value)
+        return Extrapolated.within(last + slope * math.log(1 / last_r), 1.5)
+    larger = [p.r for p in runs if p.r > last_r]
+    begin = math.sqrt(last_r * larger[0]) if larger else last_r
+    value = math.inf
+    if power > _NO_RICHER:
+        value = last + math.log(1 / begin) / (power * decay)
+    if not larger and len(known) > 1:
+        value = min(value, _at_one(known, math.inf, _TIMES))
+    return Extrapolated(value, min(last, value), 2 * value)
 
 
 def final_share(runs: Sequence[Pilot], floor: float) -> float:

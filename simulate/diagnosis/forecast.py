@@ -78,7 +78,7 @@ def forecast(
     runs = runs or []
     follows = laziness.departure < FOLLOWS or not runs
     train = twin_train if follows else when_train_falls(runs, twin_train.value)
-    later = when_test_falls(runs, decay, floor)
+    later = when_test_falls(runs, decay, floor, laziness.power)
     lazily = math.isfinite(twin_test.value) and twin_test.value <= later.value
     test = twin_test if lazily else later
     if not lazily and undecided:
@@ -104,7 +104,7 @@ def _by_pilots(
     if runs and math.isfinite(runs[-1].outcome.train_fall):
         train = when_train_falls(runs, math.inf)
     if runs and (math.isfinite(runs[-1].outcome.test_fall) or came_to_an_end(runs[-1])):
-        test = when_test_falls(runs, decay, 0.0)
+        test = when_test_falls(runs, decay, 0.0, laziness.power)
     if math.isnan(train.value) or math.isnan(test.value):
         spent = ", and pilot runs ended as their budget of gradients was spent" if runs else ""
         remedy = "give a larger budget" if runs else "run copies at smaller scales (pilot runs)"

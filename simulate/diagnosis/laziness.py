@@ -33,7 +33,8 @@ class Laziness:
     |K - K0|/|K0|. ``drifts``: the same to first order, |K'[w - w0]|/|K0|, with K' the derivative of
     the kernel at w0. ``features_from``: the time from which error or change is above
     ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the error can vanish
-    while the kernel changes, and so can the first-order drift.)
+    while the kernel changes, and so can the first-order drift.) ``power``: weights times c, as weight decay makes them, are as
+    lazy as an output times c^power (see ``shrinking``); 1 where that was not measured.
     """
 
     times: list[float]
@@ -41,6 +42,7 @@ class Laziness:
     kernel_changes: list[float]
     drifts: list[float]
     features_from: float
+    power: float = 1.0
 
     @property
     def error(self) -> float:
@@ -107,6 +109,17 @@ def kernel_watch(expansion: Expansion) -> Callable[[nn.Module], float]:
     some = taken(expansion.data.X, slice(0, min(KERNEL_SAMPLES, expansion.n)))
     K0 = ntk(expansion.model, some, outputs="trace").double()
     return lambda model: kernel_change(ntk(model, some, outputs="trace").double(), K0)
+
+
+def kernel_change_along(expansion: Expansion, move: Weights) -> Callable[[float], float]:
+    """Return how far the kernel at w0 + t move is from that at w0, as a function of t."""
+    model, watch = copied(expansion.model), kernel_watch(expansion)
+
+    def change(t: float) -> float:
+        _put(model, {name: w + t * move[name] for name, w in expansion.weights.items()})
+        return watch(model)
+
+    return change
 
 
 def _drift(expansion: Expansion, model: nn.Module, X: Tree, move: Weights) -> float:
