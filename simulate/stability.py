@@ -87,7 +87,8 @@ class DivergenceError(NumericalError):
     used was stable there, the last recorded step before; None where it is unknown, as for Adam.
 
     >>> print(DivergenceError(300, 2.0, 1.5, 0))
-    learning_rate = 2: training diverged by step 300; the largest stable rate is 1.5 at step 0
+    learning_rate = 2: must be below 1.5, the largest stable one at step 0: training diverged by \
+step 300
     """
 
     status = "diverged"
@@ -106,14 +107,17 @@ class DivergenceError(NumericalError):
         super().__init__(self._message())
 
     def _message(self) -> str:
+        """Say first what to do."""
         rate, stable = self.learning_rate, self.stable_learning_rate
-        said = "" if rate is None else f"learning_rate = {rate:g}: "
-        said += f"training diverged by step {self.step}"
-        if stable is None:
-            return said
-        grown = rate is not None and rate <= stable
-        since = ", and the kernel has grown since" if grown else ""
-        return f"{said}; the largest stable rate is {stable:.4g} at step {self.stable_at}{since}"
+        what = "" if rate is None else f"learning_rate = {rate:g}: "
+        happened = f"training diverged by step {self.step}"
+        if stable is None or not stable > 0:
+            why = "" if stable is None else f"; no rate is stable at step {self.stable_at}"
+            return f"{what}must be lower: {happened}{why}" if what else happened + why
+        limit = f"{stable:.4g}, the largest stable one at step {self.stable_at}"
+        if rate is not None and rate <= stable:
+            return f"{what}must be well below {limit}: {happened}, as the kernel has grown"
+        return f"{what or 'the learning rate '}must be below {limit}: {happened}"
 
     @property
     def stable_rate(self) -> float | None:

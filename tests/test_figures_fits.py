@@ -101,7 +101,7 @@ def test_a_run_that_diverges_is_one_clear_error(tmp_path):
     wild = dataclasses.replace(FITS, fixed={**FIXED, "learning_rate": 1e6}, seeds=1)
     with pytest.raises(
         RuntimeError,
-        match=r"'alpha': 0\.5.*diverged: learning_rate = .*: training diverged by step",
+        match=r"'alpha': 0\.5.*diverged: learning_rate = .*: must be .*: training diverged by step",
     ):
         wild.run(tmp_path)
 

@@ -336,7 +336,7 @@ def test_no_test_set_is_nan_and_no_start_is_no_error():
 @pytest.mark.parametrize("batch_size", [None, 5])
 def test_divergence_is_an_error_that_says_when(batch_size):
     model, data = problem()
-    with pytest.raises(FitDivergenceError, match=r"diverged by step \d+; the largest stable") as e:
+    with pytest.raises(FitDivergenceError, match=r"must be below .* diverged by step \d+$") as e:
         fit(
             model,
             data,
@@ -412,7 +412,7 @@ def test_labels_that_would_be_paired_with_every_output_are_refused():
 def test_divergence_between_records_is_seen_at_the_end():
     model, data = problem()
     options = {"loss": LOSS, "optimiser": lambda weights: torch.optim.SGD(weights, lr=1e6)}
-    with pytest.raises(FitDivergenceError, match="diverged by step 50;"):
+    with pytest.raises(FitDivergenceError, match=r"diverged by step 50$"):
         fit(model, data, steps=50, record=[0], **options)
 
 

@@ -201,7 +201,7 @@ def test_descent_is_stable_up_to_the_rate_and_not_beyond(momentum):
     with pytest.raises(simulate.FitDivergenceError) as error:
         train(1.05)
     assert error.value.stable_rate == pytest.approx(rate, rel=1e-3)
-    assert f"the largest stable rate is {rate:.4g} at step 0" in str(error.value)
+    assert f"must be below {rate:.4g}, the largest stable one at step 0: " in str(error.value)
 
 
 @pytest.mark.parametrize(

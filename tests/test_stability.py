@@ -61,7 +61,7 @@ def test_too_large_a_rate_ends_in_one_line_with_the_step_and_a_rate_that_works(e
     error = caught.value
     assert isinstance(error, ValueError)
     assert "\n" not in str(error)
-    assert str(error).startswith("learning_rate = 50: training diverged by step ")
+    assert str(error).startswith("learning_rate = 50: must be below ")
     assert (error.learning_rate, error.stable_at) == (50.0, 0)
     assert 1 <= error.step <= 20_000
     assert 0 < error.stable_learning_rate < 50

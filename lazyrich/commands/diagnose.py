@@ -29,6 +29,16 @@ ARRAYS = ("X", "y", "X_test", "y_test")
     help="mse, cross_entropy, or MODULE:FUNCTION for your own loss.",
 )
 @click.option(
+    "--optimiser",
+    metavar="NAME",
+    help="SGD, Adam, another class of torch.optim, or MODULE:FUNCTION of the list of "
+    "parameters. Default: SGD with --learning-rate, else gradient flow.",
+)
+@click.option("--learning-rate", type=float, help="Of the optimiser: times are given in steps.")
+@click.option(
+    "--momentum", type=float, default=0.0, show_default=True, help="Of the optimiser SGD."
+)
+@click.option(
     "--weight-decay",
     type=float,
     default=0.0,
@@ -50,7 +60,17 @@ ARRAYS = ("X", "y", "X_test", "y_test")
     help="Gradients that a pilot run may take. More decide what was not decided.",
 )
 @click.option("--no-pilots", is_flag=True, help="Run no copies at smaller scales.")
+@click.option(
+    "--run", "run_file", metavar="FILE.nc", help="A run of fit from these weights, to explain."
+)
 @click.option("--train", is_flag=True, help="Train a copy, and compare it with its lazy twin.")
+@click.option(
+    "--memory",
+    type=int,
+    default=2**31,
+    show_default=True,
+    help="Bytes for kernels. Where they need more, none is made (loss mse only).",
+)
 @click.option("--report", metavar="FILE.html", help="Write the answer as a page.")
 @format_option("Print sentences and a table, or everything as JSON.")
 @quiet_option
@@ -58,11 +78,16 @@ def command(
     network: str,
     data: str,
     loss: str,
+    optimiser: str | None,
+    learning_rate: float | None,
+    momentum: float,
     weight_decay: float,
     time: float | None,
     budget: int,
     no_pilots: bool,
+    run_file: str | None,
     train: bool,
+    memory: int,
     report: str | None,
     form: str,
     quiet: bool,
@@ -92,6 +117,10 @@ def command(
     and labels that returns their mean loss as a torch tensor, for example
     torch.nn.functional:smooth_l1_loss.
 
+    With --optimiser or --learning-rate, times are also given in steps, and the
+    answer says what the forecast is worth with that optimiser, and whether its
+    rate is stable.
+
     Exit codes: 0 done; 2 bad input, with one line that says what and why; 130
     and 143 ended by Ctrl-C or SIGTERM.
 
@@ -100,12 +129,16 @@ def command(
       lazyrich diagnose net:make --data set.npz
       lazyrich diagnose net:make --data set.npz --report answer.html --train
       lazyrich diagnose net:make --data set.npz --loss cross_entropy
+      lazyrich diagnose net:make --data set.npz --learning-rate 0.1 --momentum 0.9
+      lazyrich diagnose net:make --data set.npz --optimiser Adam
     """
     from lazyrich.simulate import diagnose
     from lazyrich.support.output import output_file
 
     page = output_file("--report", report, (".html",))
     arrays, function = _data(data), _loss(loss)
+    rule = _optimiser(optimiser, learning_rate, momentum, weight_decay)
+    run = None if run_file is None else _run(run_file)
     model = _model(network)
     with progress_bar("diagnosing", quiet) as progress:
         found = diagnose(
@@ -113,10 +146,13 @@ def command(
             arrays,
             loss=function,
             weight_decay=weight_decay,
+            optimiser=rule,
             time=time,
-            budget=budget,
             with_pilots=not no_pilots,
+            run=run,
             train=train,
+            budget=budget,
+            memory=memory,
             progress=progress,
         )
     if page is not None:
@@ -147,6 +183,33 @@ def _loss(name: str) -> Any:
     from lazyrich.support.user_code import function_of
 
     return function_of("--loss", name)
+
+
+def _optimiser(
+    name: str | None, learning_rate: float | None, momentum: float, weight_decay: float
+) -> Any:
+    """Return the optimiser that the options describe, None where they don't."""
+    if name is None and learning_rate is None and not momentum:
+        return None
+    if name is None or ":" not in name:
+        from lazyrich.simulate.modules.optimisers import optimiser_named
+
+        return optimiser_named(name or "SGD", learning_rate, momentum, weight_decay)
+    from lazyrich.support.user_code import function_of
+
+    for option, value in (("--learning-rate", learning_rate), ("--momentum", momentum)):
+        if value:
+            raise ValueError(f"{option} {value:g}: must be left out, as {name} has its own")
+    return function_of("--optimiser", name)
+
+
+def _run(file: str) -> Any:
+    from lazyrich.simulate import Run, load
+
+    found = load(file)
+    if not isinstance(found, Run):
+        raise ValueError(f"--run {file}: must be the run of fit or fit_flow, written by run.save")
+    return found
 
 
 def _data(file: str) -> "Data":

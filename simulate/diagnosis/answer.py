@@ -63,8 +63,8 @@ class Diagnosis:
     def sentences(self) -> list[str]:
         """Return the answer in words: what will happen, why, and what training did if it was."""
         found, steps = [_what(self.forecast), f"Why: {self.forecast.reason}."], self.steps
-        if steps is not None:
-            found.append(steps.sentence)
+        if steps is not None:  # what must be done comes first
+            found.insert(0 if steps.unstable else 2, steps.sentence)
         if missing := self.interruption.sentence:
             found.append(f"{missing} The answer is made from what was finished.")
         if self.trained is not None:

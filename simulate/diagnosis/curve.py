@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import lazyrich
 from lazyrich.simulate import rkc
 from lazyrich.simulate.diagnosis.expansion import Expansion
-from lazyrich.simulate.diagnosis.modes import Modes, of_kernel, of_products, together
+from lazyrich.simulate.diagnosis.modes import CHECKED, Modes, of_kernel, of_products, together
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.losses import Loss, check_value, loss_function, mean_square
 from lazyrich.simulate.outcome import SHARE
@@ -182,7 +182,7 @@ class _Curve:
     def __init__(
         self, expansion: Expansion, given: Given, stop: Interruption | None = None
     ) -> None:
-        self.expansion, self.given, self._stop = expansion, given, stop
+        self.expansion, self.given, self.stop = expansion, given, stop
         zeros = torch.zeros(expansion.size), torch.zeros(expansion.size_test)
         self.g, self.g_test = expansion.drifts() if given.decay > 0 else [z.double() for z in zeros]
         data = expansion.data
@@ -231,12 +231,12 @@ class _Curve:
             yield
         if stop.by is not None:
             count = min(len(self.rows), len(self.at), len(self.path))
-            if self._stop is None or count < 2:
+            if self.stop is None or count < 2:
                 raise stop.by
             for records in (self.rows, self.at, self.path):
                 del records[count:]
-            self._stop.by = stop.by
-            self._stop.missing.append(f"the twin's curve after time {self.at[-1]:.3g}")
+            self.stop.by = stop.by
+            self.stop.missing.append(f"the twin's curve after time {self.at[-1]:.3g}")
 
     def can_reach(self, goal: float, end: float) -> bool:
         """Return whether the train loss may fall below ``goal`` by the time ``end``.
@@ -333,7 +333,10 @@ def _krylov(curve: _Curve, start: Tensor, c: float, times: Any) -> Modes:
         pair = seen[-2:]
         return len(pair) == 2 and np.allclose(*pair, rtol=1e-4, atol=0, equal_nan=True)
 
-    return of_products(curve.expansion.product, start, _LANCZOS_ITERATIONS, settled)
+    stop, most = curve.stop, _LANCZOS_ITERATIONS
+    if stop is not None and stop.by is not None:
+        most = CHECKED  # asked to end: a rough answer is enough
+    return of_products(curve.expansion.product, start, most, settled, stop)
 
 
 def _stable_rate(modes: Modes, c: float, given: Given) -> float:

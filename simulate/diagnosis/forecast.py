@@ -74,7 +74,7 @@ def forecast(
     if math.isfinite(followed) and not math.isfinite(lazy.test_fall):
         return _by_pilots(laziness, runs or [], decay, horizon, followed)
     twin_train, twin_test = (Extrapolated.within(t, 1.2) for t in (lazy.train_fall, lazy.test_fall))
-    undecided = runs is None and (laziness.departure > LAZY or decay * horizon > EARLY)
+    undecided = runs is None and (not laziness.departure <= LAZY or decay * horizon > EARLY)
     runs = runs or []
     follows = laziness.departure < FOLLOWS or not runs
     train = twin_train if follows else when_train_falls(runs, twin_train.value)
@@ -135,7 +135,7 @@ def _doubts(
 
 
 def _how(laziness: Laziness, followed: float = math.inf) -> str:
-    if math.isfinite(followed) and laziness.departure <= 1:
+    if math.isnan(laziness.departure) or (math.isfinite(followed) and laziness.departure <= 1):
         return "How lazy the network is, is not known"
     if laziness.departure < LAZY:
         return "The network is lazy (close to its linearisation)"

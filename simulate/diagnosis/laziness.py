@@ -33,8 +33,10 @@ class Laziness:
     |K - K0|/|K0|. ``drifts``: the same to first order, |K'[w - w0]|/|K0|, with K' the derivative of
     the kernel at w0. ``features_from``: the time from which error or change is above
     ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the error can vanish
-    while the kernel changes, and so can the first-order drift.) ``power``: weights times c, as weight decay makes them, are as
-    lazy as an output times c^power (see ``shrinking``); 1 where that was not measured.
+    while the kernel changes, and so can the first-order drift.)
+
+    ``power``: weights times c, as weight decay makes them, are as lazy as an output times c^power
+    (see ``shrinking``); 1 where that was not measured.
     """
 
     times: list[float]
@@ -43,6 +45,12 @@ class Laziness:
     drifts: list[float]
     features_from: float
     power: float = 1.0
+
+    @staticmethod
+    def unknown() -> "Laziness":
+        """Return what is known where nothing was measured."""
+        none = [math.nan]
+        return Laziness(none, none, none, none, math.nan)
 
     @property
     def error(self) -> float:

@@ -12,6 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lazyrich.support.interruption import Ended, Interruption
+
+# Lanczos iterations after which the modes are looked at.
+CHECKED = 10
 Product = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
@@ -101,13 +105,18 @@ def of_kernel(K: Tensor, K_test: Tensor, residual: Tensor, drift: Tensor) -> Mod
 
 
 def of_products(
-    product: Product, start: Tensor, iterations: int, settled: Callable[[Modes], bool]
+    product: Product,
+    start: Tensor,
+    iterations: int,
+    settled: Callable[[Modes], bool],
+    stop: Interruption | None = None,
 ) -> Modes:
     """Return the modes that one vector has a part in, by Lanczos iteration.
 
     ``product(v)`` is the kernel times v on the train and the test outputs. Every vector is made
     orthogonal to all before it. The iteration ends where ``settled`` says of the modes so far that
-    more would change nothing, or after ``iterations``.
+    more would change nothing, or after ``iterations``. With ``stop``, an interrupted one gives the
+    modes that it has found.
     """
     length = float(start.norm())
     basis, train, test = [start / (length or 1.0)], [], []
@@ -115,7 +124,14 @@ def of_products(
     beside: list[float] = []
     modes = None
     for number in range(min(iterations, len(start))):
-        moved, moved_test = product(basis[-1])
+        try:
+            moved, moved_test = product(basis[-1])
+        except (KeyboardInterrupt, Ended) as error:
+            if stop is None or modes is None:
+                raise
+            stop.by = error.with_traceback(None)
+            stop.missing.append(f"modes of the twin after {len(modes.k)} Lanczos iterations")
+            return modes
         train.append(moved)
         test.append(moved_test)
         diagonal.append(float(basis[-1] @ moved))
@@ -125,7 +141,7 @@ def of_products(
                 rest -= (vector @ rest) * vector
         size = float(rest.norm())
         last = size <= 1e-12 * max(map(abs, diagonal), default=1.0)
-        if last or number % 10 == 9 or number + 1 == min(iterations, len(start)):
+        if last or number % CHECKED == CHECKED - 1 or number + 1 == min(iterations, len(start)):
             modes = _ritz(diagonal, beside, basis, train, test, length, complete=last)
             if last or settled(modes):
                 return replace(modes, converged=True)

@@ -38,7 +38,12 @@ class Steps:
     @property
     def follows(self) -> bool:
         """Return whether training follows gradient flow: SGD at a stable learning rate."""
-        return self.per_step is not None and not self.rate > self.stable
+        return self.per_step is not None and not self.unstable
+
+    @property
+    def unstable(self) -> bool:
+        """Return whether the learning rate is above the largest stable one."""
+        return self.rate > self.stable
 
     @property
     def sentence(self) -> str:
@@ -49,10 +54,11 @@ class Steps:
                 f"phase is only an indication ({words_with(self.name)})."
             )
         start = f"With {self.name} at learning rate {self.rate:g}"
-        if self.rate > self.stable:
+        if self.unstable:
             return (
-                f"{start} training leaves gradient flow: the largest stable rate at the start is "
-                f"{self.stable:.3g}; lower it, or do not rely on the forecast."
+                f"Lower the learning rate below {self.stable:.3g}, the largest stable one at the "
+                f"start: with {self.name} at {self.rate:g} training diverges or leaves gradient "
+                "flow, and the forecast does not apply."
             )
         return f"{start} a step is a time of {self.per_step:.3g} ({words_with(self.name)})."
 

@@ -57,6 +57,7 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
         quantities["training diverges"] = _spread([one.diverges for one in found]) | trust
     quantities |= _lazy_laws(training, quantities)
     return {
+        "what to do": _what_to_do(found, phases, numbers, training),
         "D": task.D,
         "P": task.P,
         "N": numbers["N"],
@@ -74,6 +75,27 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
         "quantities": quantities,
         "data sets": [{**asdict(one), "phase": one.phase} for one in found],
     }
+
+
+def _what_to_do(
+    found: Sequence[Forecast],
+    phases: Sequence[str],
+    numbers: dict[str, int | float],
+    training: Training,
+) -> str:
+    """Return how training that diverges is mended; empty where it doesn't."""
+    number = phases.count(DIVERGES)
+    if not number:
+        return ""
+    rate, share = float(training.rule.learning_rate), numbers[RATE]
+    where = f" on {number} of {len(found)} data sets" if len(found) > 1 else ""
+    if share > 1:
+        return (
+            f"Lower the learning rate below {rate / share:.3g}, the largest stable one at the "
+            f"start: at {rate:g} training diverges{where}."
+        )
+    stable = f" (stable at the start: up to {rate / share:.3g})" if share > 0 else ""
+    return f"Lower the learning rate: at {rate:g} training diverges{where}{stable}."
 
 
 def _numbers(training: Training, found: Sequence[Forecast]) -> dict[str, int | float]:
@@ -192,7 +214,9 @@ def text(found: dict[str, Any]) -> str:
                 "all]"
             )
     width = found["N"] if math.isfinite(found["N"]) else "infinite"
-    lines = [
+    todo = found["what to do"]
+    lines = [todo, ""] if todo else []
+    lines += [
         f"{found['target']}; D = {found['D']}, P = {found['P']}, width {width}, "
         f"{found['steps']} steps; {what}"
     ]
