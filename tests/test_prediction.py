@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import runpy
 from collections import Counter
 from pathlib import Path
@@ -245,9 +246,27 @@ def test_a_flow_too_stiff_to_follow_is_refused_at_once():
         train(PolynomialTask(5, 20, n_test=1), epsilon=1e40, steps=1000, alignment=None)
 
 
+def test_what_to_do_comes_first():
+    """A rate that diverges, and inputs that aren't those of the population loss."""
+    fast = forecast(D=5, P=20, draws=2, steps=100, learning_rate=1e3)
+    first = str(fast).splitlines()[0]
+    limit = float(re.match(r"Lower the learning rate below ([\d.]+), ", first).group(1))
+    assert forecast(D=5, P=20, draws=1, steps=100, learning_rate=0.5 * limit).phase != "diverges"
+    task = PolynomialTask(5, 200, seed=0)
+    wide = {"X": 3 * task.X.numpy(), "y": task.y.numpy()}
+    options = {"steps": 100, "learning_rate": 0.01}
+    assert "or divide X by 2.8" in str(forecast(wide, **options)).splitlines()[0]
+    test_set = {"X_test": 3 * task.X_test.numpy(), "y_test": task.y_test.numpy()}
+    for fine in (wide | test_set, wide | {"X": task.X.numpy()}):
+        assert str(forecast(fine, **options)).startswith("y ")
+
+
 def test_where_it_was_not_tried_is_said():
     inside = forecast(D=16, P=160, epsilon=0.05, draws=1, steps=10_000)
     assert "Your network is within the validated range" in str(inside)
+    negative = forecast(D=16, P=160, epsilon=-0.05, draws=1, steps=3000)
+    assert "Your network is within the validated range" in str(negative)
+    assert "with negative epsilon" in str(negative)
     outside = forecast(D=16, P=160, alpha=0.001, epsilon=0.05, draws=1, steps=10_000)
     assert "OUTSIDE the validated range: alpha/epsilon = 0.02 (tried: 0.1 to 300)" in str(outside)
 
@@ -265,6 +284,9 @@ def test_the_reliability_is_what_the_200_runs_came_to():
     said = sum(row["phases"][0] == row["phases"][1] for row in rows)
     assert f"{right} of {len(rows)} random networks" in validated.FORECASTS.error
     assert f"the phase right for {said}" in validated.FORECASTS.error
+    negative = found["rows_of"](folder / "forecast.jsonl", found["NEGATIVE"])
+    assert all(map(found["right"], negative))
+    assert f"{len(negative)} of {len(negative)} random networks" in validated.NEGATIVE.error
     page = (folder.parent / "docs/forecast.md").read_text()
     assert f"| all | {len(rows)} | **{right} (" in page
     wrong = [row["alpha"] / row["epsilon"] for row in rows if not found["right"](row)]

@@ -26,14 +26,32 @@ class Steps:
     decay: float
     per_step: float | None
     stable: float
+    momentum: float = 0.0
 
     def step(self, time: float) -> float:
         """Return the step at which a time of the flow is reached; NaN where unknown.
 
-        >>> Steps("SGD", 0.1, 0.0, 0.2, 1.0).step(3.0)
-        15.0
+        Momentum m gathers speed first: after n steps under a constant force it has come as far as
+        n - m (1 - m^n)/(1 - m) steps at full speed.
+
+        >>> Steps("SGD", 0.1, 0.0, 0.1, 1.0).step(3.0)
+        30.0
+        >>> round(Steps("SGD", 0.1, 0.0, 0.2, 1.0, momentum=0.5).step(0.2 * 1.25), 9)
+        2.0
         """
-        return math.nan if self.per_step is None else time / self.per_step
+        if self.per_step is None or not math.isfinite(time):
+            return math.nan
+        m, steps = self.momentum, time / self.per_step
+        found = steps
+        for _ in range(100):
+            found = steps + m * (1 - m**found) / (1 - m)
+        return found
+
+    @property
+    def smooth(self) -> float:
+        """Return the rate above which momentum overshoots in the fastest direction; NaN unknown."""
+        m = self.momentum
+        return self.stable * (1 - math.sqrt(m)) ** 2 / (2 * (1 + m))
 
     @property
     def follows(self) -> bool:
@@ -60,7 +78,13 @@ class Steps:
                 f"start: with {self.name} at {self.rate:g} training diverges or leaves gradient "
                 "flow, and the forecast does not apply."
             )
-        return f"{start} a step is a time of {self.per_step:.3g} ({words_with(self.name)})."
+        rough = ""
+        if self.momentum and self.rate > self.smooth:
+            rough = (
+                f" At rates above {self.smooth:.2g} momentum overshoots: take the numbers of steps "
+                "as rough."
+            )
+        return f"{start} a step is a time of {self.per_step:.3g} ({words_with(self.name)}).{rough}"
 
 
 def steps_of(model: nn.Module, data: Data, loss: Loss, optimiser: Optimiser) -> Steps:
@@ -90,4 +114,4 @@ def steps_of(model: nn.Module, data: Data, loss: Loss, optimiser: Optimiser) -> 
         stable = stable_rate(model, data.fitted(model), loss, momentum=momentum, weight_decay=decay)
     except (ValueError, RuntimeError):  # no second derivatives
         stable = math.nan
-    return Steps(kind, rate, decay, rate / (1 - momentum), stable)
+    return Steps(kind, rate, decay, rate / (1 - momentum), stable, momentum)

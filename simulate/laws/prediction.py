@@ -111,7 +111,8 @@ def forecast(
     defaults; gradient descent at this learning rate is predicted.
 
     - ``data``: a ``PolynomialTask``, or a mapping with X (P, D), and y (P,) or beta (D,), with
-      X_test and y_test besides if there is a test set. Without a test set and beta, the target
+      X_test and y_test besides if there is a test set. Inputs of variance 1/D are expected; others
+      are told, unless there is a test set. Without a test set and beta, the target
       (beta.x)^2/2 is fitted to the labels, and what is left of them counts as noise.
     - Without ``data``: ``D`` and ``P``. Then ``draws`` data sets are drawn, from ``seed`` on. The
       phase is that of most, times are medians over those, and ranges are over all. ``target``,

@@ -14,6 +14,7 @@ from lazyrich.simulate.laws.validated import (
     FEATURES,
     FORECASTS,
     LAZY_LAWS,
+    NEGATIVE,
     NOISE,
     RATE,
     Validated,
@@ -23,6 +24,8 @@ from lazyrich.simulate.training import Training
 
 PLATEAU, LAZY = "test loss of linear least squares", "test loss of lazy training, at the end"
 PEAK = "worst lazy test loss over P"
+# The mean of |x|^2 may be this far from 1, beyond what is left to chance.
+_FAR_OFF = 0.1
 # What a reader is told of the numbers that aren't times.
 MEANING = {
     PLATEAU: "the early plateau of the test loss at small epsilon",
@@ -40,7 +43,7 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
     numbers = _numbers(training, found)
     phases = [one.phase for one in found]
     likely = max(phases, key=phases.count)
-    trust = _trust(FORECASTS, numbers)
+    trust = _trust(FORECASTS if training.network.epsilon >= 0 else NEGATIVE, numbers)
     unstable = sum(math.isfinite(one.unstable_from) for one in found)
     if unstable:
         trust["outside"].append(
@@ -57,7 +60,9 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
         quantities["training diverges"] = _spread([one.diverges for one in found]) | trust
     quantities |= _lazy_laws(training, quantities)
     return {
-        "what to do": _what_to_do(found, phases, numbers, training),
+        "what to do": " ".join(
+            filter(None, (_rate_advice(found, numbers, training), _inputs_advice(training)))
+        ),
         "D": task.D,
         "P": task.P,
         "N": numbers["N"],
@@ -77,14 +82,25 @@ def report(found: Sequence[Forecast], plan: Plan, *, drawn: bool) -> dict[str, A
     }
 
 
-def _what_to_do(
-    found: Sequence[Forecast],
-    phases: Sequence[str],
-    numbers: dict[str, int | float],
-    training: Training,
+def _inputs_advice(training: Training) -> str:
+    """Return what to do about inputs that aren't of the size that the population loss assumes."""
+    task = training.task
+    if not task.has_population or task.mixing is not None:
+        return ""
+    size = float(task.X.square().sum(1).mean())
+    if abs(size - 1) <= _FAR_OFF + 5 * math.sqrt(2 / task.X.numel()):
+        return ""
+    return (
+        f"Give X_test and y_test, or divide X by {size**0.5:.3g}: the mean of |x|^2 is {size:.3g} "
+        "in X, and the test loss given is that over inputs with variance 1/D, where it is 1."
+    )
+
+
+def _rate_advice(
+    found: Sequence[Forecast], numbers: dict[str, int | float], training: Training
 ) -> str:
     """Return how training that diverges is mended; empty where it doesn't."""
-    number = phases.count(DIVERGES)
+    number = [one.phase for one in found].count(DIVERGES)
     if not number:
         return ""
     rate, share = float(training.rule.learning_rate), numbers[RATE]
@@ -102,7 +118,7 @@ def _numbers(training: Training, found: Sequence[Forecast]) -> dict[str, int | f
     """Return what the ranges of validity are about."""
     task, network, rule = training.task, training.network, training.rule
     size = float(task.y.square().mean()) ** 0.5
-    alpha, epsilon, steps = network.alpha, network.epsilon, training.stops[-1]
+    alpha, epsilon, steps = network.alpha, abs(network.epsilon), training.stops[-1]
     decay = rule.speed * float(rule.weight_decay) / alpha**2 + float(rule.decoupled_weight_decay)
     return {
         "D": task.D,

@@ -50,6 +50,12 @@ FORECASTS = Validated(
     "both times were within 10% for 196 of 200 random networks (98%), the phase right for 198; all "
     "4 that were wrong have alpha/epsilon below 0.25, where gradient descent jumps",
 )
+# The numbers are those of |epsilon|.
+NEGATIVE = Validated(
+    {**FORECASTS.ranges, FEATURES: (1e-4, 30), "steps": (3000, 3000)},
+    "both times were within 10% for 60 of 60 random networks with negative epsilon, and the phase "
+    "right; 1 of these grokked",
+)
 # Means over 20 to 60 data sets.
 LAZY_LAWS = Validated(
     {"D": (20, 40), "P/D": (0.25, 8)}, "within 7% of the mean of simulations, 10% at P = D"
