@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 TARGET = Path(__file__).resolve().parent / "images" / "figures"
-KEPT = ("title", "preset", "caption", "parameters", "checks")
+KEPT = ("title", "preset", "caption", "notes", "parameters", "checks")
 WIDTH = 1400  # pixels
 COLOURS = 64
 

@@ -76,7 +76,13 @@ def _escape(_app, _what, _name, _object, _options, lines):
             lines[i] = "``".join(parts)
 
 
+def _outdated(*_):
+    # Pages with parts from the code, which may have changed although their files have not.
+    return list(generated.PARTS)
+
+
 def setup(app):
     app.connect("builder-inited", _write)
     app.connect("autodoc-process-docstring", _escape)
     app.connect("source-read", _fill)
+    app.connect("env-get-outdated", _outdated)

@@ -32,15 +32,20 @@ def blocks(text, *languages):
 
 
 def resolve(path):
-    """The object of a dotted path below lazyrich, whose rooms and modules load on demand."""
+    """The object of a dotted path below lazyrich, as ``from MODULE import NAME`` finds it.
+
+    A module is found although its package has a function of its name.
+    """
+    *modules, name = path.split(".")
     found = importlib.import_module("lazyrich")
-    name = "lazyrich"
-    for part in path.split("."):
-        name += f".{part}"
-        if not hasattr(found, part):
-            importlib.import_module(name)
-        found = getattr(found, part)
-    return found
+    for i, part in enumerate(modules):
+        try:
+            found = importlib.import_module(".".join(["lazyrich", *modules[: i + 1]]))
+        except ModuleNotFoundError:  # a class, say
+            found = getattr(found, part)
+    if not hasattr(found, name):
+        return importlib.import_module(f"lazyrich.{path}")
+    return getattr(found, name)
 
 
 @pytest.mark.parametrize("page", TEXTS)
@@ -125,6 +130,15 @@ def test_a_name_that_is_on_no_page_is_found(generated, monkeypatch):
     assert "verify.record.Note" in interface.missing("verify")
 
 
+def test_modules_that_say_what_is_public_are_walked_too(generated):
+    """Not packages alone; symbols, whose class is SymPy's, are names of the module as well."""
+    interface = generated.interface
+    assert "theory.hermite" in set(interface.packages("theory"))
+    assert "theory.rank" not in set(interface.packages("theory"))  # it has no __all__
+    page = interface.page("theory.symbols")
+    assert "``Symbol('N', integer=True, positive=True)``: width" in page
+
+
 def test_what_serves_the_tests_of_others_is_in_the_interface(generated):
     interface = generated.interface
     from lazyrich.verify.properties import assert_matches_closed_form
@@ -135,7 +149,7 @@ def test_what_serves_the_tests_of_others_is_in_the_interface(generated):
 
 def test_what_a_page_of_the_interface_names_can_be_imported_as_it_is_written(generated):
     """And has a docstring, if it is a function or a class."""
-    directive = re.compile(r"^\.\. auto\w+:: lazyrich\.([\w.]+)$", re.MULTILINE)
+    directive = re.compile(r"^\.\. (?:auto|py:)\w+:: lazyrich\.([\w.]+)$", re.MULTILINE)
     for name, page in generated.interface.pages():
         names = directive.findall(page)
         assert names, name

@@ -76,10 +76,12 @@ def claims_of_figures() -> dict[str, list[tuple[str, Claim]]]:
 
 
 def page(name: str, title: str, report: dict | None, claims: list[tuple[str, Claim]]) -> str:
-    """Picture, caption, what it is said to show and what it does show, and the claims it serves."""
+    """Picture, caption and settings, what it is said to show and what it shows, its claims."""
     blocks = [f"# Figure {name}: {title}", _intro(name, report)]
     if report:
         blocks += [f"![Figure {name}](../images/figures/{name}.png)", markdown(report["caption"])]
+        if report.get("notes"):
+            blocks.append(f"Settings and choices: {markdown(report['notes'])}")
         blocks += ["## What it is said to show", "\n".join(_checks(name, report["checks"]))]
     if claims:
         blocks += [

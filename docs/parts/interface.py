@@ -3,14 +3,27 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
-from types import ModuleType
+from types import GenericAlias, ModuleType
+
+import sympy as sp
 
 FOLDER = "modules"
 ROOMS = ("theory", "simulate", "verify", "paper_figures")
 # Public parts of the rooms, apart from what the rooms themselves export.
 MODULES = {
-    "theory": ("theory", "theory.checking", "theory.grammar", "theory.wick", "theory.symbols"),
+    "theory": (
+        "theory",
+        "theory.closed_form",
+        "theory.checking",
+        "theory.grammar",
+        "theory.wick",
+        "theory.symbols",
+        "theory.hermite",
+        "theory.readout",
+        "theory.laws.learning_curve",
+    ),
     "simulate": (
         "simulate",
         "simulate.outcome",
@@ -22,6 +35,7 @@ MODULES = {
         "simulate.laws.spike",
         "simulate.lyu",
         "simulate.oracles",
+        "simulate.shapes",
     ),
     "verify": (
         "verify",
@@ -31,6 +45,7 @@ MODULES = {
         "verify.strategies",
         "verify.properties",
         "verify.certificates",
+        "verify.counterexample",
         "verify.cubature",
         "verify.statistics",
         "verify.tolerances",
@@ -40,14 +55,25 @@ MODULES = {
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """What ``__all__`` lists, or else what the module defines itself."""
+    """What ``__all__`` lists, or else what the module defines itself, symbols among it."""
     if hasattr(module, "__all__"):
         return list(module.__all__)
+    symbols = _assigned(module)
     return [
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+        if not name.startswith("_")
+        and (
+            getattr(value, "__module__", None) == module.__name__
+            or (isinstance(value, sp.Basic) and name in symbols)
+        )
     ]
+
+
+def _assigned(module: ModuleType) -> dict[str, str]:
+    """The names that a module assigns in one line, and the comments at their ends."""
+    found = re.findall(r"^(\w+) = .*?(?:  # (.*))?$", inspect.getsource(module), re.MULTILINE)
+    return dict(found)
 
 
 def load(path: str) -> ModuleType:
@@ -95,27 +121,36 @@ def pages() -> Iterator[tuple[str, str]]:
 def page(path: str) -> str:
     """Every public name of a module with its arguments, types, docstring and example."""
     intro = f"{_about(load(path))}\n\n[The Python interface](../api.md) has the other modules."
-    blocks = [_directive(f"lazyrich.{path}.{name}", value) for name, value in written(path)]
+    comments = _assigned(load(path))
+    blocks = [
+        _directive(f"lazyrich.{path}.{name}", value, comments.get(name, ""))
+        for name, value in written(path)
+    ]
     return "\n\n".join([f"# `lazyrich.{path}`", intro, *blocks]) + "\n"
 
 
-def _directive(path: str, value: object) -> str:
+def _directive(path: str, value: object, comment: str) -> str:
+    if isinstance(value, sp.Basic):  # whose own docstring is that of its class in SymPy
+        words = re.sub(r"[|*]", r"\\\g<0>", comment)
+        about = f"``{sp.srepr(value)}``" + (f": {words}" if words else "")
+        return f"```{{eval-rst}}\n.. py:data:: {path}\n\n   {about}\n```"
     kind = "data"
     if inspect.isclass(value):
         kind = "exception" if issubclass(value, BaseException) else "class"
-    elif callable(value):
+    elif callable(value) and not isinstance(value, GenericAlias):
         kind = "function"
     members = "\n   :members:" if kind == "class" else ""
     return f"```{{eval-rst}}\n.. auto{kind}:: {path}{members}\n```"
 
 
 def packages(room: str) -> Iterator[str]:
-    """The public packages of a room, found in its folders, the room first."""
+    """The room, its public packages, and its modules that say by ``__all__`` what is public."""
     yield room
     found = load(room)
     for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
         path = module.name.removeprefix("lazyrich.")
-        if module.ispkg and not any(part.startswith("_") for part in path.split(".")):
+        hidden = any(part.startswith("_") for part in path.split("."))
+        if not hidden and (module.ispkg or hasattr(load(path), "__all__")):
             yield path
 
 

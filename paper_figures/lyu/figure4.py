@@ -156,8 +156,8 @@ def _not_sharp_by_steps(data: dict[str, Dataset]) -> Check:
         "not-sharp-by-steps",
         "it is less sharp also by the steps of the learning rate η/L, which the paper counts",
         f"by them it ends {spread(wide)} times as late as it begins; {spread(sharp)} times with "
-        "weight decay, at a constant rate. (The former hangs little on α, the latter tends to 1 as "
-        "α grows.)",
+        "weight decay, at a constant rate. (The former depends little on α, the latter tends to 1 "
+        "as α grows.)",
         "a larger ratio without, in every seed",
         bool((wide > sharp).all()),
         expected=False,
