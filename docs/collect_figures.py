@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 TARGET = Path(__file__).resolve().parent / "images" / "figures"
-KEPT = ("title", "preset", "caption", "notes", "parameters", "checks")
+KEPT = ("title", "preset", "caption", "notes", "not_run", "parameters", "checks")
 WIDTH = 1400  # pixels
 COLOURS = 64
 
@@ -30,7 +30,7 @@ def collect(folders: list[Path]) -> None:
             picture.thumbnail((WIDTH, 4 * WIDTH))
             palette = picture.quantize(COLOURS, dither=Image.Dither.NONE)
             palette.save(TARGET / f"{name}.png", optimize=True)
-            known[name] = {key: report[key] for key in KEPT}
+            known[name] = {key: report[key] for key in KEPT if report.get(key) not in (None, "")}
     text = json.dumps(dict(sorted(known.items())), indent=1, ensure_ascii=False)
     index.write_text(text + "\n", encoding="utf-8")
 

@@ -58,7 +58,7 @@ def test_the_wheel_installs_one_top_level_name():
 @pytest.mark.parametrize("folder", sorted(FOLDERS))
 def test_every_source_file_is_in_the_wheel_unchanged(folder):
     installed = Path(importlib.import_module(FOLDERS[folder]).__file__).parent
-    suffixes = {".py", ".typed", ".mplstyle", ".toml", ".html", ".css", ".js"}
+    suffixes = {".py", ".typed", ".mplstyle", ".toml", ".html", ".css", ".js", ".gz"}
     sources = [f for f in (CHECKOUT / folder).rglob("*") if f.is_file() and f.suffix in suffixes]
     assert sources
     for source in sources:

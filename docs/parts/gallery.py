@@ -80,6 +80,8 @@ def page(name: str, title: str, report: dict | None, claims: list[tuple[str, Cla
     blocks = [f"# Figure {name}: {title}", _intro(name, report)]
     if report:
         blocks += [f"![Figure {name}](../images/figures/{name}.png)", markdown(report["caption"])]
+        if report.get("not_run"):
+            blocks.append(markdown(report["not_run"]))
         if report.get("notes"):
             blocks.append(f"Settings and choices: {markdown(report['notes'])}")
         blocks += ["## What it is said to show", "\n".join(_checks(name, report["checks"]))]
@@ -100,7 +102,7 @@ def page(name: str, title: str, report: dict | None, claims: list[tuple[str, Cla
 
 
 def _intro(name: str, report: dict | None) -> str:
-    redraw = f"`lazyrich figures {name} --preset paper` draws it at the authors' sizes"
+    redraw = f"`lazyrich figures {name} --preset paper` draws what was run at the authors' sizes"
     how = f"Drawn with the preset `{report['preset']}`; " if report else "Not drawn for this page: "
     if report and is_older(name, report):
         redraw += ". The picture is of an earlier version, whose checks differ from those of today"
