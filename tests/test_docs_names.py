@@ -155,7 +155,8 @@ def test_what_a_page_of_the_interface_names_can_be_imported_as_it_is_written(gen
         assert names, name
         for path in names:
             value = resolve(path)
-            if inspect.isfunction(value) or inspect.isclass(value):
+            ours = getattr(value, "__module__", "").startswith("lazyrich")
+            if inspect.isfunction(value) or (inspect.isclass(value) and ours):
                 assert value.__doc__, path
 
 

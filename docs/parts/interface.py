@@ -129,10 +129,20 @@ def page(path: str) -> str:
     return "\n\n".join([f"# `lazyrich.{path}`", intro, *blocks]) + "\n"
 
 
+def _of_another_package(value: object) -> str:
+    """A SymPy symbol or a class from elsewhere as code, whose docstring is not ours; else ""."""
+    if isinstance(value, sp.Basic):
+        return sp.srepr(value)
+    if inspect.isclass(value) and not value.__module__.startswith("lazyrich"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return ""
+
+
 def _directive(path: str, value: object, comment: str) -> str:
-    if isinstance(value, sp.Basic):  # whose own docstring is that of its class in SymPy
+    what = _of_another_package(value)
+    if what:
         words = re.sub(r"[|*]", r"\\\g<0>", comment)
-        about = f"``{sp.srepr(value)}``" + (f": {words}" if words else "")
+        about = f"``{what}``" + (f": {words}" if words else "")
         return f"```{{eval-rst}}\n.. py:data:: {path}\n\n   {about}\n```"
     kind = "data"
     if inspect.isclass(value):
