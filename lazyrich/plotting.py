@@ -204,10 +204,15 @@ def rendered(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:
         "svg": {"Date": None, "Creator": "lazyrich"},
     }
     files = {}
-    for suffix in suffixes:
-        buffer = io.BytesIO()
-        # Resolution and fonts are chosen only now; SVG names its parts by a salt.
-        with house_style(), matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
+    # Resolution and fonts are chosen only now; SVG names its parts by a salt.
+    with house_style(), matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
+        layout = figure.get_layout_engine()
+        if layout is not None:  # once: it takes longer than drawing, and savefig does it twice
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        for suffix in suffixes:
+            buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, metadata=undated[suffix])
-        files[suffix] = buffer.getvalue()
+            files[suffix] = buffer.getvalue()
+        figure.set_layout_engine(layout)
     return files

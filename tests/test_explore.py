@@ -29,7 +29,7 @@ from lazyrich.explore.watch import Cancelled, OutOfTime, Watch
 from lazyrich.explore.words import WORDS
 
 # Small enough for a second or so.
-SMALL = {"D": 8, "P": 40, "width": 10, "steps": 2000}
+SMALL = {"D": 8, "P": 40, "width": 10, "steps": 500}
 
 
 def last_state(model, changes, longest=60.0):
@@ -308,7 +308,8 @@ def test_a_bad_activation_is_one_line_and_is_never_run(text):
 
 def test_what_part_of_a_run_shows_is_provisional():
     """No verdict, and no number called final, before the run is whole."""
-    frames = last_state("two-layer", SMALL | {"activation": "h + 0.1 h^3"})[1]
+    changes = {"activation": "h + 0.1 h^3", "steps": 2000}
+    frames = last_state("two-layer", SMALL | changes)[1]
     parts = [frame for frame in frames if frame.get("python")]
     assert [frame["provisional"] for frame in parts] == [
         "the first 100 steps",
