@@ -82,6 +82,27 @@ class _Pretty(PrettyPrinter):
         text.binding = prettyForm.ADD
         return text
 
+    def _print_Mul(self, product):
+        """A product as by SymPy, which loads all units of physics for it: slow."""
+        if product.args[0] == 1 or any(factor.is_Number for factor in product.args[1:]):
+            return super()._print_Mul(product)  # written out, not evaluated
+        above, below = [], []
+        for factor in product.as_ordered_factors():
+            if factor.is_Rational and not factor.is_infinite:
+                above += [sp.Integer(factor.p)] * (factor.p != 1)
+                below += [sp.Integer(factor.q)] * (factor.q != 1)
+            elif (
+                factor.is_commutative
+                and factor.is_Pow
+                and factor.exp.is_Rational
+                and factor.exp.is_negative
+            ):
+                below.append(sp.Pow(factor.base, -factor.exp, evaluate=factor.exp == -1))
+            else:
+                above.append(factor)
+        text = prettyForm.__mul__(*map(self._print, above or [sp.S.One]))
+        return text / prettyForm.__mul__(*map(self._print, below)) if below else text
+
     def _print_DiagMatrix(self, expr):
         return prettyForm(*prettyForm(*self._print(expr.args[0]).parens()).left("diag"))
 
