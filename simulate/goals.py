@@ -105,7 +105,6 @@ class Goal:
         from lazyrich.theory.target_function import Target
 
         found: dict[str, list[float]] = {}
-        scalars = {name: v for name, v in self.values.items() if not isinstance(v, Tensor)}
         terms = self.symbolic.expr.expand().as_ordered_terms()
         for term in terms:
             part = Target(term)
@@ -117,12 +116,22 @@ class Goal:
                 return None
             if name is None:
                 return None
-            named = {symbol.name: symbol for symbol in factor.free_symbols}
-            point = {symbol: scalars[name] for name, symbol in named.items()}
             series = found.setdefault(name, [])
             series += [0.0] * (power + 1 - len(series))
-            series[power] += float(factor.subs(point))
+            series[power] += self._number(factor, name)
         return [(name, tuple(map(float, poly2herme(series)))) for name, series in found.items()]
+
+    def _number(self, factor: Any, direction: str) -> float:
+        """The value of a coefficient, in which b stands for the square of the direction."""
+        from lazyrich.theory import generate
+        from lazyrich.theory.symbols import b
+        from lazyrich.theory.wick import dot
+
+        vector = self.symbolic.directions[direction]
+        factor = factor.subs(b, dot(vector, vector))
+        values = {"D": self.D, **self.values}
+        named = {name: values[name] for name in generate.arguments(factor)}
+        return float(generate.function(factor, "torch")(**named))
 
     def ridges(self, mixing: Float[Tensor, "D D"] | None) -> list[Ridges] | None:
         """Return the target as ridge functions of z ~ N(0, I/D), where x = mixing z."""

@@ -204,3 +204,12 @@ def test_a_mean_that_diverges_and_a_floor_that_is_reached_by_no_number_are_said_
     learnt = predict_lazy(Problem("h + h^2", "(beta.x)^2"), D=4, P=14)
     assert learnt.curve[14] == learnt.floor == 0
     assert "from:     P = 14, as many as" in str(learnt)
+
+
+def test_the_kernel_at_a_coefficient_of_0_has_fewer_functions():
+    for epsilon, functions in ((0.0, 3), (0.5, 9)):
+        found = predict_lazy(Problem("h + epsilon h^2", "(beta.x)^2"), D=3, P=5, epsilon=epsilon)
+        assert found.exact_from == functions
+    nothing = predict_lazy(Problem("3"), D=3, P=5)
+    assert (nothing.exact_from, nothing.floor) == (0, nothing.nothing)
+    assert "from:     no P: the kernel is 0" in str(nothing)

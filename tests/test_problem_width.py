@@ -173,6 +173,17 @@ def test_the_plateau_of_a_problem_that_has_a_b_of_its_own(activation, target, sy
     assert found.evaluate(D=4, P=10, **symbols) == plain.evaluate(D=4, P=10, b=4)
 
 
+def test_the_plateau_of_a_target_with_a_constant_of_its_direction():
+    """Least squares on labels without their mean, by Monte Carlo."""
+    form = Problem("h", "(beta.x)^2/2 - |beta|^2/(2 D)").closed_form("early-plateau")
+    X = np.random.default_rng(0).normal(size=(20_000, 12, 4)) / 2
+    w = np.einsum("ndp,np->nd", np.linalg.pinv(X), 2 * X[..., 0] ** 2 - 1 / 2)
+    losses = 1 / 2 + (w**2).sum(1) / 4
+    error = losses.std() / np.sqrt(len(losses))
+    assert abs(losses.mean() - float(form.evaluate(D=4, P=12, b=4))) < 4.5 * error
+    assert form.evaluate_terms(D=4, P=12, b=4)["floor"] == sp.Rational(1, 2)
+
+
 def test_a_target_of_two_directions_has_no_plateau_formula():
     with pytest.raises(ValueError, match="one direction"):
         Problem("erf(h)", "(a.x)(b.x)").closed_form("early-plateau")

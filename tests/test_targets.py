@@ -24,6 +24,11 @@ TARGETS = {
     "3": ({}, lambda x, _: 3 + 0 * x[:, 0]),
     "(beta.x)**3 + k*beta.x": ({"k": -0.4}, lambda x, t: (x @ t[0]) ** 3 - 0.4 * (x @ t[0])),
     "(beta_1.x)**3 + 2*(beta_2.x)**2": ({}, lambda x, t: (x @ t[0]) ** 3 + 2 * (x @ t[1]) ** 2),
+    "(beta.x)^3/D - |beta|^2 (beta.x)/D + |beta|^4": (
+        {},
+        lambda x, t: ((x @ t[0]) ** 3 - t[0] @ t[0] * (x @ t[0])) / D + (t[0] @ t[0]) ** 2,
+    ),
+    "x'B x - tr(B)/D": ({"B": B}, lambda x, _: np.einsum("pi,ij,pj->p", x, B, x) - B.trace() / D),
     "(beta_1.x)*(beta_2.x)": ({}, lambda x, t: (x @ t[0]) * (x @ t[1])),
 }
 ACTIVATIONS = {

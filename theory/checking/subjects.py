@@ -105,7 +105,7 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
 
 
 def _has_functions(items: Mapping[str, Any]) -> Any:
-    """Where an eigenvalue is one: not where its multiplicity is 0, as of degree 3 at D = 1."""
+    """Where an eigenvalue is one: not where its multiplicity is 0, such as degree 3 at D = 1."""
     return sp.Gt(items[_PAIR[1]], 0) if set(items) == set(_PAIR) else sp.true
 
 

@@ -110,7 +110,12 @@ class Builder:
             value = self.build(node)
             if _shape(value) != _shape(total):
                 kinds = _kind(total), _kind(value)
-                hint = " (the unit matrix is I)" if set(kinds) == {"a scalar", "a matrix"} else ""
+                hint = {
+                    frozenset({"a scalar", "a matrix"}): " (the unit matrix is I)",
+                    frozenset(
+                        {"a vector", "a row"}
+                    ): " (' transposes; the second input is x_prime)",
+                }.get(frozenset(kinds), "")
                 raise self.fail(node, f"can't add {kinds[0]} and {kinds[1]}{hint}")
             terms.append(-value if sign.type == "MINUS" else value)
         if len(terms) == 1:

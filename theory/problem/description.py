@@ -196,9 +196,10 @@ class Problem:
         if (why := self._obstacle(name)) is not None:
             raise ValueError(f"name = {shown(name)}: not available for this problem: {why}")
         if name not in self._derived:
+            inputs = ("x", "x_prime") if name in ("ntk", "ntk-at-init") else ()
             vanishes = name == "ntk-at-init" and self.activation.kind == "relu"
             self._derived[name] = ProblemForm.of(
-                self._derive(name), self._accepted, ("x", "x_prime") if vanishes else ()
+                self._derive(name), self._accepted.union(inputs), inputs if vanishes else ()
             )
         return self._derived[name]
 

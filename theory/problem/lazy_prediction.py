@@ -9,10 +9,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import sympy as sp
+
 from lazyrich.support.arguments import not_negative, positive_integer
 from lazyrich.theory.activation import missing
 from lazyrich.theory.problem.description import RELU_ON_A_LINE, Problem
 from lazyrich.theory.problem.eigenspaces import learning_curve
+from lazyrich.theory.problem.spectrum import initial_rank
+from lazyrich.theory.symbols import D as dimension
 
 _DIVERGES = "diverges: the variance is infinite, with as many samples as functions"
 _EVERY_DEGREE = "the kernel has functions of every degree"
@@ -63,6 +67,8 @@ class LazyPrediction:
         exact = f"no number of samples: {self.reason}"
         if self.exact_from is not None and self.floor == 0:
             exact = f"P = {self.exact_from}, as many as the kernel has functions"
+        elif self.exact_from == 0:
+            exact = "no P: the kernel is 0"
         elif self.exact_from is not None:
             exact = (
                 f"no P, as 1/P beyond the {self.exact_from} functions of the kernel: what they "
@@ -107,7 +113,9 @@ def predict_lazy(
     nothing = float(sum(powers.values())) + noise**2
     exact_from, reason = None, RELU_ON_A_LINE if on_a_line else ""
     if problem.activation.degree is not None:
-        exact_from = int(problem.closed_form("lazy-sample-size").subs(D=D).expr)
+        own = problem.activation.symbols
+        point = {symbol: sp.Rational(str(float(values[n]))) for n, symbol in own.items()}
+        exact_from = int(initial_rank(problem, {dimension: D, **point}))
     elif not on_a_line:
         reason = _EVERY_DEGREE
     return LazyPrediction(

@@ -1,6 +1,7 @@
 """The spectrum of the initial kernel of a described network, and what follows from its rank."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
@@ -83,10 +84,14 @@ def pair_of_eigenvalues(block: sp.Matrix) -> sp.Tuple:
     return sp.Tuple(sp.factor(half) + root, sp.factor(half) - root)
 
 
-def initial_rank(problem: "Problem") -> sp.Expr:
-    """Return how many functions the initial kernel combines at infinite width."""
-    counts = (radial.rank(k) * radial.harmonics(l) for l, k in problem.coefficient_matrices.items())
-    return sp.factor(sp.Add(*counts))
+def initial_rank(problem: "Problem", point: Mapping[sp.Symbol, Any] | None = None) -> sp.Expr:
+    """Return how many functions the initial kernel combines at infinite width.
+
+    At generic values of the symbols, or at those of ``point``: a coefficient of 0 leaves fewer.
+    """
+    matrices = {l: k.subs(point or {}) for l, k in problem.coefficient_matrices.items()}
+    counts = (radial.rank(k) * radial.harmonics(l) for l, k in matrices.items())
+    return sp.factor(sp.Add(*counts).subs(point or {}))
 
 
 def ntk_rank(problem: "Problem") -> ClosedForm:
