@@ -114,6 +114,7 @@ class Network:
             if abs(finite(name, given.get(name, 1.0))) > LARGEST_EPSILON:
                 reason = f"must be at most {LARGEST_EPSILON:g} in size"
                 raise ValueError(f"{name} = {given[name]:g}: {reason}")
+        fits_memory(f"D = {D}: the second moments of the weights", 2 * 8.0 * D**2)
         W, start = _initial(D, given)
         alpha = finite("alpha", given["alpha"], nonzero=True)
         if not 1 / LARGEST_ALPHA <= abs(alpha) <= LARGEST_ALPHA:

@@ -198,6 +198,12 @@ CASES = {
         "X",
         lambda _: simulate.PolynomialTask.from_arrays(X=np.full((9, 3), 1e200), y=np.ones(9)),
     ),
+    "a dimension whose matrices no memory holds": (
+        "D",
+        lambda _: simulate.train(
+            simulate.PolynomialTask(D=2 * 10**5, P=1, n_test=1), **TRAIN | {"engine": "neurons"}
+        ),
+    ),
     "a mapping as the target of cells": ("target", lambda f: sweep(f, target={"a": 1})),
     "an array as the activation of cells": (
         "activation",
