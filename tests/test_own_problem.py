@@ -18,7 +18,7 @@ PROBLEMS = [
     {"activation": "h + c h^3", "c": 0.3},
     {"activation": "h + c h^3", "c": -0.2, "readouts": "trained", "target": "(beta.x)^3 + b.x"},
     {"activation": "erf(h/sqrt(2))", "target": "beta.x + (beta.x)^3", "sigma": 0.8},
-    {"activation": "relu(h)", "readouts": "trained", "D": 3},
+    {"activation": "2 relu(-h)", "readouts": "trained", "D": 3},
     {"activation": "h", "target": "x'Bx", "D": 1},
     {"activation": "1 + h^2", "target": "1 + |x|^2", "readouts": "trained"},
 ]
@@ -32,6 +32,14 @@ def test_right_theory_passes_at_every_seed(entries, seed):
     assert {"ntk", "ntk-at-init", "population-loss", "simulator", "laziness"} <= {
         c.name for c in report.checks
     }
+
+
+def test_a_coefficient_of_0_leaves_the_kernel_fewer_functions():
+    report = problem({"epsilon": 0.0, "target": "(beta.x)^2/2 - |beta|^2/(2 D)"})
+    assert report.passed, str(report)
+    assert report.settings["epsilon"] == 0
+    with pytest.raises(ValueError, match="must depend on h"):
+        problem({"activation": "c h^2", "c": 0})
 
 
 def failed(report):

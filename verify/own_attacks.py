@@ -66,7 +66,7 @@ class Setting:
                 total = total * h + coefficient
             return total
         factor, slope = activation.scale(**own)
-        return factor * (torch.erf(slope * h) if activation.kind == "erf" else torch.relu(h))
+        return factor * (torch.erf if activation.kind == "erf" else torch.relu)(slope * h)
 
     def labels(self, X: Array) -> Array:
         """Return the target at the rows of X."""
@@ -385,19 +385,23 @@ def laziness(setting: Setting) -> Finding:
     control is the prediction of a kernel that is 5% too small, which stays wrong at every alpha.
     Of a target that is 0 nothing is learned: the labels are then drawn.
     """
-    random = setting.generator(6)
-    X = random.normal(size=(setting.P, setting.D)) / np.sqrt(setting.D)
-    X = torch.tensor(X @ setting.root)
+    random, is_relu = setting.generator(6), setting.problem.activation.kind == "relu"
+    W, v = setting.network(setting.N, 7)
+    X = torch.empty(0)
+    for _ in range(_DRAWS):  # a neuron of relu that changes sign would leave a gap of order 1
+        X = random.normal(size=(setting.P, setting.D)) / np.sqrt(setting.D)
+        X = torch.tensor(X @ setting.root)
+        if not is_relu or float((W @ X.T).abs().min()) > _CLEAR:
+            break
     y = torch.tensor(setting.labels(X.numpy()))
     if setting.problem.target.expr == 0:
         y = torch.tensor(random.normal(size=setting.P))
-    W, v = setting.network(setting.N, 7)
     tangent = setting.tangent(W, v, X)
     kernel = tangent @ tangent.T * setting.N
     # Slow enough that the control's kernel, which is 5% too small, predicts something else.
     rate = 0.1 * setting.P / (2 * float(torch.linalg.eigvalsh(kernel)[-1]) + 1e-300)
-    # A neuron of relu that changes sign leaves a gap of order 1: at these alpha hardly any does.
-    alphas = (2.0**18, 2.0**20) if setting.problem.activation.kind == "relu" else (2.0**10, 2.0**12)
+    # Large enough that no neuron moves as far as its kink, and no more: the gap nears rounding.
+    alphas = (2.0**16, 2.0**18) if is_relu else (2.0**10, 2.0**12)
     gaps, wrong = [], []
     for alpha in alphas:
         trained = _descend(setting, W, v, X, y, alpha, rate)
@@ -416,6 +420,7 @@ def laziness(setting: Setting) -> Finding:
 
 
 _STEPS = 10
+_DRAWS, _CLEAR = 100, 2e-4  # of inputs on which no neuron of relu is this near to its kink
 
 
 def _descend(setting: Setting, W, v, X, y, alpha: float, rate: float) -> torch.Tensor:

@@ -18,6 +18,7 @@ from lazyrich.support.files import path_of_kind, user_path, write_whole
 from lazyrich.support.patience import followed, told
 
 if TYPE_CHECKING:
+    from lazyrich.theory import Problem
     from lazyrich.verify.own_attacks import Finding, Setting
 
 _NOUNS = ("activation", "target", "readouts", "inputs")
@@ -167,6 +168,8 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
         entries["Sigma"] = entries.pop("inputs")
         entries["inputs"] = "Sigma"
     described = Problem(**{key: entries.pop(key) for key in _NOUNS if key in entries})
+    all_symbols = described.symbols
+    described = _without_zeros(described, entries)
     if described.activation.degree == 0:
         text = described.activation.text
         raise ValueError(f"activation = {text}: must depend on h, as a constant learns nothing")
@@ -174,12 +177,12 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
     size = 8 * sizes["D"] * sum(sizes.values())
     fits_memory(", ".join(f"{k} = {v}" for k, v in sizes.items()) + ": the arrays", size)
     deviations = ("sigma",) if described.readouts == "fixed" else ("sigma_w", "sigma_v")
-    known = [*described.symbols, *described.inputs.symbols, *deviations]
+    known = [*all_symbols, *described.inputs.symbols, *deviations]
     for name in entries:
         one_of("entry", name, [*_NOUNS, *_SIZES, *known])
     random = np.random.default_rng([seed, 0])
     values: dict[str, Any] = {}
-    for name, symbol in described.symbols.items():
+    for name, symbol in all_symbols.items():
         shape = getattr(symbol, "shape", ())
         if shape:
             size = (sizes["D"],) if shape[1] == 1 else (sizes["D"], sizes["D"])
@@ -193,6 +196,19 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
     for name in deviations:
         values[name] = _number(name, entries.get(name, 1.0), positive=True)
     return Setting(described, **sizes, seed=seed, values=values)
+
+
+def _without_zeros(problem: "Problem", entries: Mapping[str, Any]) -> "Problem":
+    """The problem with coefficients of value 0 put in: the forms hold for generic values."""
+    from lazyrich.theory import Problem
+
+    own = problem.activation.symbols
+    given = {name: _number(name, entries[name]) for name in own if name in entries}
+    zeros = {own[name]: 0 for name, value in given.items() if value == 0}
+    if not zeros:
+        return problem
+    activation = problem.activation.expr.subs(zeros)
+    return Problem(activation, problem.target, problem.readouts, problem.inputs)
 
 
 def _covariance(entries: Mapping[str, Any], D: int, random: Any) -> Any:
