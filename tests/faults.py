@@ -38,7 +38,7 @@ WAITS = 20  # seconds of the clock for one of the CPU: the machine may be shared
 CANNOT_SHOW = ROOT / "tests" / "faults_that_cannot_show.txt"
 # The files of a room, and the tests that are its own.
 ROOMS = {
-    "grammar": ("theory/grammar/*.py", "test_grammar"),
+    "grammar": ("theory/grammar/*.py", "test_grammar test_grammar_latex"),
     "checking": ("theory/checking/*.py", "test_checking test_checking_rewritten"),
     "gaussians": (
         "theory/wick.py theory/words.py theory/calculator.py theory/natural.py",

@@ -485,3 +485,11 @@ def test_a_matrix_declared_symmetric_that_no_text_mentions_is_a_slip():
     with pytest.raises(ValueError, match=r"symmetric = Q: must be a matrix of the formula x'Ax"):
         theory.expectation("x'Ax", symmetric=("Q",))
     assert theory.expectation("x'Γx", symmetric=("Gamma",)).expr.has(sp.Trace)
+
+
+def test_progress_of_a_mean_is_from_0_to_its_end_and_never_back():
+    seen = []
+    theory.expectation("(x'Ax)^3 (b.x)^4", progress=lambda done, total: seen.append(done / total))
+    assert len(seen) >= 3
+    assert seen == sorted(set(seen))
+    assert (seen[0], seen[-1] <= 1) == (0, True)

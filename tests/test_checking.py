@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from lazyrich import theory, verify
 from lazyrich.theory import grammar
-from lazyrich.theory.checking.compare import vanishing
+from lazyrich.theory.checking.compare import Plain, decide, vanishing
+from lazyrich.theory.symbols import beta, wbar
+from lazyrich.theory.wick import dot
 from tests.gaussian_formulas import formulas
 
 UNIT = {"sigma": 1}  # the paper's initial weights
@@ -426,3 +428,12 @@ def test_values_that_fix_the_dimension_are_said_and_nothing_is_claimed_beyond_th
 def test_a_counterexample_to_an_eigenvalue_has_eigenfunctions(part):
     wrong = theory.check(f"ntk-eigenvalues.{part}", "c^2/D^2", problem=theory.Problem("h + c h^3"))
     assert wrong.counterexample.point["D"] == 2  # at D = 1 the multiplicity is 0
+
+
+def test_a_scalar_product_within_a_matrix_is_the_scalar():
+    """beta beta'w beta' is (beta.w) beta beta', in the first power."""
+    plain = Plain()
+    word, scalar = plain.table(beta * beta.T * wbar * beta.T), plain.scalar(dot(beta, wbar))
+    assert list(word.values()) == [scalar]
+    assert decide(beta * beta.T * wbar, dot(beta, wbar) * beta, plain).equal
+    assert not decide(beta * beta.T * wbar, dot(beta, wbar) ** 2 * beta, plain).equal

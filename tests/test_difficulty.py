@@ -79,3 +79,14 @@ def test_with_curvature_the_network_is_not_its_linearisation():
     one, nothing = np.ones((1, 1)), torch.zeros(1, dtype=torch.float64)
     with pytest.raises(AssertionError, match="remainder"):
         laws.linearisation_leaves_out_the_derived(network, one, one, error=lambda **_: nothing)
+
+
+def test_the_relative_movement_of_the_target_is_that_of_lazy_training():
+    """|w - w0|^2 by ``lazy-movement`` for difficulty q = r K^-1 r, over <|w0|^2> = N D sigma^2."""
+    point = {"D": 3, "epsilon": Fraction(1, 2), "sigma": Fraction(2, 3), "beta": [1, 2, 3]}
+    form = closed_form("target-difficulty")
+    q = form.evaluate(**point)
+    moved = closed_form("lazy-movement").evaluate(K=[[q]], r=[q], N=7, alpha=5)
+    weights = 7 * point["D"] * point["sigma"] ** 2
+    assert form.evaluate_terms(**point, alpha=5)["relative_movement"] == moved / weights
+    assert closed_form("lazy-movement").steps[-1][1] == 0

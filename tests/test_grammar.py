@@ -279,3 +279,11 @@ def test_a_size_is_read_as_it_is_written():
 def test_of_several_readings_two_are_named():
     with pytest.raises(ValueError, match=r"can't tell what \w, \w or \w, \w is; declare it$"):
         grammar.read("x'a b c", [x], new=grammar.conventional)
+
+
+def test_the_norm_of_frobenius_is_that_of_matrices_alone():
+    assert canonical(grammar.read("|A|_F^2", [A]) - Trace(A.T * A)) == 0
+    with pytest.raises(grammar.FormulaError, match="norm of a vector: expected a matrix"):
+        grammar.read("|x|_F", [x])
+    with pytest.raises(grammar.FormulaError, match="the norm of a matrix"):
+        grammar.read("|A|", [A])

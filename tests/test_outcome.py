@@ -208,3 +208,9 @@ def test_a_level_or_a_loss_that_is_none_is_one_line(given, message):
         run.outcome(**given)
     with pytest.raises(ValueError, match=message):
         simulate.time_to_grok(run.history, **given)
+
+
+@given(train=st.floats(0, 1e6) | st.just(math.inf), test=st.floats(0, 1e6) | st.just(math.inf))
+def test_a_run_groks_in_one_phase_of_them(train, test):
+    found = Outcome(train_fall=train, test_fall=test, end=1e6)
+    assert found.groks == (found.phase == "groks")
