@@ -56,6 +56,13 @@ def test_any_polynomial_has_the_mean_of_cubature(formula, dimension, seed, covar
     assert _agrees(formula, dimension, seed, covariance), formula.text
 
 
+def test_where_all_gaussian_vectors_cancel_the_rest_is_the_mean():
+    form = theory.expectation("(b'b + b'A x) - (b'c + b'A x)", covariance={"x": "C"})
+    assert form.evaluate(b=[1, 2], c=[3, 4]) == -6
+    with pytest.raises(ValueError, match="no x, x_prime or w in the formula"):
+        theory.expectation("b'b - b'c")
+
+
 def test_a_mean_that_forgets_transposes_is_rejected():
     """Control: with A taken to be symmetric the same comparison fails, unless A is refused."""
     form = Formula("(x'Ax)^2", lambda v: ((v["x"] @ v["A"].T) * v["x"]).sum(-1) ** 2, 4)

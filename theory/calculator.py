@@ -303,7 +303,8 @@ def _mentioned(
     found = matrix_symbols(integrand)
     words = set(re.findall(r"[A-Za-z]\w*", naming.plain(expr)))
     gone = {name for name in (*(over or ()), *given) if name in words and name not in found}
-    if over is None and not found and any(default_law(word) for word in words):
+    left = [name for name in found if name in given or default_law(name)]
+    if over is None and not left and any(default_law(word) for word in words):
         over = ()
     kept = None if over is None else tuple(name for name in over if name not in gone)
     return kept, {name: law for name, law in given.items() if name not in gone}
