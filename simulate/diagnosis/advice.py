@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from lazyrich.simulate.diagnosis.extrapolation import cut_short, enough
 from lazyrich.simulate.diagnosis.pilots import Pilot
 from lazyrich.simulate.outcome import GROKS, MEMORISES, UNFITTED
 
@@ -48,6 +49,11 @@ def advice(phase: str, cause: str, pilots: Sequence[Pilot]) -> str:
         return (
             f"Make it richer: divide the output (alpha) by {times:.3g} and multiply the learning "
             f"rate by {times**2:.3g}; the test loss then falls {when}."
+        )
+    if cut_short(pilots):
+        return (
+            f"Give the pilot runs a larger budget (about {enough(pilots[-1]):,.0f}): none fitted, "
+            "so that they don't say whether a smaller output helps."
         )
     if pilots:
         return (

@@ -124,6 +124,8 @@ class Diagnosis:
                     rows[name] = float(round(steps.step(when.value)))
         if found.phase not in (UNFITTED, UNKNOWN):
             rows |= self._delay_rows()
+        if not math.isnan(found.final):
+            rows["final test loss / loss of predicting 0, about"] = found.final
         rows['"never" means not within time'] = found.horizon
         return rows
 
@@ -283,7 +285,13 @@ def _what(found: Forecast) -> str:
     if found.phase == AT_ONCE:
         return f"It will generalise at once: {fits}, the test loss at {printed(found.test.value)}."
     if found.phase == MEMORISES:
-        return f"It will memorise: {fits}, the test loss not within time {printed(found.horizon)}."
+        end = ""
+        if not math.isnan(found.final):
+            end = f"; it ends at about {found.final:.2g} times the loss of predicting nothing"
+        return (
+            f"It will memorise: {fits}, the test loss not within time "
+            f"{printed(found.horizon)}{end}."
+        )
     if found.phase == UNFITTED:
         return f"It will not fit the training set within time {printed(found.horizon)}."
     known = "" if math.isnan(found.train.value) else f"{fits}; "

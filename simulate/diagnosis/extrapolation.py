@@ -217,6 +217,25 @@ def _odds(value: float, limit: float) -> float:
     return max(value, 1e-300) / (limit - value) if value < limit else math.inf
 
 
+def cut_short(runs: Sequence[Pilot]) -> bool:
+    """Return whether there are pilot runs, and the budget ended each before its train loss fell."""
+    return bool(runs) and all(
+        pilot.ended == "budget" and math.isinf(pilot.outcome.train_fall) for pilot in runs
+    )
+
+
+def enough(pilot: Pilot) -> float:
+    """Return about how many gradients decide a run that was cut short, to one digit.
+
+    Until its train loss falls, as a power of time like its last; four times as many as it had where
+    that has fallen.
+    """
+    factor = 4.0
+    if math.isinf(pilot.outcome.train_fall):
+        factor = min(max(1.5 * _prolonged(pilot) / pilot.outcome.end, 2.0), 100.0)
+    return float(f"{factor * pilot.evaluations:.0e}")
+
+
 def _prolonged(pilot: Pilot) -> float:
     """Return when a train loss that has not fallen yet will, as a power of time like its last."""
     history = pilot.run.history.isel(time=slice(1, None))

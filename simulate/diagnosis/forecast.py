@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from lazyrich.simulate.diagnosis.extrapolation import (
     Extrapolated,
     came_to_an_end,
+    cut_short,
+    enough,
     final_share,
     near_the_edge,
     when_test_falls,
@@ -29,6 +31,7 @@ class Forecast:
     Times are learning rate times steps. ``train``, ``test``: with the range expected. ``delay``
     and its range follow from these. ``horizon``: the time after which "never" is said. Where the
     phase is not decided, times that are not known are NaN, and ``remedy`` says what would decide.
+    ``final``: the test loss at the end over that of predicting nothing, NaN where it is not known.
     """
 
     phase: str
@@ -37,6 +40,7 @@ class Forecast:
     horizon: float
     reason: str
     remedy: str = ""
+    final: float = math.nan
 
     @property
     def delay(self) -> tuple[float, float, float]:
@@ -87,11 +91,19 @@ def forecast(
         return Forecast(UNKNOWN, train, Extrapolated.unknown(), horizon, reason, remedy)
     within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
     phase = phase_of(within[0], max(within))
-    twin = math.isfinite(twin_test.value) and test.value <= twin_test.value
-    by_decay = not twin and decay * test.value > EARLY
-    reason = f"{_reason(phase, twin, by_decay, runs, test)}. {_how(laziness)}"
-    reason += _doubts(phase, lazily, floor, runs, decay, horizon)
-    return Forecast(phase, train, test, horizon, reason)
+    late = twin_test.value > 2 * test.value  # the twin generalises later, or never
+    by_decay = late and decay * test.value > EARLY
+    why = _reason(phase, twin_test.value, late, by_decay, runs, test)
+    doubts = _doubts(phase, lazily, by_decay, floor, runs, decay, horizon)
+    reason = f"{why}. {_how(laziness)}{doubts}"
+    final = _final(laziness, runs, floor) if decay == 0 else math.nan
+    return Forecast(phase, train, test, horizon, reason, final=final)
+
+
+def _final(laziness: Laziness, runs: list[Pilot], floor: float) -> float:
+    """Return the test loss at the end, over that of predicting nothing; NaN unknown."""
+    found = final_share(runs, floor)
+    return floor if math.isnan(found) and laziness.departure <= LAZY else found
 
 
 def _by_pilots(
@@ -107,7 +119,9 @@ def _by_pilots(
         test = when_test_falls(runs, decay, 0.0, laziness.power)
     if math.isnan(train.value) or math.isnan(test.value):
         spent = ", and pilot runs ended as their budget of gradients was spent" if runs else ""
-        remedy = "give a larger budget" if runs else "run copies at smaller scales (pilot runs)"
+        remedy = "run copies at smaller scales (pilot runs)"
+        if runs:
+            remedy = f"give a larger budget (about {enough(runs[-1]):,.0f})"
         remedy += ", or train the network with a plain fit"
         return Forecast(UNKNOWN, train, test, horizon, f"{left}{spent}. {how}", remedy)
     within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
@@ -118,9 +132,26 @@ def _by_pilots(
 
 
 def _doubts(
-    phase: str, lazily: bool, floor: float, runs: list[Pilot], decay: float, horizon: float
+    phase: str,
+    lazily: bool,
+    by_decay: bool,
+    floor: float,
+    runs: list[Pilot],
+    decay: float,
+    horizon: float,
 ) -> str:
     """Return where the phase may be another."""
+    if cut_short(runs) and not lazily and phase in (GROKS, MEMORISES):
+        return (
+            ". But no pilot run fitted before its budget of gradients was spent: the phase is a "
+            "guess, and the times are rough"
+        )
+    late = [p for p in runs if EARLY < decay * p.r**2 * p.outcome.test_fall < math.inf]
+    if by_decay and phase == GROKS and len(late) < 2:
+        return (
+            ". Weight decay has hardly acted in the pilot runs that generalised: it may also not "
+            "bring the test loss down"
+        )
     if decay * horizon <= EARLY:
         if not lazily and near_the_edge(final_share(runs, floor), floor):
             return ". It is near the edge between memorising and generalising: either may happen"
@@ -144,10 +175,13 @@ def _how(laziness: Laziness, followed: float = math.inf) -> str:
     return "The network is between lazy and rich"
 
 
-def _reason(phase: str, twin: bool, by_decay: bool, runs: list[Pilot], test: Extrapolated) -> str:
+def _reason(
+    phase: str, twin: float, late: bool, by_decay: bool, runs: list[Pilot], test: Extrapolated
+) -> str:
+    """Return why; ``twin``: when the test loss of the twin falls, ``late``: after the network's."""
     if phase == UNFITTED:
         return "the train loss would not fall in that time"
-    if twin:
+    if math.isfinite(twin) and not late:
         return "the linearised network generalises by itself"
     if phase == MEMORISES and not math.isfinite(test.value):
         if not runs:
@@ -161,13 +195,12 @@ def _reason(phase: str, twin: bool, by_decay: bool, runs: list[Pilot], test: Ext
         GROKS: "later than the train loss",
         AT_ONCE: "with the train loss",
     }[phase]
+    lazily = "the linearised network does not generalise"
+    if math.isfinite(twin):
+        lazily = f"the linearised network generalises late (at time {twin:.3g})"
+    features = "copies with a smaller output learn features and do"
     if by_decay:
-        return (
-            "the linearised network does not generalise, but weight decay shrinks the weights "
-            f"until features are learned; extrapolated to the full output, the test loss falls "
-            f"{when}"
-        )
-    return (
-        "the linearised network does not generalise, but copies with a smaller output learn "
-        f"features and do; extrapolated to the full output, the test loss falls {when}"
-    )
+        features = "weight decay shrinks the weights until features are learned"
+    elif math.isfinite(twin):
+        features += " sooner"
+    return f"{lazily}, but {features}; extrapolated to the full output, the test loss falls {when}"
