@@ -210,7 +210,7 @@ def test_the_sharpness_is_that_of_differences_of_gradients(kind):
 @pytest.mark.parametrize("kind", [*KINDS, "reentrant checkpointing"])
 def test_divergence_is_a_divergence_error_with_the_stable_rate(kind):
     model, X, y = made(kind)
-    with pytest.raises(FitDivergenceError, match="largest stable rate") as error:
+    with pytest.raises(FitDivergenceError, match="largest stable one") as error:
         fit(
             model,
             Data(X, y * 1e4),

@@ -104,9 +104,9 @@ def test_a_batch_has_activations_of_the_memory_given():
     ).double()
     model = torch.nn.Sequential(model, torch.nn.Linear(4000, 2).double())
     X = standard_normal(0, "train inputs", (50, 1000))
-    found = Network(model, X).batch(X, 10 * 3 * 8 * 4000)
+    found = Network(model, X).batch(10 * 3 * 8 * 4000)
     assert 5 <= found <= 10
-    assert Network(model, X).batch(X, 1) == 1
+    assert Network(model, X).batch(1) == 1
 
 
 def test_shared_weights_count_once():

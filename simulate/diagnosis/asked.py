@@ -15,6 +15,7 @@ from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.losses import Loss, check_loss, loss_function
 from lazyrich.simulate.modules.trainer import Optimiser
 from lazyrich.simulate.run import Run
+from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, not_negative, positive_integer
 
 # Error of a step of the twin's flow, where its loss has no closed form.
@@ -71,6 +72,7 @@ class Asked:
         }
 
 
+@checks_its_arguments
 def asked(
     model: nn.Module,
     data: Data,

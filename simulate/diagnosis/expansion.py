@@ -32,7 +32,7 @@ class Expansion:
         with differentiable(model):
             network = Network(model, self.data.X)
             self.out, self.C, self.weights = network.out, network.C, network.weights
-            self.batch = batch or network.batch(network.X, int(ACTIVATIONS * MEMORY))
+            self.batch = batch or network.batch(int(ACTIVATIONS * MEMORY))
             returned = call(model, taken(network.X, slice(0, 1)))
         if not isinstance(returned, Tensor):
             raise ValueError(

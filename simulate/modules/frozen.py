@@ -88,7 +88,11 @@ def checked_gradient(model: nn.Module, X: Tree) -> None:
     ValueError: the model's output does not depend on its weights: ...
     """
     with torch.enable_grad(), untouched(model):
-        f = flat(call(model, taken(X, slice(0, 1))))
+        checked_output(flat(call(model, taken(X, slice(0, 1)))))
+
+
+def checked_output(f: Tensor) -> None:
+    """Raise ``ValueError`` unless an output, made with gradients, has one in a weight."""
     if not f.requires_grad:
         raise ValueError(
             "the model's output does not depend on its weights: must have a gradient in those that "

@@ -17,8 +17,8 @@ from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 from lazyrich.simulate.modules.frozen import (
     ROUNDING,
     checked_function,
-    checked_gradient,
     checked_model,
+    checked_output,
     differ,
 )
 from lazyrich.simulate.modules.trees import Tree, call, flat, mapped, taken, tensors
@@ -43,9 +43,8 @@ class Network:
         self.weights = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
         self.X = self.inputs(X)
         checked_function(model, self.X)
-        checked_gradient(model, self.X)
-        with torch.no_grad():
-            first = flat(call(model, taken(self.X, slice(0, 1))))
+        first, self._kept = _with_what_it_keeps(model, taken(self.X, slice(0, 1)))
+        checked_output(first)
         self.out = tuple(first.shape[1:])
         self.C, self.count = math.prod(self.out), sum(v.numel() for v in self.weights.values())
         # Sums over many weights in half precision would lose what they add up.
@@ -67,28 +66,15 @@ class Network:
         """Return the outputs at these weights, (n, *out)."""
         return flat(at(self.model, weights, x))
 
-    def batch(self, X: Tree, memory: int) -> int:
+    def batch(self, memory: int) -> int:
         """Return how many samples at a time have activations that fit in this many bytes.
 
         Counted is what one sample keeps for its gradient, for each output and for the values.
         ``UNWATCHED`` for a model that does not show what it keeps.
         """
-        state = [*self.model.parameters(), *self.model.buffers()]
-        fixed = {part.untyped_storage().data_ptr() for part in state}
-        kept: dict[int, int] = {}
-
-        def packed(x: Tensor) -> Tensor:
-            at = x.untyped_storage().data_ptr()
-            if at not in fixed:
-                kept[at] = max(kept.get(at, 0), x.numel() * x.element_size())
-            return x
-
-        try:
-            with torch.enable_grad(), saved_tensors_hooks(packed, lambda x: x):
-                flat(call(self.model, taken(X, slice(0, 1))))
-        except RuntimeError:  # it refuses to be watched, as the linearised twin does
+        if self._kept is None:
             return UNWATCHED
-        return max(1, memory // ((1 + self.C) * max(1, sum(kept.values()))))
+        return max(1, memory // ((1 + self.C) * max(1, self._kept)))
 
     def rows(self, X: Tree, outputs: Sequence[int], most: int) -> Iterator[Tensor]:
         """Yield the rows of all samples and these outputs, sample by sample, ``most`` at a time."""
@@ -197,6 +183,28 @@ class Network:
                 value = (flat(call(self.model, X)) * v).sum()
             parts = zip(named.items(), _gradients(value, named), strict=True)
             return {n: torch.zeros_like(p) if g is None else g for (n, p), g in parts}
+
+
+def _with_what_it_keeps(model: nn.Module, x: Tree) -> tuple[Tensor, int | None]:
+    """Return outputs and the bytes that they keep for their gradients, besides the weights.
+
+    None for a model that refuses to be watched, as the linearised twin does.
+    """
+    fixed = {part.untyped_storage().data_ptr() for part in (*model.parameters(), *model.buffers())}
+    kept: dict[int, int] = {}
+
+    def packed(x: Tensor) -> Tensor:
+        at = x.untyped_storage().data_ptr()
+        if at not in fixed:
+            kept[at] = max(kept.get(at, 0), x.numel() * x.element_size())
+        return x
+
+    with torch.enable_grad():
+        try:
+            with saved_tensors_hooks(packed, lambda x: x):
+                return flat(call(model, x)), sum(kept.values())
+        except RuntimeError:
+            return flat(call(model, x)), None
 
 
 def moved(

@@ -79,7 +79,7 @@ def ntk(
         X = network.X
         X2 = X if X2 is None else network.inputs(X2)
         if batch is None:
-            batch = network.batch(X, int(ACTIVATIONS * memory))
+            batch = network.batch(int(ACTIVATIONS * memory))
         return _Kernel(network, X, X2, rows("X", X), m, memory, batch).made(outputs)
 
 

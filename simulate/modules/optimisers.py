@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from lazyrich.simulate.modules.trainer import Optimiser
+from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, not_negative, one_of
 
 NAMES = sorted(
@@ -15,6 +16,7 @@ NAMES = sorted(
 )
 
 
+@checks_its_arguments
 def optimiser_named(
     name: str,
     learning_rate: float | None = None,
