@@ -17,7 +17,7 @@ from lazyrich import simulate, theory
 TASK = simulate.PolynomialTask(D=4, P=6, n_test=5, seed=0)
 # Bytes a call that count as growth: less than a result takes.
 LEAST = 20.0
-# A history takes more. Trainings aren't in CALLS: Python and torch fill free lists at first. ``fit``
+# A history takes more. Trainings aren't in CALLS: Python and torch fill free lists at first. `fit`
 # kept 79 bytes a training over 300 of them, and 5 over the next 1,500 (plain torch: 11 and 3).
 HISTORY = 3000.0
 
