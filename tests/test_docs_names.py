@@ -173,6 +173,13 @@ def test_a_page_of_a_figure_says_where_its_picture_is_of_an_earlier_version(gene
     assert titles == {name: paper_figures.names()[name] for name in titles}
 
 
+@pytest.mark.usefixtures("generated")
+def test_the_examples_of_what_makes_the_pages_hold():
+    found = [doctest.testmod(m) for name, m in sys.modules.items() if name.startswith("parts.")]
+    assert sum(each.attempted for each in found) > 3
+    assert all(each.failed == 0 for each in found)
+
+
 def test_each_mark_of_a_page_is_filled(generated):
     for page in generated.PARTS:
         assert generated.MARK in (ROOT / "docs" / f"{page}.md").read_text(), page

@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
-from types import GenericAlias, ModuleType
+from types import GenericAlias, ModuleType, UnionType
 
 import sympy as sp
 
@@ -130,9 +130,13 @@ def page(path: str) -> str:
 
 
 def _of_another_package(value: object) -> str:
-    """A SymPy symbol or a class from elsewhere as code, whose docstring is not ours; else ""."""
-    if isinstance(value, sp.Basic):
+    """A symbol, a class from elsewhere or a union as code, whose docstring is not ours; else ""."""
+    if isinstance(value, sp.Symbol):
         return sp.srepr(value)
+    if isinstance(value, sp.Basic):
+        return f"{type(value).__name__}({', '.join(map(str, value.args))})"
+    if isinstance(value, UnionType):
+        return str(value)
     if inspect.isclass(value) and not value.__module__.startswith("lazyrich"):
         return f"{value.__module__}.{value.__qualname__}"
     return ""

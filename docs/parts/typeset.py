@@ -1,11 +1,13 @@
 """Plain sentences of the code as Markdown: their mathematics typeset, nothing else marked up.
 
-Docstrings and derivations are read in terminals, so they write ``|beta|^2`` or ``x^T M x'``. A page
-typesets them. The reader below finds the longest runs of symbols, numbers and operators in a
-sentence and turns each into LaTeX; words, numbers alone, ``$...$`` and ```code``` stay.
+Docstrings and derivations are read in terminals, so they write ``|beta|^2`` or ``x^T M x'``, and
+captions β². A page typesets them. The reader below finds the longest runs of symbols, numbers and
+operators in a sentence and turns each into LaTeX; words, numbers alone, panels of a figure,
+``$...$`` and ```code``` stay.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -24,22 +26,33 @@ ACCENTS = {"bar": "bar", "hat": "hat", "tilde": "tilde"}
 BINARY = {
     "+": "+", "-": "-", "=": "=", "<=": r"\le", ">=": r"\ge", "!=": r"\ne", ">>": r"\gg",
     "<<": r"\ll", "<": "<", ">": ">", "->": r"\to", "~": r"\sim", "/": "/", "*": "",
+    "∝": r"\propto",
 }  # fmt: skip
 TOKEN = re.compile(
     r"(?P<math>\$[^$]*\$)|(?P<code>`[^`]*`)|(?P<skip>\b(?:i\.e\.|e\.g\.|i\.i\.d\.))"
+    r"|(?P<panel>(?<![A-Za-z_'^)\]}|])\([a-g]′?\))"
+    r"|(?P<letter>[α-ωΣ∞]|√(?=\())|(?P<high>⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|ᵀ)|(?P<low>[₀-₉]+)|(?P<mark>[·−′→≤≥±∝])"
     r"|(?P<link>\b[a-z]+(?:-[a-z\d]+)+(?:\.\d+)?\b)|(?P<word>\b[A-Za-z]{2,}'(?:s|t|re|ll)\b)"
     r"|(?P<identifier>\b[a-z]{3,}(?:[._][a-z]{3,})+\b)"
-    r"|(?P<number>\d+(?:\.\d+)?(?:e-?\d+)?)|(?P<name>[A-Za-z]+)"
+    r"|(?P<number>\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?(?:e[-+]?\d+)?)|(?P<name>[A-Za-z]+)"
     r"|(?P<op><=|>=|!=|>>|<<|->|\+-|\.\.+|[-+=<>~/*^_|.,()\[\]{}'])|(?P<space>\s+)|(?P<other>.)",
     re.DOTALL,
 )
 
 
+LETTERS = {
+    chr(code): unicodedata.name(chr(code)).split()[-1].lower().replace("lamda", "lambda")
+    for code in range(ord("α"), ord("ω") + 1)
+} | {"Σ": "sum", "∞": "infinity", "√": "sqrt"}  # fmt: skip
+MARKS = {"·": ".", "−": "-", "′": "'", "→": "->", "≤": "<=", "≥": ">=", "±": "+-", "∝": "∝"}
+
+
 class Token(NamedTuple):
-    """A piece of a sentence."""
+    """A piece of a sentence: its kind, how the reader sees it, and how it was written."""
 
     kind: str
     text: str
+    raw: str
 
 
 class NoMathematics(Exception):
@@ -55,13 +68,17 @@ def markdown(text: str, link: Callable[[str], str] = lambda _name: "") -> str:
     'Its mean is $\\epsilon^{2}|\\beta|^{2}/D$ for $w_{i} \\sim N(0,\\, \\sigma^{2} I)$.'
     >>> markdown("3 of them, a kernel <K^2>, wbar.x and *no* more")
     '3 of them, a kernel $\\langle K^{2}\\rangle$, $\\bar{w}\\cdot x$ and \\*no\\* more'
+    >>> markdown("Fig. 3(a), (d) D = 20, f(a) within 948 [797, 1e+03]")
+    'Fig. 3(a), (d) $D = 20$, $f(a)$ within 948 [797, 1e+03]'
+    >>> markdown("η₀·step, |β|² = D, √(αε), T = 30,000, they do")
+    '$\\eta_{0}$·step, $|\\beta|^{2} = D$, $\\sqrt{\\alpha \\epsilon}$, $T = 30{,}000$, they do'
     """
     tokens = list(_tokens(text))
     out, i = [], 0
     while i < len(tokens):
         token = tokens[i]
         formula = _Formula(tokens, i)
-        before = tokens[i - 1] if i else Token("space", " ")
+        before = tokens[i - 1] if i else Token("space", " ", " ")
         glued = before.kind in {"number", "name"} or before.text in {"-", "_", "^", "'"}
         if not glued and token.kind in {"name", "number", "op"} and (run := formula.run()):
             out.append(f"${run}$")
@@ -77,7 +94,7 @@ def markdown(text: str, link: Callable[[str], str] = lambda _name: "") -> str:
             i += 1
         else:
             keep = token.kind in {"math", "code"}
-            out.append(token.text if keep else re.sub(r"([\\*_<>^~#|`])", r"\\\1", token.text))
+            out.append(token.raw if keep else re.sub(r"([\\*_<>^~#|`])", r"\\\1", token.raw))
             i += 1
     return "".join(out)
 
@@ -89,10 +106,25 @@ def _tokens(text: str) -> Iterator[Token]:
         if kind == "identifier" and re.split(r"[._]", match[0])[0] in {*GREEK, *SYMBOLS, "wbar"}:
             first = re.match(r"[a-z]+", match[0])
             assert first is not None
-            yield Token("name", first[0])
+            yield Token("name", first[0], first[0])
             yield from _tokens(match[0][first.end() :])
+        elif kind in {"letter", "mark"}:
+            name = "name" if kind == "letter" else "op"
+            yield Token(name, {**LETTERS, **MARKS}[match[0]], match[0])
+        elif kind in {"high", "low"}:
+            yield from _script(match[0], "^" if kind == "high" else "_")
         else:
-            yield Token(kind, match[0])
+            yield Token(kind, match[0], match[0])
+
+
+def _script(raw: str, mark: str) -> Iterator[Token]:
+    """A superscript or subscript as the mark and what it marks; written by the first of them."""
+    yield Token("op", mark, raw)
+    text = unicodedata.normalize("NFKC", raw)
+    if text[0] == "−":
+        yield Token("op", "-", "")
+    text = text.lstrip("−")
+    yield Token("number" if text.isdigit() else "name", text, "")
 
 
 class _Formula:
@@ -113,7 +145,7 @@ class _Formula:
 
     def peek(self, ahead: int = 0) -> Token:
         at = self.at + ahead
-        return self.tokens[at] if at < len(self.tokens) else Token("end", "")
+        return self.tokens[at] if at < len(self.tokens) else Token("end", "", "")
 
     def attempt(self, reader: Callable[[], str]) -> str | None:
         """What the reader finds; None, and nothing read, where it finds no formula."""
@@ -229,7 +261,7 @@ class _Formula:
         token = self.peek()
         if token.kind == "number":
             self.at += 1
-            return token.text
+            return token.text.replace(",", "{,}")
         if token.kind == "name":
             return self.name(token.text)
         readers = {
@@ -377,6 +409,10 @@ def _symbol(text: str) -> str:
             return rf"\{accent}{{{_symbol(base).strip()}}}"
     if len(text) == 1:
         return text
-    if text[0] == "d" and (len(text) == 2 or text[1:] in GREEK or text[1:] == "wbar"):
+    if (
+        text[0] == "d"
+        and text != "do"
+        and (len(text) == 2 or text[1:] in GREEK or text[1:] == "wbar")
+    ):
         return f"d{_symbol(text[1:])}"
     return ""
