@@ -174,9 +174,10 @@ def refuse_unsupported(engine: Engine, training: Training, given: dict[str, Any]
     network, rule = training.network, training.rule
     if network.W is None and not engine.infinite_width:
         width = "inf" if given.get("init") is None else "None"
+        others = f"; use engine = {_supporting('infinite_width')}"
         raise ValueError(
             f"width = {width}: engine = {engine.name!r} needs a finite width, or init = W of shape "
-            f"(N, D); use engine = {_supporting('infinite_width')}"
+            f"(N, D){others if network.has_moments else ''}"
         )
     needed = {
         "activation": None if network.quadratic else given["activation_degree"] or "activation",

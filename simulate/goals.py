@@ -102,33 +102,30 @@ class Goal:
 
         None where it is no such sum, as (beta_1.x)(beta_2.x) is not.
         """
+        from lazyrich.theory.symbols import x
         from lazyrich.theory.target_function import Target
 
         found: dict[str, list[float]] = {}
         terms = self.symbolic.expr.expand().as_ordered_terms()
         for term in terms:
-            part = Target(term)
+            factor, power_of_x = term.as_independent(x, as_Add=False)
+            part = Target(power_of_x)
             if part.degree == 0:
-                name, power, factor = next(iter(self.symbolic.directions), None), 0, term
-            elif part.link is not None:
-                name, power, factor = part.link[0].name, part.degree, _leading(part.link[1])
+                name = next(iter(self.symbolic.directions), None)
             else:
-                return None
+                name = None if part.link is None else part.link[0].name
             if name is None:
                 return None
+            power = part.degree
             series = found.setdefault(name, [])
             series += [0.0] * (power + 1 - len(series))
-            series[power] += self._number(factor, name)
+            series[power] += self._number(factor)
         return [(name, tuple(map(float, poly2herme(series)))) for name, series in found.items()]
 
-    def _number(self, factor: Any, direction: str) -> float:
-        """The value of a coefficient, in which b stands for the square of the direction."""
+    def _number(self, factor: Any) -> float:
+        """The value of a coefficient, such as c |beta|^2/D."""
         from lazyrich.theory import generate
-        from lazyrich.theory.symbols import b
-        from lazyrich.theory.wick import dot
 
-        vector = self.symbolic.directions[direction]
-        factor = factor.subs(b, dot(vector, vector))
         values = {"D": self.D, **self.values}
         named = {name: values[name] for name in generate.arguments(factor)}
         return float(generate.function(factor, "torch")(**named))
@@ -142,13 +139,6 @@ class Goal:
             row = self.values[name][None]
             found.append(Ridges(row if mixing is None else row @ mixing, row.new_ones(1), series))
         return found
-
-
-def _leading(link: Any) -> Any:
-    """Return c of a monomial c h^n."""
-    from lazyrich.theory.activation import h
-
-    return link.as_independent(h)[0]
 
 
 def _drawn(count: int, D: int, seed: int | None) -> list[Tensor]:

@@ -422,7 +422,7 @@ def test_the_index_of_a_mean_names_its_vectors():
         == theory.expectation("(b.x)^2").expr
     )  # two scalar products, no mean
     for text, reason in (
-        ("E[x.x] + E[w.w", "with its bracket closed"),
+        ("E[x.x] + E[w.w", "with both brackets"),
         ("E[(x.x)^2] - E[bta x.x]^2", "E[>>>bta<<< x.x]^2, character 16"),
         ("E[x.x] + foo", ">>>foo<<<, character 10"),
         ("E[(w.x)^2 | q]", "given = 'q': Allowed: w, x"),
@@ -449,6 +449,11 @@ def test_the_index_of_a_mean_names_its_vectors():
         ("E_w[E_x[(w.x)^2]^2]", "sigma^4 (1 + 2/D)"),
         ("E[E[(w.x)^2 | w]^2]", "sigma^4 (1 + 2/D)"),
         ("E[(w.x)^2 |x|^2 | w] - E[(w.x)^2 | w]", "2 |w|^2/D^2"),
+        ("Var[(b.x)^2]", "2 |b|^4/D^2"),
+        (r"\operatorname{Var}_x\left(\|x\|^2\right) + \mathbb{V}[b \cdot x]", "2/D + |b|^2/D"),
+        ("E_w[Var_x[w.x]] + Var_w[E_x[(w.x)^2]]", "sigma^2 + 2 sigma^4/D"),
+        (r"\mathbb{E}\left((b\cdot x)^2\right)/\mathbb{E}\{(b\cdot x)^2\}", "1"),
+        ("E[(x'Ax)^2 | A] - E[x'Ax]^2", "(tr(A A') + tr(A^2))/D^2"),
     ],
 )
 def test_means_inside_a_formula(text, right):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich import simulate
+from lazyrich.cli import main
 from lazyrich.simulate import PolynomialTask
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.verify.cubature import gauss_hermite
@@ -27,6 +28,10 @@ TARGETS = {
     "(beta.x)^3/D - |beta|^2 (beta.x)/D + |beta|^4": (
         {},
         lambda x, t: ((x @ t[0]) ** 3 - t[0] @ t[0] * (x @ t[0])) / D + (t[0] @ t[0]) ** 2,
+    ),
+    "|beta_1|^2 (beta_1.beta_2) (beta_1.x)^3": (
+        {},
+        lambda x, t: (t[0] @ t[0]) * (t[0] @ t[1]) * (x @ t[0]) ** 3,
     ),
     "x'B x - tr(B)/D": ({"B": B}, lambda x, _: np.einsum("pi,ij,pj->p", x, B, x) - B.trace() / D),
     "(beta_1.x)*(beta_2.x)": ({}, lambda x, t: (x @ t[0]) * (x @ t[1])),
@@ -193,3 +198,26 @@ def test_noise_has_streams_of_its_own(seed):
     apart = torch.cat([noisy.y - plain.y, noisy.y_test - plain.y_test])
     # 100 draws: within six deviations of the standard deviation.
     assert float(apart.std()) == pytest.approx(0.5, rel=6 / math.sqrt(200))
+
+
+def test_a_run_without_a_population_loss_is_printed(capsys):
+    """Moments know no population loss of (a.x)^2 (b.x); the table has what there is."""
+    main(
+        [
+            "simulate",
+            "--D",
+            "3",
+            "--P",
+            "8",
+            "--width",
+            "4",
+            "--steps",
+            "2",
+            "--quiet",
+            "--target",
+            "(a.x)^2*(b.x)",
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert "train_loss" in printed
+    assert "population_loss " not in printed

@@ -225,7 +225,7 @@ def _unconditional(
         return over
     columns = columns_of(integrand)
     for name in fixed:
-        one_of("given", name, columns)
+        one_of("given", name, matrix_symbols(integrand))
         if over is not None and name in over:
             raise ValueError(f"over = {', '.join(over)}: the mean is conditional on {name}")
     if over is not None:

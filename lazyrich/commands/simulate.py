@@ -208,7 +208,7 @@ def _table(history: "Dataset") -> str:
     """The losses and the terms of the last, at the steps to print."""
     terms = ("variance", "misalignment", "linear", "label_noise")
     degrees = [str(name) for name in history if str(name).startswith("degree_")]
-    columns = (*LOSSES, *filter(history.__contains__, terms), *degrees)
+    columns = (*filter(history.__contains__, (*LOSSES, *terms)), *degrees)
     rows = history.sel(step=sorted(_printed(int(history.step[-1]))))
     lines = ["".join([f"{'step':>9}", *(f"{name:>17}" for name in columns)])]
     for step in rows.step.values:

@@ -1,7 +1,7 @@
 """The one error of the grammar: it marks the place in the text and says what is expected there."""
 
 MEAN_INSIDE = (
-    "a mean, E[...] or <...>, is read in a formula to average or to check, with its bracket closed"
+    "a mean, E[...] or <...> with both brackets, is read in a formula to average or to check"
 )
 _AROUND = 32  # characters of a long text that are shown on either side of the place
 

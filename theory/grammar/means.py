@@ -30,8 +30,20 @@ _BRACKETS = re.compile(
 )
 _LEFT, _RIGHT = r"(?:⟨|<|\\langle(?![A-Za-z]))", r"(?:⟩|>|\\rangle(?![A-Za-z]))"
 _ANGLES = re.compile(rf"\s*{_SIZE}{_LEFT}(?P<inside>.*?){_SIZE}{_RIGHT}\s*{_NAMES}\s*", re.DOTALL)
-_STARTS = re.compile(rf"(?<![\w\\]){_SIGN}\s*{_NAMES}\s*(?:\\!)?{_SIZE}\[|{_SIZE}{_LEFT}")
-_ENDS = {"[": re.compile(rf"{_SIZE}\]"), "<": re.compile(rf"{_SIZE}{_RIGHT}\s*{_NAMES}")}
+_VARIANCE = (
+    rf"(?P<variance>(?:Var|\\Var|{_FONT}\s*(?:\{{\s*Var\s*\}}|\{{\s*V\s*\}}|V))(?![A-Za-z]))"
+)
+_STARTS = re.compile(
+    rf"(?<![\w\\])(?:{_VARIANCE}|{_SIGN})\s*{_NAMES}\s*(?:\\!)?{_SIZE}(?P<opening>\[|\(|\\\{{)"
+    rf"|{_SIZE}{_LEFT}"
+)
+# What opens and what closes a mean, by its opening bracket.
+_BOUNDS = {
+    "[": (re.compile(r"\["), re.compile(r"\]"), re.compile(rf"{_SIZE}\]")),
+    "(": (re.compile(r"\("), re.compile(r"\)"), re.compile(rf"{_SIZE}\)")),
+    r"\{": (re.compile(r"\\\{"), re.compile(r"\\\}"), re.compile(rf"{_SIZE}\\\}}")),
+    None: (re.compile(_LEFT), re.compile(_RIGHT), re.compile(rf"{_SIZE}{_RIGHT}\s*{_NAMES}")),
+}
 _GIVEN = re.compile(r"(?P<inside>.*)(?:\||\\mid(?![A-Za-z]))(?P<names>[^|()\[\]]*)", re.DOTALL)
 _NAME_LIST = re.compile(r"\s*\\?\w+'?(?:_\{?\w+\}?)?(?:\s*,\s*\\?\w+'?(?:_\{?\w+\}?)?)*\s*")
 # The mean of an integrand over the vectors that its sign names, those after a bar held fixed.
@@ -104,12 +116,13 @@ def _named(text: str, index: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean in a text: the places of its sign and of what is inside, and its vectors if named."""
+    """A mean in a text, or a variance: its place, that of what is inside, its vectors if named."""
 
     start: int
     end: int
     inside: tuple[int, int]
     over: tuple[str, ...] | None
+    is_variance: bool = False
 
 
 def means(text: str) -> Iterator[Mean]:
@@ -122,15 +135,20 @@ def means(text: str) -> Iterator[Mean]:
     place = 0
     while found := _STARTS.search(text, place):
         place = found.end()
-        kind = "[" if found[0].endswith("[") else "<"
-        last = _last(text, place, kind)
-        pattern = _BRACKETS if kind == "[" else _ANGLES
-        if last is None or _is_product(pattern, text[place : last.start()]):
+        opening = found["opening"]
+        if opening == "(" and found[0].startswith("E"):
+            continue  # E may be a matrix
+        last = _last(text, place, opening)
+        pattern = _ANGLES if opening is None else _BRACKETS
+        if last is None:
+            return  # never closed: the reader will say so
+        if _is_product(pattern, text[place : last.start()]):
             continue
-        named = (found if kind == "[" else last).groupdict()
+        named = (last if opening is None else found).groupdict()
         index = named["name"] or named["names"] or named["word"]
         over = None if index is None else _named(text, index)
-        yield Mean(found.start(), last.end(), (place, last.start()), over)
+        is_variance = found["variance"] is not None
+        yield Mean(found.start(), last.end(), (place, last.start()), over, is_variance)
         place = last.end()
 
 
@@ -141,15 +159,13 @@ def count(text: Any) -> int:
     return sum(1 + count(text[slice(*mean.inside)]) for mean in means(text))
 
 
-def _last(text: str, place: int, kind: str) -> re.Match[str] | None:
-    """Where the brackets that are open at a place are closed, or None."""
-    depth, begins = 0, re.compile(r"\[" if kind == "[" else _LEFT)
+def _last(text: str, place: int, opening: str | None) -> re.Match[str] | None:
+    """Where the bracket that was opened before a place is closed, or None."""
+    depth, (begins, ends, whole_end) = 0, _BOUNDS[opening]
     for i in range(place, len(text)):
-        if (end := _ENDS[kind].match(text, i)) and depth == 0:
+        if depth == 0 and (end := whole_end.match(text, i)):
             return end
-        if text[i] == "]" if kind == "[" else re.compile(_RIGHT).match(text, i):
-            depth -= 1
-        depth += bool(begins.match(text, i))
+        depth += bool(begins.match(text, i)) - bool(ends.match(text, i))
     return None
 
 
@@ -180,7 +196,10 @@ def read_with_means(
     for mean, place in zip(found, PLACEHOLDERS, strict=False):
         inner, fixed = _inside(text, mean, known, average, new, what, depth)
         known = naming.table(inner.atoms(sp.Symbol, sp.MatrixSymbol)) | known
-        values[sp.Symbol(place, real=True)] = average(inner, mean.over, fixed)
+        value = average(inner, mean.over, fixed)
+        if mean.is_variance:
+            value = average(inner**2, mean.over, fixed) - value**2
+        values[sp.Symbol(place, real=True)] = value
     names = known | naming.table(list(values))
     try:
         outside = read(_hidden(text, found), names, new=new, kind=kind, what=what)
