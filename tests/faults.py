@@ -291,9 +291,15 @@ def read(out: Path) -> Iterator[dict]:
             yield json.loads(line)
 
 
+def _row(name: str, rows: list[dict], silent: set[str]) -> str:
+    counted = [row for row in rows if row["key"] not in silent]
+    seen = sum(row["outcome"] != "survived" for row in counted)
+    return f"| {name} | {len(rows)} | {len(rows) - len(counted)} | {seen} |"
+
+
 def report(out: Path) -> float:
     """Print the survivors and the score of each room; return the score of all."""
-    silent = set()
+    silent = set[str]()
     if CANNOT_SHOW.exists():
         lines = CANNOT_SHOW.read_text(encoding="utf-8").splitlines()
         silent = {line.split("  # ")[0].strip() for line in lines if line.strip()}
@@ -303,10 +309,10 @@ def report(out: Path) -> float:
         if row["outcome"] == "survived":
             print(f"survived: {row['file']}:{row['line']}: {row['text']}")
             print(f"          {row['old']!r} -> {row['new']!r}")
-    for room in dict.fromkeys(row["room"] for row in counted):
-        here = [row for row in counted if row["room"] == room]
-        seen = sum(row["outcome"] != "survived" for row in here)
-        print(f"{room:14} {seen} of {len(here)} noticed")
+    print("| room | planted | can't show | noticed |\n|---|---:|---:|---:|")
+    for room in dict.fromkeys(row["room"] for row in rows):
+        print(_row(room, [row for row in rows if row["room"] == room], silent))
+    print(_row("all", rows, silent))
     seen = sum(row["outcome"] != "survived" for row in counted)
     score = seen / max(len(counted), 1)
     print(f"score: {score:.1%} of {len(counted)} faults that can show")

@@ -83,7 +83,7 @@ STARTS = "from lazyrich.__main__ import main; print(flush=True); main()"
 
 @pytest.mark.parametrize("delay", [0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
 def test_an_early_ctrl_c_gives_no_traceback(delay):
-    """From when Python has started on, whatever is being loaded then."""
+    """From when Python has started on, also while modules are loading."""
     started = process(*LONG, run=("-c", STARTS))
     assert started.stdout.readline() == "\n"
     time.sleep(delay)
