@@ -1,9 +1,9 @@
 """Attack every property for a time: ``python tests/attack.py --minutes 60 --jobs 2 --out FILE.md``.
 
 Each test of the suite that Hypothesis drives runs again and again, with new random examples, until
-its share of the time is over. The table that is written has a row for each: its examples, the
-largest share of a tolerance that was used, and a counter-example where one was found. Exits 1 if
-there is any. ``--only TEXT`` takes the tests whose name contains it.
+its share of the time is over. The table that is written has a row for each that the time was enough
+for: its examples, the largest share of a tolerance that was used, and a counter-example where one
+was found. Exits 1 if there is any. ``--only TEXT`` takes the tests whose name contains it.
 """
 
 import argparse
@@ -86,7 +86,7 @@ class Attack:
             return inner(*args, **keywords)
 
         handle.inner_test = counted
-        while not counter and (examples == 0 or time.monotonic() < until):
+        while not counter and (examples == 0 or time.monotonic() < until) and start < self.end:
             before = examples
             item._initrequest()  # type: ignore[attr-defined]
             for report in runtestprotocol(item, log=False, nextitem=None):
@@ -144,17 +144,18 @@ def table(rows: list[dict[str, Any]], minutes: float) -> str:
     """Return the table as Markdown."""
     total = sum(row["examples"] for row in rows)
     found = [row for row in rows if row["counter"]]
+    reached = [row for row in rows if row["examples"]]
     lines = [
         "# An hour of attack" if minutes == 60 else f"# {minutes:g} minutes of attack",
         "",
-        f"{len(rows)} properties, {total:,} random examples, {len(found)} counter-examples. The "
-        "share is the largest part of a tolerance from rounding that was used; a dash where a "
-        "property compares exactly, or by a tolerance of its own.",
+        f"{len(reached)} of {len(rows)} properties, {total:,} random examples, {len(found)} "
+        "counter-examples. The share is the largest part of a tolerance from rounding that was "
+        "used; a dash where a property compares exactly, or by a tolerance of its own.",
         "",
         "| property | examples | share of tolerance | counter-example |",
         "|---|---:|---:|---|",
     ]
-    for row in sorted(rows, key=lambda row: row["name"]):
+    for row in sorted(reached, key=lambda row: row["name"]):
         name = row["name"].removeprefix("tests/").replace("|", "\\|")
         share = f"{row['share']:.2g}" if row["share"] else "-"
         lines.append(f"| `{name}` | {row['examples']:,} | {share} | {_short(row['counter'])} |")
@@ -184,7 +185,9 @@ def main() -> None:
     Path(options.out).write_text(table(rows, options.minutes), encoding="utf-8")
     total = sum(row["examples"] for row in rows)
     failed = [row["name"] for row in rows if row["counter"]]
-    print(f"{len(rows)} properties, {total:,} examples; counter-examples: {failed or 'none'}")
+    reached = sum(row["examples"] > 0 for row in rows)
+    print(f"{reached} of {len(rows)} properties, {total:,} examples")
+    print(f"counter-examples: {', '.join(failed) or 'none'}")
     print(f"wrote {options.out}")
     sys.exit(1 if failed or not rows else 0)
 
