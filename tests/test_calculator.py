@@ -481,6 +481,15 @@ def test_a_formula_may_be_a_mean():
     )
 
 
+def test_a_mean_in_a_formula_has_the_laws_of_the_form():
+    other = theory.Problem("h^2", "beta.x", readouts="trained", inputs="Sigma")
+    for name, right in (
+        ("target-power", "E[(beta.x)^2]"),
+        ("ntk-at-init.from_readouts", "E_w[(w.x)^2 (w.x_prime)^2]"),
+    ):
+        assert theory.check(name, right, problem=other)
+
+
 def test_a_prime_after_a_dot_is_the_second_input_and_a_trace_needs_no_brackets():
     named = theory.expectation("(x.x_prime)^2 (b.x_prime)^2").expr
     assert theory.expectation("(x.x')^2 (b . x')^2").expr == named != 0

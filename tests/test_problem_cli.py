@@ -24,6 +24,14 @@ def test_without_a_name_it_lists_what_is_derived_and_what_is_not_and_why():
     assert "ntk-eigenvalues" in listing["Derived for this problem"]
     assert "degree 3" in listing["Not available, and why"]["test-loss"]
     assert "test-loss" in run("--activation", "h + h^2")
+    reason = listing["Not available, and why"]["network-function"]
+    assert run(*CUBIC).count(reason) == 2  # once for all that it stops, once with what to use
+
+
+def test_a_long_tuple_is_printed_part_by_part():
+    printed = run("ntk-eigenvalues", "--activation", "1 + h + c h^2 + h^4")
+    assert max(map(len, printed.split("Assumes:")[0].splitlines())) <= 108
+    assert printed.count("harmonics_0") == 1
 
 
 def test_values_of_a_users_problem():

@@ -101,7 +101,14 @@ def of_form(form: ClosedForm, path: list[str]) -> Subject:
         assumptions = f"{condition}. {assumptions}"
     everything = sp.Tuple(*_flat([form.expr, *parts.values()]))
     names = arguments(everything)
-    return Subject(name, form.title, expr, assumptions, names, condition=condition)
+    average = InnerMeans(given=_laws(names))
+    return Subject(name, form.title, expr, assumptions, names, condition=condition, average=average)
+
+
+def _laws(names: Mapping[str, Any]) -> dict[str, Any]:
+    """The covariances of inputs and weights in a form that has these names, where not usual."""
+    laws = {name: names["Sigma"] for name in ("x", "x_prime") if "Sigma" in names}
+    return laws | ({"w": names["sigma_w"] ** 2 * model.I} if "sigma_w" in names else {})
 
 
 def _has_functions(items: Mapping[str, Any]) -> Any:
