@@ -70,6 +70,8 @@ def markdown(text: str, link: Callable[[str], str] = lambda _name: "") -> str:
     '3 of them, a kernel $\\langle K^{2}\\rangle$, $\\bar{w}\\cdot x$ and \\*no\\* more'
     >>> markdown("Fig. 3(a), (d) D = 20, f(a) within 948 [797, 1e+03]")
     'Fig. 3(a), (d) $D = 20$, $f(a)$ within 948 [797, 1e+03]'
+    >>> markdown("linear ones: I - ones ones^T/n")
+    'linear ones: $I - \\mathbf{1} \\mathbf{1}^{T}/n$'
     >>> markdown("η₀·step, |β|² = D, √(αε), T = 30,000, they do")
     '$\\eta_{0}$·step, $|\\beta|^{2} = D$, $\\sqrt{\\alpha \\epsilon}$, $T = 30{,}000$, they do'
     """
@@ -292,7 +294,10 @@ class _Formula:
             return rf"\operatorname{{{text}}}" + ("\\," if is_trace else "")
         found = _symbol(text)
         if text in {"sum", "ell", "ones"} and follows.text != "_":
-            found = SYMBOLS["ones"] if text == "ones" else ""
+            after = self.peek(1)
+            dot = follows.text == "." and after.kind == "name"
+            vector = dot or follows.text in {"^", "'"} or after.text == "ones"
+            found = SYMBOLS["ones"] if text == "ones" and vector else ""  # else the word
         if not found and follows.text == "_" and len(text) < 4:
             found = rf"\mathrm{{{text}}}"
         if not found and follows.text == "^":
