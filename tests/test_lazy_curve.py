@@ -80,6 +80,31 @@ def test_it_is_gradient_flow_of_the_twin_with_cross_entropy():
     assert free.outcome().train_fall < math.inf
 
 
+def test_with_decay_a_default_curve_of_any_loss_ends_at_rest():
+    """There decay a = -dL/df. The control is the time 1/decay, where that is not so."""
+    model, data = problem(outputs=3)
+    labelled = Data(data.X, data.y.argmax(1), data.X_test, data.y_test.argmax(1))
+    decay, options = 0.01, {"loss": "cross_entropy", "weight_decay": 0.01, "rtol": 1e-4}
+    K = simulate.as_matrix(simulate.ntk(model, data.X))
+
+    def moves(run):
+        """How far a is from where it would stay, b having vanished with the first weights."""
+        a, b = run.state["a"].double(), float(run.state["b"])
+        drift = torch.func.jvp(
+            lambda w: torch.func.functional_call(model, w, (data.X,)),
+            (dict(model.named_parameters()),),
+            (dict(model.named_parameters()),),
+        )[1]
+        f = (model(data.X) + (K @ a.flatten()).reshape(a.shape) + b * drift).detach()
+        slope = (f.softmax(1) - nn.functional.one_hot(labelled.y, 3)) / len(f)
+        return float((decay * a + slope).norm() / slope.norm())
+
+    run = lazy_curve(model, labelled, **options)
+    assert run.config["converged"]
+    assert moves(run) < 1e-3
+    assert moves(lazy_curve(model, labelled, times=[1 / decay], **options)) > 1e-2
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.05])
 def test_lanczos_needs_no_kernel_and_gives_the_same(decay):
     model, data = problem(n=20)

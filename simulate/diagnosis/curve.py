@@ -34,6 +34,9 @@ _LONGEST = 1e9
 _LANCZOS_ITERATIONS = 400
 # A default curve has no more records: steps are short where a loss has kinks.
 MOST_STEPS = 2000
+# With weight decay a convex loss is at rest after this time over the decay: what is left goes as
+# exp(-decay t).
+_RELAXED = 20.0
 # The method, for losses without a closed form.
 FLOW = "flow of the outputs"
 
@@ -398,6 +401,9 @@ def _dual_flow(
     radius = max(rkc.SpectralRadius(rhs)(state, slope, False), moves)
     fastest = 1 / max(radius, 1e-300)
     end = _LONGEST * fastest if times is None else max(times[-1], 1e-300)
+    rests = times is None and given.decay > 0 and _RELAXED / (speed * given.decay) < end
+    if rests:
+        end = _RELAXED / (speed * given.decay)
     nothing = float(given.loss(0 * expansion.f0, _like(y, expansion.f0)))
     goal = SHARE / 20 * min(nothing, scale)
     converged = times is not None
@@ -415,6 +421,7 @@ def _dual_flow(
             if pending and number >= most:
                 converged = False
                 break
+        converged |= rests and curve.at[-1] >= end * (1 - 1e-9)
     extra = {"method": FLOW, "converged": converged}
     return curve.run(state[:-1], float(state[-1]), extra)
 
