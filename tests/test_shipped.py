@@ -94,13 +94,13 @@ def test_the_files_are_small_and_sound_and_each_is_of_a_paper_preset():
 def test_the_code_of_today_begins_every_kind_of_run_as_it_was_run(tmp_path):
     """By the first run of each experiment; a change of the code that changes them is noticed."""
     kinds = dict(all_shipped().values())
-    for experiment, settings in kinds.items():
+    for kind, (experiment, settings) in enumerate(kinds.items()):
         content = shipped.find(experiment, settings)
         file = tmp_path / "run.nc"
         file.write_bytes(content)
         then = xarray.load_dataset(file, group="history", engine="h5netcdf")
         short = settings | {"steps": STEPS, "device": "cpu"}
-        (now,) = experiment.outcomes([short], tmp_path / "run.pt")
+        (now,) = experiment.outcomes([short], tmp_path / f"{kind}.pt")
         steps = np.intersect1d(then.step, now.step)
         assert len(steps) > 5
         for name in then:
