@@ -292,7 +292,7 @@ def read(out: Path) -> Iterator[dict]:
 
 
 def _row(name: str, rows: list[dict], silent: set[str]) -> str:
-    counted = [row for row in rows if row["key"] not in silent]
+    counted = [row for row in rows if row["key"].strip() not in silent]
     seen = sum(row["outcome"] != "survived" for row in counted)
     return f"| {name} | {len(rows)} | {len(rows) - len(counted)} | {seen} |"
 
@@ -304,7 +304,7 @@ def report(out: Path) -> float:
         lines = CANNOT_SHOW.read_text(encoding="utf-8").splitlines()
         silent = {line.split("  # ")[0].strip() for line in lines if line.strip()}
     rows = list({row["key"]: row for row in read(out)}.values())
-    counted = [row for row in rows if row["key"] not in silent]
+    counted = [row for row in rows if row["key"].strip() not in silent]
     for row in counted:
         if row["outcome"] == "survived":
             print(f"survived: {row['file']}:{row['line']}: {row['text']}")

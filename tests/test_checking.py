@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lazyrich import theory, verify
 from lazyrich.theory import grammar
+from lazyrich.theory.checking import points
 from lazyrich.theory.checking.compare import Plain, decide, vanishing
 from lazyrich.theory.symbols import beta, wbar
 from lazyrich.theory.wick import dot
@@ -437,3 +438,11 @@ def test_a_scalar_product_within_a_matrix_is_the_scalar():
     assert list(word.values()) == [scalar]
     assert decide(beta * beta.T * wbar, dot(beta, wbar) * beta, plain).equal
     assert not decide(beta * beta.T * wbar, dot(beta, wbar) ** 2 * beta, plain).equal
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "differ"),
+    [(2, 1, True), (1, 1, False), (sp.oo, 1, False), (sp.sqrt(2), 1, True), (sp.I, 1, False)],
+)
+def test_values_that_are_no_finite_number_are_no_counter_example(left, right, differ):
+    assert points._differ(left, right) is differ

@@ -287,3 +287,17 @@ def test_the_norm_of_frobenius_is_that_of_matrices_alone():
         grammar.read("|x|_F", [x])
     with pytest.raises(grammar.FormulaError, match="the norm of a matrix"):
         grammar.read("|A|", [A])
+
+
+def test_a_scalar_may_begin_within_a_product_of_matrices():
+    found = grammar.read("beta'A x'M x beta", [A, M, x, beta])
+    assert canonical(found - form(x, M, x) * form(beta, A, beta)) == 0
+    with pytest.raises(grammar.FormulaError, match="character"):
+        grammar.read("beta'A x x", [A, x, beta])
+
+
+def test_the_largest_number_is_read_and_the_next_is_not():
+    """4096 bits: those of the base, times the exponent."""
+    assert grammar.read(f"{2**63}^64") == 2 ** (63 * 64)
+    with pytest.raises(grammar.FormulaError, match="more than 4096 bits"):
+        grammar.read(f"{2**64}^64")
