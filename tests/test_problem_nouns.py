@@ -162,9 +162,10 @@ def test_labels_of_rows(rows):
 
 
 def test_what_is_no_target_is_one_clear_line():
-    for expr in (sp.exp(dot(beta, x)), dot(beta, beta) * dot(beta, x), sp.Symbol("alpha")):
+    for expr in (sp.exp(dot(beta, x)), 1 / dot(beta, x), sp.Symbol("alpha")):
         with pytest.raises(ValueError, match=r"^target = "):
             Target(expr)
+    assert Target(dot(beta, beta) * dot(beta, x)).degree == 1  # a constant of its direction
 
 
 @pytest.mark.parametrize("wrong", ["I", [[1, 2], [3, 4]], [[1, 0]], [[-1.0]], 3, [["a"]]])
