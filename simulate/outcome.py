@@ -80,6 +80,9 @@ def _part(before: float, after: float, level: float) -> float:
     if not (math.isfinite(before) and math.isfinite(after)):
         return 1.0
     if min(before, after, level) > 0:
+        logs = [math.log(value) for value in (before, level, after)]
+        if max(logs) - min(logs) > 700:  # the quotients are beyond floats
+            return (logs[0] - logs[1]) / (logs[0] - logs[2])
         return float(np.log(before / level) / np.log(before / after))
     return float((before - level) / (before - after))
 

@@ -70,6 +70,14 @@ def test_a_time_is_within_the_two_records_or_never_or_unknown(values, level):
         assert STEPS[0] <= step <= STEPS[-1]
 
 
+@pytest.mark.parametrize("tiny", [5e-324, 1e-300])
+def test_a_rise_from_almost_nothing_is_met_near_its_end(tiny):
+    """By logarithms, though the quotient of two losses is no number of floating point."""
+    part = math.log(tiny) / (math.log(tiny) - math.log(2.0))
+    assert settled_at([0.0, 1.0], [tiny, 2.0], 1.0, above=True) == pytest.approx(part)
+    assert settled_at([0.0, 1.0], [2.0, tiny], 1.0) == pytest.approx(1 - part)
+
+
 @given(values=rough, level=st.floats(0.01, 1))
 def test_above_is_below_of_the_negative_up_to_the_interpolation(values, level):
     a = settled_at(STEPS, values, level, above=True)
