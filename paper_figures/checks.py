@@ -120,6 +120,15 @@ def of_seeds(count: int, what: str = "seed") -> str:
     return f"{count} {what}" + "s" * (count != 1)
 
 
+def lines_of(count: int) -> str:
+    """Return what the lines of a picture are, of so many seeds.
+
+    >>> lines_of(1), lines_of(3)
+    ('of one seed', 'medians, shades the range over 3 seeds')
+    """
+    return "of one seed" if count == 1 else f"medians, shades the range over {of_seeds(count)}"
+
+
 def median_seed(values: DataArray) -> DataArray:
     """Return the median over the seeds, as the one seed that is left.
 

@@ -49,7 +49,7 @@ def mean_derivative(expr: sp.Expr, h: sp.Symbol, n: int, variance: sp.Expr) -> s
     if isinstance(function, sp.erf):
         slope = function.args[0].coeff(h, 1)
         return factor * _mean_of_erf(slope, n).subs(s, variance)
-    side = sp.Add(*function.args).coeff(h, 1)  # -1 for max(0, -h)
+    side: sp.Expr = sp.Add(*function.args).coeff(h, 1)  # -1 for max(0, -h)
     return factor * side**n * _mean_of_relu(n).subs(s, variance)
 
 

@@ -204,7 +204,7 @@ def _without_zeros(problem: "Problem", entries: Mapping[str, Any]) -> "Problem":
 
     own = problem.activation.symbols
     given = {name: _number(name, entries[name]) for name in own if name in entries}
-    zeros = {own[name]: 0 for name, value in given.items() if value == 0}
+    zeros = [(own[name], 0) for name, value in given.items() if value == 0]
     if not zeros:
         return problem
     activation = problem.activation.expr.subs(zeros)

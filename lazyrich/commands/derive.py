@@ -124,8 +124,9 @@ def _by_reason(missing: dict[str, str]) -> list[str]:
     for reason in dict.fromkeys(missing.values()):
         names = ", ".join(name for name, why in missing.items() if why == reason)
         lines.append(f"  {reason}:")
-        indents = {"initial_indent": "    ", "subsequent_indent": "    "}
-        lines += textwrap.wrap(names, 88, break_on_hyphens=False, **indents)
+        lines += textwrap.indent(textwrap.fill(names, 84, break_on_hyphens=False), "    ").split(
+            "\n"
+        )
     return lines
 
 

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ends, of_seeds, ordered, spread
+from lazyrich.paper_figures.checks import Check, ends, lines_of, ordered, spread
 from lazyrich.paper_figures.studies import student as study
 from lazyrich.paper_figures.studies.student import (
     LAZINESS,
@@ -110,7 +110,7 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     return (
         f"(a) Train and (b) test accuracy of the students of Figure 8 at α = {LAZINESS:g}, each "
         "the part of the outputs within θ of the teacher's: the same runs, seen through several "
-        f"thresholds. Lines are medians and shades the range over {of_seeds(p.seeds)}.\n\n"
+        f"thresholds. Lines are {lines_of(p.seeds)}.\n\n"
         f"The final test loss is {spread(loss)}, a root mean square error of {spread(loss**0.5)}. "
         "The text does not say whether a sample of five outputs counts as one or as five: here as "
         "five."

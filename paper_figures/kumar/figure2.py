@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from xarray import DataArray, Dataset
 
-from lazyrich.paper_figures.checks import Check, ends, of_seeds, ordered, spread
+from lazyrich.paper_figures.checks import Check, ends, lines_of, ordered, spread
 from lazyrich.paper_figures.studies import modular
 from lazyrich.paper_figures.studies.modular import (
     CLASSIFIED,
@@ -180,7 +180,7 @@ def caption(p: Parameters, data: dict[str, Dataset]) -> str:
     growth = norm.isel(step=-1) / norm.isel(step=0)
     return (
         f"A two-layer perceptron of {p.width} squares learns a + b mod {p.p} without weight decay; "
-        f"lines are medians, shades the range over {of_seeds(p.seeds)} (splits and weights). (a) "
+        f"lines are {lines_of(p.seeds)} (splits and weights). (a) "
         f"Accuracy and weight norm, and (b) loss, at α = {LAZINESS:g}; dotted: the loss 1/p of "
         "predicting nothing. (c) Test (solid) and train loss (dashed) at several α.\n\n"
         f"{p.fraction:.0%} of all pairs, one-hot, full-batch gradient descent on the mean square "
