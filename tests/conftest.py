@@ -28,13 +28,30 @@ jaxtyping.install_import_hook("lazyrich.simulate", "tests.shapes.at_first_calls"
 pytest_plugins = ["tests.shapes"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share long runs come first: workers take long stretches then, and few at the end.
+    """Tests that share runs go to one worker, and the long ones first.
 
-    A run that two workers need is trained twice; and a long test at the end leaves one idle.
+    With ``--dist loadgroup``: the tests of a file, those of a figure, and the claims whose evidence
+    stands in one module. A run that two workers need is trained twice.
     """
     first = ("test_verdicts.py", "test_figures_tiny.py")
     items.sort(key=lambda item: item.path.name not in first)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item):
+    file = item.path.stem
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    if file == "test_figures_tiny" and "number" in given:
+        return f"figure-{given['number']}"
+    if file == "test_verdicts" and "name" in given:
+        from lazyrich.verify import claims
+
+        evidence = claims()[given["name"]].evidence
+        return evidence[0].where.rpartition(":")[0] if evidence else file
+    return file
 
 
 @pytest.fixture(scope="module")

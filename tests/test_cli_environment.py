@@ -21,6 +21,7 @@ from lazyrich.support.files import write_whole
 from lazyrich.theory.closed_form import pretty
 
 PACKAGE = str(Path(lazyrich.__file__).parents[1])
+STARTED: list[subprocess.Popen] = []
 LONG = ("simulate", "--engine", "moments", "--steps", "3000000")
 
 
@@ -28,13 +29,23 @@ def process(*arguments, environment=None, run=("-m", "lazyrich"), **options):
     """The command as a process of its own; its environment, or changes to this one (None: out)."""
     whole = {**os.environ, "PYTHONPATH": PACKAGE, "PYTHONSAFEPATH": "1"} | (environment or {})
     whole = {name: value for name, value in whole.items() if value is not None}
-    return subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, *run, *arguments],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
         env=whole,
         # As from a terminal, also where pytest runs in the background of a shell.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    STARTED.append(started)
+    return started
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test():
+    """One that a failed test leaves behind would slow down all that follow."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
 
 
 def finished(*arguments, **options):
@@ -78,7 +89,17 @@ def test_a_signal_that_the_parent_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-STARTS = "from lazyrich.__main__ import main; print(flush=True); main()"
+# It says when it begins to load the command line.
+STARTS = """
+import sys
+from lazyrich.__main__ import main
+class Announce:
+    def find_spec(self, name, *_):
+        if name == "lazyrich.cli":
+            print(flush=True)
+sys.meta_path.insert(0, Announce())
+main()
+"""
 
 
 @pytest.mark.parametrize("delay", [0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])

@@ -106,7 +106,7 @@ class Target:
         """
         is_torch = type(X).__module__.split(".")[0] == "torch"
         call = self.function("torch" if is_torch else "numpy")
-        if self.expr.has(MatrixSymbol):
+        if self.expr.has(x):
             values["x"] = X
         value = call(**values)
         rows = X.shape[0] if hasattr(X, "shape") else len(X)
@@ -165,6 +165,8 @@ def _checked(expr: sp.Expr) -> sp.Expr:
             )
         if name in _RESERVED and symbol not in (x, model.D):
             raise ValueError(f"target = {_text(expr)}: {name} has another meaning; rename it")
+    if expr.has(MatrixSymbol) and not expr.has(x):
+        raise ValueError(f"target = {_text(expr)}: has no x, the input; a constant is a number")
     return expr
 
 
