@@ -446,3 +446,17 @@ def test_a_scalar_product_within_a_matrix_is_the_scalar():
 )
 def test_values_that_are_no_finite_number_are_no_counter_example(left, right, differ):
     assert points._differ(left, right) is differ
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("ntk-at-init", "x.x' (1/4 + asin(x.x'/(|x||x'|))/(2 pi))"),
+        ("expect: (x.x')^2 |x|^2 |x'|^2", "(D + 2)^2/D^3"),
+        ("expect: x'x |x|^2", "(D + 2)/D"),
+    ],
+)
+def test_x_primed_between_bars_is_the_second_input(name, formula):
+    """As after a dot: it was read as the transpose of x, whose norm is that of x."""
+    relu = theory.Problem(activation="relu(h)") if name == "ntk-at-init" else None
+    assert theory.check(name, formula, problem=relu)

@@ -945,3 +945,25 @@ def test_the_run_of_a_loss_with_kinks_is_compared_as_far_as_its_twin_is_followed
         assert math.isfinite(trained.followed) is ended
         assert (trained.twin is None) is ended
         assert ("not followed further" in str(found)) is (ended and math.isnan(trained.left))
+
+
+@pytest.mark.parametrize(("sign", "phase"), [(1, "generalises at once"), (-1, "memorises")])
+def test_a_network_that_is_trained_already_fits_from_the_start(sign, phase):
+    """It was said not to fit within time 0."""
+    X = standard_normal(0, "train inputs", (12, 3))
+    model = nn.Linear(3, 1, dtype=torch.float64)
+    y = model(X).detach()
+    found = diagnose(model, Data(X, y, X, sign * y)).forecast
+    assert (found.train.value, found.phase) == (0, phase)
+    assert found.horizon > 0
+
+
+def test_momentum_of_1_is_one_line():
+    model = nn.Linear(3, 1, dtype=torch.float64)
+    X = standard_normal(0, "train inputs", (12, 3))
+    with pytest.raises(ValueError, match=r"^momentum = 1: must be in \[0, 1\)$"):
+        diagnose(
+            model,
+            Data(X, X[:, :1], X, X[:, :1]),
+            optimiser=lambda w: torch.optim.SGD(w, lr=0.1, momentum=1.0),
+        )

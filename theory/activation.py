@@ -222,6 +222,8 @@ def _with_package_symbols(expr: sp.Expr) -> sp.Expr:
     own = {"h": h, "epsilon": model.epsilon}
     names = [symbol.name for symbol in expr.free_symbols]
     for symbol in expr.free_symbols:
+        if symbol.name == "x":
+            raise ValueError(f"activation = {expr}: is a function of h, not of the input x")
         if symbol.name in RESERVED:
             raise ValueError(
                 f"activation = {expr}: {symbol.name} has another meaning, "

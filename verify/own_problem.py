@@ -224,8 +224,10 @@ def _covariance(entries: Mapping[str, Any], D: int, random: Any) -> Any:
 
 def _number(name: str, value: Any, positive: bool = False) -> float:
     from lazyrich.support.arguments import finite
+    from lazyrich.theory.values import number
 
-    return finite(name, value, positive=positive)
+    read = number(value) if isinstance(value, str) else None  # "1/10"
+    return finite(name, value if read is None else float(read), positive=positive)
 
 
 def _array(name: str, entries: Mapping[str, Any], shape: tuple, random: Any) -> Any:

@@ -122,8 +122,8 @@ def command(
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
       lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1
-      lazyrich simulate --D 10 --P 90 --activation "h + c h^3" --constant c=0.1
-      lazyrich simulate --D 10 --P 90 --indices 2 --readouts trained
+      lazyrich simulate --D 10 --P 90 --learning-rate 0.1 --activation "h + c h^3" --constant c=0.1
+      lazyrich simulate --D 10 --P 90 --learning-rate 0.05 --indices 2 --readouts trained
     """
     from lazyrich.support.output import output_file
 

@@ -66,7 +66,7 @@ def forecast(
     time at which the twin was left before its end, as where the loss has kinks.
 
     1. The train loss falls when the twin's does, if the network follows it up to then (departure
-       below ``FOLLOWS``) or there are no pilot runs; else when the pilot runs say.
+       below ``FOLLOWS``), it falls at the start or there are no pilot runs; else when those say.
     2. The test loss falls when the twin's does, if it does and no pilot run says earlier; else when
        the pilot runs say.
     3. Times beyond the horizon are "never". The phase is that of ``outcome.phase_of``.
@@ -80,7 +80,7 @@ def forecast(
     twin_train, twin_test = (Extrapolated.within(t, 1.2) for t in (lazy.train_fall, lazy.test_fall))
     undecided = runs is None and (not laziness.departure <= LAZY or decay * horizon > EARLY)
     runs = runs or []
-    follows = laziness.departure < FOLLOWS or not runs
+    follows = laziness.departure < FOLLOWS or not runs or twin_train.value == 0
     train = twin_train if follows else when_train_falls(runs, twin_train.value)
     later = when_test_falls(runs, decay, floor, laziness.power)
     lazily = math.isfinite(twin_test.value) and twin_test.value <= later.value

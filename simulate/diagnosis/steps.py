@@ -106,6 +106,8 @@ def steps_of(model: nn.Module, data: Data, loss: Loss, optimiser: Optimiser) -> 
     rate, momentum, decay = (
         float(groups[0].get(name) or 0.0) for name in ("lr", "momentum", "weight_decay")
     )
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum = {momentum:g}: must be in [0, 1)")
     kind = type(chosen).__name__
     followed = isinstance(chosen, torch.optim.SGD) and not groups[0]["dampening"] and rate > 0
     if not followed:

@@ -52,7 +52,9 @@ class Work:
         laziness = self._laziness(fitted)
         horizon = asked.horizon
         if horizon is None:
-            horizon = max(LONG * fitted, DECAYS / asked.decay if asked.decay > 0 else 0.0)
+            # A trained network fits from the start: as far as its twin was followed.
+            enough = LONG * fitted or float(lazy.history.time[-1])
+            horizon = max(enough, DECAYS / asked.decay if asked.decay > 0 else 0.0)
         stages.next()
         runs = self._pilots(laziness, horizon)
         found = self._forecast(lazy, laziness, runs, horizon)

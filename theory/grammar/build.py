@@ -184,15 +184,18 @@ class Builder:
     def _dotted(self, tree: Any) -> Value:
         first, *rest = tree.children
         both = len(rest) == 2 and trees.is_x_primed(first) and trees.is_x_primed(rest[1])  # x'.x'
-        second = self._name("x_prime") if both else None
-        value = self.build(first) if second is None else second
+        value = self._operand(first) if both else self.build(first)
         for dot, node in zip(rest[::2], rest[1::2], strict=True):
             if trees.is_transpose_sign(node) and _kind(self._name("T")) != "a vector":
                 value = self._transposed(dot, value)  # x.T, as Python has it
             else:
-                second = self._name("x_prime") if trees.is_x_primed(node) else None
-                value = self._dot(dot, value, self.build(node) if second is None else second)
+                value = self._dot(dot, value, self._operand(node))
         return value
+
+    def _operand(self, node: Any) -> Value:
+        """Of a scalar product or a norm: x' is the second argument there, if there is one."""
+        second = self._name("x_prime") if trees.is_x_primed(node) else None
+        return self.build(node) if second is None else second
 
     def _dot(self, dot: Any, left: Value, right: Value) -> Value:
         kinds = _kind(left), _kind(right)
@@ -345,7 +348,7 @@ class Builder:
         return self._of_matrix(tree.children[1], "tr", self.build(tree.children[1]))
 
     def _norm(self, tree: Any) -> sp.Expr:
-        value, index = self.build(tree.children[1]), "".join(tree.children[3:]).strip("_{}")
+        value, index = self._operand(tree.children[1]), "".join(tree.children[3:]).strip("_{}")
         kind = _kind(value)
         if index == "F":
             if kind != "a matrix":

@@ -77,7 +77,8 @@ def _read(text: str, known: Mapping[str, Any], new: New, kind: str, what: str) -
 def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple[Symbol, ...]]:
     """The new names of a text, alone or in a run of letters, with the symbols each may be."""
     words = {str(token) for token in tree.scan_values(lambda token: token.type == "WORD")}
-    if any(trees.is_x_primed(side) for node in tree.find_data("dotted") for side in node.children):
+    around = (*tree.find_data("dotted"), *tree.find_data("norm"))
+    if any(trees.is_x_primed(side) for node in around for side in node.children):
         words.add("x_prime")
     unknown = sorted(w for w in words if naming.plain(w) not in known)
     found = {naming.plain(w): options for w in unknown if (options := new(naming.plain(w)))}
