@@ -21,6 +21,7 @@ from lazyrich.simulate.runs import Experiment, Runs, Settings
 from lazyrich.simulate.store import Store, address
 
 # Multiplications a second of one core while it trains: 0.8 to 3e10 measured in these experiments.
+# Not measured anew, as ``runs.seconds`` does: every machine draws the same runs.
 PACE = 1.5e10
 # More seconds than this of one core are left out unless they are asked for.
 LONG = 900.0

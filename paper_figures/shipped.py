@@ -23,6 +23,7 @@ import xarray
 from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.runs import Experiment, Function, Settings
 from lazyrich.simulate.store import address, damage, sealed
+from lazyrich.support.files import write_whole
 
 FOLDER = Path(__file__).parent / "finished_runs"
 _SUFFIX = ".nc.gz"
@@ -101,7 +102,7 @@ def keep(
     path = folder / f"{name}{_SUFFIX}"
     folder.mkdir(exist_ok=True)
     packed = gzip.compress(content, mtime=0)  # the same run has the same bytes
-    path.write_bytes(packed)
+    write_whole(path, lambda part: part.write_bytes(packed))
     _names.cache_clear()
     return path
 

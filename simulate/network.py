@@ -132,7 +132,7 @@ class Network:
     @property
     def quadratic(self) -> bool:
         """Whether phi(h) = h + (epsilon/2) h^2."""
-        return _is_quadratic(self.activation)
+        return isinstance(self.activation, Curved) and self.activation.degree is None
 
     @property
     def epsilon(self) -> float:
@@ -185,19 +185,6 @@ def activation_symbols(given: Mapping[str, Any]) -> dict[str, float]:
 def activation_text(given: Mapping[str, Any]) -> str:
     """Return the activation of these arguments of ``train`` as text."""
     return _activation(given)[1]
-
-
-def has_moments(given: Mapping[str, Any]) -> bool:
-    """Whether (wbar, M) are all there is to know of the network of these arguments of ``train``.
-
-    >>> has_moments({"activation": "h + h^2", "epsilon": 0.02, "constants": None})
-    True
-    """
-    return _is_quadratic(_activation(given)[0]) and given.get("readouts") in (None, "fixed")
-
-
-def _is_quadratic(activation: Activation) -> bool:
-    return isinstance(activation, Curved) and activation.degree is None
 
 
 def _initial(D: int, given: Mapping[str, Any]) -> tuple[Tensor | None, PseudoNeurons]:

@@ -124,9 +124,7 @@ def _by_reason(missing: dict[str, str]) -> list[str]:
     for reason in dict.fromkeys(missing.values()):
         names = ", ".join(name for name, why in missing.items() if why == reason)
         lines.append(f"  {reason}:")
-        lines += textwrap.indent(textwrap.fill(names, 84, break_on_hyphens=False), "    ").split(
-            "\n"
-        )
+        lines += [f"    {line}" for line in textwrap.wrap(names, 84, break_on_hyphens=False)]
     return lines
 
 

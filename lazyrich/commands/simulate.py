@@ -122,8 +122,9 @@ def command(
       lazyrich simulate --D 10 --P 30 --width inf --epsilon 0.5 --steps 1000
       lazyrich simulate --alpha 4 --engine linearised --out lazy.nc
       lazyrich simulate --D 10 --P 90 --target "(beta.x)^3 + beta.x" --noise 0.1
-      lazyrich simulate --D 10 --P 90 --learning-rate 0.1 --activation "h + c h^3" --constant c=0.1
-      lazyrich simulate --D 10 --P 90 --learning-rate 0.05 --indices 2 --readouts trained
+      lazyrich simulate --D 9 --P 50 --learning-rate 0.1 --activation "h + h^3/9"
+      lazyrich simulate --D 9 --P 50 --learning-rate 0.05 --readouts trained
+      lazyrich simulate --D 9 --P 50 --indices 2
     """
     from lazyrich.support.output import output_file
 
@@ -153,7 +154,7 @@ def command(
     )
     options["constants"] = of_activation
     if options["engine"] is None:
-        options["engine"] = _engine(options, quiet)
+        options["engine"] = _engine(dimension, options, quiet)
     with progress_bar("training", quiet) as progress:
         options |= {"record": _record(options["steps"]), "progress": progress}
         if film_file:
@@ -176,12 +177,12 @@ def command(
         click.echo(f"wrote {file}")
 
 
-def _engine(options: dict[str, Any], quiet: bool) -> str:
+def _engine(dimension: int, options: dict[str, Any], quiet: bool) -> str:
     """The engine of a network that the user names none for; says so where it is not the default."""
-    from lazyrich.simulate.network import has_moments
+    from lazyrich.simulate.network import Network
     from lazyrich.simulate.train import defaults
 
-    if has_moments(options):
+    if Network.checked(dimension, options).has_moments:
         return defaults()["engine"]
     if not quiet:
         click.echo(

@@ -118,6 +118,19 @@ def finite(name: str, value: Any, *, nonzero: bool = False, positive: bool = Fal
     return number
 
 
+def below_one(name: str, value: Any) -> float:
+    """Return ``value`` as a ``float`` if it is a number from 0 to 1, without 1.
+
+    >>> below_one("momentum", 1)
+    Traceback (most recent call last):
+    ...
+    ValueError: momentum = 1: must be in [0, 1)
+    """
+    if not 0 <= (number := finite(name, value)) < 1:
+        raise ValueError(f"{name} = {number:g}: must be in [0, 1)")
+    return number
+
+
 def not_negative(name: str, value: Any) -> float:
     """Return ``value`` as a ``float`` if it is a finite number of at least 0.
 

@@ -20,7 +20,15 @@ from lazyrich.simulate.modules.losses import Loss, check_value, loss_function, m
 from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, functions, listed, one_of, positive_integer, shown
+from lazyrich.support.arguments import (
+    below_one,
+    finite,
+    functions,
+    listed,
+    one_of,
+    positive_integer,
+    shown,
+)
 from lazyrich.support.interruption import Interruption
 
 METHODS = ("auto", "eigen", "lanczos")
@@ -92,7 +100,7 @@ def lazy_curve(
         loss_function(loss),
         _at_least_zero("weight_decay", weight_decay),
         None if learning_rate is None else finite("learning_rate", learning_rate, positive=True),
-        _below_one("momentum", momentum),
+        below_one("momentum", momentum),
         functions("metrics", metrics),
         finite("rtol", rtol, positive=True),
     )
@@ -450,10 +458,4 @@ def _like(y: Any, f: Tensor) -> Any:
 def _at_least_zero(name: str, value: Any) -> float:
     if (found := finite(name, value)) < 0:
         raise ValueError(f"{name} = {found:g}: must be at least 0")
-    return found
-
-
-def _below_one(name: str, value: Any) -> float:
-    if not 0 <= (found := finite(name, value)) < 1:
-        raise ValueError(f"{name} = {found:g}: must be in [0, 1)")
     return found

@@ -11,6 +11,7 @@ from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.losses import Loss
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.modules.trainer import Optimiser, made
+from lazyrich.support.arguments import below_one
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,7 @@ def steps_of(model: nn.Module, data: Data, loss: Loss, optimiser: Optimiser) -> 
     rate, momentum, decay = (
         float(groups[0].get(name) or 0.0) for name in ("lr", "momentum", "weight_decay")
     )
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum = {momentum:g}: must be in [0, 1)")
+    momentum = below_one("momentum", momentum)
     kind = type(chosen).__name__
     followed = isinstance(chosen, torch.optim.SGD) and not groups[0]["dampening"] and rate > 0
     if not followed:
