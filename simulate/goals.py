@@ -44,6 +44,7 @@ class Goal:
         square D, the first as beta is. Raises ``ValueError`` in one line.
         """
         from lazyrich.theory.target_function import Target  # here: SymPy takes a while
+        from lazyrich.theory.values import to_give
 
         symbolic, given = Target(target), dict(constants or {})
         for name in given:
@@ -57,9 +58,9 @@ class Goal:
             if name in values:
                 continue
             if name not in given:
-                how = "" if name in symbolic.directions else f": give {name}=NUMBER"
+                how = to_give(name, symbolic.symbols[name])
                 raise ValueError(
-                    f"constants: {name} of target = {symbolic.text!r} has no value{how}"
+                    f"constants: {name} of target = {symbolic.text!r} has no value: give {how}"
                 )
             values[name] = _checked(name, given[name], symbolic.symbols[name], D)
         return cls(symbolic, D, values)

@@ -18,23 +18,31 @@ from lazyrich.simulate.drawing import draw, embedded, saved
 from lazyrich.simulate.goals import DEFAULT, Goal
 from lazyrich.simulate.hermite import Ridges, degree, hermite
 from lazyrich.simulate.shapes import Float, checks_its_arguments
-from lazyrich.support.arguments import by_name, fits_memory, not_negative, positive_integer
+from lazyrich.support.arguments import (
+    by_name,
+    fits_memory,
+    not_negative,
+    positive_integer,
+    shown,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Its square, and the loss of predicting nothing, must be floats.
 LARGEST_NOISE = 1e100
+# Directions of a target: D(D + 1)/2 of them span all quadratic ones, and each costs a product.
+MOST_INDICES = 10_000
 
 
 class PolynomialTask:
-    """P training and n_test test samples of y = (beta.x)^2/2, with x ~ N(0, covariance) in R^D.
+    """P training and n_test test samples of y = (beta.x)^2/2, with x ~ N(0, inputs) in R^D.
 
     ``X`` (P, D), ``y`` (P,), ``beta`` (D,), ``X_test`` (n_test, D), ``y_test`` (n_test,) are
     float64 tensors on the CPU. beta ~ N(0, I) is rescaled to |beta|^2 = D, which makes y of order
-    1. The covariance is I/D unless given, symmetric and positive definite. Training inputs, test
-    inputs and beta come from independent streams of the seed; the first training inputs don't
-    depend on P. Raises ``ValueError`` for bad input.
+    1. ``inputs`` is the covariance of x, I/D unless given, symmetric and positive definite.
+    Training inputs, test inputs and beta come from independent streams of the seed; the first
+    training inputs don't depend on P. Raises ``ValueError`` for bad input.
 
     ``target`` is any polynomial in beta.x, other directions, x'Bx and |x|^2: text such as
     "(beta.x)**3", a SymPy expression or a ``theory.Target``. ``constants`` gives its symbols values
@@ -78,7 +86,7 @@ class PolynomialTask:
         P: int,
         n_test: int = 1000,
         seed: int = 0,
-        covariance: object = None,
+        inputs: object = None,
         indices: int = 1,
         target_degree: int | None = None,
         *,
@@ -88,8 +96,9 @@ class PolynomialTask:
     ) -> None:
         D, P = positive_integer("D", D), positive_integer("P", P)
         n_test, seed = positive_integer("n_test", n_test), natural("seed", seed)
-        indices = positive_integer("indices", indices)
-        self.mixing = None if covariance is None else _mixing(covariance, D)
+        if (indices := positive_integer("indices", indices)) > MOST_INDICES:
+            raise ValueError(f"indices = {indices}: must be at most {MOST_INDICES}")
+        self.mixing = _mixing(inputs, D)
         self.target_degree, self.seed = _degree(target_degree), seed
         fits_memory(
             f"D = {D}, P = {P}, n_test = {n_test}, indices = {indices}: the inputs and directions",
@@ -121,7 +130,7 @@ class PolynomialTask:
         X: object,
         beta: object = None,
         X_test: object = None,
-        covariance: object = None,
+        inputs: object = None,
         target_degree: int | None = None,
         *,
         y: object = None,
@@ -135,10 +144,10 @@ class PolynomialTask:
         and, where there is an ``X_test``, ``y_test`` (n_test,) may give labels of any kind; beta
         is then empty, (0, D), and no population loss is recorded. Arrays are NumPy's, torch's or
         nested lists, and are copied. Without ``X_test`` there are no test samples, and what is
-        measured on them is NaN. ``covariance`` is that of the population whose loss is recorded,
-        I/D unless given; it does nothing to X. ``target`` and ``constants`` are those of the
-        class, all directions given; beta may be among the constants. Raises ``ValueError`` for a
-        wrong shape or type, and for entries that are not finite.
+        measured on them is NaN. ``inputs``: the covariance of the population whose loss is
+        recorded, I/D unless given; it does nothing to X. ``target`` and ``constants`` are those of
+        the class, all directions given; beta may be among the constants. Raises ``ValueError`` for
+        a wrong shape or type, and for entries that are not finite.
 
         >>> PolynomialTask.from_arrays(X=[[1.0, 2.0]], beta=[1.0, 1.0]).y
         tensor([4.5000], dtype=torch.float64)
@@ -153,7 +162,7 @@ class PolynomialTask:
         if X_test is not None:
             task.X_test = real_array("X_test", X_test, (None, D), f"(n_test, D) with D = {D}")
             _check_powers("X_test", task.X_test)
-        task.mixing = None if covariance is None else _mixing(covariance, D)
+        task.mixing = _mixing(inputs, D)
         task.target_degree, task.seed = _degree(target_degree), None
         if not (isinstance(target, str) and target == DEFAULT):
             if y is not None:
@@ -330,13 +339,16 @@ def _check_powers(name: str, X: Tensor) -> None:
         )
 
 
-def _mixing(covariance: object, D: int) -> Tensor:
-    """Return S with S S^T = D covariance."""
-    matrix = symmetric_matrix("covariance", covariance, D)
+def _mixing(covariance: object, D: int) -> Tensor | None:
+    """Return S with S S^T = D covariance; None for I/D."""
+    if covariance is None or (isinstance(covariance, str) and covariance == "I/D"):
+        return None
+    if isinstance(covariance, str):
+        allowed = f"I/D, or a matrix (D, D) = ({D}, {D}) of numbers"
+        raise ValueError(f"inputs = {shown(covariance)}: must be {allowed}")
+    matrix = symmetric_matrix("inputs", covariance, D)
     root, failed = torch.linalg.cholesky_ex(D * matrix)
     if int(failed):
         smallest = float(torch.linalg.eigvalsh(matrix)[0])
-        raise ValueError(
-            f"covariance has smallest eigenvalue {smallest:g}: must be positive definite"
-        )
+        raise ValueError(f"inputs has smallest eigenvalue {smallest:g}: must be positive definite")
     return root

@@ -123,13 +123,13 @@ def test_what_is_not_known_of_a_target_is_one_line_with_what_to_give(tmp_path, c
     main([*asked, "3", "--target", "(a.x)^2 + (b.x)^3"])
     assert "|a|^2 = 3, |b|^2 = 3, orthogonal" in capsys.readouterr().out
     for extra, message in (
-        (["2", "--target", "x'Bx"], "the matrix B has no value: give its entries"),
+        (["2", "--target", "x'Bx"], "the matrix B has no value: give its rows"),
         (["2", "--target", "x'Bx", "--constant", "B=[[1]]"], "B has shape (1, 1): must be (2, 2)"),
         (["2", "--target", "x'Bx", "--constant", "B=no.npy"], "--constant B=no.npy: no such file"),
         (["1", "--target", "(a.x)^2 (b.x)"], "2 directions can't be orthogonal at D = 1"),
         (["2", "--target", "k (a.x)^2"], "missing k: give k=NUMBER"),
         (["2", "--target", "a.x + x'Bx", "--constant", "B=[[1,0],[0,2]]"], "its angle to B"),
-        (["2", "--inputs", "Sigma"], "derived for inputs N(0, I/D) alone"),
+        (["2", "--inputs", "Sigma"], "must be I/D"),
         (["2", "--target", "x'Bx", "--constant", "B=q"], "the value must be a number such as"),
     ):
         with pytest.raises(SystemExit) as stopped:

@@ -60,6 +60,7 @@ def test_values_of_a_users_problem():
         (["--expect", "x.x", "--over", "q"], "^--over q: Allowed: x"),
         (["--expect", "b.c"], "^--over is missing"),
         (["ntk-rank", *CUBIC, "--at", "q=1"], "^--at q: Allowed"),
+        (["ntk-at-init", *CUBIC, "--at", "beta=[1,2]"], "^--at beta: Allowed"),  # not in it
         (["ntk-rnk"], "^NAME 'ntk-rnk'"),
     ],
 )

@@ -173,6 +173,18 @@ def test_the_plateau_of_a_problem_that_has_a_b_of_its_own(activation, target, sy
     assert found.evaluate(D=4, P=10, **symbols) == plain.evaluate(D=4, P=10, b=4)
 
 
+@pytest.mark.parametrize("name", ["beta", "u"])
+def test_the_plateau_takes_the_direction_in_place_of_its_square(name):
+    form = Problem("h", f"({name}.x)^3").closed_form("early-plateau")
+    assert form.evaluate(P=9, **{name: [1, 2]}) == form.evaluate(D=2, P=9, b=5)
+    assert form.subs(**{name: [1, 2]}).expr == form.subs(D=2, b=5).expr
+    for wrong in ({"D": 3}, {"b": 5}):
+        with pytest.raises(ValueError, match=r"entries: must be D = 3|one of them"):
+            form.evaluate(P=9, **{name: [1, 2]}, **wrong)
+    law = theory.closed_form("early-plateau")
+    assert law.evaluate(P=9, beta=[1, 2]) == law.evaluate(D=2, P=9, b=5)
+
+
 def test_the_plateau_of_a_target_with_a_constant_of_its_direction():
     """Least squares on labels without their mean, by Monte Carlo."""
     form = Problem("h", "(beta.x)^2/2 - |beta|^2/(2 D)").closed_form("early-plateau")

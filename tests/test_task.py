@@ -96,10 +96,12 @@ EYE = np.eye(3)
         ({"n_test": 0}, "n_test = 0: must be a positive integer"),
         ({"seed": -1}, "seed = -1: must be an integer of at least 0"),
         ({"seed": None}, "seed = None: must be an integer of at least 0"),
-        ({"covariance": -EYE}, "covariance has smallest eigenvalue -1: must be positive definite"),
-        ({"covariance": np.diag([1, 1, 0])}, "smallest eigenvalue 0: must be positive definite"),
-        ({"covariance": EYE + np.eye(3, k=1)}, "differs from its transpose by up to 1"),
-        ({"covariance": np.eye(2)}, r"covariance has shape \(2, 2\): must be \(D, D\) = \(3, 3\)"),
+        ({"inputs": "Sigma"}, "inputs = 'Sigma': must be I/D, or a matrix"),
+        ({"indices": 10**6}, "indices = 1000000: must be at most 10000"),
+        ({"inputs": -EYE}, "inputs has smallest eigenvalue -1: must be positive definite"),
+        ({"inputs": np.diag([1, 1, 0])}, "smallest eigenvalue 0: must be positive definite"),
+        ({"inputs": EYE + np.eye(3, k=1)}, "differs from its transpose by up to 1"),
+        ({"inputs": np.eye(2)}, r"inputs has shape \(2, 2\): must be \(D, D\) = \(3, 3\)"),
     ],
 )
 def test_bad_arguments_are_refused_by_name_value_and_what_is_allowed(given, message):

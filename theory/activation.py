@@ -13,6 +13,7 @@ from lazyrich.theory import symbols as model
 from lazyrich.theory.gaussian_pair import mean_derivative
 from lazyrich.theory.grammar import functions
 from lazyrich.theory.printing import latex
+from lazyrich.theory.values import to_give
 
 h = sp.Symbol("h", real=True)  # the argument of an activation
 DEFAULT = "h + epsilon/2*h**2"
@@ -146,7 +147,7 @@ def missing(name: str, symbol: Any, known: str) -> str:
     'missing c: give c=NUMBER (--constant c=NUMBER); the symbols of the activation are c'
     """
     if getattr(symbol, "shape", ()):
-        return f"missing {name}: give its entries; {known}"
+        return f"missing {name}: give {to_give(name, symbol)}; {known}"
     return f"missing {name}: give {name}=NUMBER (--constant {name}=NUMBER); {known}"
 
 

@@ -1,6 +1,6 @@
 """A closed form: an expression with its named parts, its derivation and its ways of evaluation."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
@@ -13,7 +13,7 @@ from lazyrich.support.arguments import one_of, shown
 from lazyrich.theory import arrays, generate, values
 from lazyrich.theory.evaluate import value
 from lazyrich.theory.printing import displayed, latex, pretty, shortened, whole
-from lazyrich.theory.symbols import Sigma
+from lazyrich.theory.symbols import D, Sigma, b
 
 __all__ = ["ClosedForm", "Step", "latex", "pretty"]
 
@@ -109,7 +109,7 @@ class ClosedForm:
         >>> loss.evaluate(alpha=1, epsilon="1/2", beta=[2], wbar=[0], M=[[1]])
         147/16
         """
-        known = self._known(point, [self.expr])
+        known = self._known(self._with_norm(point), [self.expr])
         found = _finished(value(self.expr, known))
         self._check_defined(found)
         return found
@@ -123,7 +123,7 @@ class ClosedForm:
         ... )
         {'variance': 49/16, 'misalignment': 49/8, 'linear': 0}
         """
-        known = self._known(point, list(self.terms.values()))
+        known = self._known(self._with_norm(point), list(self.terms.values()))
         return {name: _finished(value(part, known)) for name, part in self.terms.items()}
 
     def subs(self, point: Mapping[Any, Any] | None = None, /, **more: Any) -> "ClosedForm":
@@ -138,7 +138,8 @@ class ClosedForm:
         >>> theory.closed_form("ntk-eigenvalues").subs(D=100, epsilon="1/2").terms["radial"]
         (51*sigma**2/20000, 1)
         """
-        point = {self._name_of(key): given for key, given in {**(point or {}), **more}.items()}
+        point = self._with_norm({**(point or {}), **more})
+        point = {self._name_of(key): given for key, given in point.items()}
         known = self._read(point)
         shapes = {k: s for k, s in self._named().items() if k in point}
         sizes = arrays.sizes(known, shapes)
@@ -184,6 +185,43 @@ class ClosedForm:
     def _named(self) -> dict[str, Symbol]:
         """Every symbol that may be given a value, by name."""
         return {**self.cancelled, **self.symbols}
+
+    def refuse_others(self, names: Iterable[str]) -> None:
+        """Raise ``ValueError`` for a name that stands for nothing in the formula.
+
+        >>> from lazyrich import theory
+        >>> theory.closed_form("early-plateau").refuse_others(["P", "beta"])   # b is |beta|^2
+        >>> theory.closed_form("early-plateau").refuse_others(["q"])
+        Traceback (most recent call last):
+        ...
+        ValueError: argument = 'q': Allowed: D, P, b
+        """
+        known = self._named()
+        for name in names:
+            if not known:
+                raise ValueError(f"argument = {shown(name)}: {self.name} has no symbols")
+            if name != self._norm:
+                one_of("argument", name, known)
+
+    @property
+    def _norm(self) -> str | None:
+        """The name of the vector that is there only by its square, the symbol b; None if none."""
+        named = self._named()
+        return "beta" if named.get("b") == b and "beta" not in named else None
+
+    def _with_norm(self, point: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The values, with those of b and D in the place of a vector whose square is b."""
+        name, point = self._norm, dict(point)
+        if name is None or name not in point:
+            return point
+        if "b" in point:
+            raise ValueError(f"b, {name}: must be given one of them, b = |{name}|^2")
+        entries = values.table(name, point.pop(name), MatrixSymbol(name, D, 1))
+        if values.number(point.setdefault("D", len(entries))) != len(entries):
+            raise ValueError(f"{name} has {len(entries)} entries: must be D = {point['D']}")
+        if "D" not in self._named():
+            del point["D"]
+        return point | {"b": sp.Add(*(entry**2 for entry in entries))}
 
     def _name_of(self, key: Any) -> str:
         """The name of one of the form's symbols, given by name or as the symbol itself."""

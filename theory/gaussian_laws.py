@@ -105,8 +105,8 @@ def _covariance(vector: MatrixSymbol, given: Mapping[str, Any], known: dict) -> 
     elif isinstance(value, str):
         if value.lstrip().startswith("["):
             raise ValueError(
-                f"covariance of {name} = {value}: must be a formula such as Sigma; "
-                "its entries are then a value of Sigma"
+                f"covariance of {name} = {value}: must be a formula such as Sigma; give its "
+                f"numbers as those of Sigma, Sigma={value.strip()}"
             )
         value = read(value, known, new=habits(), kind="any", what=f"covariance of {name}")
     if not isinstance(value, MatrixExpr):

@@ -129,6 +129,19 @@ def table(name: str, value: Any, symbol: MatrixSymbol) -> list:
     return [entry for (entry,) in entries] if is_column else entries
 
 
+def to_give(name: str, symbol: Any) -> str:
+    """Return in words how a symbol without a value is given one.
+
+    >>> to_give("c", sp.Symbol("c")), to_give("B", MatrixSymbol("B", 2, 2))
+    ('c=NUMBER', 'its rows, as B=[[1,0],[0,1]] at D = 2, or a file B=FILE.npy')
+    """
+    shape = getattr(symbol, "shape", None)
+    if not shape:
+        return f"{name}=NUMBER"
+    what, example = ("entries", "[1,0]") if shape[1] == 1 else ("rows", "[[1,0],[0,1]]")
+    return f"its {what}, as {name}={example} at D = 2, or a file {name}=FILE.npy"
+
+
 def _is_list(value: Any) -> bool:
     is_other = isinstance(value, str | bytes | dict | set | frozenset | sp.Expr)
     is_finite = isinstance(value, Sized)  # an iterator may have no end

@@ -313,7 +313,7 @@ def simulator(setting: Setting) -> Finding:
         seed=plane.seed,
         target=described.target,
         constants=plane.of(described.target.symbols),
-        covariance=plane.values.get("Sigma"),
+        inputs=plane.values.get("Sigma"),
     )
     constants = plane.of(described.activation.symbols)
     run = simulate.train(

@@ -50,7 +50,7 @@ def command(
     \b
       - a closed form; lazyrich derive lists them
       - a part of one, such as ntk-eigenvalues.radial
-      - "expect: POLYNOMIAL", the mean of a polynomial over Gaussian vectors
+      - "expect: POLYNOMIAL" or "E[POLYNOMIAL]", the mean over Gaussian vectors
 
     With --activation, --target or --readouts, NAME is a closed form of your own network.
 

@@ -58,9 +58,10 @@ def command(
 
     Values of --at for only some of the symbols leave the others symbolic.
 
-    With --expect, derive the mean of any polynomial in forms of Gaussian vectors. x, x_prime and
-    x_1 are inputs, of covariance I/D; w and w_1 weights, of covariance sigma^2 I; --cov gives
-    another one. Matrices are capital letters, symmetric only with --symmetric.
+    With --expect, or with E[...] as NAME, derive the mean of any polynomial in forms of Gaussian
+    vectors. x, x_prime and x_1 are inputs, of covariance I/D; w and w_1 weights, of covariance
+    sigma^2 I; --cov gives another one. Matrices are capital letters, symmetric only with
+    --symmetric.
 
     \b
     Examples:
@@ -74,7 +75,10 @@ def command(
       lazyrich derive ntk-eigenvalues --activation "h + c*h^3" --readouts trained
     """
     from lazyrich import theory
+    from lazyrich.theory.grammar.means import is_mean
 
+    if formula is None and is_mean(name):
+        name, formula = None, name
     problem = theory.Problem(**described) if described else None
     names, closed_form = (problem or theory).names, (problem or theory).closed_form
     if formula is not None and (name is not None or described):
@@ -94,6 +98,7 @@ def command(
     else:
         assert name is not None
         found = closed_form(name)
+    found.refuse_others(point)
     write = {"pretty": _pretty, "latex": _latex, "python": _python, "json": _json}[form]
     click.echo(write(found, point, steps))
 

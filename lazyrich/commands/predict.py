@@ -61,7 +61,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--seed", type=int, help="Seed of the first data set and its weights.  [default: 0]")
 @click.option("--activation", help="Your own phi(h), such as h + c h^3: lazy training only.")
 @click.option("--readouts", type=click.Choice(("fixed", "trained")), help="With --activation.")
-@click.option("--inputs", help="With --activation or --target: I/D, the only law with a forecast.")
+@click.option("--inputs", help="Covariance of x: I/D, the only one with a forecast.")
 @constants_option(
     "A symbol of --activation or --target, or sigma: a number, [1,0], [[1,0],[0,1]] or FILE.npy."
 )
@@ -105,10 +105,11 @@ def command(
         "--activation": activation,
         "--target": target,
         "--readouts": readouts,
-        "--inputs": inputs,
         "--noise": noise,
     }
-    only_lazy = activation is not None or readouts is not None or inputs is not None
+    if inputs not in (None, "I/D"):
+        raise ValueError(f"--inputs {inputs}: must be I/D: there is no forecast for other inputs")
+    only_lazy = activation is not None or readouts is not None
     rich = options["alpha"] is not None and not only_lazy
     if not rich and (constants or any(value is not None for value in own.values())):
         rest = options | {"data": data, "draws": draws, "seed": seed}
@@ -171,7 +172,7 @@ def _own_problem(
     from lazyrich.theory import Problem
     from lazyrich.theory.problem.lazy_prediction import predict_lazy
 
-    nouns = {name: own[f"--{name}"] for name in ("activation", "target", "readouts", "inputs")}
+    nouns = {name: own[f"--{name}"] for name in ("activation", "target", "readouts")}
     problem = Problem(**{name: value for name, value in nouns.items() if value is not None})
     values = read_constants(constants)
     if epsilon is not None:

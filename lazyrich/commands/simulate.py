@@ -149,7 +149,7 @@ def command(
         target_degree=target_degree,
         target=target,
         noise=noise,
-        covariance=None if inputs == "I/D" else floats(f"--inputs {inputs}", inputs),
+        inputs=_covariance(inputs),
         constants=of_target,
     )
     options["constants"] = of_activation
@@ -175,6 +175,15 @@ def command(
     click.echo(_summary(run))
     for file in filter(None, (run_file, plot_file, film_file)):
         click.echo(f"wrote {file}")
+
+
+def _covariance(inputs: str) -> Any:
+    """The covariance of --inputs; None for I/D."""
+    if inputs == "I/D":
+        return None
+    if not inputs.startswith("[") and not inputs.endswith(".npy"):
+        raise ValueError(f"--inputs {inputs}: must be I/D, a matrix [[1,0],[0,1/2]] or FILE.npy")
+    return floats(f"--inputs {inputs}", inputs)
 
 
 def _engine(dimension: int, options: dict[str, Any], quiet: bool) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 # What an error of the theory says, and what stands on the command line.
 _WORDS = (
     (r"^covariance of (\w+) = ", r"--cov \1="),
+    (r"(give its numbers) as those of Sigma, (.*)$", r'\1 by --at "\2"'),
     (r"^covariance = \{'(\w+)': '([^']*)'[^}]*\}", r"--cov \1=\2"),
     (r"^covariance = '(\w+)'", r"--cov \1"),
     (r'name its covariance, as in \{"(\w+)": "I"\}', r"name its covariance, as in --cov \1=I"),

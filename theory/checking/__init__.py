@@ -21,6 +21,7 @@ from lazyrich.theory.checking.subjects import EXPECT, Subject, of_expectation, o
 from lazyrich.theory.closed_form import ClosedForm, latex
 from lazyrich.theory.generate import arguments
 from lazyrich.theory.grammar import write
+from lazyrich.theory.grammar.means import is_mean
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem import Problem
@@ -147,7 +148,8 @@ def check(
 
     ``name``: a closed form (``"test-loss"``), a term or component of one
     (``"kernel-alignment.numerator"``, ``"ntk-eigenvalues.radial"``, its ``.multiplicity``), or
-    ``"expect:"`` and a polynomial, whose mean ``expectation`` derives under the other arguments.
+    ``"expect:"`` and a polynomial, whose mean ``expectation`` derives under the other arguments; a
+    formula with a sign of a mean in it, as in ``"E[(x.x)^2]"``, needs no ``"expect:"``.
     A closed form of your own stands in place of a name too, and with ``problem`` the name is one of
     that problem's closed forms. ``at``: values of some symbols, such as
     ``{"sigma": 1}`` for a formula that has no sigma. Equal is said only where it is proved:
@@ -183,6 +185,8 @@ def _subject(
     from lazyrich import theory
     from lazyrich.theory.calculator import expectation, inner_means
 
+    if is_mean(name) and not name.startswith(EXPECT):
+        name = f"{EXPECT} {name}"
     if isinstance(name, str) and name.startswith(EXPECT):
         form = expectation(name.removeprefix(EXPECT).strip(), progress=progress, **options)
         average = inner_means(**options)

@@ -1,15 +1,17 @@
 r"""The sign of a mean, around a formula or in one: E[...], \mathbb{E}_x[...], <...>_x, ⟨...⟩.
 
+And of a variance, Var[...], and of a covariance, Cov[..., ...].
+
 >>> without_sign("E_x[(x.x)^2]"), without_sign("<x.x>_x"), without_sign("x.x")
 (('(x.x)^2', ('x',)), ('x.x', ('x',)), ('x.x', None))
 >>> conditioned("(w.x)^2 | w"), conditioned("|x| |w|")
 (('(w.x)^2 ', ('w',)), ('|x| |w|', ()))
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import sympy as sp
@@ -33,8 +35,9 @@ _ANGLES = re.compile(rf"\s*{_SIZE}{_LEFT}(?P<inside>.*?){_SIZE}{_RIGHT}\s*{_NAME
 _VARIANCE = (
     rf"(?P<variance>(?:Var|\\Var|{_FONT}\s*(?:\{{\s*Var\s*\}}|\{{\s*V\s*\}}|V))(?![A-Za-z]))"
 )
+_COVARIANCE = rf"(?P<covariance>(?:Cov|\\Cov|{_FONT}\s*\{{\s*Cov\s*\}})(?![A-Za-z]))"
 _STARTS = re.compile(
-    rf"(?<![\w\\])(?:{_VARIANCE}|{_SIGN})\s*{_NAMES}\s*(?:\\!)?{_SIZE}(?P<opening>\[|\(|\\\{{)"
+    rf"(?<![\w\\])(?:{_VARIANCE}|{_COVARIANCE}|{_SIGN})\s*{_NAMES}\s*(?:\\!)?{_SIZE}(?P<opening>\[|\(|\\\{{)"
     rf"|{_SIZE}{_LEFT}"
 )
 # What opens and what closes a mean, by its opening bracket.
@@ -60,8 +63,10 @@ def without_sign(text: str) -> tuple[str, tuple[str, ...] | None]:
     stripped = text.strip().strip("$").strip()
     for pattern in (_BRACKETS, _ANGLES):
         found = pattern.fullmatch(stripped)
-        if found is None or not _is_whole(found["inside"]) or _is_product(pattern, found["inside"]):
+        if found is None or not _is_whole(found["inside"]):
             continue
+        if pattern is _ANGLES and _comma(found["inside"]) is not None:
+            continue  # a scalar product
         index = found["name"] or found["names"] or found["word"]
         return found["inside"], None if index is None else _named(text, index)
     return text, None
@@ -83,15 +88,15 @@ def _is_whole(inside: str) -> bool:
     return min(depths) == depths[-1] == 0
 
 
-def _is_product(pattern: re.Pattern[str], inside: str) -> bool:
-    """Whether the brackets are those of a scalar product <a, b>."""
+def _comma(inside: str) -> int | None:
+    """The place of the first comma outside of brackets: <a, b> is a scalar product."""
     round_ones = 0
     for place, depth in enumerate(_depths(inside)):
         round_ones += (inside[place] in "({") - (inside[place] in ")}")
         is_comma = inside[place] == "," and inside[place - 1 : place] != "\\"
         if is_comma and depth == round_ones == 0:
-            return pattern is _ANGLES
-    return False
+            return place
+    return None
 
 
 def _depths(inside: str) -> list[int]:
@@ -100,7 +105,7 @@ def _depths(inside: str) -> list[int]:
         bool(_OPENING.match(inside, i)) - bool(_CLOSING.match(inside, i))
         for i in range(len(inside))
     )
-    return list(accumulate(steps))
+    return list(itertools.accumulate(steps))
 
 
 def _named(text: str, index: str) -> tuple[str, ...]:
@@ -116,13 +121,16 @@ def _named(text: str, index: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean in a text, or a variance: its place, that of what is inside, its vectors if named."""
+    """A mean in a text: its place, that of what is inside, its vectors if named.
+
+    ``kind``: "mean", "variance", or "covariance", which has a comma inside.
+    """
 
     start: int
     end: int
     inside: tuple[int, int]
     over: tuple[str, ...] | None
-    is_variance: bool = False
+    kind: str = "mean"
 
 
 def means(text: str) -> Iterator[Mean]:
@@ -139,17 +147,25 @@ def means(text: str) -> Iterator[Mean]:
         if opening == "(" and found[0].startswith("E"):
             continue  # E may be a matrix
         last = _last(text, place, opening)
-        pattern = _ANGLES if opening is None else _BRACKETS
         if last is None:
             return  # never closed: the reader will say so
-        if _is_product(pattern, text[place : last.start()]):
+        if opening is None and _comma(text[place : last.start()]) is not None:
             continue
         named = (last if opening is None else found).groupdict()
         index = named["name"] or named["names"] or named["word"]
         over = None if index is None else _named(text, index)
-        is_variance = found["variance"] is not None
-        yield Mean(found.start(), last.end(), (place, last.start()), over, is_variance)
+        kind = next((k for k in ("variance", "covariance") if found[k] is not None), "mean")
+        yield Mean(found.start(), last.end(), (place, last.start()), over, kind)
         place = last.end()
+
+
+def is_mean(text: Any) -> bool:
+    """Return whether a text has the sign of a mean in it, which no name has.
+
+    >>> is_mean("E[(b.x)^2]"), is_mean("Var[b.x]/2"), is_mean("test-loss")
+    (True, True, False)
+    """
+    return isinstance(text, str) and _STARTS.search(text[:MAX_CHARACTERS]) is not None
 
 
 def count(text: Any) -> int:
@@ -194,12 +210,9 @@ def read_with_means(
         raise ValueError(f"{what} = {shown(text)}: more than {len(PLACEHOLDERS)} means")
     known, values = naming.table(names), {}
     for mean, place in zip(found, PLACEHOLDERS, strict=False):
-        inner, fixed = _inside(text, mean, known, average, new, what, depth)
-        known = naming.table(inner.atoms(sp.Symbol, sp.MatrixSymbol)) | known
-        value = average(inner, mean.over, fixed)
-        if mean.is_variance:
-            value = average(inner**2, mean.over, fixed) - value**2
-        values[sp.Symbol(place, real=True)] = value
+        parts, fixed = _inside(text, mean, known, average, new, what, depth)
+        known = naming.table(sp.Tuple(*parts).atoms(sp.Symbol, sp.MatrixSymbol)) | known
+        values[sp.Symbol(place, real=True)] = _taken(mean.kind, parts, average, mean.over, fixed)
     names = known | naming.table(list(values))
     try:
         outside = read(_hidden(text, found), names, new=new, kind=kind, what=what)
@@ -208,17 +221,47 @@ def read_with_means(
     return (outside.xreplace(values) if values else outside), outside
 
 
+def _taken(
+    kind: str,
+    parts: list[sp.Expr],
+    average: Average,
+    over: tuple[str, ...] | None,
+    fixed: tuple[str, ...],
+) -> sp.Expr:
+    """The mean, variance or covariance of what is inside its brackets."""
+    if kind == "mean":
+        return average(parts[0], over, fixed)
+    product, means = average(parts[0] * parts[-1], over, fixed), []
+    for part in (parts[0], parts[-1]):
+        names = naming.table(part.atoms(sp.MatrixSymbol))
+        held = tuple(name for name in fixed if name in names)
+        means.append(average(part, over, held) if part.atoms(sp.MatrixSymbol) else part)
+    return product - means[0] * means[1]
+
+
 def _inside(
     text: str, mean: Mean, known: Mapping, average: Average, new: New, what: str, depth: int
-) -> tuple[sp.Expr, tuple[str, ...]]:
+) -> tuple[list[sp.Expr], tuple[str, ...]]:
     """What a mean is taken of, and what is given; an error marks its place in the whole text."""
     start, end = mean.inside
     inside, fixed = conditioned(text[start:end])
     options = {"new": new, "what": what, "depth": depth + 1}
-    try:
-        return read_with_means(inside, known, average, **options)[0], fixed
-    except FormulaError as error:
-        raise FormulaError(text, start + error.position, error.length, error.reason, what) from None
+    cuts = [-1, len(inside)]
+    if mean.kind == "covariance":
+        if (comma := _comma(inside)) is None:
+            length = mean.end - mean.start
+            raise FormulaError(text, mean.start, length, "expected Cov[a, b]", what)
+        cuts.insert(1, comma)
+    parts = []
+    for before, after in itertools.pairwise(cuts):
+        try:
+            found, _ = read_with_means(inside[before + 1 : after], known, average, **options)
+        except FormulaError as error:
+            place = start + before + 1 + error.position
+            raise FormulaError(text, place, error.length, error.reason, what) from None
+        known = naming.table(found.atoms(sp.Symbol, sp.MatrixSymbol)) | dict(known)
+        parts.append(found)
+    return parts, fixed
 
 
 def _hidden(text: str, found: list[Mean]) -> str:

@@ -10,6 +10,7 @@ from sympy import MatrixSymbol
 
 from lazyrich.support.arguments import finite, not_negative, one_of, shown
 from lazyrich.theory import gaussian_pair as pair
+from lazyrich.theory import generate
 from lazyrich.theory.activation import DEFAULT as DEFAULT_ACTIVATION
 from lazyrich.theory.activation import Activation, h
 from lazyrich.theory.closed_form import ClosedForm
@@ -198,8 +199,12 @@ class Problem:
         if name not in self._derived:
             inputs = ("x", "x_prime") if name in ("ntk", "ntk-at-init") else ()
             vanishes = name == "ntk-at-init" and self.activation.kind == "relu"
+            link = self.target.link
             self._derived[name] = ProblemForm.of(
-                self._derive(name), self._accepted.union(inputs), inputs if vanishes else ()
+                self._derive(name),
+                self._accepted.union(inputs),
+                inputs if vanishes else (),
+                link and generate.python_name(link[0]),
             )
         return self._derived[name]
 

@@ -9,9 +9,10 @@ import sympy as sp
 
 from lazyrich.theory import generate
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.symbols import b
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProblemForm(ClosedForm):
     """A closed form that accepts every symbol of its problem, also those that it does not need.
 
@@ -21,14 +22,27 @@ class ProblemForm(ClosedForm):
 
     accepted: frozenset[str] = frozenset()
     vanishing: tuple[str, ...] = ()
+    direction: str | None = None
 
     @classmethod
     def of(
-        cls, form: ClosedForm, accepted: frozenset[str], vanishing: tuple[str, ...] = ()
+        cls,
+        form: ClosedForm,
+        accepted: frozenset[str],
+        vanishing: tuple[str, ...] = (),
+        direction: str | None = None,
     ) -> "ProblemForm":
-        """Return the form, with the names that it accepts and the vectors with which it is 0."""
+        """Return the form, with the names that it accepts and the vectors with which it is 0.
+
+        ``direction``: the vector whose square is b.
+        """
         parts = {field.name: getattr(form, field.name) for field in fields(ClosedForm)}
-        return cls(**parts, accepted=accepted, vanishing=vanishing)
+        return cls(**parts, accepted=accepted, vanishing=vanishing, direction=direction)
+
+    @property
+    def _norm(self) -> str | None:
+        named = self._named()
+        return self.direction if named.get("b") == b and self.direction not in named else None
 
     def _at(self, values: Mapping[Any, Any]) -> ClosedForm:
         """The form, or zero where it vanishes."""
@@ -41,7 +55,7 @@ class ProblemForm(ClosedForm):
         return ClosedForm(**{**parts, **zero, "cancelled": self._named()})
 
     def _used(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        needed = self.arguments()
+        needed = {*self.arguments(), self._norm}
         return {k: v for k, v in values.items() if k in needed or k not in self.accepted}
 
     def evaluate(self, **values: Any) -> Any:

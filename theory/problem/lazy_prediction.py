@@ -17,6 +17,7 @@ from lazyrich.theory.problem.description import RELU_ON_A_LINE, Problem
 from lazyrich.theory.problem.eigenspaces import learning_curve
 from lazyrich.theory.problem.spectrum import initial_rank
 from lazyrich.theory.symbols import D as dimension
+from lazyrich.theory.values import to_give
 
 _DIVERGES = "diverges: the variance is infinite, with as many samples as functions"
 _EVERY_DEGREE = "the kernel has functions of every degree"
@@ -173,6 +174,6 @@ def _without_value(problem: Problem, name: str, symbol: Any) -> str:
     if not getattr(symbol, "shape", ()):
         return missing(name, symbol, f"the target needs values for {name}")
     return (
-        f"target = {problem.target.text}: the matrix {name} has no value: give its entries, "
-        f"--constant {name}=[[1,0],[0,1]] at D = 2, or a file, --constant {name}=FILE.npy"
+        f"target = {problem.target.text}: the matrix {name} has no value: give "
+        f"{to_give(name, symbol)} (--constant)"
     )
