@@ -1,7 +1,8 @@
 """Where a small fault can be planted in a source file, and the source with a fault in it."""
 
 import ast
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,11 +35,13 @@ class Fault:
     old: str
     new: str
     text: str  # the line, by which a fault is known when lines move
+    nth: int = 1  # of those that read the same
 
     @property
     def key(self) -> str:
         """What the fault is, free of the numbers of lines."""
-        return f"{self.file}: {self.text}: {self.old} -> {self.new}"
+        which = f" ({self.nth})" if self.nth > 1 else ""
+        return f"{self.file}: {self.text}: {self.old} -> {self.new}{which}"
 
 
 class _Faults(ast.NodeVisitor):
@@ -133,7 +136,12 @@ def faults(file: Path) -> list[Fault]:
     source = file.read_text(encoding="utf-8")
     visitor = _Faults(str(file.relative_to(ROOT)), source)
     visitor.visit(ast.parse(source))
-    return [fault for fault in visitor.found if _parses(planted(source, fault))]
+    alike, found = Counter[str](), []
+    for fault in visitor.found:
+        alike[fault.key] += 1
+        if _parses(planted(source, fault)):
+            found.append(replace(fault, nth=alike[fault.key]))
+    return found
 
 
 def planted(source: str, fault: Fault) -> str:

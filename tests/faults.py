@@ -278,8 +278,9 @@ def _work(part: list[tuple[str, Fault]], out: Path, patience: float) -> None:
                     raise SystemExit(f"room {name}: its tests fail without any fault ({found})")
                 limits[name] = 10 + patience * (_cpu_of_children() - start)
                 rooms[name].learn()
-            row = {"room": name, "key": fault.key, **asdict(fault)}
+            row, start = {"room": name, "key": fault.key, **asdict(fault)}, _cpu_of_children()
             row["outcome"] = outcome(copy, rooms[name], fault, limits[name])
+            row["seconds"] = round(_cpu_of_children() - start, 2)  # of the CPU
             with out.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(row) + "\n")
 
