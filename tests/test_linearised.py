@@ -154,12 +154,32 @@ def test_moments_of_no_neurons_whose_kernel_has_a_negative_eigenvalue_are_refuse
     init = (np.zeros(2), -4 * np.eye(2))
     options = {"alpha": 1.0, "epsilon": 2.0, "steps": 5, "init": init, "learning_rate": 0.1}
     options["centred"] = False
-    with pytest.raises(ValueError, match="init gives a train kernel with an eigenvalue of -"):
+    start = (torch.zeros(2).double(), -4 * torch.eye(2).double())
+    values = torch.linalg.eigvalsh(ntk_normalised(task.X, task.X, *start, epsilon=2.0))
+    least = f"{float(values.min() / values.abs().max()):.3g} times the largest"
+    with pytest.raises(
+        ValueError, match=f"init gives a train kernel with an eigenvalue of {least}"
+    ):
         simulate.train(task, engine="linearised", **options)
     history = simulate.train(task, engine="moments", **options | {"steps": 1}).history
     assert math.isnan(float(history.kernel_regression_test_loss))
     with pytest.raises(simulate.DivergenceError, match="no rate is stable at step 0"):
         simulate.train(task, engine="moments", **options | {"steps": 500})
+
+
+@pytest.mark.parametrize("over", [1.02, 3.0, 1e4])
+def test_the_step_of_divergence_does_not_depend_on_what_is_recorded(over):
+    task = simulate.PolynomialTask(4, 6, n_test=3, seed=0)
+    options = {"alpha": 1.0, "epsilon": 0.3, "width": 5, "steps": 2000, "engine": "linearised"}
+    with pytest.raises(simulate.DivergenceError) as found:
+        simulate.train(task, learning_rate=1e6, **options)
+    rate = over * found.value.stable_learning_rate
+    steps = set()
+    for record in ([0, 2000], [0, 7, 30, 2000], range(2001)):
+        with pytest.raises(simulate.DivergenceError) as found:
+            simulate.train(task, learning_rate=rate, record=record, alignment=None, **options)
+        steps.add(found.value.step)
+    assert len(steps) == 1
 
 
 def test_the_weights_of_the_linearised_network_are_recorded_not_its_effective_moments():

@@ -142,11 +142,21 @@ def test_the_outcomes_of_runs():
     np.testing.assert_equal(found.delay.values, [20, math.inf, math.nan])
     np.testing.assert_equal(found.at_least.values, [20, 25, math.nan])
     np.testing.assert_equal(found.train.values, [5, 5, math.inf])
+    assert {found[name].attrs["units"] for name in found if name != "phase"} == {"gradient steps"}
+    in_time = runs(train_loss=[[1, 0, 0, 0]], population_loss=[[1, 0, 0, 0]])
+    in_time = time_to_grok(in_time.rename(step="time"), threshold=0.1)
+    assert in_time.delay.attrs["units"] == "1"
 
 
 def test_a_dip_that_does_not_last_is_no_fall():
     dips = runs(train_loss=[[1, 0.01, 0.01, 0.01]], population_loss=[[1, 0.01, 1, 0.01]])
     assert time_to_grok(dips, threshold=0.1).test.item() == 25
+
+
+def test_at_the_level_is_neither_below_nor_above():
+    assert settled_at([0, 10, 20], [0.1, 0.4, 0.1], 0.4) == 10
+    assert settled_at([0, 10, 20], [0.8, 0.4, 0.8], 0.4, above=True) == 10
+    assert settled_at([3, 5], [0.1, 0.2], 0.4) == 3
 
 
 def test_one_run_and_many_have_the_same_outcome():
