@@ -88,14 +88,30 @@ class Goal:
         D = self.D
         one = torch.eye(D, dtype=torch.float64)
         rows, columns = torch.triu_indices(D, D, 1)
-        points = torch.cat(
-            [torch.zeros(1, D, dtype=one.dtype), one, -one, one[rows] + one[columns]]
-        )
-        y = self(points)
-        c, up, down, both = y[0], y[1 : D + 1], y[D + 1 : 2 * D + 1], y[2 * D + 1 :]
-        B = torch.diag(up + down - 2 * c)
-        B[rows, columns] = B[columns, rows] = both - up[rows] - up[columns] + c
-        return c, (up - down) / 2, B
+        constant = self._homogeneous.get(0)
+        c = one.new_tensor(0.0 if constant is None else self._number(constant))
+        b = self._part(1, one)
+        squares, both = self._part(2, one), self._part(2, one[rows] + one[columns])
+        B = torch.diag(2 * squares)
+        B[rows, columns] = B[columns, rows] = both - squares[rows] - squares[columns]
+        return c, b, B
+
+    @cached_property
+    def _homogeneous(self) -> dict[int, Any]:
+        """The parts of the target by degree: what is not there is 0 exactly, not up to rounding."""
+        from lazyrich.theory.problem.target_power import homogeneous_parts
+
+        return homogeneous_parts(self.symbolic.expr)
+
+    def _part(self, degree: int, X: Tensor) -> Tensor:
+        """The part of one degree above 0 at every row of X."""
+        from lazyrich.theory.target_function import Target
+
+        if degree not in self._homogeneous:
+            return X.new_zeros(len(X))
+        part = Target(self._homogeneous[degree])
+        values = {name: value for name, value in self.values.items() if name in part.symbols}
+        return part.labels(X, **values).reshape(len(X))
 
     @cached_property
     def profiles(self) -> list[tuple[str, tuple[float, ...]]] | None:

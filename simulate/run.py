@@ -16,6 +16,7 @@ import torch
 import xarray
 from torch import Tensor
 
+from lazyrich.simulate.activations import DEFAULT
 from lazyrich.simulate.drawing import draw, embedded, saved
 from lazyrich.simulate.layout import Layouts
 from lazyrich.simulate.netcdf import check_contents, decoded
@@ -38,6 +39,7 @@ _SHOWN = (
     "d",
     "n",
     "width",
+    "activation",
     "alpha",
     "epsilon",
     "learning_rate",
@@ -103,6 +105,10 @@ class Run:
 
     def _title(self) -> str:
         known = {**_mapping(self.config.get("task")), **self.config}
+        if known.get("activation") == DEFAULT:
+            del known["activation"]
+        elif "epsilon" not in str(known.get("activation", "epsilon")):
+            known["epsilon"] = None
         pairs = ((name, known.get(name)) for name in _SHOWN)
         return ", ".join(f"{name} = {_short(value)}" for name, value in pairs if value is not None)
 

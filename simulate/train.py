@@ -308,11 +308,16 @@ def _config(training: Training, engine: Engine, given: dict[str, Any]) -> dict:
         "lazyrich": lazyrich.__version__,
         "torch": str(torch.__version__),
         "alpha": network.alpha,
-        "epsilon": network.epsilon if network.quadratic else float(given["epsilon"]),
+        "epsilon": network.epsilon if network.quadratic else _epsilon(training, given),
         "centred": network.centred,
         **rule.numbers(),
     }
     return config | ({"rtol": training.rtol} if "rtol" in engine.settings else {})
+
+
+def _epsilon(training: Training, given: dict[str, Any]) -> float | None:
+    """The epsilon of an activation that has one."""
+    return float(given["epsilon"]) if "epsilon" in training.activation_text else None
 
 
 def _readouts_word(readouts: object) -> str | None:

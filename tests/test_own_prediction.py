@@ -127,7 +127,7 @@ def test_what_is_not_known_of_a_target_is_one_line_with_what_to_give(tmp_path, c
         (["2", "--target", "x'Bx", "--constant", "B=[[1]]"], "B has shape (1, 1): must be (2, 2)"),
         (["2", "--target", "x'Bx", "--constant", "B=no.npy"], "--constant B=no.npy: no such file"),
         (["1", "--target", "(a.x)^2 (b.x)"], "2 directions can't be orthogonal at D = 1"),
-        (["2", "--target", "k (a.x)^2"], "missing k: give k=NUMBER"),
+        (["2", "--target", "k (a.x)^2"], "missing k: give --constant k=NUMBER"),
         (["2", "--target", "a.x + x'Bx", "--constant", "B=[[1,0],[0,2]]"], "its angle to B"),
         (["2", "--inputs", "Sigma"], "must be I/D"),
         (["2", "--target", "x'Bx", "--constant", "B=q"], "the value must be a number such as"),
@@ -199,11 +199,11 @@ def test_a_mean_that_diverges_and_a_floor_that_is_reached_by_no_number_are_said_
     assert found.curve[14] == math.inf
     assert found.curve[28] == pytest.approx(found.floor * 28 / (28 - 14))
     assert "P = 14:                 diverges: the variance is infinite" in str(found)
-    assert "from:     no P, as 1/P beyond the 14 functions of the kernel" in str(found)
+    assert "no finite number: above 14, the number of the kernel's functions" in str(found)
     assert json.loads(found.json())["curve"]["14"] is None
     learnt = predict_lazy(Problem("h + h^2", "(beta.x)^2"), D=4, P=14)
     assert learnt.curve[14] == learnt.floor == 0
-    assert "from:     P = 14, as many as" in str(learnt)
+    assert "floor:             14, the number of" in str(learnt)
 
 
 def test_the_kernel_at_a_coefficient_of_0_has_fewer_functions():
@@ -212,4 +212,4 @@ def test_the_kernel_at_a_coefficient_of_0_has_fewer_functions():
         assert found.exact_from == functions
     nothing = predict_lazy(Problem("3"), D=3, P=5)
     assert (nothing.exact_from, nothing.floor) == (0, nothing.nothing)
-    assert "from:     no P: the kernel is 0" in str(nothing)
+    assert "floor:             none: the kernel is 0" in str(nothing)

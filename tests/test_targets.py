@@ -221,3 +221,8 @@ def test_a_run_without_a_population_loss_is_printed(capsys):
     printed = capsys.readouterr().out
     assert "train_loss" in printed
     assert "population_loss " not in printed
+
+
+def test_what_a_quadratic_target_has_not_is_0_and_not_rounding():
+    for text, empty in (("0.3 beta.x + 2", 2), ("(beta.x)^2 + 0.1", 1), ("beta.x + (u.x)^2", 0)):
+        assert not PolynomialTask(5, 3, target=text).goal.quadratic[empty].any()

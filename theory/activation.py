@@ -144,11 +144,9 @@ def missing(name: str, symbol: Any, known: str) -> str:
     """Return what to say of a symbol without a value.
 
     >>> missing("c", sp.Symbol("c"), "the symbols of the activation are c")
-    'missing c: give c=NUMBER (--constant c=NUMBER); the symbols of the activation are c'
+    'missing c: give c=NUMBER; the symbols of the activation are c'
     """
-    if getattr(symbol, "shape", ()):
-        return f"missing {name}: give {to_give(name, symbol)}; {known}"
-    return f"missing {name}: give {name}=NUMBER (--constant {name}=NUMBER); {known}"
+    return f"missing {name}: give {to_give(name, symbol)}; {known}"
 
 
 def check_values(argument: str, symbols: dict[str, Any], values: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ by Isserlis' theorem (``wick``), and returns a closed form.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import sympy as sp
@@ -301,13 +302,22 @@ def _mentioned(
     if not isinstance(expr, str):
         return over, given
     found = matrix_symbols(integrand)
-    words = set(re.findall(r"[A-Za-z]\w*", naming.plain(expr)))
+    words = _words(expr, {*given, *found})
     gone = {name for name in (*(over or ()), *given) if name in words and name not in found}
     left = [name for name in found if name in given or default_law(name)]
     if over is None and not left and any(default_law(word) for word in words):
         over = ()
     kept = None if over is None else tuple(name for name in over if name not in gone)
     return kept, {name: law for name, law in given.items() if name not in gone}
+
+
+def _words(expr: str, known: Iterable[str]) -> set[str]:
+    """The names in a text, those in runs of letters too: A and x of Ax."""
+    names = {*known, *naming.conventional.in_runs}
+    words = re.findall(r"[A-Za-z]\w*", naming.plain(expr))
+    with suppress(ValueError):  # two ways to split: the reader has met it
+        words += [piece for word in words for piece in naming.split(word, names) or ()]
+    return set(words)
 
 
 def _check_degree(integrand: sp.Expr, vectors: list[MatrixSymbol]) -> None:

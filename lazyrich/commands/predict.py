@@ -7,6 +7,7 @@ import click
 
 from lazyrich.commands.points import constants as read_constants
 from lazyrich.commands.points import constants_option
+from lazyrich.commands.typed import constants_as_typed
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -67,6 +68,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str | No
 )
 @format_option("text to read, or json: all numbers by name, with those of each data set.")
 @quiet_option
+@constants_as_typed
 def command(
     dimension: int | None,
     samples: int | None,

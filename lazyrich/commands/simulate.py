@@ -7,6 +7,7 @@ import click
 
 from lazyrich.commands.points import constants as read_constants
 from lazyrich.commands.points import constants_option, floats
+from lazyrich.commands.typed import constants_as_typed
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lazyrich.simulate.outcome import Outcome
 
 LOSSES = ("train_loss", "test_loss", "population_loss")
+# Of the loss of predicting nothing: a part of the loss below it is rounding.
+ROUNDING = 1e-15
 FLOOR = "kernel_regression_population_loss"  # not known of Hermite activations
 
 
@@ -84,6 +87,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     "--animate", metavar="FILE", help="Animate weights and losses here: .gif, or .mp4 with ffmpeg."
 )
 @quiet_option
+@constants_as_typed
 def command(
     dimension: int,
     samples: int,
@@ -221,13 +225,22 @@ def _table(history: "Dataset") -> str:
     columns = (*filter(history.__contains__, (*LOSSES, *terms)), *degrees)
     rows = history.sel(step=sorted(_printed(int(history.step[-1]))))
     lines = ["".join([f"{'step':>9}", *(f"{name:>17}" for name in columns)])]
+    rounding = ROUNDING * _scale(history)
     for step in rows.step.values:
-        values = (float(rows[name].sel(step=step)) for name in columns)
-        lines.append("".join([f"{step:>9}", *(f"{value:>17.6g}" for value in values)]))
+        values = ((name, float(rows[name].sel(step=step))) for name in columns)
+        shown = (0.0 if name in degrees and abs(v) < rounding else v for name, v in values)
+        lines.append("".join([f"{step:>9}", *(f"{value:>17.6g}" for value in shown)]))
     return "\n".join(lines)
 
 
+def _scale(history: "Dataset") -> float:
+    """The population loss of predicting nothing; 0 where it is not known."""
+    return float(history.get("zero_population_loss", 0.0))
+
+
 def _summary(run: "Run") -> str:
+    from lazyrich.simulate.outcome import AT_ONCE
+
     history, found = run.history, run.outcome()
     floor = f"{float(history[FLOOR]):.6g}" if FLOOR in history else "not known in closed form"
     lines = [f"population loss of kernel regression with the initial kernel: {floor}"]
@@ -237,14 +250,17 @@ def _summary(run: "Run") -> str:
     for side, name, level in sides:
         loss = name.replace("_", " ")
         lines.append(f"{loss} below {level:.4g} for good: {found.when(side)}")
-    lines.append(f"time to grok (test minus train): {_delay(found)}")
-    lines.append(f"phase: {found.phase}")
+    at_once = found.phase == AT_ONCE
+    late = "from the train loss to the test loss" if at_once else "time to grok (test minus train)"
+    lines += [f"{late}: {_delay(found)}", f"phase: {found.phase}"]
     if "descent_gap_population_loss" in history:
-        gap = float(abs(history.descent_gap_population_loss).max())
+        gaps = abs(history.descent_gap_population_loss)
+        gap = float(gaps.where(history.population_loss > ROUNDING * _scale(history), 0.0).max())
         advice = "" if gap < 0.1 else ": use --engine moments or a smaller --learning-rate"
+        size = f"{gap:.2%}" if math.isfinite(gap) else "no bound, descent diverges"
         lines.append(
-            "relative difference between gradient flow and gradient descent (estimated): "
-            f"{gap:.2%}{advice}"
+            f"relative difference between gradient flow and gradient descent (estimated): {size}"
+            f"{advice}"
         )
     return "\n".join(lines)
 

@@ -24,9 +24,15 @@ _WORDS = (
     (r"^formula = ", "FORMULA "),
     (r"\buse Problem([.(])", r"use in Python Problem\1"),
 )
+# Of the commands that take numbers by --constant.
+_CONSTANTS = (
+    (r"^missing (\w+): give \w+=", r"missing \1: give --constant \1="),
+    (r"such as (\w+)=(\[|FILE)", r"such as --constant \1=\2"),
+    (r"has no value: give (its \w+, as )?(\w+)=", r"has no value: give \1--constant \2="),
+)
 
 
-def as_typed(message: str) -> str:
+def as_typed(message: str, words: tuple[tuple[str, str], ...] = _WORDS) -> str:
     """Return a message of Python's interface in the words of the command line.
 
     >>> as_typed("covariance of x = 2: must be a matrix, such as 2 I")
@@ -34,12 +40,19 @@ def as_typed(message: str) -> str:
     >>> as_typed("argument = 'q': Allowed: D, x")
     '--at q: Allowed: D, x'
     """
-    for pattern, words in _WORDS:
-        message = re.sub(pattern, words, message)
+    for pattern, replacement in words:
+        message = re.sub(pattern, replacement, message)
     return message
 
 
-def errors_as_typed(function: Callable[..., Any]) -> Callable[..., Any]:
+def constants_as_typed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command with the option --constant raise its errors in its words."""
+    return errors_as_typed(function, _CONSTANTS)
+
+
+def errors_as_typed(
+    function: Callable[..., Any], words: tuple[tuple[str, str], ...] = _WORDS
+) -> Callable[..., Any]:
     """Let a command raise its errors in these words."""
 
     @functools.wraps(function)
@@ -47,6 +60,6 @@ def errors_as_typed(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments, **values)
         except ValueError as error:
-            raise ValueError(as_typed(str(error))) from error
+            raise ValueError(as_typed(str(error), words)) from error
 
     return command

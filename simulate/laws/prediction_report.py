@@ -19,6 +19,7 @@ from lazyrich.simulate.laws.validated import (
     RATE,
     Validated,
 )
+from lazyrich.simulate.outcome import AT_ONCE
 from lazyrich.simulate.train import Plan
 from lazyrich.simulate.training import Training
 
@@ -236,8 +237,10 @@ def text(found: dict[str, Any]) -> str:
         f"{found['target']}; D = {found['D']}, P = {found['P']}, width {width}, "
         f"{found['steps']} steps; {what}"
     ]
+    late = "time to grok" if quantities["phase"]["value"] == AT_ONCE else None
     for name, quantity in quantities.items():
-        lines.append(f"  {name + ':':40} {_value(name, quantity, drawn)}")
+        label = "from the train loss to the test loss" if name == late else name
+        lines.append(f"  {label + ':':40} {_value(name, quantity, drawn)}")
     lines += [
         f"  test loss: {found['test loss']}",
         "",

@@ -79,7 +79,7 @@ def nearest(name: str, known: Iterable[str], new: "New | None" = None) -> str:
     everything = [*known, *sorted(new.in_runs if new else ())]
     longer = [other for other in everything if len(name) > 1 and other.startswith(name)]
     same = [other for other in everything if other.lower() == name.lower()]
-    near = longer or same or difflib.get_close_matches(name, everything, n=1, cutoff=0.5)
+    near = longer or same or difflib.get_close_matches(name, everything, n=1, cutoff=0.7)
     if index := re.fullmatch(r"([A-Za-z]+)(\d+)", name):
         near = ["_".join(index.groups())]
     hints = [

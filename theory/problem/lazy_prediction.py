@@ -65,22 +65,23 @@ class LazyPrediction:
             shown = f"{loss:.4g}" if math.isfinite(loss) else _DIVERGES
             lines.append(f"  {f'lazy test loss at P = {P}:':42s}{shown}")
         lines.append(f"  lazy floor, infinitely many samples:      {self.floor:.4g}")
-        exact = f"no number of samples: {self.reason}"
-        if self.exact_from is not None and self.floor == 0:
-            exact = f"P = {self.exact_from}, as many as the kernel has functions"
-        elif self.exact_from == 0:
-            exact = "no P: the kernel is 0"
-        elif self.exact_from is not None:
-            exact = (
-                f"no P, as 1/P beyond the {self.exact_from} functions of the kernel: what they "
-                "don't have acts as noise"
-            )
-        lines.append(f"  lazy training reaches its floor from:     {exact}")
+        lines.append(f"  samples that reach the floor:             {self._enough()}")
         how = "The lazy test losses are approximate (Gaussian features)" if self.curve else ""
         if self.exact_from is None:
             how += f"{', the' if how else 'The'} floor is integrated numerically"
         lines.append(f"{how}; the other numbers are exact.")
         return "\n".join(lines)
+
+    def _enough(self) -> str:
+        """The number of samples that reach the floor, in words."""
+        if self.exact_from is None:
+            return f"no finite number: {self.reason}"
+        if self.exact_from == 0:
+            return "none: the kernel is 0"
+        functions = f"{self.exact_from}, the number of the kernel's functions"
+        if self.floor == 0:
+            return functions
+        return f"no finite number: above {functions}, the loss falls to the floor as 1/P"
 
 
 def predict_lazy(
@@ -161,13 +162,13 @@ def _said(drawn: dict[str, Any], D: int) -> str:
     if not drawn:
         return ""
     first = ", ".join(f"|{name}|^2 = {D}" for name in drawn)
-    return first + (", orthogonal" if len(drawn) > 1 else "") + " (--constant sets another value)"
+    return first + (", orthogonal" if len(drawn) > 1 else "") + " (by default)"
 
 
 def _example(name: str, D: int) -> str:
     if D > 4:
-        return f"--constant {name}=FILE.npy"
-    return f"--constant {name}=[{','.join(['1', *['0'] * (D - 1)])}]"
+        return f"{name}=FILE.npy"
+    return f"{name}=[{','.join(['1', *['0'] * (D - 1)])}]"
 
 
 def _without_value(problem: Problem, name: str, symbol: Any) -> str:
@@ -175,5 +176,5 @@ def _without_value(problem: Problem, name: str, symbol: Any) -> str:
         return missing(name, symbol, f"the target needs values for {name}")
     return (
         f"target = {problem.target.text}: the matrix {name} has no value: give "
-        f"{to_give(name, symbol)} (--constant)"
+        f"{to_give(name, symbol)}"
     )
