@@ -49,6 +49,7 @@ class Engine:
     - ``check``: raises ``ValueError`` for a training that the rest lets pass.
     - ``evaluations`` of the gradient in a run, ``vectors`` that each multiplies X with, and
       ``calls``: the multiplications that take as long as an evaluation of a small network.
+    - ``instead``: what another engine needs to do the same for what this one doesn't support.
     - ``batches``: several runs of it can be trained as one (see ``batch``).
     """
 
@@ -69,6 +70,7 @@ class Engine:
     vectors: Callable[[Sizes], float] = pseudo_neurons
     calls: float = 1e6
     batches: bool = False
+    instead: str = ""
 
     def cost(self, sizes: Sizes) -> float:
         """Return about how many multiplications a run of these sizes takes, without its records.
@@ -152,6 +154,7 @@ register(
         decoupled_weight_decay=False,
         evaluations=_no_evaluations,
         calls=0.0,
+        instead=" with a large alpha, such as 1e6, for lazy training",
     )
 )
 
@@ -194,7 +197,7 @@ def refuse_unsupported(engine: Engine, training: Training, given: dict[str, Any]
             what, shown = "activation_degree", given["activation_degree"]
         raise ValueError(
             f"{what} = {_shown(shown)}: engine = {engine.name!r} doesn't support it; use engine = "
-            f"{_supporting(name)}"
+            f"{_supporting(name)}{engine.instead}"
         )
     kind = training.X.device.type
     for name, value, allowed in (
