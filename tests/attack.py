@@ -2,7 +2,7 @@
 
 A property is a test of the suite that Hypothesis drives, or a law of the ledger that is attacked on
 random inputs. Each is tried at least once, on 20 new random examples. Then, until the time is over,
-they take turns of some seconds; the time of each grows as the root of its examples per second, so
+they take turns, longer each time; the time of each grows as the root of its examples per second, so
 that those that cost little get many and those that cost much get enough. Each process imports
 everything once. The table that is written has a row for each property: its examples, the largest
 share of a tolerance that was used, and a counter-example where there is one. Exits 1 if there is.
@@ -29,7 +29,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FIRST = 20  # examples of the first try of each property
 MOST = 2000  # examples of one try
-SECONDS = 6.0  # of the CPU that later tries take
+SECONDS = 6.0  # of the CPU that a try may take
 
 
 @dataclass
@@ -56,8 +56,8 @@ class Property:
         return self.cpu / max(self.rate, 1e-3) ** 0.5
 
     def size(self) -> int:
-        """How many examples the next try takes."""
-        return max(FIRST, min(MOST, int(SECONDS * self.rate)))
+        """How many examples the next try takes: as many as all before, if time allows."""
+        return max(FIRST, min(MOST, self.examples, int(SECONDS * self.rate)))
 
     def add(self, row: dict[str, Any]) -> None:
         """Add what one try has found."""

@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from sympy import MatrixSymbol, Trace
 
 from lazyrich.theory import grammar
+from lazyrich.theory.grammar.functions import FUNCTIONS
+from lazyrich.theory.grammar.means import count
+from lazyrich.theory.grammar.names import nearest
+from lazyrich.theory.grammar.syntax import MAX_CHARACTERS
 from lazyrich.theory.symbols import A, B, D, I, M, alpha, beta, epsilon, wbar, x, x_prime
 from lazyrich.theory.wick import canonical, dot, form
 
@@ -93,6 +97,7 @@ def test_reads_what_papers_write(text, value):
         ("exp(x)", "x", "expected a scalar"),
         ("tr(x)", "x", "expected a square matrix"),
         ("sin alpha", "sin", "expected brackets"),
+        ("Gamma(alpha)", "Gamma", "a function of numbers and D alone"),
         ("alpha'", "'", "can't be transposed"),
         ("D^(10^9)", "(10^9)", "an exponent above 200"),
         ("1e9999", "1e9999", "400 digits"),
@@ -301,3 +306,61 @@ def test_the_largest_number_is_read_and_the_next_is_not():
     assert grammar.read(f"{2**63}^64") == 2 ** (63 * 64)
     with pytest.raises(grammar.FormulaError, match="more than 4096 bits"):
         grammar.read(f"{2**64}^64")
+
+
+def test_each_function_has_its_number_of_arguments():
+    """One value and no more, but for binom (two), max and min (any)."""
+    pair, h = {"binom": 2}, sp.Symbol("h", positive=True)
+    for name, (arguments, function) in FUNCTIONS.items():
+        if function is None or arguments is None:
+            continue
+        assert arguments == pair.get(name, 1)
+        if name in ("binom", "factorial", "Gamma"):  # of numbers alone
+            continue
+        assert grammar.read(f"{name}(h)", [h]) == function(h)
+        with pytest.raises(grammar.FormulaError, match="argument"):
+            grammar.read(f"{name}(h, h)", [h])
+    assert grammar.read("binom(5, 2) + factorial(4) + Gamma(3)") == 36
+
+
+def test_a_marked_line_has_dots_where_text_is_left_out():
+    """32 characters stand on each side of the place."""
+    for left_out in (0, 1):
+        text = "a" * (32 + left_out) + "!" + "b" * (32 + left_out)
+        dots = "..." * left_out
+        line = f"formula = {dots}{'a' * 32}>>>!<<<{'b' * 32}{dots}, character {33 + left_out}: no"
+        assert str(grammar.FormulaError(text, 32 + left_out, 1, "no")) == line
+
+
+def test_powers_of_norms_are_written_as_norms_and_no_other_powers():
+    for value, text in (
+        (Trace(x.T * x) ** 2, "|x|^4"),
+        (Trace(beta.T * x) ** 2, "(beta.x)^2"),
+        (Trace(x.T * A * x) ** 2, "(x'A x)^2"),
+        (Trace(A * A.T) ** 2, "tr(A A')^2"),
+        (Trace(A * M) ** 2, "tr(A M)^2"),
+    ):
+        assert grammar.write(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("alp", "alpha"), ("BETA", "beta"), ("epsilno", "epsilon"), ("w1", "w_1")]
+)
+def test_an_unknown_name_brings_the_nearest(name, meant):
+    """One that begins so, one in other letters, or one that looks alike."""
+    assert nearest(name, ["alpha", "beta", "epsilon", "w_1"]).startswith(
+        f"unknown name; did you mean {meant!r}?"
+    )
+
+
+def test_what_is_no_text_or_too_long_has_no_mean():
+    mean = "E[x.x]"
+    assert [count(None), count(2), count("x.x"), count(mean), count(f"E[{mean}]")] == [
+        0,
+        0,
+        0,
+        1,
+        2,
+    ]
+    longest = mean + " " * (MAX_CHARACTERS - len(mean))
+    assert (count(longest), count(longest + " ")) == (1, 0)

@@ -89,6 +89,8 @@ class Builder:
         return CONSTANTS.get(name)
 
     def _unknown(self, token: Any) -> str:
+        if plain(token) == "Gamma":  # where it may be a matrix too
+            return "a function of numbers and D alone, such as Gamma(D/2 + 1)"
         if plain(token) in {*FUNCTIONS, *ALIASES}:
             return f"a function: expected brackets, {token}(...)"
         if self.text[token.end_pos :].startswith("("):

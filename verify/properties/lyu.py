@@ -25,6 +25,7 @@ from lazyrich.verify.diagonal_flow import (
     gaussian,
 )
 from lazyrich.verify.strategies import seeds
+from lazyrich.verify.tolerances import UNIT_ROUNDOFF
 
 Formula = Callable[..., Any]
 # Of z, relative: a hundred times the error that the integration of the weights allows a step.
@@ -162,7 +163,8 @@ def jacobian_is_the_derivative(problem: Problem, a: float, factor: float = 1.0) 
     exact = formula("diagonal-net-dual-flow", "jacobian")(
         a=a, L=L, n=n, d=len(z), X=X, w_z=w_z, ell_ff=np.broadcast_to(curved, (n,)).astype(float)
     )
-    size = float(abs(exact).max()) or 1.0
+    rounding = 8 * UNIT_ROUNDOFF["float64"] * float(abs(rates(nu)).max()) / h  # of differences
+    size = float(abs(exact).max()) + rounding / FLOW_TOLERANCE
     return within("the Jacobian", factor * exact, numeric, size)
 
 
