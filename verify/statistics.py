@@ -138,6 +138,25 @@ def mean_exceeds(
     return f"{line}, above {least:.3g}"
 
 
+def grows(
+    what: str, sample: Sample, seed: int, *, smallest: float, pilot: int = 8, most: int = 512
+) -> str:
+    """Assert that log values, a draw's (count, settings), grow from each setting to the next.
+
+    A draw counts by its least growth; a mean of ``smallest`` is told from none (``mean_exceeds``),
+    from fewer draws than ``rises`` needs. The values are above 0 and finite.
+
+    >>> grows("y", lambda first, n: np.array([[1.0, 2.0, 8.0]] * n), 0, smallest=0.5)
+    'least growth of log y from a setting to the next: mean 0.693 of 8 draws, above 0.193'
+    """
+
+    def least(first: int, count: int) -> Array:
+        return np.diff(np.log(np.asarray(sample(first, count), dtype=float)), axis=1).min(1)
+
+    line = f"least growth of log {what} from a setting to the next"
+    return mean_exceeds(line, least, seed, 0.0, smallest=smallest, pilot=pilot, most=most)
+
+
 def each(value: Callable[[int, float], float], settings: Iterable[float]) -> Sample:
     """The sample of ``value(draw, setting)`` at each setting: shape (count, settings).
 

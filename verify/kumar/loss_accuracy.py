@@ -14,7 +14,7 @@ from lazyrich.verify.evidence import attach, attacked, evidence
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.small_networks import PUBLISHED, Student, student_and_teacher
 from lazyrich.verify.small_runs import Array, Setting, curves
-from lazyrich.verify.statistics import Sample, mean_exceeds, mean_is, mostly, rises
+from lazyrich.verify.statistics import Sample, grows, mean_exceeds, mean_is, mostly
 
 _SCALE = 2.0  # of the student's initial weights, as the text doubles them
 _PILOT = 5  # students: their spread is small against the effects; three draws don't show it
@@ -89,8 +89,8 @@ def alpha_in_student_teacher(budget: Budget, alphas: tuple[float, ...] = (0.25, 
     over_weights = ends(((1.0, 1.0), (1.0, _SCALE)))
     return "; ".join(
         (
-            rises(f"test loss over alpha = {alphas}", over_alpha, budget.seed),
-            rises("over weights at 1, 2 times", over_weights, budget.seed),
+            grows("test loss over alpha", over_alpha, budget.seed, smallest=0.3, pilot=16),
+            grows("test loss over weights", over_weights, budget.seed, smallest=0.8),
         )
     )
 

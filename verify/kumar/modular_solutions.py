@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 
 from lazyrich.verify.evidence import attach, evidence
-from lazyrich.verify.kumar.modular import published
+from lazyrich.verify.kumar.modular import PILOT, published
 from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.small_networks import pairs
-from lazyrich.verify.statistics import DRAWS, Array, mean_exceeds
+from lazyrich.verify.statistics import Array, mean_exceeds
 
 
 def solution(p: int, phases: int = 7) -> tuple[np.ndarray, np.ndarray]:
@@ -117,4 +117,4 @@ def norm_grows_after_memorising(budget: Budget, least: float = 1.0) -> str:
         return run.weight_square[:, -1] / run.weight_square[np.arange(count), memorised]
 
     what = "|w|^2 at the end over that when memorised"
-    return mean_exceeds(what, ratio, budget.seed, least, smallest=0.2, pilot=DRAWS)
+    return mean_exceeds(what, ratio, budget.seed, least, smallest=0.2, pilot=PILOT)
