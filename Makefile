@@ -41,7 +41,7 @@ step = printf '\n--- Step %s. %s\n\n' "$(1)" "$(2)"
 test: export PYTHONSAFEPATH = 1
 test: export LAZYRICH_TEST_INSTALLED = 1
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # pyright brings its own node and compiler; IGNORE_WARNINGS keeps it from asking for news online.
 lint: $(VENV)/.installed-dev

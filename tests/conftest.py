@@ -1,6 +1,7 @@
 """Settings of the whole suite: threads, Hypothesis profiles, run-time checks of array shapes."""
 
 import os
+import signal
 import threading
 
 # Two workers on two cores: one thread each. Before anything loads a BLAS or torch.
@@ -22,36 +23,22 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "quick")
 )
 
+# A shell ignores Ctrl-C in what it starts in the background, and nohup a hangup; a process that a
+# test starts would inherit that. What is handled here is back at its default there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
 # Checks the jaxtyping shapes of calls into lazyrich.simulate (shapes.py). It must stand before the
 # first import of that package, which is here.
 jaxtyping.install_import_hook("lazyrich.simulate", "tests.shapes.at_first_calls")
 pytest_plugins = ["tests.shapes"]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share runs go to one worker, and the long ones first.
-
-    With ``--dist loadgroup``: the tests of a file, those of a figure, and the claims whose evidence
-    stands in one module. A run that two workers need is trained twice.
-    """
-    first = ("test_verdicts.py", "test_figures_tiny.py")
-    items.sort(key=lambda item: item.path.name not in first)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item):
-    file = item.path.stem
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    if file == "test_figures_tiny" and "number" in given:
-        return f"figure-{given['number']}"
-    if file == "test_verdicts" and "name" in given:
-        from lazyrich.verify import claims
-
-        evidence = claims()[given["name"]].evidence
-        return evidence[0].where.rpartition(":")[0] if evidence else file
-    return file
+    """The long files first: each goes whole to one worker, which keeps the runs that it shares."""
+    first = ["test_verdicts.py", "test_figures_tiny.py", "test_sweep.py", "test_diagnose.py"]
+    items.sort(key=lambda item: [*first, item.path.name].index(item.path.name))
 
 
 @pytest.fixture(scope="module")
