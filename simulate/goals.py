@@ -113,6 +113,21 @@ class Goal:
         values = {name: value for name, value in self.values.items() if name in part.symbols}
         return part.labels(X, **values).reshape(len(X))
 
+    def power(self, covariance: Float[Tensor, "D D"]) -> float:
+        """Return the mean of y^2 over x ~ N(0, covariance).
+
+        >>> Goal.read("b.x + 1", 2, {"b": [1.0, 2.0]}).power(torch.eye(2))
+        6.0
+        """
+        from lazyrich.theory import generate
+        from lazyrich.theory.inputs import Inputs
+        from lazyrich.theory.wick import expectation
+
+        mean = expectation(self.symbolic.expr**2, Inputs("Sigma").law)
+        values = {"D": self.D, "Sigma": covariance.double(), **self.values}
+        named = {name: values[name] for name in generate.arguments(mean)}
+        return float(generate.function(mean, "torch")(**named))
+
     @cached_property
     def profiles(self) -> list[tuple[str, tuple[float, ...]]] | None:
         """The target as a sum of g(u.x): each direction's name and g's Hermite coefficients.

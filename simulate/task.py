@@ -5,6 +5,7 @@ directions (Sec. 15), and labels as they are given.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from html import escape
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # Its square, and the loss of predicting nothing, must be floats.
 LARGEST_NOISE = 1e100
+# The size of X may be this far from that of the population, beyond what is left to chance.
+FAR_OFF = 0.1
 # Directions of a target: D(D + 1)/2 of them span all quadratic ones, and each costs a product.
 MOST_INDICES = 10_000
 
@@ -147,7 +150,8 @@ class PolynomialTask:
         measured on them is NaN. ``inputs``: the covariance of the population whose loss is
         recorded, I/D unless given; it does nothing to X. ``target`` and ``constants`` are those of
         the class, all directions given; beta may be among the constants. Raises ``ValueError`` for
-        a wrong shape or type, and for entries that are not finite.
+        a wrong shape or type, for entries that are not finite, and for a ``target`` whose power on
+        X is not that over x ~ N(0, inputs), because X has another size.
 
         >>> PolynomialTask.from_arrays(X=[[1.0, 2.0]], beta=[1.0, 1.0]).y
         tensor([4.5000], dtype=torch.float64)
@@ -171,6 +175,7 @@ class PolynomialTask:
             task.goal = Goal.read(target, D, given)
             task.beta = task.goal.directions
             task.y, task.y_test = task.target(task.X), task.target(task.X_test)
+            task._check_samples()
             return task
         if (beta is None) == (y is None):
             raise ValueError("beta, y: must be given one of them, and not both")
@@ -247,6 +252,33 @@ class PolynomialTask:
             series = (*[0.0] * self.target_degree, 1.0)
         beta = self.directions if self.mixing is None else self.directions @ self.mixing
         return [Ridges(beta, torch.ones_like(beta[:, 0]), series)]
+
+    def size(self) -> float:
+        """Return the mean over X of x^T inputs^-1 x/D, which is 1 for inputs of this covariance.
+
+        >>> PolynomialTask.from_arrays(X=[[2.0, 0.0]], beta=[1.0, 1.0]).size()
+        4.0
+        """
+        Z = self.X
+        if self.mixing is not None:
+            Z = torch.linalg.solve_triangular(self.mixing, Z.mT, upper=False).mT
+        return float(Z.square().sum(1).mean())
+
+    def has_size(self) -> bool:
+        """Return whether the size of X is 1, up to chance and ``FAR_OFF``."""
+        return abs(self.size() - 1) <= FAR_OFF + 5 * math.sqrt(2 / self.X.numel())
+
+    def _check_samples(self) -> None:
+        """Raise ``ValueError`` for samples on which a target has not the power that is derived."""
+        if self.has_size():
+            return
+        assert self.goal is not None
+        law = "I/D" if self.mixing is None else "inputs"
+        raise ValueError(
+            f"target = {self.goal.text}: its mean square is {float(self.y.square().mean()):.3g} on "
+            f"X, and {self.goal.power(self.covariance):.3g} over x ~ N(0, {law}): give inputs, the "
+            f"covariance of X, or divide X by {self.size() ** 0.5:.3g}"
+        )
 
     def _mixed(self, Z: Tensor) -> Tensor:
         return Z if self.mixing is None else Z @ self.mixing.T

@@ -225,4 +225,20 @@ def test_a_run_without_a_population_loss_is_printed(capsys):
 
 def test_what_a_quadratic_target_has_not_is_0_and_not_rounding():
     for text, empty in (("0.3 beta.x + 2", 2), ("(beta.x)^2 + 0.1", 1), ("beta.x + (u.x)^2", 0)):
-        assert not PolynomialTask(5, 3, target=text).goal.quadratic[empty].any()
+        goal = PolynomialTask(5, 3, target=text).goal
+        assert goal is not None
+        assert goal.quadratic is not None
+        assert not goal.quadratic[empty].any()
+
+
+def test_samples_on_which_a_target_has_another_power_are_refused():
+    """Of another size than the population whose loss is recorded: variance 1, not 1/D."""
+    D = 20
+    X = np.random.default_rng(0).normal(size=(50, D))
+    given = {"target": "(beta.x)^4 - c", "beta": np.eye(D)[0], "constants": {"c": 1.0}}
+    power = 105 / D**4 - 6 / D**2 + 1
+    line = rf"its mean square is .* on X, and {power:.3g} over x ~ N\(0, I/D\): give inputs"
+    with pytest.raises(ValueError, match=line):
+        PolynomialTask.from_arrays(X, **given)
+    assert PolynomialTask.from_arrays(X, inputs=np.eye(D), **given).P == 50
+    assert PolynomialTask.from_arrays(X / D**0.5, **given).P == 50

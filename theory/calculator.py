@@ -75,9 +75,9 @@ def expectation(
     if over is not None:
         check_texts(over=over)
     text, over, fixed, is_signed = _without_sign(expr, over)
-    declarations = {"vectors": vectors, "matrices": matrices, "scalars": scalars}
-    progress = told(progress, "the mean")
-    inner = inner_means(over, covariance, symmetric, **declarations, text=text, progress=progress)
+    options = {"over": over, "covariance": covariance, "symmetric": symmetric}
+    options |= {"vectors": vectors, "matrices": matrices, "scalars": scalars}
+    inner = inner_means(options, text, told(progress, "the mean"))
     integrand, outside = _integrand(text, inner)
     given, symmetric = inner.given, inner.symmetric
     if inner.steps:
@@ -134,25 +134,20 @@ def _integrated(
 
 
 def inner_means(
-    over: Names | None = None,
-    covariance: Mapping[str, "str | MatrixExpr"] | None = None,
-    symmetric: Names = (),
-    vectors: Names = (),
-    matrices: Names = (),
-    scalars: Names = (),
-    text: Any = None,
-    progress: Report | None = None,
+    options: Mapping[str, Any], text: Any = None, progress: Report | None = None
 ) -> "InnerMeans":
     """Return what takes the means inside a formula, under the options of ``expectation``."""
+    covariance = options["covariance"]
     if covariance is not None and not isinstance(covariance, Mapping):
         reason = 'must map vectors to covariances, such as {"x": "Sigma"}'
         raise ValueError(f"covariance = {shown(covariance)}: {reason}")
     given = dict(covariance or {})
-    check_texts(symmetric=symmetric, vectors=vectors, matrices=matrices, scalars=scalars)
-    _check_mentioned(symmetric, text, given)
-    symmetric = {*symmetric, *_named_covariances(given)}
-    declared = _declared(symmetric, vectors, matrices, scalars)
-    return InnerMeans(over, given, declared, symmetric, progress, count(text))
+    declarations = {kind: options[kind] for kind in ("symmetric", "vectors", "matrices", "scalars")}
+    check_texts(**declarations)
+    _check_mentioned(declarations["symmetric"], text, given)
+    declarations["symmetric"] = {*declarations["symmetric"], *_named_covariances(given)}
+    declared, symmetric = _declared(**declarations), declarations["symmetric"]
+    return InnerMeans(options["over"], given, declared, symmetric, progress, count(text))
 
 
 class InnerMeans:

@@ -25,8 +25,6 @@ from lazyrich.simulate.training import Training
 
 PLATEAU, LAZY = "test loss of linear least squares", "test loss of lazy training, at the end"
 PEAK = "worst lazy test loss over P"
-# The mean of |x|^2 may be this far from 1, beyond what is left to chance.
-_FAR_OFF = 0.1
 # What a reader is told of the numbers that aren't times.
 MEANING = {
     PLATEAU: "the early plateau of the test loss at small epsilon",
@@ -88,9 +86,9 @@ def _inputs_advice(training: Training) -> str:
     task = training.task
     if not task.has_population or task.mixing is not None:
         return ""
-    size = float(task.X.square().sum(1).mean())
-    if abs(size - 1) <= _FAR_OFF + 5 * math.sqrt(2 / task.X.numel()):
+    if task.has_size():
         return ""
+    size = task.size()
     return (
         f"Give X_test and y_test, or divide X by {size**0.5:.3g}: the mean of |x|^2 is {size:.3g} "
         "in X, and the test loss given is that over inputs with variance 1/D, where it is 1."

@@ -189,7 +189,7 @@ def _subject(
         name = f"{EXPECT} {name}"
     if isinstance(name, str) and name.startswith(EXPECT):
         form = expectation(name.removeprefix(EXPECT).strip(), progress=progress, **options)
-        average = inner_means(**options)
+        average = inner_means(options)
         return of_expectation(name, form, tuple(options["symmetric"]), average)
     for option, value in options.items():
         if not (value is None or (isinstance(value, Collection) and not len(value))):
