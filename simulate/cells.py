@@ -17,7 +17,7 @@ from typing import Any
 from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.constants import shared_out
 from lazyrich.simulate.engines import ENGINES, known
-from lazyrich.simulate.network import WIDTH
+from lazyrich.simulate.network import WIDTH, moments_fit_memory
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.runs import (
     Experiment,
@@ -100,6 +100,7 @@ def cost(cell: Cell) -> float:
 def _task(asked: str) -> PolynomialTask:
     given = json.loads(asked)
     seed, scale = given.pop("task_seed"), given.pop("label_scale")
+    moments_fit_memory(given["D"])
     task = PolynomialTask(**given, seed=seed)
     if finite("label_scale", scale, positive=True) == 1:
         return task

@@ -87,6 +87,12 @@ def ntk_normalised(
     return slopes.mul_(epsilon).add_(1).mul_(X @ X2.mT)
 
 
+def moments_fit_memory(D: int) -> None:
+    """Raise ``ValueError`` if second moments of weights don't fit: before data are drawn, too."""
+    size = 2 * 8.0 * positive_integer("D", D) ** 2
+    fits_memory(f"D = {D}: the second moments of the weights", size)
+
+
 @dataclass(frozen=True)
 class Network:
     """A network at the start of its training: its scale, activation and initial weights.
@@ -114,7 +120,7 @@ class Network:
             if abs(finite(name, given.get(name, 1.0))) > LARGEST_EPSILON:
                 reason = f"must be at most {LARGEST_EPSILON:g} in size"
                 raise ValueError(f"{name} = {given[name]:g}: {reason}")
-        fits_memory(f"D = {D}: the second moments of the weights", 2 * 8.0 * D**2)
+        moments_fit_memory(D)
         W, start = _initial(D, given)
         alpha = finite("alpha", given["alpha"], nonzero=True)
         if not 1 / LARGEST_ALPHA <= abs(alpha) <= LARGEST_ALPHA:

@@ -24,7 +24,14 @@ from lazyrich.theory.symbols import (
     x_prime,
 )
 from lazyrich.theory.wick import dot, form
-from lazyrich.verify.certificates import Certificate, certified, certify, degree_in_D, prove
+from lazyrich.verify.certificates import (
+    Certificate,
+    _short,
+    certified,
+    certify,
+    degree_in_D,
+    prove,
+)
 from lazyrich.verify.coordinates import Coordinates, interpret
 
 # Every closed form of the network, the spectrum, the loss and the dynamics of gradient descent.
@@ -275,3 +282,16 @@ def test_what_can_not_be_read_or_inverted_is_named():
         at.interpret(M.I)
     with pytest.raises(ValueError, match="no inverse"):
         at.interpret(1 / sp.Trace(M))
+
+
+def test_what_may_be_empty_or_a_power_of_one_is_read():
+    assert degree_in_D(()) == (0, True)
+    at = Coordinates(2, vectors=["x", "beta"], matrices=["M"])
+    assert (at.interpret(sp.MatPow(M, 1)) == at.values["M"]).all()
+    columns = at.values["x"], at.values["M"], at.values["beta"]
+    assert at.form("x", "M", "beta") == (columns[0].T @ columns[1] @ columns[2]).item()
+
+
+def test_a_difference_of_more_than_120_characters_is_cut():
+    assert _short("a" * 120) == "a" * 120
+    assert _short("a" * 121) == "a" * 117 + "..."

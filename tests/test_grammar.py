@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy import MatrixSymbol, Trace
 
-from lazyrich.theory import grammar
+from lazyrich.theory import expectation, grammar
 from lazyrich.theory.grammar.functions import FUNCTIONS
 from lazyrich.theory.grammar.means import count
 from lazyrich.theory.grammar.names import nearest
@@ -97,6 +97,7 @@ def test_reads_what_papers_write(text, value):
         ("exp(x)", "x", "expected a scalar"),
         ("tr(x)", "x", "expected a square matrix"),
         ("sin alpha", "sin", "expected brackets"),
+        ("binom(5)", "binom(5)", "binom has two arguments, not 1"),
         ("Gamma(alpha)", "Gamma", "a function of numbers and D alone"),
         ("alpha'", "'", "can't be transposed"),
         ("D^(10^9)", "(10^9)", "an exponent above 200"),
@@ -364,3 +365,12 @@ def test_what_is_no_text_or_too_long_has_no_mean():
     ]
     longest = mean + " " * (MAX_CHARACTERS - len(mean))
     assert (count(longest), count(longest + " ")) == (1, 0)
+
+
+@pytest.mark.parametrize("text", ["Cov[x.x, zz.x]", "Var[x.x - zz.x]", "2 E[zz.x]"])
+def test_an_error_within_a_mean_marks_its_place_in_the_whole(text):
+    marked = text.replace("zz", ">>>zz<<<")
+    place = f"character {text.index('zz') + 1}: unknown name"
+    with pytest.raises(ValueError) as error:
+        expectation(text)
+    assert f"{marked}, {place}" in str(error.value)

@@ -90,3 +90,15 @@ def test_the_kernel_of_nearly_orthogonal_inputs_keeps_the_rounding_of_its_terms(
         x, aside = rng.normal(size=(2, 3))
         across = aside - (aside @ x) / (x @ x) * x  # orthogonal to x, up to rounding
         assert same_moments_same_network(network, np.stack([x, across])) <= 1
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.9, True), (1.1, False), (1.9, False)])
+def test_the_whole_tolerance_may_be_used_and_no_more(share, passes):
+    allowed = tolerances.rounding(10**6)
+    try:
+        used = tolerances.assert_close(share * allowed, 0.0, magnitude=1.0, operations=10**6)
+    except AssertionError:
+        assert not passes
+    else:
+        assert passes
+        assert used == pytest.approx(share)

@@ -142,8 +142,10 @@ def command(
     quiet, seed = options.pop("quiet"), options["seed"]
     from lazyrich.simulate import PolynomialTask, train
     from lazyrich.simulate.constants import shared_out
+    from lazyrich.simulate.network import moments_fit_memory
 
     of_target, of_activation = shared_out(read_constants(constants), target, options["activation"])
+    moments_fit_memory(dimension)
     task = PolynomialTask(
         D=dimension,
         P=samples,

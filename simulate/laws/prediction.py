@@ -17,6 +17,7 @@ from lazyrich.simulate.laws.endpoints import lazy_loss, plateau_loss
 from lazyrich.simulate.laws.grokking import Forecast
 from lazyrich.simulate.laws.outlook import outlook
 from lazyrich.simulate.laws.prediction_report import finite_only, report, text
+from lazyrich.simulate.network import moments_fit_memory
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.train import STEPS, Plan, plan_of
@@ -147,6 +148,7 @@ def forecast(
         tasks = [data if isinstance(data, PolynomialTask) else _read(data)]
     else:
         D, P = positive_integer("D", D), positive_integer("P", P)
+        moments_fit_memory(D)
         tasks = (PolynomialTask(D, P, seed=first + i, **law) for i in range(count))
     found, plans, progress = [], [], told(progress, "the forecast")
     total = 1 if data is not None else count

@@ -192,8 +192,9 @@ def _strange(text: str, error: Any) -> str:
 
 def _misplaced(text: str, error: Any) -> tuple[int, int, str]:
     token = error.token
-    operand = "NUMBER" in error.accepts or "NUMBER" in error.expected
-    wanted = "a number, a name or a bracket" if operand else "an operator or the end"
+    wanted = (
+        "a number, a name or a bracket" if "NUMBER" in error.accepts else "an operator or the end"
+    )
     if token.type == "$END":
         return len(text.rstrip()), 0, f"expected {wanted} before the end"
     if token.type == "COMMA":
