@@ -24,6 +24,7 @@ from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.extrapolation import (
     Extrapolated,
     by_decay,
+    came_to_an_end,
     final_share,
     when_test_falls,
     when_train_falls,
@@ -33,6 +34,7 @@ from lazyrich.simulate.diagnosis.labels import against_labels
 from lazyrich.simulate.diagnosis.laziness import Laziness
 from lazyrich.simulate.diagnosis.pilots import BUDGET, Pilot, rescaled, watched
 from lazyrich.simulate.diagnosis.printed import printed
+from lazyrich.simulate.diagnosis.trained import _cause
 from lazyrich.simulate.modules.losses import mean_square
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.modules.small import Diagonal
@@ -122,14 +124,17 @@ def edge(alpha=0.7):
 @pytest.mark.parametrize("make", [edge, lambda: sparse(0.1)])
 @pytest.mark.parametrize("decay", [1e-12, 1e-8, 1e-6, 1e-4])
 def test_a_decay_too_small_to_matter_gives_the_times_of_no_decay(make, decay):
-    """Times that come before 0.1/decay are those of no decay, and of training without."""
+    """Times that come before 0.1/decay are those of no decay, and of training without.
+
+    The pilot runs are not the same ones: without decay they end where nothing moves any more.
+    """
     model, data = make()
     plain = diagnose(model, data, budget=600).forecast
     given = {"weight_decay": decay, "time": min(plain.horizon, 0.1 / decay)}
     decayed = diagnose(model, data, budget=600, **given).forecast
     assert decayed.phase == plain.phase
     assert plain.train.value * decay < 0.01
-    assert decayed.train.value == pytest.approx(plain.train.value, rel=0.05)
+    assert decayed.train.value == pytest.approx(plain.train.value, rel=0.1)
     if math.isfinite(plain.test.value) and plain.test.value * decay < 0.01:
         assert decayed.test.value == pytest.approx(plain.test.value, rel=0.3)
         run, *_ = watched(model, data, mean_square, decay=decay, time=plain.horizon)
@@ -255,6 +260,56 @@ def test_the_final_loss_says_whether_the_test_loss_falls(power, edge):
     assert found.low < true < found.high
 
 
+@pytest.mark.parametrize("side", [0.5, 2.0])
+def test_times_go_to_those_of_the_twin_from_either_side(side):
+    """Odds that are a power of r; the control is no twin, where the time itself is a power of r."""
+    twin = 3.0
+    odds = {r: r**2 for r in (0.25, 0.5, 1.0)}
+    at = {r: twin * (o / (1 + o) if side < 1 else (1 + o) / o) for r, o in odds.items()}
+    runs = [pilot(r, at[r] / r**2) for r in (0.25, 0.5)]
+    found = when_train_falls(runs, twin)
+    assert found.value == pytest.approx(at[1.0], rel=0.02)
+    assert found.low < at[1.0] < found.high
+    assert when_test_falls(runs, 0.0, 0.01, 1.0, twin).value == pytest.approx(at[1.0], rel=0.02)
+    assert abs(when_train_falls(runs, math.inf).value / at[1.0] - 1) > 0.1
+
+
+@pytest.mark.parametrize("alpha", [3.0, 10.0])
+def test_a_network_that_does_not_follow_its_twin_falls_when_pilot_runs_say(alpha):
+    """Parity of the docs, not centred: at 1.42 and 0.414, its twin (the control) at 2.41 and 0.262.
+
+    At 10, the output at the start is larger than the labels, and the twin no limit.
+    """
+    X = torch.as_tensor(np.random.default_rng(0).choice([-1.0, 1.0], (430, 15))).float()
+    y = X[:, :1] * X[:, 1:2]
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(15, 64), nn.ReLU(), nn.Linear(64, 1))
+    model = Scaled(net, alpha, centred=False)
+    data = Data(X[:130], y[:130], X[130:], y[130:])
+    found = diagnose(model, data)
+    run, *_ = watched(model, data, mean_square, decay=0.0, time=1.5, to_the_end=True)
+    seen = run.outcome().train_fall
+    assert found.forecast.train.value == pytest.approx(seen, rel=0.1)
+    assert found.forecast.train.low < seen < found.forecast.train.high
+    assert found.lazy.outcome().train_fall != pytest.approx(seen, rel=0.3)
+
+
+def test_a_twin_that_generalises_is_no_reason_where_pilot_runs_memorise_to_the_end():
+    """The control is pilot runs that were left before their end: the twin decides."""
+    rich = Laziness([1.0], [2.0], [2.0], [2.0], 0.1)
+    lazy = Outcome(1.0, 1.2, 1e6, SHARE, SHARE)
+    for ended, phase in (("flat", "memorises"), ("budget", "generalises at once")):
+        runs = [pilot(r, 1 / r, ended, final=0.9) for r in (0.25, 0.5)]
+        if ended == "budget":  # at a train loss of 0.01
+            runs = [
+                replace(p, run=Run(p.run.history.isel(time=slice(0, 1797)), {}, p.run.config))
+                for p in runs
+            ]
+        found = forecast(lazy, 0.01, rich, runs, decay=0.0, horizon=1e4)
+        assert found.phase == phase
+    assert "copies with a smaller output" not in found.reason
+
+
 def test_a_run_cut_short_before_it_fits_does_not_say_that_it_never_fits():
     run = pilot(0.5, 4.0)
     history = run.run.history
@@ -312,9 +367,10 @@ OTHER_LOSSES = {
 @pytest.mark.parametrize("name", OTHER_LOSSES)
 def test_forecasts_of_other_losses_are_those_of_small_steps_of_sgd(name):
     """Phase and times are right; those of the mean square, the control, are not."""
-    X = standard_normal(0, "train inputs", (60, 4))
+    n = 120 if name == "hinge" else 40  # with 40 samples it is at the edge: either may happen
+    X = standard_normal(0, "train inputs", (n + 20, 4))
     y = 3 * X[:, :1] + X[:, 1:2] + (100 if "linear" in name else 0)
-    data = Data(X[:40], y[:40], X[40:], y[40:])
+    data = Data(X[:n], y[:n], X[n:], y[n:])
     found = diagnose(mlp((4, 40, 1), nn.Tanh), data, loss=OTHER_LOSSES[name]).forecast
     time = 1.5 * (found.test if found.test.value < found.horizon else found.train).high
     sgd = {"optimiser": lambda w: torch.optim.SGD(w, lr=time / 2000), "steps": 2000}
@@ -625,6 +681,7 @@ def make():
     return mlp((4, 20, 1), nn.Tanh)
 def nothing():
     return 3
+made = make()
 """
 
 
@@ -650,9 +707,10 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         return 0, *capsys.readouterr()
 
     options = ["--data", "set.npz", "--format", "json", "--report", "a.html", "--quiet"]
-    code, out, _ = run("net_of_test:make", *options)
-    assert code == 0
-    assert json.loads(out)["verdict"] == "generalises at once"
+    for name in ("make", "made"):  # a function, and the module itself
+        code, out, _ = run(f"net_of_test:{name}", *options)
+        assert code == 0
+        assert json.loads(out)["verdict"] == "generalises at once"
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
     for arguments, message in (
         (("net_of_test:nothing", "--data", "set.npz"), "gives int: must give a torch.nn.Module"),
@@ -880,7 +938,7 @@ def test_a_twin_that_generalises_much_later_is_not_the_reason():
     ):
         lazy = Outcome(1.0, twin, 1e6, SHARE, SHARE)
         found = forecast(lazy, 0.01, rich, runs, decay=0.0, horizon=1e4)
-        assert found.test.value == pytest.approx(1.0, rel=0.2)
+        assert found.test.low < 1.0 < found.test.high
         assert words in found.reason
 
 
@@ -893,9 +951,26 @@ def kinks(n=12):
     return net, Data(X[:n], (X[:, :1] * X[:, 1:2])[:n], test, test[:, :1] * test[:, 1:2])
 
 
+def test_pilot_runs_decide_where_the_twin_of_a_loss_with_kinks_was_not_followed():
+    """Hinge: 12 samples memorise at 5.4 by small steps of SGD. It was not decided.
+
+    The train loss of l1 stays above 2e-3 of its start, as it is no square; it has settled.
+    """
+    model, data = kinks()
+    data = Data(data.X, data.y.sign(), data.X_test, data.y_test.sign())
+    hinge = lambda f, y: nn.functional.relu(1 - y * f).mean()  # noqa: E731
+    assert diagnose(model, data, loss=hinge).verdict == "memorises"
+    cut = pilot(0.5, 1.0, "budget")
+    share = Run(cut.run.history.isel(time=slice(0, 1797)), {}, {})  # it ends at 0.01
+    for settled in (True, False):
+        pilot_ = replace(cut, run=share, kinks=settled)
+        assert 2e-3 < pilot_.share("train") < 0.04
+        assert came_to_an_end(pilot_) is settled
+
+
 def test_a_twin_and_pilots_that_were_not_followed_decide_nothing():
     """Small steps of SGD fit at time 5.9; it used to say "will not fit" and "lazy"."""
-    found = diagnose(*kinks(), loss=nn.functional.l1_loss, budget=300)
+    found = diagnose(*kinks(), loss=nn.functional.l1_loss, budget=100)
     assert found.verdict == "not decided"
     first, why, *more = found.sentences()
     assert first.startswith("Not decided: ")
@@ -956,6 +1031,38 @@ def test_a_network_that_is_trained_already_fits_from_the_start(sign, phase):
     found = diagnose(model, Data(X, y, X, sign * y)).forecast
     assert (found.train.value, found.phase) == (0, phase)
     assert found.horizon > 0
+
+
+def test_advice_does_not_ask_for_time_where_no_time_is_enough():
+    """A linear network, one that decay keeps from fitting, and the control: a short training."""
+    model, data = easy()
+    hard = Data(data.X, data.X[:, :1] * data.X[:, 1:2], data.X_test, data.y_test)
+    line = nn.Linear(4, 1).double()
+    for net, sides, options, words in (
+        (line, hard, {}, "Use a larger network, or other inputs"),
+        (model, data, {"weight_decay": 5.0}, "Lower the weight decay"),
+        (model, data, {"time": 1e-3}, "Train longer"),
+    ):
+        found = diagnose(net, sides, train=True, budget=100, **options)
+        assert found.verdict == "not fitted"
+        assert found.sentences()[-1].startswith(f"Try: {words}")
+        assert ("too short" in found.trained.cause) is (words == "Train longer")
+
+
+def test_words_after_training_agree_with_each_other():
+    """A twin that generalises at once is the reason, however much the kernel changes."""
+    late = Outcome(1.0, 1.5, 9.0, SHARE, SHARE)
+    for twin, words in (
+        (late, "the kernel at the start suffices: its lazy twin generalises at once too"),
+        (
+            replace(late, test_fall=math.inf),
+            "features that fit both sets, which its lazy twin lacks",
+        ),
+    ):
+        assert _cause(late, twin, False, 2.0, 0.0, "", math.inf)[1].startswith(words)
+    memorised = replace(late, test_fall=math.inf)
+    for left, words in ((math.inf, "lazy training, which"), (0.5, "the features that it learnt")):
+        assert _cause(memorised, memorised, False, 0.2, 0.0, "", left)[1].startswith(words)
 
 
 def test_momentum_of_1_is_one_line():

@@ -253,3 +253,21 @@ def test_any_loss_is_followed_also_with_kinks_and_from_where_it_has_no_curvature
         half, end = found[f"{side}_loss"].values / zero
         assert end == pytest.approx(seen, abs=near)
         assert side == "test" or half != pytest.approx(seen, abs=10 * near)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (range(0, 3000, 10), "must be below .*, the largest stable one at step 0: training diverg"),
+        (None, r"must be at most .*, the largest stable one, or the curve has no end"),
+    ],
+)
+def test_an_unstable_rate_is_a_divergence_with_the_stable_rate(times, message):
+    """It gave losses of nan. The control is a rate that is just stable."""
+    X = standard_normal(0, "train inputs", (12, 3))
+    model, data = mlp((3, 20, 1), nn.Tanh), Data(X, X[:, :1], X, X[:, :1])
+    stable = float(lazy_curve(model, data).history.stable_rate)
+    with pytest.raises(ValueError, match=rf"learning_rate = .*: {message}"):
+        lazy_curve(model, data, learning_rate=1.5 * stable, times=times)
+    run = lazy_curve(model, data, learning_rate=0.99 * stable, times=times)
+    assert np.isfinite(run.history.train_loss).all()

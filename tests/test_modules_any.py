@@ -475,3 +475,122 @@ def test_a_batch_that_vmap_can_not_take_goes_by_plain_autograd():
     J = torch.stack([torch.cat([part.flatten() for part in row]) for row in J])
     for batch in (1, 2, 3, 5):
         assert torch.allclose(as_matrix(ntk(model, X, batch=batch)), J @ J.T, rtol=1e-9)
+
+
+def small(*last):
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3), *last)
+
+
+def samples(n=10):
+    X = standard_normal(0, "train inputs", (n, 4)).float()
+    return X, standard_normal(1, "train inputs", (n, 3)).float()
+
+
+@pytest.mark.parametrize(
+    ("X2", "message"),
+    [
+        (torch.ones(3, 5), "can't be called on X2: RuntimeError: mat1 and mat2 shapes"),
+        (torch.ones(3, 4).double(), r"on X2: .*; data.to\(torch.float32\) converts the data"),
+        (torch.ones(3, 4).long(), r"X2 holds torch.int64: make it floats, X2.to\(torch.float32\)"),
+        (torch.ones(0, 4), "X2 has 0 rows: must have at least 1"),
+    ],
+)
+def test_wrong_second_inputs_of_a_kernel_are_one_line(X2, message):
+    X, y = samples()
+    with pytest.raises(ValueError, match=message):
+        ntk(small(), X, X2)
+    if len(X2):
+        with pytest.raises(ValueError, match=message):
+            ntk_product(small(), X, y, X2)
+    assert ntk(small(), X, torch.ones(3, 4)).shape == (10, 3, 3, 3)  # the control
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.int64])
+def test_inputs_that_are_no_floats_are_told_how_to_become_some(kind):
+    X, y = samples()
+    data = Data(X.to(kind), y, X.to(kind), y)
+    with pytest.raises(ValueError, match=rf"X holds {kind}: make it floats, X.to\(torch.float32\)"):
+        diagnose(small(), data)
+
+
+def test_data_with_gradients_of_their_own_and_lists_are_data():
+    X, y = samples()
+    plain = Data(X, y, X, y)
+    for data in (
+        Data(X.clone().requires_grad_(), y.clone().requires_grad_(), X, y),
+        Data(X.tolist(), y.tolist(), X.tolist(), y.tolist()),
+    ):
+        found, expected = (
+            diagnose(small(), sides, with_pilots=False).lazy.history.train_loss.values
+            for sides in (data, plain)
+        )
+        assert np.allclose(found, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="X is taken as 10 inputs: make samples one array"):
+        Data(list(X), y, list(X), y)
+
+
+def test_a_model_that_changes_its_input_is_told_so_and_the_input_is_kept():
+    """Idempotent functions too; the control copies its input first."""
+
+    class Halves(nn.Linear):
+        def forward(self, x):
+            x *= 0.5
+            return super().forward(x)
+
+    class Copies(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.clone().relu_())
+
+    X, y = samples()
+    kept = X.clone()
+    for model in (Halves(4, 3), nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 3))):
+        for call in (
+            lambda model=model: ntk(model, X),
+            lambda model=model: linearise(model)(X),
+            lambda model=model: fit_flow(model, Data(X, y), loss="mse", time=1.0),
+        ):
+            with pytest.raises(ValueError, match="the model changes its input in place"):
+                call()
+            assert torch.equal(X, kept)
+    assert ntk(Copies(4, 3), X).shape == (10, 3, 10, 3)
+
+
+def test_losses_of_torch_may_be_classes_or_instances():
+    X, y = samples()
+    data, runs = Data(X, y), []
+    for loss in (functional.mse_loss, nn.MSELoss, nn.MSELoss()):
+        runs.append(fit_flow(small(), data, loss=loss, time=1.0).history.train_loss.values)
+    assert (runs[0] == runs[1]).all()
+    assert (runs[0] == runs[2]).all()
+    with pytest.raises(ValueError, match=r"shape \(10, 3\): must give one number"):
+        fit_flow(small(), data, loss=nn.MSELoss(reduction="none"), time=1.0)
+    columns = Data(X, y.argmax(1, keepdim=True))
+    for loss in ("cross_entropy", nn.CrossEntropyLoss):
+        with pytest.raises(ValueError, match=r"; reshape y to \(10,\)$"):
+            fit_flow(small(), columns, loss=loss, time=1.0)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "noted"),
+    [
+        (nn.Softmax(1), "cross_entropy", "as after a softmax"),
+        (nn.LogSoftmax(1), nn.CrossEntropyLoss, "as after a log_softmax"),
+        (nn.Sigmoid(), "cross_entropy", "as after a sigmoid"),
+        (nn.Sigmoid(), nn.BCEWithLogitsLoss, "as after a sigmoid"),
+        (nn.Identity(), "cross_entropy", None),
+        (nn.Softmax(1), "mse", None),
+    ],
+)
+def test_a_softmax_that_the_loss_does_itself_is_seen(last, loss, noted, recwarn):
+    X, y = samples()
+    y = nn.functional.one_hot(y.argmax(1), 3).float()
+    data = Data(X, y, X, y)
+    sgd = {"optimiser": lambda w: torch.optim.SGD(w, lr=0.1), "steps": 1}
+    lines = diagnose(small(last), data, loss=loss, with_pilots=False).sentences()
+    assert lines[0].startswith("Note: the model's outputs are") is (noted is not None)
+    fit(Scaled(small(last), 2.0), data, loss=loss, **sgd)
+    fit_flow(small(last), data, loss=loss, time=0.1)
+    said = [str(w.message) for w in recwarn if "the model's outputs are" in str(w.message)]
+    assert len(said) == 2 * (noted is not None)
+    assert all(noted in line for line in [*said, *lines[: len(said) // 2]])

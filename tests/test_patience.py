@@ -110,7 +110,7 @@ def test_the_least_work_of_a_matrix_flow_is_less_than_its_work(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["train", "fit", "fit_flow", "diagonal", "matrix", "sweep"])
-def test_long_work_without_a_callback_says_how_far_it_is_once(kind, monkeypatch, caplog, tmp_path):
+def test_long_work_without_a_callback_says_how_far_it_is(kind, monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(patience, "SILENCE", 0.0)
     X = TASK.X
     data = simulate.Data(X, X[:, :1], X, X[:, :1])
@@ -135,6 +135,18 @@ def test_long_work_without_a_callback_says_how_far_it_is_once(kind, monkeypatch,
     (record,) = caplog.records
     assert "% done after 0 s; to see more, pass progress=print" in record.getMessage()
     assert "\n" not in record.getMessage()
+
+
+def test_it_says_so_again_whenever_the_time_has_doubled(monkeypatch):
+    lines, clock = [], iter([0.0, 5.0, 11.0, 19.0, 23.0, 40.0, 47.0])
+    monkeypatch.setattr(patience.time, "monotonic", lambda: next(clock))
+    report = patience.told(None, "training", say=lines.append)
+    for done in range(6):
+        report(done, 6)
+    assert [line.split(" done")[0] for line in lines] == [
+        f"training: still running, {share}%" for share in (17, 50, 83)
+    ]
+    assert ["progress=print" in line for line in lines] == [True, False, False]
 
 
 @pytest.mark.parametrize("quiet", [False, True])

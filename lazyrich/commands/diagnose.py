@@ -100,10 +100,10 @@ def command(
     reason, what to try, and how often such forecasts were right.
 
     FUNCTION in MODULE takes no arguments and returns the module at its initial
-    weights; net:make is make in the file net.py of this folder. The network
-    itself is not trained. Copies with a smaller output are (pilot runs), unless
-    --no-pilots. Ctrl-C during these ends them: the answer is made from what was
-    finished, and says what is missing.
+    weights; net:make is make in the file net.py of this folder. A class, or the
+    module itself, will do. The network itself is not trained. Copies with a
+    smaller output are (pilot runs), unless --no-pilots. Ctrl-C during these ends
+    them: the answer is made from what was finished, and says what is missing.
 
     \b
     FILE.npz holds X, y, X_test and y_test, one sample a row:
@@ -115,7 +115,7 @@ def command(
     mse is the mean of (f - y)^2 over samples and outputs. cross_entropy takes
     logits and does the softmax itself. MODULE:FUNCTION is a function of outputs
     and labels that returns their mean loss as a torch tensor, for example
-    torch.nn.functional:smooth_l1_loss.
+    torch.nn.functional:smooth_l1_loss. torch's classes will do: torch.nn:L1Loss.
 
     With --optimiser or --learning-rate, times are also given in steps, and the
     answer says what the forecast is worth with that optimiser, and whether its
@@ -164,11 +164,13 @@ def command(
 
 
 def _model(network: str) -> "nn.Module":
-    """Return what the function makes. Raises ``ValueError`` in one line for anything else."""
+    """Return what the function makes, or the module named. Raises ``ValueError`` otherwise."""
     from torch import nn
 
-    from lazyrich.support.user_code import made_by
+    from lazyrich.support.user_code import function_of, made_by
 
+    if isinstance(named := function_of("MODULE:FUNCTION", network), nn.Module):
+        return named
     made = made_by("MODULE:FUNCTION", network)
     if not isinstance(made, nn.Module):
         kind = type(made).__name__

@@ -1,4 +1,4 @@
-"""Work that takes long says so in one line, unless the caller follows it by ``progress``."""
+"""Work that takes long says so now and then, unless the caller follows it by ``progress``."""
 
 import logging
 import time
@@ -11,6 +11,8 @@ from lazyrich.support.arguments import shown
 
 # Seconds after which work without a callback says how far it is.
 SILENCE = 10.0
+# Another line follows after twice as many seconds, and after twice these at least.
+_LATER = 10.0
 # How a caller in Python sees more than one line.
 IN_PYTHON = "to see more, pass progress=print, or your own function of (done, total)"
 # True within work that reports its progress as a whole: its parts say nothing of their own.
@@ -23,9 +25,10 @@ Progress = Callable[..., Any]
 def told(
     progress: Any, what: str, more: str = IN_PYTHON, say: Callable[[str], Any] | None = None
 ) -> Progress:
-    """Return ``progress``, or where it is None a callback that says one line after ``SILENCE``.
+    """Return ``progress``, or where it is None a callback that says a line after ``SILENCE``.
 
-    The line says what runs, how far it is, and how to see ``more``. It is given to ``say``; unless
+    The line says what runs, how far it is, and how to see ``more``; another one follows whenever
+    the time has doubled. It is given to ``say``; unless
     given, to the logger ``lazyrich``, which prints it on stderr unless told otherwise.
 
     >>> told(print, "training")(1, 4)
@@ -37,14 +40,15 @@ def told(
         return progress
     if _followed.get():
         return silent
-    start, said = time.monotonic(), False
+    start, due, again = time.monotonic(), SILENCE, ""
 
     def report(done: int | float, total: int | float) -> None:
-        nonlocal said
-        if not said and done < total and time.monotonic() - start > SILENCE:
-            said = True
-            share = f"{100 * done / total:.2g}% done after {SILENCE:g} s"
-            line = f"{what}: still running, {share}; {more}"
+        nonlocal due, again
+        spent = time.monotonic() - start
+        if done < total and spent > due:
+            share = f"{100 * done / total:.2g}% done after {due:.3g} s"
+            line = f"{what}: still running, {share}{again or f'; {more}'}"
+            due, again = 2 * max(spent, _LATER), "."
             (say or logging.getLogger("lazyrich").warning)(line)
 
     return report

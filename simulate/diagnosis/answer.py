@@ -13,7 +13,7 @@ import numpy as np
 
 from lazyrich.simulate.diagnosis import reliability
 from lazyrich.simulate.diagnosis.advice import DECAY, OTHER, SLOW_KERNEL, advice
-from lazyrich.simulate.diagnosis.curve import followed
+from lazyrich.simulate.diagnosis.curve import final_train_share, followed
 from lazyrich.simulate.diagnosis.forecast import UNKNOWN, Forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels
 from lazyrich.simulate.diagnosis.laziness import NOTICEABLE, Laziness
@@ -41,7 +41,7 @@ class Diagnosis:
     the lazy path. ``pilots``: the runs at smaller scales. ``trained``: what training did, None
     before. ``cost``: what it took. ``steps``: the optimiser, None where none was given.
     ``interruption``: what Ctrl-C or SIGTERM left out. ``validated``: whether forecasts for this
-    loss were tested.
+    loss were tested. ``note``: what is strange about the network, empty for nothing.
     """
 
     forecast: Forecast
@@ -54,6 +54,7 @@ class Diagnosis:
     steps: Steps | None = None
     interruption: Interruption = field(default_factory=Interruption)
     validated: bool = True
+    note: str = ""
 
     @property
     def verdict(self) -> str:
@@ -65,6 +66,8 @@ class Diagnosis:
         found, steps = [_what(self.forecast), f"Why: {self.forecast.reason}."], self.steps
         if steps is not None:  # what must be done comes first
             found.insert(0 if steps.unstable else 2, steps.sentence)
+        if self.note:
+            found.insert(0, f"Note: {self.note}.")
         if missing := self.interruption.sentence:
             found.append(f"{missing} The answer is made from what was finished.")
         if self.trained is not None:
@@ -74,8 +77,10 @@ class Diagnosis:
                     "of fit (run=)."
                 )
             return found + self.trained.sentences()
-        tried = advice(self.forecast.phase, self._cause(), self.pilots)
-        return [*found, f"Try: {tried}"] if tried else found
+        decay = self.lazy.config["weight_decay"]
+        floor = final_train_share(self.lazy)
+        tried = advice(self.forecast.phase, self._cause(), self.pilots, floor, decay)
+        return [*found, f"Try: {tried}"] if tried and not self.note else found
 
     def _cause(self) -> str:
         if self.lazy.outcome().phase == GROKS:

@@ -12,6 +12,7 @@ from lazyrich.simulate.diagnosis.scales import check_scales
 from lazyrich.simulate.diagnosis.steps import Steps, steps_of
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.frozen import copied
+from lazyrich.simulate.modules.logits import not_logits_of
 from lazyrich.simulate.modules.losses import Loss, check_loss, loss_function
 from lazyrich.simulate.modules.trainer import Optimiser
 from lazyrich.simulate.run import Run
@@ -25,7 +26,10 @@ _UNITS = ((30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "bytes"))
 
 @dataclass(frozen=True)
 class Asked:
-    """The arguments of a diagnosis; ``model`` and ``data`` in whole precision."""
+    """The arguments of a diagnosis; ``model`` and ``data`` in whole precision.
+
+    ``note``: what is strange about them, in a line; empty for nothing.
+    """
 
     model: nn.Module
     expansion: Expansion
@@ -37,6 +41,7 @@ class Asked:
     train: bool
     budget: int
     memory: int
+    note: str = ""
 
     @property
     def data(self) -> Data:
@@ -107,8 +112,11 @@ def asked(
     check_loss("train", loss, expansion.f0, expansion.data.y)
     check_loss("test", loss, expansion.f0_test, expansion.data.y_test)
     check_scales(expansion, loss)
+    note = not_logits_of(loss, model, expansion.data.X)
     given = Given(data, loss, decay, rtol=_RTOL)
-    return Asked(model, expansion, given, steps, horizon, with_pilots, run, train, budget, memory)
+    return Asked(
+        model, expansion, given, steps, horizon, with_pilots, run, train, budget, memory, note
+    )
 
 
 def _whole_precision(model: Any, data: Data) -> tuple[Any, Data]:

@@ -16,10 +16,12 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.modes import CHECKED, Modes, of_kernel, of_products, together
 from lazyrich.simulate.modules.data import Data, checked_data
+from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import Loss, check_value, loss_function, mean_square
 from lazyrich.simulate.outcome import SHARE
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.simulate.stability import DivergenceError, has_diverged
 from lazyrich.support.arguments import (
     below_one,
     finite,
@@ -107,7 +109,9 @@ def lazy_curve(
     one_of("method", method, METHODS)
     asked = None if times is None else given.checked(times)
     memory = positive_integer("memory", memory)
-    return curve_of(Expansion(model, data), given, asked, method, memory)
+    expansion = Expansion(model, data)
+    warn_unless_logits(given.loss, model, expansion.data.X)
+    return curve_of(expansion, given, asked, method, memory)
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,15 @@ def followed(curve: Run) -> float:
     """Return the time at which a curve ended before its loss did, ``inf`` where it did not."""
     early = curve.config["method"] == FLOW and not curve.config["converged"]
     return float(curve.history.time[-1]) if early else math.inf
+
+
+def final_train_share(curve: Run) -> float:
+    """Return the final train loss of the twin over that of predicting nothing; NaN unknown."""
+    history, zero = curve.history, float(curve.history.zero_train_loss)
+    if "floor_train_loss" in history:
+        return float(history.floor_train_loss) / zero
+    rests = curve.config["weight_decay"] > 0 and curve.config["converged"]
+    return float(history.train_loss[-1]) / zero if rests else math.nan
 
 
 class _Curve:
@@ -306,11 +319,21 @@ def _by_modes(curve: _Curve, kernels: tuple[Tensor, Tensor] | None, times: Any) 
         modes = _krylov(curve, residual, c, times)
         if given.decay > 0:
             modes = together(modes, _krylov(curve, curve.g, c, times))
+    stable = _stable_rate(modes, c, given)
+    if times is None and given.rate is not None and given.rate > stable:
+        raise ValueError(
+            f"learning_rate = {given.rate:g}: must be at most {stable:.4g}, the largest stable "
+            "one, or the curve has no end; give times for a part of it"
+        )
     at = _times(modes, curve, c) if times is None else times
-    a, b = _solved(modes, given, at, c)
+    with np.errstate(over="ignore", invalid="ignore"):  # of rates that are not stable
+        a, b = _solved(modes, given, at, c)
+    start = curve.losses(0 * modes.train[:, 0], 0 * modes.test[:, 0], 0.0)[0]
     for i, time in enumerate(at):
         moved, moved_test = modes.train @ a[:, i], modes.test @ a[:, i]
-        curve.add(float(time), moved, moved_test, float(b[i]), modes.vectors @ a[:, i])
+        loss = curve.add(float(time), moved, moved_test, float(b[i]), modes.vectors @ a[:, i])
+        if given.rate is not None and has_diverged(loss, start):
+            raise DivergenceError(int(time), given.rate, _stable_rate(modes, c, given))
     final, shrunk = modes.limit(c, given.decay)
     floors = curve.losses(modes.train @ final, modes.test @ final, shrunk)
     extra = {
@@ -319,7 +342,7 @@ def _by_modes(curve: _Curve, kernels: tuple[Tensor, Tensor] | None, times: Any) 
         "method": "eigen" if kernels is not None else "lanczos",
         "modes": len(modes.k),
         "converged": modes.converged,
-        "stable_rate": _stable_rate(modes, c, given),
+        "stable_rate": stable,
     }
     return curve.run(torch.as_tensor(modes.vectors @ a[:, -1]), float(b[-1]), extra)
 

@@ -3,7 +3,12 @@
 Everything is read as a function of r between two ends: rich (r small) and lazy (r large), where the
 linearised twin is known exactly. A quantity v that rises with r to its value V of the twin is taken
 to have odds v/(V - v) that are a power of r: a straight line on two logarithmic axes that reaches V
-and does not pass it. Where V is unknown or passed, v itself is taken as a power of r.
+and does not pass it. One that falls to V goes the same way for 1/v. Where V is unknown, v itself is
+taken as a power of r. So what the pilot runs show counts at every distance from the twin.
+
+The output at the start is r times as large too. A network has to unlearn it, and becomes lazier
+with r only while it is smaller than the labels: beyond, times do not go to those of the twin
+(``forecast`` then gives none).
 
 - The final test loss of r = 1 says whether the test loss falls at all.
 - The test loss falls at r = 1 when that of the pilot run falls to the level that is as far above
@@ -26,12 +31,12 @@ from lazyrich.simulate.outcome import SHARE, settled_at
 _SETTLED = 2e-3
 # Powers of r lie between 0 and this one.
 _STEEPEST = 4.0
-# A value this near to the twin's has passed it.
-_PASSED = 0.98
 # How far off the odds of a final test loss may be.
 _OFF = 1.25
 # Where laziness falls by a smaller power of the weights, weight decay does not make it fall.
 _NO_RICHER = 0.1
+# The twin's times may be off by this factor; and what stands for 0 where logarithms are taken.
+TWIN, TINY = 1.2, 1e-300
 # Points that a power is taken from: final losses, times.
 _FINAL, _TIMES = 3, 2
 
@@ -77,30 +82,35 @@ def when_train_falls(runs: Sequence[Pilot], twin: float) -> Extrapolated:
 
 
 def when_test_falls(
-    runs: Sequence[Pilot], decay: float, floor: float, power: float = 1.0
+    runs: Sequence[Pilot],
+    decay: float,
+    floor: float,
+    power: float = 1.0,
+    twin: float = math.inf,
 ) -> Extrapolated:
     """Return when the test loss falls at r = 1; ``floor``: the final share of the lazy twin.
 
-    ``power``: what decay does to laziness, as ``shrinking`` measures it.
+    ``power``: what decay does to laziness, as ``shrinking`` measures it. ``twin``: when the test
+    loss of the twin falls.
 
     ``inf`` where it fell in no run, and where the final test loss of r = 1 is above the level of a
     fall, unless weight decay brings it down later.
     """
-    early = _without_decay([pilot.early for pilot in runs], floor)
+    early = _without_decay([pilot.early for pilot in runs], floor, twin)
     if decay == 0 or early.value * decay <= EARLY:
         return early
     return by_decay(runs, decay, power)
 
 
-def _without_decay(runs: Sequence[Pilot], floor: float) -> Extrapolated:
+def _without_decay(runs: Sequence[Pilot], floor: float, twin: float) -> Extrapolated:
     known = [(p.r, p.outcome.test_fall) for p in runs if 0 < p.outcome.test_fall < math.inf]
     if not known:
         return Extrapolated.never()
     final = final_share(runs, floor)
     if math.isnan(final):
-        return _time(known, math.inf)
+        return _time(known, twin)
     low, value, high = (
-        _fall(runs, _moved(final, factor, floor), floor) for factor in (1 / _OFF, 1.0, _OFF)
+        _fall(runs, _moved(final, factor, floor), floor, twin) for factor in (1 / _OFF, 1.0, _OFF)
     )
     if not math.isfinite(value.value):
         return Extrapolated.never()
@@ -148,7 +158,7 @@ def final_share(runs: Sequence[Pilot], floor: float) -> float:
     ends = [(p.r, p.share("test")) for p in runs if came_to_an_end(p)]
     if len(ends) < 2:
         return math.nan
-    return _at_one(ends, floor if floor > SHARE else math.inf, _FINAL)
+    return _at_one(ends, floor, _FINAL)
 
 
 def near_the_edge(share: float, floor: float) -> bool:
@@ -160,11 +170,12 @@ def near_the_edge(share: float, floor: float) -> bool:
 
 def came_to_an_end(pilot: Pilot) -> bool:
     """Return whether a run fitted, and went on until its losses moved no more."""
-    settled = pilot.ended in ("flat", "end") or pilot.share("train") < _SETTLED
+    level = math.sqrt(_SETTLED) if pilot.kinks else _SETTLED
+    settled = pilot.ended in ("flat", "end") or pilot.share("train") < level
     return settled and math.isfinite(pilot.outcome.train_fall)
 
 
-def _fall(runs: Sequence[Pilot], final: float, floor: float) -> Extrapolated:
+def _fall(runs: Sequence[Pilot], final: float, floor: float, twin: float) -> Extrapolated:
     """Return when the test loss falls at r = 1, where it ends at ``final``."""
     if final > SHARE:
         return Extrapolated.never()
@@ -179,30 +190,53 @@ def _fall(runs: Sequence[Pilot], final: float, floor: float) -> Extrapolated:
         time = settled_at(history.time.values, shares, level)
         if 0 < time < math.inf:
             known.append((pilot.r, time))
-    return _time(known, math.inf) if known else Extrapolated.never()
+    return _time(known, twin) if known else Extrapolated.never()
 
 
 def _time(known: list[tuple[float, float]], twin: float) -> Extrapolated:
-    """Return a time at r = 1: r^2 t is what goes on to the twin's."""
-    value = _at_one([(r, r**2 * t) for r, t in known], twin, _TIMES)
-    return Extrapolated.within(value, max(1.5, known[-1][0] ** -0.5))
+    """Return a time at r = 1: r^2 t is what goes on to the twin's.
+
+    It is expected between those of the last run and of the twin, up to the factor ``TWIN``.
+    """
+    scaled = [(r, r**2 * t) for r, t in known]
+    last, value = scaled[-1][1], _at_one(scaled, twin, _TIMES)
+    found = Extrapolated.within(value, max(1.5, known[-1][0] ** -0.5))
+    if not math.isfinite(twin):
+        return found
+    low, high = min(last, twin) / TWIN, max(last, twin) * TWIN
+    return Extrapolated(value, max(found.low, low), min(found.high, high))
 
 
 def _at_one(known: list[tuple[float, float]], limit: float, points: int) -> float:
-    """Return the value at r = 1 of (r, value), which rises to ``limit`` as r grows.
+    """Return the value at r = 1 of (r, value), which goes to ``limit`` as r grows.
 
     >>> [round(_at_one([(r, r**2 / (1 + r**2)) for r in (0.25, 0.5)], 1.0, n), 9) for n in (2, 3)]
     [0.5, 0.5]
+    >>> round(_at_one([(r, (1 + r**2) / r**2) for r in (0.25, 0.5)], 1.0, 2), 9)
+    2.0
     >>> round(_at_one([(0.25, 1.0), (0.5, 2.0)], math.inf, 2), 9)
     4.0
     """
     r, values = (np.array(column, dtype=float) for column in zip(*known[-points:], strict=True))
-    below = math.isfinite(limit) and values.max() < _PASSED * limit
-    values = np.maximum(values, 1e-300)
-    z, at = np.log(values / (limit - values) if below else values), np.log(r)
-    power = float(np.polyfit(at, z, 1)[0]) if len(r) > 1 else 0.0
-    end = math.exp(z[-1] - min(max(power, 0.0), _STEEPEST) * at[-1])
-    return limit * end / (1 + end) if below else end
+    values = np.maximum(values, TINY)
+    if not math.isfinite(limit):
+        return math.exp(_line(np.log(r), np.log(values)))
+    limit = max(limit, TINY)
+    if values[-1] > limit:
+        return 1 / _at_one([(r, 1 / v) for r, v in known], 1 / limit, points)
+    if values[-1] == limit:
+        return limit
+    # Of values on both sides of the limit, only the last ones go towards it.
+    count = int(np.argmax(np.append((values >= limit)[::-1], True)))
+    odds = np.log(values[-count:]) - np.log(limit - values[-count:])
+    end = math.exp(_line(np.log(r[-count:]), odds))
+    return max(limit * end / (1 + end), TINY)
+
+
+def _line(at: np.ndarray, values: np.ndarray) -> float:
+    """Return the value at 0 of a line through the last point; its slope is not negative."""
+    slope = float(np.polyfit(at, values, 1)[0]) if len(at) > 1 else 0.0
+    return float(values[-1] - min(max(slope, 0.0), _STEEPEST) * at[-1])
 
 
 def _moved(share: float, factor: float, floor: float) -> float:
@@ -214,7 +248,7 @@ def _moved(share: float, factor: float, floor: float) -> float:
 
 
 def _odds(value: float, limit: float) -> float:
-    return max(value, 1e-300) / (limit - value) if value < limit else math.inf
+    return max(value, TINY) / (limit - value) if value < limit else math.inf
 
 
 def cut_short(runs: Sequence[Pilot]) -> bool:

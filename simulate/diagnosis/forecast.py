@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from lazyrich.simulate.diagnosis.extrapolation import (
+    TWIN,
     Extrapolated,
     came_to_an_end,
     cut_short,
@@ -15,13 +16,25 @@ from lazyrich.simulate.diagnosis.extrapolation import (
 )
 from lazyrich.simulate.diagnosis.laziness import Laziness
 from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
-from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED, Outcome, phase_of
+from lazyrich.simulate.outcome import (
+    AT_ONCE,
+    GROKS,
+    MEMORISES,
+    SHARE,
+    UNFITTED,
+    Outcome,
+    phase_of,
+)
 
 # Below this departure from the twin the train loss falls as the twin's does.
 FOLLOWS = 0.3
 # Below this one, and without weight decay or pilot runs, nothing but the twin decides.
 LAZY = 0.1
+# Above this train loss at the start, over that of predicting nothing, the output is larger than the
+# labels, and much of training unlearns it.
+_UNLEARNS = 2.0
 UNKNOWN = "not decided"
+_EDGE = "It is near the edge between memorising and generalising: either may happen"
 
 
 @dataclass(frozen=True)
@@ -59,16 +72,21 @@ def forecast(
     decay: float,
     horizon: float,
     followed: float = math.inf,
+    start: float = 1.0,
 ) -> Forecast:
     """Decide, by rules that were fixed before they were validated.
 
     ``floor``: the final test loss of the twin over that of predicting nothing. ``followed``: the
-    time at which the twin was left before its end, as where the loss has kinks.
+    time at which the twin was left before its end, as where the loss has kinks. ``start``: the
+    train loss at the start over that of predicting nothing.
 
-    1. The train loss falls when the twin's does, if the network follows it up to then (departure
-       below ``FOLLOWS``), it falls at the start or there are no pilot runs; else when those say.
-    2. The test loss falls when the twin's does, if it does and no pilot run says earlier; else when
-       the pilot runs say.
+    1. The train loss falls when the pilot runs say, on their way to the twin; if the output at the
+       start is larger than the labels, without the twin. It falls when the twin's does if that is
+       at the start, there are no pilot runs, or no pilot run fitted and the network follows its
+       twin (departure below ``FOLLOWS``).
+    2. The test loss falls when the pilot runs say, in the same way; with decay when the twin's
+       does, if that is earlier. It falls when the twin's does if no pilot run generalised, and none
+       came to an end at which the test loss is too high for r = 1.
     3. Times beyond the horizon are "never". The phase is that of ``outcome.phase_of``.
     4. Without pilot runs, a network that is not lazy is not decided, and neither is one with weight
        decay that acts within the horizon, unless the twin generalises.
@@ -77,13 +95,17 @@ def forecast(
     """
     if math.isfinite(followed) and not math.isfinite(lazy.test_fall):
         return _by_pilots(laziness, runs or [], decay, horizon, followed)
-    twin_train, twin_test = (Extrapolated.within(t, 1.2) for t in (lazy.train_fall, lazy.test_fall))
+    twin_train, twin_test = (
+        Extrapolated.within(t, TWIN) for t in (lazy.train_fall, lazy.test_fall)
+    )
     undecided = runs is None and (not laziness.departure <= LAZY or decay * horizon > EARLY)
     runs = runs or []
-    follows = laziness.departure < FOLLOWS or not runs or twin_train.value == 0
-    train = twin_train if follows else when_train_falls(runs, twin_train.value)
-    later = when_test_falls(runs, decay, floor, laziness.power)
-    lazily = math.isfinite(twin_test.value) and twin_test.value <= later.value
+    unfitted = not any(math.isfinite(pilot.outcome.train_fall) for pilot in runs)
+    follows = not runs or twin_train.value == 0 or (unfitted and laziness.departure < FOLLOWS)
+    limits = [t.value if start <= _UNLEARNS else math.inf for t in (twin_train, twin_test)]
+    train = twin_train if follows else when_train_falls(runs, limits[0])
+    later = when_test_falls(runs, decay, floor, laziness.power, limits[1])
+    lazily = _lazily(twin_test.value, later.value, runs, decay, floor)
     test = twin_test if lazily else later
     if not lazily and undecided:
         reason = "the linearised network does not generalise, and the network is not lazy"
@@ -93,11 +115,20 @@ def forecast(
     phase = phase_of(within[0], max(within))
     late = twin_test.value > 2 * test.value  # the twin generalises later, or never
     by_decay = late and decay * test.value > EARLY
-    why = _reason(phase, twin_test.value, late, by_decay, runs, test)
+    why = _reason(phase, twin_test.value, late, by_decay, runs, train, test)
     doubts = _doubts(phase, lazily, by_decay, floor, runs, decay, horizon)
     reason = f"{why}. {_how(laziness)}{doubts}"
     final = _final(laziness, runs, floor) if decay == 0 else math.nan
     return Forecast(phase, train, test, horizon, reason, final=final)
+
+
+def _lazily(twin: float, later: float, runs: list[Pilot], decay: float, floor: float) -> bool:
+    """Return whether the test loss falls when the twin's does, and not when pilot runs say."""
+    if not 0 < twin < math.inf:
+        return twin == 0  # it is so at the start
+    if any(math.isfinite(pilot.outcome.test_fall) for pilot in runs):
+        return decay > 0 and twin <= later
+    return not final_share(runs, floor) > SHARE
 
 
 def _final(laziness: Laziness, runs: list[Pilot], floor: float) -> float:
@@ -128,7 +159,9 @@ def _by_pilots(
     phase = phase_of(within[0], max(within))
     when = "falls" if math.isfinite(within[1]) else "does not fall"
     reason = "copies with a smaller output say so: extrapolated to the full output, the test loss "
-    return Forecast(phase, train, test, horizon, f"{reason}{when}. But {left}. {how}")
+    edge = near_the_edge(final_share(runs, math.inf), math.inf) if decay == 0 else False
+    doubt = f". {_EDGE}" if edge else ""
+    return Forecast(phase, train, test, horizon, f"{reason}{when}. But {left}. {how}{doubt}")
 
 
 def _doubts(
@@ -141,6 +174,11 @@ def _doubts(
     horizon: float,
 ) -> str:
     """Return where the phase may be another."""
+    if cut_short(runs) and not lazily and phase == UNFITTED:
+        return (
+            ". But no pilot run fitted before its budget of gradients was spent: when it fits is a "
+            "guess, and may be earlier"
+        )
     if cut_short(runs) and not lazily and phase in (GROKS, MEMORISES):
         return (
             ". But no pilot run fitted before its budget of gradients was spent: the phase is a "
@@ -154,7 +192,7 @@ def _doubts(
         )
     if decay * horizon <= EARLY:
         if not lazily and near_the_edge(final_share(runs, floor), floor):
-            return ". It is near the edge between memorising and generalising: either may happen"
+            return f". {_EDGE}"
         return ""
     reached = max((pilot.r**2 * pilot.outcome.end for pilot in runs), default=math.inf)
     if phase == MEMORISES and decay * reached < 1 < decay * horizon:
@@ -176,11 +214,19 @@ def _how(laziness: Laziness, followed: float = math.inf) -> str:
 
 
 def _reason(
-    phase: str, twin: float, late: bool, by_decay: bool, runs: list[Pilot], test: Extrapolated
+    phase: str,
+    twin: float,
+    late: bool,
+    by_decay: bool,
+    runs: list[Pilot],
+    train: Extrapolated,
+    test: Extrapolated,
 ) -> str:
     """Return why; ``twin``: when the test loss of the twin falls, ``late``: after the network's."""
     if phase == UNFITTED:
-        return "the train loss would not fall in that time"
+        return _why_unfitted(train, runs)
+    if phase == MEMORISES and math.isfinite(twin) and math.isinf(test.value):
+        return "the linearised network generalises, but copies with a smaller output do not"
     if math.isfinite(twin) and not late:
         return "the linearised network generalises by itself"
     if phase == MEMORISES and not math.isfinite(test.value):
@@ -188,7 +234,7 @@ def _reason(
             return "the linearised network does not generalise"
         if any(math.isfinite(pilot.outcome.test_fall) for pilot in runs):
             return "copies with a smaller output generalise, but less the larger the output"
-        cut = " in its budget" if runs[-1].ended == "budget" else ""
+        cut = " within its budget of gradients" if runs[-1].ended == "budget" else ""
         return f"neither the linearised network nor a copy with a smaller output generalises{cut}"
     when = {
         MEMORISES: "too late",
@@ -204,3 +250,13 @@ def _reason(
     elif math.isfinite(twin):
         features += " sooner"
     return f"{lazily}, but {features}; extrapolated to the full output, the test loss falls {when}"
+
+
+def _why_unfitted(train: Extrapolated, runs: list[Pilot]) -> str:
+    if math.isfinite(train.value):
+        return f"the train loss falls later, at about time {train.value:.3g}"
+    if not runs:
+        return "the linearised network does not fit the training set"
+    if any(math.isfinite(pilot.outcome.train_fall) for pilot in runs):
+        return "copies with a smaller output fit the training set, but this one does not"
+    return "neither the linearised network nor a copy with a smaller output fits the training set"

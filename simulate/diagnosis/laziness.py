@@ -19,7 +19,7 @@ from lazyrich.simulate.modules.untouched import differentiable
 SAMPLES, KERNEL_SAMPLES = 128, 32
 # Points of the lazy path that are looked at.
 POINTS = 6
-# Features matter from where the linearisation is this wrong, relative to what there was to learn.
+# Features matter from where the linearisation is this wrong, relative to the labels.
 NOTICEABLE = 0.1
 # The step of the central difference that gives the drift, over |w0|: averages over kinks of ReLU.
 _STEP = 1e-3
@@ -29,11 +29,11 @@ _STEP = 1e-3
 class Laziness:
     """The network along the lazy path, at ``times`` up to where the train loss has fallen.
 
-    ``errors``: |f - f_lin| over |y - f(w0)| on training samples. ``kernel_changes``:
-    |K - K0|/|K0|. ``drifts``: the same to first order, |K'[w - w0]|/|K0|, with K' the derivative of
-    the kernel at w0. ``features_from``: the time from which error or change is above
-    ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the error can vanish
-    while the kernel changes, and so can the first-order drift.)
+    ``errors``: |f - f_lin| over |y| on training samples, as losses are over that of f = 0.
+    ``kernel_changes``: |K - K0|/|K0|. ``drifts``: the same to first order, |K'[w - w0]|/|K0|, with
+    K' the derivative of the kernel at w0. ``features_from``: the time from which error or change is
+    above ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the error can
+    vanish while the kernel changes, and so can the first-order drift.)
 
     ``power``: weights times c, as weight decay makes them, are as lazy as an output times c^power
     (see ``shrinking``); 1 where that was not measured.
@@ -146,7 +146,7 @@ def _drift(expansion: Expansion, model: nn.Module, X: Tree, move: Weights) -> fl
 def _scale(expansion: Expansion, few: int) -> float:
     y = expansion.data.y
     if isinstance(y, Tensor) and y.shape == expansion.f0.shape:
-        gap = (y[:few].double() - expansion.f0[:few]).norm()
+        gap = y[:few].double().norm()
     else:  # class labels: logits that matter are of order 1
         gap = torch.tensor(expansion.f0[:few].numel()).double().sqrt()
     return max(float(gap), 1e-300)

@@ -18,7 +18,7 @@ from torch import nn
 
 from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.fit_flow import Flow
+from lazyrich.simulate.modules.fit_flow import TINY, Flow
 from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.losses import Loss
 from lazyrich.simulate.modules.measures import trained_weights
@@ -35,6 +35,8 @@ FLAT = 1e-7
 # How much longer than its fall a test loss is watched.
 _WATCHED = 1.5
 RTOL = 1e-2
+# Where the loss has kinks: a step lowers the loss by this part of it; every few are recorded.
+_PART, _EVERY = 0.1, 5
 # Why a run ended, in words.
 ENDS = {
     "flat": "ended as the train loss was practically 0",
@@ -52,13 +54,15 @@ LARGEST = 0.5**0.5
 class Pilot:
     """One run at the scale ``r``: its outcome in time, and why it ended.
 
-    ``ended``: one of ``ENDS``; "fell" only for runs that are not taken to their end.
+    ``ended``: one of ``ENDS``; "fell" only for runs that are not taken to their end. ``kinks``:
+    whether the loss has kinks, as l1: it is then of the size of the errors, not of their squares.
     """
 
     r: float
     run: Run
     ended: str
     evaluations: int
+    kinks: bool = False
 
     @cached_property  # asked for hundreds of times
     def outcome(self) -> Outcome:
@@ -106,12 +110,14 @@ def watched(
     measures: Mapping[str, Callable[[nn.Module], float]] | None = None,
     progress: Callable[[float, float], object] | None = None,
     stop: Interruption | None = None,
+    kinks: bool = False,
 ) -> tuple[Run, str, int]:
     """Train the model by gradient flow until its losses have fallen, or nothing moves any more.
 
     Returns the run, why it ended, and how many gradients it took. ``to_the_end``: go on after the
-    losses have fallen. ``measures``: as for ``fit``. With ``stop``, an interrupted run is returned
-    as far as it has come.
+    losses have fallen. ``measures``: as for ``fit``. ``kinks``: the second half of the budget goes
+    into short steps of descent, as the integrator of the flow finds no long ones. With ``stop``,
+    an interrupted run is returned as far as it has come.
     """
     data = data.fitted(model)
     flow = Flow(model, data, loss, decay, RTOL)
@@ -121,14 +127,14 @@ def watched(
     ended, fell = "end", math.inf
     try:
         with nullcontext() if stop is None else stop.during("the rest of training"):
-            for step in flow.steps(time):
+            for end in _times(flow, time, budget // 2 if kinks else math.inf):
                 flow.put(flow.weights)
-                recorder.add(step.end)
+                recorder.add(end)
                 row = recorder.rows[-1]
                 below = row["test_loss"] < SHARE * zero["zero_test_loss"]
                 fitted = row["train_loss"] < SHARE * zero["zero_train_loss"]
-                fell = min(fell, step.end) if below and fitted else math.inf
-                if step.end > _WATCHED * fell and not to_the_end:
+                fell = min(fell, end) if below and fitted else math.inf
+                if end > _WATCHED * fell and not to_the_end:
                     ended = "fell"
                 elif decay == 0 and row["train_loss"] < FLAT * zero["zero_train_loss"]:
                     ended = "flat"
@@ -144,6 +150,46 @@ def watched(
     history: xarray.Dataset = recorder.history(float, units="learning rate x steps")
     config = {"trainer": "fit_flow", "time": float(history.time[-1]), "weight_decay": decay}
     return recorder.run(history, config), ended, flow.evaluations
+
+
+def _times(flow: Flow, end: float, most: float | int) -> Iterator[float]:
+    """Integrate the flow, yielding times; after ``most`` gradients by short steps of descent."""
+    try:
+        for step in flow.steps(end):
+            yield step.end
+            if flow.evaluations > most:
+                break
+    except rkc.StepSizeError:
+        if math.isinf(most):
+            raise
+    yield from descent(flow, end)
+
+
+def descent(flow: Flow, end: float) -> Iterator[float]:
+    """Follow the flow by Euler's steps, yielding the time of every few.
+
+    Each is as long as would lower the loss by ``_PART`` of it, were its slope to stay: so steps are
+    as short as the loss is small, and outputs that jump to and fro at a kink jump by as little.
+
+    >>> import torch
+    >>> X, net = torch.ones(1, 1), nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.ones_(net.weight)                                  # |w| falls as 1 - t
+    >>> flow = Flow(net, Data(X, 0 * X, X, 0 * X), nn.functional.l1_loss, 0.0, RTOL)
+    >>> times = [time for time in descent(flow, 0.5)]
+    >>> times[-1], round(float(flow.weights), 6)
+    (0.5, 0.5)
+    """
+    number = 0
+    while flow.time < end:
+        slope = flow.slope(flow.weights)
+        square = max(float(slope.double().square().sum()), TINY)
+        length = _PART * abs(flow.loss) / square
+        last = not flow.time + length < end
+        flow.weights = flow.weights + (end - flow.time if last else length) * slope
+        flow.time = end if last else flow.time + length
+        number += 1
+        if last or number % _EVERY == 0:
+            yield flow.time
 
 
 def scales_from(departure: float) -> list[float]:
@@ -166,6 +212,7 @@ def pilots(
     departure: float,
     budget: int = BUDGET,
     progress: Callable[[float, float], object] | None = None,
+    kinks: bool = False,
 ) -> Iterator[Pilot]:
     """Run the network at scales r from rich to lazy, up to ``LARGEST`` or until one memorises.
 
@@ -188,8 +235,9 @@ def pilots(
             budget=budget,
             to_the_end=True,
             progress=report,
+            kinks=kinks,
         )
-        one = Pilot(r, run, ended, used)
+        one = Pilot(r, run, ended, used, kinks)
         yield one
         fitted = math.isfinite(one.outcome.train_fall)
         memorised = fitted and not math.isfinite(one.outcome.test_fall)

@@ -70,7 +70,7 @@ class Steps:
         if self.per_step is None:
             return (
                 f"{self.name} does not follow gradient flow: the times do not apply to it, and the "
-                f"phase is only an indication ({words_with(self.name)})."
+                f"phase is only an indication. {words_with(self.name)}"
             )
         start = f"With {self.name} at learning rate {self.rate:g}"
         if self.unstable:
@@ -85,7 +85,7 @@ class Steps:
                 f" At rates above {self.smooth:.2g} momentum overshoots: take the numbers of steps "
                 "as rough."
             )
-        return f"{start} a step is a time of {self.per_step:.3g} ({words_with(self.name)}).{rough}"
+        return f"{start} a step is a time of {self.per_step:.3g}.{rough} {words_with(self.name)}"
 
 
 def steps_of(model: nn.Module, data: Data, loss: Loss, optimiser: Optimiser) -> Steps:

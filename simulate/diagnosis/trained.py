@@ -27,7 +27,15 @@ from lazyrich.simulate.modules.measures import kernel_alignments, kernel_change
 from lazyrich.simulate.modules.ntk import ntk
 from lazyrich.simulate.modules.trees import call, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
-from lazyrich.simulate.outcome import AT_ONCE, GROKS, MEMORISES, UNFITTED, Outcome
+from lazyrich.simulate.outcome import (
+    AT_ONCE,
+    DELAYED,
+    GROKS,
+    MEMORISES,
+    SHARE,
+    UNFITTED,
+    Outcome,
+)
 from lazyrich.simulate.run import Run
 
 # The test losses differ by this share of the loss of predicting nothing: the twin was left.
@@ -122,10 +130,11 @@ def compared(
     kernels: tuple[Tensor, Tensor] | None,
     pilots: list[Pilot],
     expected: str,
+    floor: float = math.nan,
 ) -> Trained:
     """Compare a run from the model's weights with the twin.
 
-    ``expected``: the phase that is forecast for gradient flow.
+    ``expected``: the phase that is forecast for gradient flow. ``floor``: see ``advice``.
     Raises ``ValueError`` for the run of other weights.
     """
     history, unit = run.history, "step" if "step" in run.history.dims else "time"
@@ -146,13 +155,16 @@ def compared(
     collapsed = _collapsed(trained, expansion, given)
     shown = rate or run.config.get("learning_rate") or 1.0
     acts = given.decay * shown * o.test_fall > EARLY and ratio < 0.9
-    kind, cause = _cause(o, twin, acts, change, collapsed, expected)
+    kind, cause = _cause(o, twin, acts, change, collapsed, expected, left)
+    if o.phase == UNFITTED and floor > SHARE:
+        holds = "weight decay holds the train loss up" if given.decay > 0 else "it can't fit"
+        cause = f"{holds}, as in its lazy twin (kernel change {change:.2g})"
     if math.isfinite(cut):
         twin = None
         if o.phase == GROKS and kind == OTHER:
             cause = "unknown, as its lazy twin was not followed to its end"
             cause += f" (kernel change {change:.2g})"
-    found = advice(o.phase, kind, pilots)
+    found = advice(o.phase, kind, pilots, floor, given.decay)
     return Trained(run, shown, o, twin, left, alignment, change, ratio, cause, found, cut)
 
 
@@ -229,20 +241,26 @@ def _collapsed(trained: nn.Module, expansion: Expansion, given: Given) -> float:
 
 
 def _cause(
-    o: Outcome, twin: Outcome | None, decayed: bool, change: float, collapsed: float, expected: str
+    o: Outcome,
+    twin: Outcome | None,
+    decayed: bool,
+    change: float,
+    collapsed: float,
+    expected: str,
+    left: float,
 ) -> tuple[str, str]:
     """Return the kind of cause and the cause in words.
 
     ``decayed``: weight decay had acted, and shrunk the weights, when the test loss fell.
-    ``expected``: the phase forecast for gradient flow.
+    ``expected``: the phase forecast for gradient flow. ``left``: when the twin was left.
     """
-    moved, rich = f"kernel change {change:.2g}", change > _RICH
+    moved = f"kernel change {change:.2g}"
     if o.phase == MEMORISES and collapsed > _COLLAPSED:
         return COLLAPSE, (
             f"softmax collapse: {collapsed:.0%} of the training samples have a gradient of exactly "
             "0 by rounding, so nothing more is learnt from them"
         )
-    if o.phase == GROKS and twin is not None and twin.phase == GROKS:
+    if o.phase == GROKS and twin is not None and twin.test_fall <= DELAYED * o.test_fall:
         return (
             SLOW_KERNEL,
             "its lazy twin is late too: the labels lie in slow directions of the kernel",
@@ -255,17 +273,28 @@ def _cause(
         )
     if o.phase == GROKS and twin is None:
         return OTHER, f"unknown, as training is not plain gradient descent ({moved})"
-    if o.phase == GROKS:
-        return OTHER, f"lazy training fitted the training set first; features came later ({moved})"
-    if o.phase == MEMORISES:
-        lazily = (
-            "lazy training, which learns no features" if change < 0.3 else "unsuitable features"
-        )
-        return OTHER, f"{lazily} fitted the training set ({moved})"
     if o.phase == UNFITTED:
         return OTHER, f"training was too short or too slow ({moved})"
-    together = f"features that fit both sets ({moved})"
-    return OTHER, together if rich else "the kernel at the start suffices"
+    if o.phase == AT_ONCE:
+        return OTHER, _of_both_sets(twin, change > _RICH, moved)
+    lazily = not left < o.train_fall
+    if o.phase == GROKS and lazily:
+        return OTHER, f"lazy training fitted the training set first; features came later ({moved})"
+    if o.phase == GROKS:
+        what = "features that fit the training set came first, those that generalise later"
+        return OTHER, f"{what} ({moved})"
+    if lazily and change < _RICH:
+        return OTHER, f"lazy training, which learns no features, fitted the training set ({moved})"
+    return OTHER, f"the features that it learnt fit the training set only ({moved})"
+
+
+def _of_both_sets(twin: Outcome | None, rich: bool, moved: str) -> str:
+    """Return why both sets were fitted at once."""
+    if twin is not None and twin.phase == AT_ONCE:
+        return f"the kernel at the start suffices: its lazy twin generalises at once too ({moved})"
+    if twin is not None:
+        return f"features that fit both sets, which its lazy twin lacks ({moved})"
+    return f"features that fit both sets ({moved})" if rich else "the kernel at the start suffices"
 
 
 def _amount(value: float, unit: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lazyrich.simulate.diagnosis.answer import Diagnosis
 from lazyrich.simulate.diagnosis.asked import Asked
-from lazyrich.simulate.diagnosis.curve import curve_of, followed
+from lazyrich.simulate.diagnosis.curve import curve_of, final_train_share, followed
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.forecast import Forecast, forecast
 from lazyrich.simulate.diagnosis.labels import KernelAndLabels, against_labels
@@ -56,17 +56,28 @@ class Work:
             enough = LONG * fitted or float(lazy.history.time[-1])
             horizon = max(enough, DECAYS / asked.decay if asked.decay > 0 else 0.0)
         stages.next()
-        runs = self._pilots(laziness, horizon)
+        kinks = math.isfinite(followed(lazy))
+        runs = self._pilots(laziness, horizon, kinks)
         found = self._forecast(lazy, laziness, runs, horizon)
         run = asked.run
         if run is None and asked.train:
-            run = self._training(horizon)
+            run = self._training(horizon, kinks)
         self.cost["gradients of pilots"] = sum(pilot.evaluations for pilot in runs)
-        trained = None if run is None else self._compared(run, runs, found)
+        trained = None if run is None else self._compared(run, runs, found, lazy)
         stages.finish()
         known = validated(asked.loss)
         return Diagnosis(
-            found, lazy, kernel, laziness, runs, trained, self.cost, asked.steps, self.stop, known
+            found,
+            lazy,
+            kernel,
+            laziness,
+            runs,
+            trained,
+            self.cost,
+            asked.steps,
+            self.stop,
+            known,
+            asked.note,
         )
 
     def _twin(self) -> Run:
@@ -100,7 +111,7 @@ class Work:
             return found
         return Laziness.unknown()
 
-    def _pilots(self, laziness: Laziness, horizon: float) -> list[Pilot]:
+    def _pilots(self, laziness: Laziness, horizon: float, kinks: bool) -> list[Pilot]:
         asked, runs = self.asked, []
         if not asked.with_pilots or self.stop.skips("the pilot runs"):
             return runs
@@ -114,6 +125,7 @@ class Work:
             departure=far,
             budget=asked.budget,
             progress=self._stages.part,
+            kinks=kinks,
         )
         with self.stop.during("pilot runs"):
             for one in started:
@@ -134,9 +146,10 @@ class Work:
             decay=self.asked.decay,
             horizon=horizon,
             followed=followed(lazy),
+            start=float(lazy.history.train_loss[0] / lazy.history.zero_train_loss),
         )
 
-    def _training(self, horizon: float) -> Run | None:
+    def _training(self, horizon: float, kinks: bool) -> Run | None:
         """Train a copy by gradient flow; None where that ends before its first step."""
         asked, run = self.asked, None
         if self.stop.skips("training"):
@@ -151,14 +164,22 @@ class Work:
                 budget=4 * asked.budget,
                 measures={"kernel_change": kernel_watch(asked.expansion)},
                 stop=self.stop,
+                kinks=kinks,
             )
         return run if run is not None and len(run.history.time) > 1 else None
 
-    def _compared(self, run: Run, runs: list[Pilot], found: Forecast) -> Trained | None:
-        asked, kernels = self.asked, self._kernels
+    def _compared(self, run: Run, runs: list[Pilot], found: Forecast, lazy: Run) -> Trained | None:
+        asked = self.asked
         with self.stop.during("the comparison of training with the twin"):
             return compared(
-                asked.model, asked.expansion, asked.given, run, kernels, runs, found.phase
+                asked.model,
+                asked.expansion,
+                asked.given,
+                run,
+                self._kernels,
+                runs,
+                found.phase,
+                final_train_share(lazy),
             )
         return None  # interrupted
 

@@ -11,6 +11,7 @@ from lazyrich.simulate.arrays import natural
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
+from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import Loss, loss_function
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.trainer import Optimiser, Trainer
@@ -91,6 +92,7 @@ def fit(
     if schedule is not None and not callable(schedule):
         raise ValueError(f"schedule = {shown(schedule)}: must be a function of the step, or None")
     trainer = Trainer(model, data, loss_function(loss), optimiser, batches, schedule)
+    warn_unless_logits(trainer.loss, model, trainer.data.X)
     recorder = Recorder(
         "step", trainer.model, trainer.data, trainer.loss, metrics, measures, trainer.start
     )

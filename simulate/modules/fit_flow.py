@@ -18,6 +18,7 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.frozen import checked_function, checked_gradient
+from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import (
     Loss,
     check_test_loss,
@@ -100,6 +101,7 @@ def fit_flow(
     data = data.fitted(model)
     checked_function(model, data.X)
     checked_gradient(model, data.X)
+    warn_unless_logits(loss, model, data.X)
     flow, progress = Flow(model, data, loss, decay, rtol), told(progress, "fit_flow")
     given = None if record is None else listed("record", record, "times")
     metrics, measures = functions("metrics", metrics), functions("measures", measures)
@@ -163,6 +165,11 @@ class Flow:
         check_test_loss(model, loss, data.X_test, data.y_test)
         self.fastest = 1 / max(self._radius(self.weights, slope, False), TINY)
         self.put(self.weights)  # from where the radius was felt for
+
+    @property
+    def loss(self) -> float:
+        """Return the loss where the slope was last taken."""
+        return self._last_loss
 
     def put(self, weights: Tensor) -> None:
         """Give the module these weights."""

@@ -104,7 +104,7 @@ def checked_function(model: nn.Module, X: Tree) -> None:
     """Raise ``ValueError`` unless the module is one function of each sample, seen on its outputs.
 
     A few samples go through it again, and in two parts: outputs that change are random, or depend
-    on the other samples.
+    on the other samples. Inputs that change are changed in place.
 
     >>> class Less(nn.Module):
     ...     def forward(self, x):
@@ -119,10 +119,11 @@ def checked_function(model: nn.Module, X: Tree) -> None:
     n = rows("X", X)
     if n < 1:
         raise NotSamplesError("X has 0 rows: must be (n, ...) with n of at least 1")
-    few = taken(X, slice(0, _SAMPLES))
+    few = mapped(torch.clone, taken(X, slice(0, _SAMPLES)))  # the model may change it in place
     count = min(n, _SAMPLES)
     with torch.no_grad(), untouched(model):
         first = _outputs(model, few)
+        _check_unchanged(few, taken(X, slice(0, _SAMPLES)))
         if first.dim() < 1 or len(first) != count:
             raise NotSamplesError(
                 f"the model returns shape {tuple(first.shape)} for {count} samples: must return "
@@ -143,6 +144,23 @@ def checked_function(model: nn.Module, X: Tree) -> None:
         raise ValueError(
             "the model's output for a sample changes with the other samples of the batch: must be "
             f"one function f(x; w) of each sample; {_HINT}"
+        )
+
+
+def _check_unchanged(after: Tree, before: Tree) -> None:
+    """Raise ``ValueError`` where a call changed its inputs, and the user's data with them.
+
+    >>> checked_function(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(1, 1)), -torch.ones(2, 1))
+    Traceback (most recent call last):
+    ...
+    ValueError: the model changes its input in place: must leave it as it is (look for \
+inplace=True, x += ..., or functions with a last _ in forward; x = x.clone() before them is enough)
+    """
+    pairs = zip(leaves(after), leaves(before), strict=True)
+    if any(differ(one.flatten(), other.flatten(), 0) for one, other in pairs):
+        raise ValueError(
+            "the model changes its input in place: must leave it as it is (look for inplace=True, "
+            "x += ..., or functions with a last _ in forward; x = x.clone() before them is enough)"
         )
 
 
@@ -169,12 +187,19 @@ def called(model: nn.Module, X: Tree, name: str = "X") -> Any:
         return call(model, X)
     except Exception as error:  # a module may raise any
         line = " ".join(str(error).split())[:300]
-        if "same dtype" in line:
-            weights = (p.dtype for p in model.parameters() if p.is_floating_point())
-            line += f"; data.to({next(weights, torch.float32)}) converts the data"
+        if "dtype" in line:
+            line += _hint_of_dtype(model, X, name)
         raise NotSamplesError(
             f"the model can't be called on {name}: {type(error).__name__}: {line}"
         ) from error
+
+
+def _hint_of_dtype(model: nn.Module, X: Tree, name: str) -> str:
+    wanted = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    whole = [x for x in leaves(X) if not (x.is_floating_point() or x.is_complex())]
+    if whole:
+        return f"; {name} holds {whole[0].dtype}: make it floats, {name}.to({wanted})"
+    return f"; data.to({wanted}) converts the data"
 
 
 def _in_parts(model: nn.Module, X: Tree, count: int, first: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -16,6 +16,7 @@ from torch.func import functional_call, grad, jacrev, jvp, vjp, vmap
 
 from lazyrich.simulate.modules.frozen import (
     ROUNDING,
+    called,
     checked_function,
     checked_model,
     checked_output,
@@ -61,6 +62,25 @@ class Network:
     def inputs(self, X: Tree) -> Tree:
         """Return inputs as tensors."""
         return tensors(X, self.like)
+
+    def others(self, X2: Tree) -> Tree:
+        """Return other inputs as tensors. Raises ``ValueError`` where the module can't take them.
+
+        >>> X = torch.ones(2, 3)
+        >>> Network(nn.Linear(3, 1), X).others(X[:, :2])               # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        lazyrich.simulate.modules.frozen.NotSamplesError: the model can't be called on X2: ...
+        """
+        X2 = self.inputs(X2)
+        with torch.no_grad():
+            out = tuple(flat(called(self.model, taken(X2, slice(0, 1)), "X2")).shape[1:])
+        if out != self.out:
+            raise ValueError(
+                f"the model returns shape {out} for a sample of X2 and {self.out} for one of X: "
+                "must be the same"
+            )
+        return X2
 
     def __call__(self, weights: Weights, x: Tree) -> Tensor:
         """Return the outputs at these weights, (n, *out)."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lazyrich.simulate.modules.frozen import called
 from lazyrich.simulate.modules.trees import leaves, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
-from lazyrich.support.arguments import one_of, shown
+from lazyrich.support.arguments import in_a_line, one_of, shown
 
 # A function of outputs and labels: a mean over the samples.
 Loss = Callable[[Any, Any], Tensor]
@@ -42,7 +42,7 @@ def cross_entropy(f: Tensor, y: Tensor) -> Tensor:
     if f.dim() != 2 or tuple(y.shape) not in ((len(f),), tuple(f.shape)):
         raise ValueError(
             f"f(X) has shape {tuple(f.shape)} and y {tuple(y.shape)}: for cross entropy they must "
-            "be (n, C), and (n,) or (n, C)"
+            f"be (n, C), and (n,) or (n, C){_hint_of_column(f, y, 'y')}"
         )
     labels = y.double() if y.shape == f.shape else y.long()
     return nn.functional.cross_entropy(f.double(), labels)
@@ -54,7 +54,11 @@ LOSSES: dict[str, Loss] = {"mse": mean_square, "cross_entropy": cross_entropy}
 def loss_function(loss: object) -> Loss:
     """Return the loss of a name, or the function given. Raises ``ValueError`` for anything else.
 
+    torch's classes of losses are taken as their functions.
+
     >>> loss_function("mse") is mean_square
+    True
+    >>> loss_function(nn.MSELoss) is loss_function(nn.MSELoss()) is nn.functional.mse_loss
     True
     >>> loss_function("mae")
     Traceback (most recent call last):
@@ -63,11 +67,33 @@ def loss_function(loss: object) -> Loss:
     """
     if isinstance(loss, str):
         return LOSSES[one_of("loss", loss, LOSSES)]
+    if isinstance(loss, type) and issubclass(loss, nn.Module):
+        try:
+            loss = loss()
+        except TypeError as error:
+            raise ValueError(f"loss = {shown(loss)}: give an instance: {error}") from error
     if not callable(loss):
         raise ValueError(
             f"loss = {shown(loss)}: must be a function of outputs and labels, or its name"
         )
+    if isinstance(loss, nn.Module):
+        loss = _plain(loss)
     return cast(Loss, loss)
+
+
+def _plain(loss: nn.Module) -> Any:
+    """Return the function of a loss of torch at its default settings; others as they are."""
+    for kind, function in (
+        (nn.MSELoss, nn.functional.mse_loss),
+        (nn.CrossEntropyLoss, nn.functional.cross_entropy),
+    ):
+        settings, default = (
+            {k: v for k, v in vars(one).items() if k[0] != "_" and k != "training"}
+            for one in (loss, kind())
+        )
+        if type(loss) is kind and loss._buffers == kind()._buffers and settings == default:
+            return function
+    return loss
 
 
 def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
@@ -94,9 +120,11 @@ def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
         _check_numbers(f, y, name)
     if loss is cross_entropy:
         _check_classes(f, y, name)
+    if loss is nn.functional.cross_entropy and isinstance(f, Tensor):
+        _check_two(f)
     _check_pairs(loss, f, y, name)
     with torch.enable_grad():
-        value: Any = loss(mapped(_with_slope, f), y)
+        value: Any = _value(loss, f, y, name)
     if not isinstance(value, Tensor):
         raise ValueError(
             f"loss gives {type(value).__name__}: must give a tensor with one number, made by "
@@ -113,6 +141,42 @@ def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
             "loss does not depend on f(X): must have a gradient (look for detach(), no_grad() or "
             "argmax in it)"
         )
+
+
+def _value(loss: Loss, f: Any, y: Any, name: str) -> Any:
+    """Return what the loss gives, or say in one line why it fails.
+
+    >>> _value(nn.functional.nll_loss, torch.zeros(2, 3), torch.zeros(2, 1).long(), "y")
+    Traceback (most recent call last):
+    ...
+    ValueError: loss fails on f(X) of shape (2, 3) and y of shape (2, 1): RuntimeError: 0D or 1D \
+target tensor expected, multi-target not supported; reshape y to (2,)
+    """
+    try:
+        return loss(mapped(_with_slope, f), y)
+    except ValueError as error:
+        if loss in LOSSES.values():
+            raise
+        reason = error
+    except Exception as error:  # a user's loss may raise any
+        reason = error
+    shapes = [
+        f" of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f", a {type(x).__name__},"
+        for x in (f, y)
+    ]
+    X = name.replace("y", "X")
+    raise ValueError(
+        f"loss fails on f({X}){shapes[0]} and {name}{shapes[1]}: {in_a_line(reason)}"
+        + _hint_of_column(f, y, name)
+    ) from reason
+
+
+def _hint_of_column(f: Any, y: Any, name: str) -> str:
+    """Return what to do with class numbers in a column (n, 1)."""
+    tensors = isinstance(f, Tensor) and isinstance(y, Tensor)
+    if tensors and f.dim() == 2 and f.shape[1] > 1 and tuple(y.shape) == (len(f), 1):
+        return f"; reshape {name} to ({len(f)},)"
+    return ""
 
 
 def _check_pairs(loss: Loss, f: Any, y: Any, name: str) -> None:
@@ -183,11 +247,7 @@ def _check_classes(f: Tensor, y: Tensor, name: str) -> None:
     if f.dim() != 2:
         return  # cross_entropy itself says so
     C = f.shape[1]
-    if C < 2:
-        raise ValueError(
-            f"f(X) has shape {tuple(f.shape)}: cross entropy needs at least 2 outputs, one for "
-            "each class"
-        )
+    _check_two(f)
     if y.shape == f.shape:
         p = y.double()
         off = (p < 0).any(1) | ((p.sum(1) - 1).abs() > _PROBABILITIES)
@@ -201,6 +261,15 @@ def _check_classes(f: Tensor, y: Tensor, name: str) -> None:
         row = int(off.nonzero()[0])
         shown = f"{y[row]:.4g}" if y.dim() == 1 else str(y[row].tolist()[:6])
         raise ValueError(f"{name} has {shown} in row {row}: {allowed}")
+
+
+def _check_two(f: Tensor) -> None:
+    """Refuse a single output: its softmax is 1, so that no loss is left."""
+    if f.dim() == 2 and f.shape[1] < 2:
+        raise ValueError(
+            f"f(X) has shape {tuple(f.shape)}: cross entropy needs at least 2 outputs, one for "
+            "each class"
+        )
 
 
 def check_loss(side: str, loss: Loss, f: Any, y: Any) -> None:

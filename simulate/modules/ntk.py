@@ -56,7 +56,12 @@ def ntk(
     they are made and multiplied in blocks of samples. Where only a few rows fit, each is multiplied
     by the Jacobian of X2 as a Jacobian-vector product. All the memory needed is that, the
     activations of ``batch`` samples, which go through the network at a time, and the kernel itself.
-    ``batch`` None: as many samples as have activations of a quarter of ``memory``.
+    ``batch`` None: as many samples as have activations of a quarter of ``memory``. The first kernel
+    of a process takes about 20 MiB more, at any budget (80 MiB for recurrent layers), as torch
+    loads what it needs (``benchmarks/ntk_memory.py``).
+
+    Before, about a millisecond goes into checks: that each sample has an output of its own, and
+    that torch.func gives the gradients of plain autograd. At 20 samples that is half of the time.
 
     Raises ``ValueError`` for bad input, and for a model that is random or mixes samples. Warns
     before a kernel of more than 2 GiB.
@@ -74,10 +79,12 @@ def ntk(
         shape = f" has shape {tuple(X.shape)}" if hasattr(X, "shape") else " has 0 rows"
         raise ValueError(f"X{shape}: must be (n, ...) with n of at least 1")
     m = rows("X2", X if X2 is None else X2)
+    if m < 1:
+        raise ValueError("X2 has 0 rows: must have at least 1")
     with differentiable(model):
         network = Network(model if outputs != "sum" else _Summed(model), X)
         X = network.X
-        X2 = X if X2 is None else network.inputs(X2)
+        X2 = X if X2 is None else network.others(X2)
         if batch is None:
             batch = network.batch(int(ACTIVATIONS * memory))
         return _Kernel(network, X, X2, rows("X", X), m, memory, batch).made(outputs)
@@ -245,7 +252,7 @@ def ntk_product(
         if tuple(v.shape) != wanted:
             raise ValueError(f"v has shape {tuple(v.shape)}: must be {wanted}, as f(X) has")
         direction = network.pulled(network.X, v.to(network.output_dtype))
-        return network.moved(direction, network.X if X2 is None else network.inputs(X2))
+        return network.moved(direction, network.X if X2 is None else network.others(X2))
 
 
 @checks_its_arguments
