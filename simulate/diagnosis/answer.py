@@ -63,20 +63,27 @@ class Diagnosis:
 
     def sentences(self) -> list[str]:
         """Return the answer in words: what will happen, why, and what training did if it was."""
-        found, steps = [_what(self.forecast), f"Why: {self.forecast.reason}."], self.steps
+        steps, trained = self.steps, self.trained
+        found = [_what(self.forecast), f"Why: {self.forecast.reason}."]
+        if trained is not None:  # what was seen comes first
+            if self.forecast.phase == UNKNOWN:
+                found = []
+            else:
+                found[0] = f"Forecast from the initial weights: {found[0][0].lower()}{found[0][1:]}"
+            found = trained.sentences() + found
         if steps is not None:  # what must be done comes first
-            found.insert(0 if steps.unstable else 2, steps.sentence)
+            found.insert(0 if steps.unstable else len(found), steps.sentence)
         if self.note:
             found.insert(0, f"Note: {self.note}.")
         if missing := self.interruption.sentence:
             found.append(f"{missing} The answer is made from what was finished.")
-        if self.trained is not None:
-            if steps is not None and self.trained.run.config.get("trainer") == "fit_flow":
+        if trained is not None:
+            if steps is not None and trained.run.config.get("trainer") == "fit_flow":
                 found.append(
                     f"Training was by gradient flow, not by {steps.name}: for that, give the run "
                     "of fit (run=)."
                 )
-            return found + self.trained.sentences()
+            return found
         decay = self.lazy.config["weight_decay"]
         floor = final_train_share(self.lazy)
         tried = advice(self.forecast.phase, self._cause(), self.pilots, floor, decay)

@@ -59,6 +59,17 @@ class Extrapolated:
         """Return the time of what is not decided."""
         return Extrapolated(math.nan, math.nan, math.nan)
 
+    def not_before(self, least: float) -> "Extrapolated":
+        """Return the time where it is known to be no earlier.
+
+        >>> Extrapolated(1.0, 0.5, 2.0).not_before(4.0).value
+        4.0
+        """
+        if least <= self.low:
+            return self
+        later = max(least / self.value, 1.0)
+        return Extrapolated(self.value * later, least, self.high * later)
+
     @staticmethod
     def within(value: float, factor: float) -> "Extrapolated":
         """Return a time that may be off by a factor."""
@@ -68,16 +79,18 @@ class Extrapolated:
 def when_train_falls(runs: Sequence[Pilot], twin: float) -> Extrapolated:
     """Return when the train loss falls at r = 1; ``twin``: when that of the lazy twin falls.
 
-    ``inf`` where it fell in no run and the last one came to its end. Where the budget ended before
-    the loss fell, its decline is prolonged: it will fall, and only when is uncertain.
+    ``inf`` where it fell in no run and the last one came to its end. Where the budget ended the
+    last one before its loss fell, its decline is prolonged: it will fall, and only when is
+    uncertain; not before that run ended, whatever smaller ones did.
     """
     known = [(p.r, p.outcome.train_fall) for p in runs if 0 < p.outcome.train_fall < math.inf]
-    if known:
-        return _time(known, twin)
-    if not runs or runs[-1].ended != "budget":
-        return Extrapolated.never()
+    cut = bool(runs) and runs[-1].ended == "budget" and math.isinf(runs[-1].outcome.train_fall)
+    if not cut:
+        return _time(known, twin) if known else Extrapolated.never()
     scale = runs[-1].r ** 2
     value = scale * _prolonged(runs[-1])
+    if known:
+        value = max(value, _time(known, twin).value)
     return Extrapolated(value, scale * float(runs[-1].run.history.time[-1]), 10 * value)
 
 
@@ -107,14 +120,18 @@ def _without_decay(runs: Sequence[Pilot], floor: float, twin: float) -> Extrapol
     if not known:
         return Extrapolated.never()
     final = final_share(runs, floor)
+    # Larger runs that were cut short before theirs fell.
+    cut = (p for p in runs if p.r > known[-1][0] and not came_to_an_end(p))
+    least = max((p.r**2 * p.outcome.end for p in cut), default=0.0)
     if math.isnan(final):
-        return _time(known, twin)
+        return _time(known, twin).not_before(least)
     low, value, high = (
         _fall(runs, _moved(final, factor, floor), floor, twin) for factor in (1 / _OFF, 1.0, _OFF)
     )
     if not math.isfinite(value.value):
         return Extrapolated.never()
-    return Extrapolated(value.value, min(low.low, value.low), max(high.high, value.high))
+    found = Extrapolated(value.value, min(low.low, value.low), max(high.high, value.high))
+    return found.not_before(least)
 
 
 def by_decay(runs: Sequence[Pilot], decay: float, power: float = 1.0) -> Extrapolated:

@@ -89,7 +89,7 @@ def forecast(
        came to an end at which the test loss is too high for r = 1.
     3. Times beyond the horizon are "never". The phase is that of ``outcome.phase_of``.
     4. Without pilot runs, a network that is not lazy is not decided, and neither is one with weight
-       decay that acts within the horizon, unless the twin generalises.
+       decay that acts within the horizon, unless the twin generalises and the network follows it.
     5. A twin that was not followed to its end says nothing: the pilot runs alone decide, and only
        if that at the largest scale was followed until its losses had fallen or it came to an end.
     """
@@ -107,16 +107,21 @@ def forecast(
     later = when_test_falls(runs, decay, floor, laziness.power, limits[1])
     lazily = _lazily(twin_test.value, later.value, runs, decay, floor)
     test = twin_test if lazily else later
-    if not lazily and undecided:
-        reason = "the linearised network does not generalise, and the network is not lazy"
+    far = not laziness.departure < FOLLOWS and test.value > 0
+    if undecided and (far or not lazily):
+        twin = "generalises" if lazily else "does not generalise"
+        reason = f"the linearised network {twin}, and the network is not lazy"
         remedy = "run copies at smaller scales (pilot runs)"
-        return Forecast(UNKNOWN, train, Extrapolated.unknown(), horizon, reason, remedy)
+        known = Extrapolated.unknown() if far and train.value > 0 else train
+        return Forecast(UNKNOWN, known, Extrapolated.unknown(), horizon, reason, remedy)
     within = [t.value if t.value <= horizon else math.inf for t in (train, test)]
     phase = phase_of(within[0], max(within))
     late = twin_test.value > 2 * test.value  # the twin generalises later, or never
     by_decay = late and decay * test.value > EARLY
     why = _reason(phase, twin_test.value, late, by_decay, runs, train, test)
     doubts = _doubts(phase, lazily, by_decay, floor, runs, decay, horizon)
+    if phase == UNFITTED and math.isinf(train.value):
+        doubts = ""
     reason = f"{why}. {_how(laziness)}{doubts}"
     final = _final(laziness, runs, floor) if decay == 0 else math.nan
     return Forecast(phase, train, test, horizon, reason, final=final)
@@ -259,4 +264,7 @@ def _why_unfitted(train: Extrapolated, runs: list[Pilot]) -> str:
         return "the linearised network does not fit the training set"
     if any(math.isfinite(pilot.outcome.train_fall) for pilot in runs):
         return "copies with a smaller output fit the training set, but this one does not"
-    return "neither the linearised network nor a copy with a smaller output fits the training set"
+    return (
+        "neither the linearised network nor a copy with a smaller output fits the training set in "
+        "that time"
+    )
