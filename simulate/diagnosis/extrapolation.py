@@ -81,7 +81,7 @@ def when_train_falls(runs: Sequence[Pilot], twin: float) -> Extrapolated:
 
     ``inf`` where it fell in no run and the last one came to its end. Where the budget ended the
     last one before its loss fell, its decline is prolonged: it will fall, and only when is
-    uncertain; not before that run ended, whatever smaller ones did.
+    uncertain; not before that run ended, even where smaller ones fitted.
     """
     known = [(p.r, p.outcome.train_fall) for p in runs if 0 < p.outcome.train_fall < math.inf]
     cut = bool(runs) and runs[-1].ended == "budget" and math.isinf(runs[-1].outcome.train_fall)
