@@ -33,8 +33,6 @@ def process(*arguments, environment=None, run=("-m", "lazyrich"), **options):
         [sys.executable, *run, *arguments],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
         env=whole,
-        # As from a terminal, also where pytest runs in the background of a shell.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     STARTED.append(started)
     return started

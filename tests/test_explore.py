@@ -519,9 +519,10 @@ def test_many_moves_keep_no_memory():
 
 def test_ctrl_c_ends_the_command_cleanly(tmp_path):
     command = [sys.executable, "-u", "-m", "lazyrich", "explore", "--no-browser"]
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as process:
+    )
+    try:
         assert process.stdout is not None
         address = process.stdout.readline()
         assert re.fullmatch(r"lazyrich explore: http://127\.0\.0\.1:\d+/ \(Ctrl-C .*\)\n", address)
@@ -533,6 +534,8 @@ def test_ctrl_c_ends_the_command_cleanly(tmp_path):
         process.send_signal(signal.SIGINT if os.name != "nt" else signal.CTRL_C_EVENT)
         out, err = process.communicate(timeout=60)
         connection.close()
+    finally:
+        process.kill()
     assert (process.returncode, out, err) == (0, "stopped\n", "")
 
 
