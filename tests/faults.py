@@ -303,7 +303,7 @@ def report(out: Path) -> float:
     silent = set[str]()
     if CANNOT_SHOW.exists():
         lines = CANNOT_SHOW.read_text(encoding="utf-8").splitlines()
-        silent = {line.split("  # ")[0].strip() for line in lines if line.strip()}
+        silent = {line.rsplit("  # ", 1)[0].strip() for line in lines if line.strip()}
     rows = list({row["key"]: row for row in read(out)}.values())
     counted = [row for row in rows if row["key"].strip() not in silent]
     for row in counted:

@@ -42,7 +42,8 @@ def test_the_authors_convention_is_ours_at_half_the_alpha(centred, alpha, epsilo
         (gradient,) = torch.autograd.grad(loss, W)
         with torch.no_grad():
             W -= eta0 * N / alpha**2 * gradient
-    assume(losses[-1] < 2 * losses[0])  # a rate that is too large diverges in both
+    # Where the loss also rises, rounding grows with it.
+    assume(losses == sorted(losses, reverse=True))
     ours = train(
         task,
         engine="moments",

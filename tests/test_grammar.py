@@ -365,6 +365,9 @@ def test_what_is_no_text_or_too_long_has_no_mean():
     ]
     longest = mean + " " * (MAX_CHARACTERS - len(mean))
     assert (count(longest), count(longest + " ")) == (1, 0)
+    twice = f"2 {mean}"
+    longest = twice + " " * (MAX_CHARACTERS - len(twice))
+    assert expectation(longest).expr == expectation(twice).expr
 
 
 @pytest.mark.parametrize("text", ["Cov[x.x, zz.x]", "Var[x.x - zz.x]", "2 E[zz.x]"])
