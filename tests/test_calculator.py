@@ -457,11 +457,25 @@ def test_the_index_of_a_mean_names_its_vectors():
         ("Cov[(a.x)^2, (b.x)^2]", "2 (a.b)^2/D^2"),
         (r"\mathrm{Cov}_x(a \cdot x, b \cdot x) + 1", "a.b/D + 1"),
         ("Cov[(w.x)^2, x.x | w]", "2 |w|^2/D^2"),
+        ("<<a,x>^2 <b, x>^2>", "(|a|^2 |b|^2 + 2 ⟨a,b⟩^2)/D^2"),
     ],
 )
 def test_means_inside_a_formula(text, right):
     assert theory.check(f"expect: {text}", right)
     assert not theory.check(text, f"2 ({right})")  # expect: is not needed where there is a mean
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a < b", "a >>><<<< b, character 3: expected one formula, without a comparison"),
+        ("x.x > 1", "x.x >>>><<< 1, character 5: expected one formula, without a comparison"),
+        ("<2,x>", ">>><2,x><<<, character 1: a scalar product of a scalar and a vector"),
+    ],
+)
+def test_angles_that_are_no_scalar_product_are_one_line(text, line):
+    with pytest.raises(ValueError, match=re.escape(line)):
+        theory.expectation(text)
 
 
 def test_a_covariance_needs_its_comma():

@@ -212,6 +212,15 @@ class Builder:
             hint = " (write x'M x or x.(M x))"
         raise self.fail(dot, f"a scalar product of {kinds[0]} and {kinds[1]}: needs vectors{hint}")
 
+    def _inner(self, tree: Any) -> Value:
+        """<a, b>, a scalar product."""
+        sides = [self._operand(node) for node in tree.children[1:4:2]]
+        kinds = [_kind(side) for side in sides]
+        if kinds != ["a vector", "a vector"]:
+            reason = f"a scalar product of {kinds[0]} and {kinds[1]}: needs vectors"
+            raise self.fail(tree, reason)
+        return self._dot(tree.children[2], *sides)
+
     def _power(self, tree: Any) -> Value:
         if len(tree.children) == 1:
             return self.build(tree.children[0])

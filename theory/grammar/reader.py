@@ -77,7 +77,7 @@ def _read(text: str, known: Mapping[str, Any], new: New, kind: str, what: str) -
 def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple[Symbol, ...]]:
     """The new names of a text, alone or in a run of letters, with the symbols each may be."""
     words = {str(token) for token in tree.scan_values(lambda token: token.type == "WORD")}
-    around = (*tree.find_data("dotted"), *tree.find_data("norm"))
+    around = (*tree.find_data("dotted"), *tree.find_data("norm"), *tree.find_data("inner"))
     if any(trees.is_x_primed(side) for node in around for side in node.children):
         words.add("x_prime")
     unknown = sorted(w for w in words if naming.plain(w) not in known)
@@ -98,8 +98,9 @@ def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple
 def _in_scalar_products(tree: Any) -> set[str]:
     """The names that stand alone on one side of a scalar product: they are vectors."""
     names = set()
-    for node in tree.find_data("dotted"):
-        for side in node.children[::2] if len(node.children) > 1 else ():
+    dotted = [n.children[::2] for n in tree.find_data("dotted") if len(n.children) > 1]
+    for sides in (*dotted, *(node.children[1:4:2] for node in tree.find_data("inner"))):
+        for side in sides:
             while len(getattr(side, "children", ())) == 1:
                 side = side.children[0]
             if getattr(side, "type", "") == "WORD":

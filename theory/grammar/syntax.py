@@ -38,11 +38,12 @@ tight: power (TIGHT power)*
 power: postfix (CARET exponent)?
 exponent: (PLUS | MINUS)* postfix (CARET exponent)?
 postfix: atom (PRIME | SUPER | FACTORIAL)*
-?atom: NUMBER | WORD | call | group | norm | trace
+?atom: NUMBER | WORD | call | group | norm | trace | inner
 call: FUNCTION LEFT sum (COMMA sum)* RIGHT
 group: LEFT sum RIGHT
 norm: LEFT_BAR sum RIGHT_BAR NORM_INDEX?
 trace: TRACE WORD
+inner: LEFT_ANGLE sum COMMA sum RIGHT_ANGLE
 """
 
 
@@ -66,6 +67,8 @@ FACTORIAL: /!(?![!=])/
 SUPER: /⁻?[{SUPERSCRIPTS}]+/
 LEFT: /[(\[{{]/
 RIGHT: /[)\]}}]/
+LEFT_ANGLE: /[<⟨]/
+RIGHT_ANGLE: /[>⟩]/
 BAR: /[|∥‖]/
 NORM_INDEX.3: /(?<=[|∥‖])_(?:[2F](?!\w)|\{{[2F]\}})/
 COMMA: ","
@@ -75,8 +78,9 @@ SPACE: /\s+/
 """
 
 
-_STARTS = {"NUMBER", "WORD", "FUNCTION", "TRACE", "LEFT", "LEFT_BAR"}
+_STARTS = {"NUMBER", "WORD", "FUNCTION", "TRACE", "LEFT", "LEFT_BAR", "LEFT_ANGLE"}
 _ENDS = {"NUMBER", "WORD", "PRIME", "SUPER", "FACTORIAL", "RIGHT", "RIGHT_BAR", "NORM_INDEX"}
+_ENDS.add("RIGHT_ANGLE")
 _CLOSED_BY = {"(": ")", "[": "]", "{": "}", "|": "|"}
 
 
@@ -175,7 +179,7 @@ def parse(text: str, what: str = "formula") -> "Tree":
 _REASONS = {
     "=": "expected one formula, without '='",
     "_": "a name starts with a letter, and goes on after an underscore",
-    "⟨": f"write a.x for a scalar product; {MEAN_INSIDE}",
+    **dict.fromkeys("⟨⟩", f"write a.x or <a, x> for a scalar product; {MEAN_INSIDE}"),
     "@": "a product needs no sign: write A x",
     '"': "expected no quotation marks",
     "<": "expected one formula, without a comparison or a mean",
@@ -195,8 +199,12 @@ def _misplaced(text: str, error: Any) -> tuple[int, int, str]:
     wanted = (
         "a number, a name or a bracket" if "NUMBER" in error.accepts else "an operator or the end"
     )
+    if token.type == "$END" and (opened := re.search(r"[<⟨](?=[^<⟨>⟩]*$)", text)):
+        return opened.start(), 1, _REASONS[opened[0]]
     if token.type == "$END":
         return len(text.rstrip()), 0, f"expected {wanted} before the end"
+    if token.type in ("LEFT_ANGLE", "RIGHT_ANGLE"):
+        return token.start_pos, 1, _REASONS[str(token)]
     if token.type == "COMMA":
         wanted = "no comma here: only functions such as max(a, b) have several arguments"
     elif token.type == "RIGHT_BAR" or token.type == "LEFT_BAR":
