@@ -122,8 +122,10 @@ def forecast(
     doubts = _doubts(phase, lazily, by_decay, floor, runs, decay, horizon)
     if phase == UNFITTED and math.isinf(train.value):
         doubts = ""
-    reason = f"{why}. {_how(laziness)}{doubts}"
     final = _final(laziness, runs, floor) if decay == 0 else math.nan
+    if not doubts and phase in (GROKS, AT_ONCE) and final > SHARE:
+        doubts = ". But it may memorise, as its linearised network does, which it is close to"
+    reason = f"{why}. {_how(laziness)}{doubts}"
     return Forecast(phase, train, test, horizon, reason, final=final)
 
 
