@@ -20,8 +20,8 @@ After set 5 users found networks whose train loss falls well before that of the 
 output at the start is larger than the labels, well after it. The rules were changed: pilot runs
 count at every distance from the twin. Sets 4 and 5 were run again, and set 6 was fixed and run
 once: other tasks, sizes, seeds and scales, and networks that are not centred (alpha f, not
-alpha [f - f(w0)]), as users have them. After it, a pilot run that was cut short before its loss fell
-counts as not fallen yet; sets 4 to 6 without decay were run again, and no phase changed.
+alpha [f - f(w0)]), as users have them. After it, a pilot run that was cut short before its loss
+fell counts as not fallen yet; sets 4 to 6 without decay were run again, and no phase changed.
 
 The results are in ``simulate/diagnosis/reliability.jsonl``, from which ``diagnose`` quotes them.
 
