@@ -5,11 +5,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich.theory import closed_form
+from lazyrich.theory.difficulty import M_dw
+from lazyrich.theory.symbols import N, alpha, epsilon, x
+from lazyrich.theory.wick import dot, form
 from lazyrich.verify.properties import difficulty as laws
 from lazyrich.verify.strategies import (
     Network,
@@ -90,3 +94,12 @@ def test_the_relative_movement_of_the_target_is_that_of_lazy_training():
     weights = 7 * point["D"] * point["sigma"] ** 2
     assert form.evaluate_terms(**point, alpha=5)["relative_movement"] == moved / weights
     assert closed_form("lazy-movement").steps[-1][1] == 0
+
+
+def test_the_bound_of_what_is_left_out_is_met_where_all_weights_move_along_x():
+    """M_dw = |w - w0|^2/N xx'/|x|^2 makes x'M_dw x = |x|^2 |w - w0|^2/N."""
+    cf, moved = closed_form("linearisation-error"), closed_form("lazy-movement").expr
+    exact = cf.expr.subs(form(x, M_dw, x), dot(x, x) * moved / N)
+    signs = {alpha: sp.Symbol("a", positive=True), epsilon: sp.Symbol("e", positive=True)}
+    left = (cf.components["bound_at_lazy_minimum"] - exact).subs(signs)
+    assert sp.simplify(left) == 0
