@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.constants import kept_apart
 from lazyrich.simulate.goals import DEFAULT
 from lazyrich.simulate.network import Network
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
@@ -79,7 +80,8 @@ class Training:
         if goal is None:
             target, values["beta"] = DEFAULT, task.beta
         else:
-            target, values = goal.symbolic, values | dict(goal.values)
+            target, of_target = kept_apart(goal.symbolic, goal.values, values)
+            values |= of_target
         return (
             Problem(
                 activation=self.activation_text,

@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyrich import simulate
 from lazyrich.cli import main
 from lazyrich.simulate import PolynomialTask
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.constants import kept_apart
+from lazyrich.theory import Target
 from lazyrich.verify.cubature import gauss_hermite
 
 D = 2
@@ -111,6 +113,42 @@ def test_the_population_loss_of_neurons_is_that_on_a_cubature(activation, text, 
     found = f(run.state, v0 if readouts is None else run.readouts) - centred * f(W0, v0)
     expected = float(weights @ (found - y(x, _by_name(task))) ** 2) + 0.04
     assert float(run.history.population_loss[-1]) == pytest.approx(expected, rel=1e-9)
+
+
+_POINTS = np.array([[0.4, -1.0], [2.0, 0.3]])
+_SHARED = {  # with a c: a number, a vector, a matrix
+    "(b.x)^3 + c b.x": -0.3,
+    "(c.x)^3 + |x|^2 (c.x)": np.array([0.6, -1.1]),
+    "x'cx + b.x": B,
+}
+
+
+@pytest.mark.parametrize("text", _SHARED)
+@settings(max_examples=10)
+@given(other=st.floats(-2, 2), taken=st.sampled_from(["k", "c_of_target", "c_of_target_"]))
+def test_a_name_in_the_target_is_not_that_in_the_activation(text, other, taken):
+    """Law: what another part of the problem calls c does nothing to the labels."""
+    values, others = {"b": np.array([1.0, 2.0]), "c": _SHARED[text]}, {"c": other, taken: 1.0}
+    target, symbolic = (
+        {n: v for n, v in values.items() if f"{n}." in text or n == "c"},
+        Target(text),
+    )
+    apart, renamed = kept_apart(symbolic, target, others)
+    assert all(np.array_equal(renamed[n], others[n]) for n in {*renamed} & {*others})
+    found = apart.labels(_POINTS, **renamed)
+    np.testing.assert_allclose(found, symbolic.labels(_POINTS, **target), rtol=1e-14)
+
+
+def test_the_population_loss_is_that_under_other_names():
+    losses = []
+    for name in ("c", "k"):
+        given = {"target": f"x'Bx + b.x - {name}", "constants": {"B": B, name: 0.7}}
+        run = simulate.train(
+            PolynomialTask(D, 4, 3, 2, **given), activation="h + c h^3", constants={"c": 0.2},
+            engine="neurons", steps=2, width=3, learning_rate=1e-3, record=[0, 2], alignment=None,
+        )  # fmt: skip
+        losses.append(run.history.population_loss.values)
+    np.testing.assert_allclose(*losses, rtol=1e-12)
 
 
 @pytest.mark.parametrize("activation", ["erf(h)", "relu(h)"])
