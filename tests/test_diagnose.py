@@ -782,7 +782,7 @@ def test_a_signal_keeps_what_was_finished_and_says_what_is_missing(
     y = X[:, :3].argmax(1)
     monkeypatch.chdir(tmp_path)
     np.savez("set.npz", X=X[:40].numpy(), y=y[:40], X_test=X[40:].numpy(), y_test=y[40:])
-    given = ["--data", "set.npz", "--loss", "cross_entropy", "--format", "json", "--time", "300"]
+    given = ["--data", "set.npz", "--loss", "cross_entropy", "--format", "json", "--budget", "60"]
 
     def calls(end, *more):
         name = f"net_{number}_{where}_{end}_{len(more)}"

@@ -216,3 +216,39 @@ def test_descent_is_stable_up_to_the_rate_and_not_beyond(momentum):
 def test_bad_input_is_one_line(call, message):
     with pytest.raises(ValueError, match=message):
         call(torch.eye(3), torch.ones(3))
+
+
+def test_more_labels_than_weights_have_infinite_difficulty_in_float32_too():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 20), nn.Tanh(), nn.Linear(20, 1))
+    X, y = torch.randn(300, 5), torch.randn(300, 1)
+    K, v = ntk(model, X), torch.randn(300, 1)
+    assert difficulty(K, y) == math.inf  # 141 weights
+    exact = as_matrix(ntk(model.double(), X.double()))
+    reached = exact @ v.double()  # within the range of K
+    wanted = float((v * reached).sum())
+    assert difficulty(K, reached.float()) == pytest.approx(wanted, rel=1e-2)
+    assert difficulty(exact, reached) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_measures_of_a_kernel_take_integers_and_refuse_nan_in_one_line():
+    K, y = torch.tensor([[2, 1], [1, 2]]), torch.tensor([1.0, 2.0])
+    assert difficulty(K, y) == pytest.approx(2)
+    assert effective_dimension(K, 1.0) == pytest.approx(3 / 4 + 1 / 2)
+    assert kernel_alignments(K, y) == kernel_alignments(K.double(), y)
+    nan = torch.full((2, 2), math.nan)
+    for call in (
+        lambda: difficulty(nan, y),
+        lambda: effective_dimension(nan, 1.0),
+        lambda: kernel_alignments(nan, y),
+    ):
+        with pytest.raises(ValueError, match="K has 4 NaN or infinite entries: must be finite"):
+            call()
+    with pytest.raises(ValueError, match="y has 1 NaN or infinite entries: must be finite"):
+        difficulty(K, torch.tensor([1.0, math.inf]))
+
+
+def test_a_long_spectrum_says_how_long(monkeypatch, caplog):
+    monkeypatch.setattr("lazyrich.simulate.modules.measures._SECONDS", 2.5)
+    difficulty(torch.eye(2), torch.ones(2))
+    assert "the spectrum of a kernel of 2 rows takes about 2e+01 s" in caplog.text

@@ -138,7 +138,7 @@ class Diagnosis:
             rows |= self._delay_rows()
         if not math.isnan(found.final):
             rows["final test loss / loss of predicting 0, about"] = found.final
-        rows['"never" means not within time'] = found.horizon
+        rows['forecast up to time ("never": not by then)'] = found.horizon
         return rows
 
     def _delay_rows(self) -> dict[str, Any]:
@@ -179,20 +179,19 @@ class Diagnosis:
         return rows
 
     def _lazy_rows(self) -> dict[str, Any]:
-        lazy, way = self.laziness, float(self.lazy.history.parameter_change[-1])
+        lazy, history = self.laziness, self.lazy.history
+        way, end = float(history.parameter_change[-1]), float(history.time[-1])
+        at = f"at time {lazy.times[-1]:.3g} of the twin"
+        rows: dict[str, Any] = {
+            f"error of the linearisation {at}": lazy.error,
+            f"kernel change {at}, |K - K0|/|K0|": lazy.kernel_change,
+            f"kernel change to first order {at}": lazy.drift,
+        }
         if math.isfinite(self._followed):
-            at = f"at time {lazy.times[-1]:.3g} of the twin"
-            return {
-                f"error of the linearisation {at}": lazy.error,
-                f"kernel change {at}, |K - K0|/|K0|": lazy.kernel_change,
-                f"kernel change to first order {at}": lazy.drift,
-            }
-        return {
-            "how far the twin's weights move, |w - w0|/|w0|": way,
+            return rows
+        return rows | {
+            f"how far the twin's weights move by its end, time {end:.3g}, |w - w0|/|w0|": way,
             "difficulty of the labels over |w0|^2 (its square)": way**2,
-            "error of the linearisation at the twin's solution": lazy.error,
-            "kernel change at the twin's solution, |K - K0|/|K0|": lazy.kernel_change,
-            "kernel change to first order in w - w0": lazy.drift,
             f"features matter from time (either change above {NOTICEABLE})": lazy.features_from,
             f"to first order, from time (drift above {NOTICEABLE})": lazy.drift_from,
         }
@@ -298,7 +297,9 @@ def _what(found: Forecast) -> str:
         return f"It will generalise at once: {fits}, the test loss at {printed(found.test.value)}."
     if found.phase == MEMORISES:
         end = ""
-        if not math.isnan(found.final):
+        if found.horizon < found.test.value < math.inf:
+            end = f" but later, at about {printed(found.test.value)}"
+        elif not math.isnan(found.final):
             end = f"; it ends at about {found.final:.2g} times the loss of predicting nothing"
         return (
             f"It will memorise: {fits}, the test loss not within time "

@@ -141,7 +141,7 @@ def by_decay(runs: Sequence[Pilot], decay: float, power: float = 1.0) -> Extrapo
     log(r). Otherwise it goes on from the last run that generalised, or from halfway to the next
     one, by log(1/r)/(power decay); or as a power of r, as without decay, if that comes first and
     no larger run memorised. ``inf`` where decay does not make the network richer (``power``), and
-    where the last run came to the end of the time asked for without.
+    where the last run came to the end of its time without.
     """
     if runs and runs[-1].ended == "end" and runs[-1].outcome.test_fall == math.inf:
         return Extrapolated.never()

@@ -122,6 +122,8 @@ def forecast(
     doubts = _doubts(phase, lazily, by_decay, floor, runs, decay, horizon)
     if phase == UNFITTED and math.isinf(train.value):
         doubts = ""
+    if not doubts:
+        doubts = _around("train", train, horizon) or _around("test", test, horizon)
     final = _final(laziness, runs, floor) if decay == 0 else math.nan
     if not doubts and phase in (GROKS, AT_ONCE) and final > SHARE:
         doubts = ". But it may memorise, as its linearised network does, which it is close to"
@@ -208,6 +210,16 @@ def _doubts(
             f"acts (1/weight_decay is {1 / decay:.2g}): it may still bring the test loss down later"
         )
     return ""
+
+
+def _around(side: str, when: Extrapolated, horizon: float) -> str:
+    """Return that a loss may fall on either side of the horizon; empty where it may not."""
+    if not when.low <= horizon < when.high < math.inf:
+        return ""
+    return (
+        f". But the {side} loss is expected to fall between {when.low:.3g} and {when.high:.3g}: it "
+        f"may or may not within time {horizon:.3g}"
+    )
 
 
 def _how(laziness: Laziness, followed: float = math.inf) -> str:

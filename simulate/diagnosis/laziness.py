@@ -12,7 +12,7 @@ from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.jacobian import Weights
 from lazyrich.simulate.modules.measures import kernel_change
 from lazyrich.simulate.modules.ntk import ntk
-from lazyrich.simulate.modules.trees import Tree, call, flat, taken
+from lazyrich.simulate.modules.trees import Tree, call, flat, mapped, taken
 from lazyrich.simulate.modules.untouched import differentiable
 
 # Samples on which outputs and kernels are compared.
@@ -21,8 +21,9 @@ SAMPLES, KERNEL_SAMPLES = 128, 32
 POINTS = 6
 # Features matter from where the linearisation is this wrong, relative to the labels.
 NOTICEABLE = 0.1
-# The step of the central difference that gives the drift, over |w0|: averages over kinks of ReLU.
-_STEP = 1e-3
+# The step of the central difference in float64 that gives the drift, over |w0|: so short that it
+# crosses no kink of ReLU.
+_STEP = 1e-8
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Laziness:
 
     ``errors``: |f - f_lin| over |y| on training samples, as losses are over that of f = 0.
     ``kernel_changes``: |K - K0|/|K0|. ``drifts``: the same to first order, |K'[w - w0]|/|K0|, with
-    K' the derivative of the kernel at w0. ``features_from``: the time from which error or change is
+    K' the derivative of the kernel at w0, without kinks, as those of ReLU, that are crossed on the
+    way; NaN for networks that do not work in float64.
+    ``features_from``: the time from which error or change is
     above ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the error can
     vanish while the kernel changes, and so can the first-order drift.)
 
@@ -96,11 +99,12 @@ def along_the_path(
     some = taken(expansion.data.X, slice(0, min(KERNEL_SAMPLES, expansion.n)))
     K0 = ntk(expansion.model, some, outputs="trace").double()
     size = max(float(K0.norm()), 1e-300)
+    precise, some_precise = copied(expansion.model).double(), mapped(_in_float64, some)
     times, errors, changes, drifts = [], [], [], []
     for time, a, b in points:
         along = expansion.direction(a)
         move = {n: w * b + along[n] for n, w in expansion.weights.items()}
-        drifts.append(_drift(expansion, model, some, move) / size)
+        drifts.append(_drift(expansion, precise, some_precise, move) / size)
         _put(model, {n: w + move[n] for n, w in expansion.weights.items()})
         linear = f0 + (expansion.response(along)[0][: f0.numel()] + b * drift).reshape(f0.shape)
         with torch.no_grad(), differentiable(model):
@@ -131,16 +135,30 @@ def kernel_change_along(expansion: Expansion, move: Weights) -> Callable[[float]
 
 
 def _drift(expansion: Expansion, model: nn.Module, X: Tree, move: Weights) -> float:
-    """Return the size of the derivative of the kernel along a move: a central difference."""
-    norm = math.sqrt(sum(float(part.double().square().sum()) for part in move.values()))
+    """Return the size of the derivative of the kernel along a move: a central difference.
+
+    ``model``, ``X``: copies in float64. NaN where the network does not work with them.
+    """
+    weights = {name: w.double() for name, w in expansion.weights.items()}
+    move = {name: part.double() for name, part in move.items()}
+    norm = math.sqrt(sum(float(part.square().sum()) for part in move.values()))
     if not 0 < norm < math.inf:
         return 0.0
     step = _STEP * (math.sqrt(expansion.weight_square) or 1.0) / norm
     kernels = []
     for sign in (1, -1):
-        _put(model, {n: w + sign * step * move[n] for n, w in expansion.weights.items()})
-        kernels.append(ntk(model, X, outputs="trace").double())
+        _put(model, {n: w + sign * step * move[n] for n, w in weights.items()})
+        try:
+            kernels.append(ntk(model, X, outputs="trace"))
+        except ValueError:  # it makes tensors in float32 of its own
+            return math.nan
+    if kernels[0].dtype != torch.float64:
+        return math.nan
     return float((kernels[0] - kernels[1]).norm()) / (2 * step)
+
+
+def _in_float64(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x
 
 
 def _scale(expansion: Expansion, few: int) -> float:

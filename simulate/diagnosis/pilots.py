@@ -40,7 +40,7 @@ _PART, _EVERY = 0.1, 5
 # Why a run ended, in words.
 ENDS = {
     "flat": "ended as the train loss was practically 0",
-    "end": "ended after the time asked for",
+    "end": "ended at the longest time that runs are followed to",
     "budget": "ended as its budget of gradients was spent",
     "fell": "ended as both losses had fallen",
 }

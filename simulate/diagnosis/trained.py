@@ -218,8 +218,10 @@ def _kernels(
     if not y.is_floating_point() and y.dim() == 1 and expansion.C > 1:
         y = nn.functional.one_hot(y.long(), expansion.C)
     kernels = [ntk(model, some, outputs="trace").double() for model in (before, after)]
+    labels = y.reshape(len(y), -1).double()
     found = [
-        kernel_alignments(K, y.reshape(len(y), -1).double())["centred_alignment"] for K in kernels
+        kernel_alignments(K, labels)["centred_alignment"] if bool(K.isfinite().all()) else math.nan
+        for K in kernels
     ]
     few = slice(0, KERNEL_SAMPLES)
     return (found[0], found[1]), kernel_change(kernels[1][few, few], kernels[0][few, few])

@@ -50,14 +50,14 @@ class Work:
         stages.next()
         fitted = _fitted(lazy)
         laziness = self._laziness(fitted)
-        horizon = asked.horizon
-        if horizon is None:
-            # A trained network fits from the start: as far as its twin was followed.
-            enough = LONG * fitted or float(lazy.history.time[-1])
-            horizon = max(enough, DECAYS / asked.decay if asked.decay > 0 else 0.0)
+        # A trained network fits from the start: as far as its twin was followed.
+        longest = LONG * fitted or float(lazy.history.time[-1])
+        longest = max(longest, DECAYS / asked.decay if asked.decay > 0 else 0.0)
+        horizon = longest if asked.horizon is None else asked.horizon
         stages.next()
         kinks = math.isfinite(followed(lazy))
-        runs = self._pilots(laziness, horizon, kinks)
+        # A short time that is asked for must not hide how pilot runs go on.
+        runs = self._pilots(laziness, max(horizon, longest), kinks)
         found = self._forecast(lazy, laziness, runs, horizon)
         run = asked.run
         if run is None and asked.train:

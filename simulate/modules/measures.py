@@ -3,6 +3,7 @@
 Kernels are those of ``ntk``: (n, m) or (n, *out, m, *out). Labels y have the shape of the output.
 """
 
+import logging
 from collections.abc import Mapping
 
 import torch
@@ -13,6 +14,7 @@ from lazyrich.simulate.metrics import alignment
 from lazyrich.simulate.modules.ntk import as_matrix
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, shown
+from lazyrich.support.patience import SILENCE
 
 
 @checks_its_arguments
@@ -41,9 +43,7 @@ def kernel_alignments(K: Tensor, y: Tensor) -> dict[str, float]:
 
 def _pair(K: object, y: object) -> tuple[Tensor, Tensor]:
     """Return kernel and labels as tensors of one floating type, the wider of the two."""
-    kernel, labels = numbers("K", K), numbers("y", y)
-    if not kernel.is_floating_point():
-        raise ValueError(f"K holds {kernel.dtype}: must hold real numbers")
+    kernel, labels = _finite("K", K), _finite("y", y)
     dtype = torch.promote_types(kernel.dtype, labels.dtype)
     if dtype in (torch.float16, torch.bfloat16):
         dtype = torch.float32
@@ -70,6 +70,8 @@ def _check(K: Tensor, y: Tensor) -> None:
 
 # Kernels with more rows are factorised before their spectrum is tried.
 _DIRECT = 2000
+# A spectrum takes about as many seconds times the cube of its rows (one CPU, float32).
+_SECONDS = 2e-10
 
 
 @checks_its_arguments
@@ -84,11 +86,12 @@ def difficulty(K: Tensor, y: Tensor) -> float:
     With the (n, n) kernel of ``ntk(..., outputs="trace")`` and several labels a sample, K/C stands
     for the kernel of each of the C outputs, and the outputs add up.
 
-    Eigenvalues below n eps of the largest are taken as 0, and a part of y in their directions as
-    rounding if it is below n eps/(smallest other eigenvalue over the largest) of |y|. Above 2,000
-    rows a Cholesky factor is tried first: about a hundred times as fast as the spectrum, and used
-    where it shows that no eigenvalue is near 0. Raises ``ValueError`` where K has a negative
-    eigenvalue or another shape.
+    Eigenvalues below n eps of the largest are taken as 0. A y = K c that can be fitted has a part
+    in their directions too, by the rounding of K and y: up to n eps (2 k |c| + |y|), k the largest
+    eigenvalue. A larger part makes the difficulty infinite. Above 2,000 rows a Cholesky factor is
+    tried first: about a hundred times as fast as the spectrum, and used where it shows that no
+    eigenvalue is near 0. A line of the log says how long a large spectrum takes. Raises
+    ``ValueError`` where K has a negative eigenvalue or another shape.
 
     >>> K = torch.tensor([[4.0, 0.0], [0.0, 0.0]])
     >>> difficulty(K, torch.tensor([6.0, 0.0])), difficulty(K, torch.tensor([6.0, 1.0]))
@@ -105,15 +108,17 @@ def difficulty(K: Tensor, y: Tensor) -> float:
     outside = float(parts[null].norm())
     if alive.numel() == 0:
         return float("inf") if outside > 0 else 0.0
-    rounding = len(parts) * torch.finfo(matrix.dtype).eps * float(alive.max() / alive.min())
-    if outside > rounding * float(parts.norm()):
+    eps = len(parts) * torch.finfo(matrix.dtype).eps
+    rounding = 2 * eps * float(alive.max() * (parts[~null] / alive[:, None]).norm())
+    rounding += eps * float(parts.norm())
+    if outside > rounding:
         return float("inf")
     return float((parts[~null].square() / alive[:, None]).sum())
 
 
 def _columns(K: object, y: object) -> tuple[Tensor, Tensor]:
     """Return the kernel as a matrix, and the labels as the columns that it acts on."""
-    kernel, labels = numbers("K", K), numbers("y", y)
+    kernel, labels = _finite("K", K), _finite("y", y)
     matrix, n = as_matrix(kernel), len(labels)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
@@ -124,6 +129,17 @@ def _columns(K: object, y: object) -> tuple[Tensor, Tensor]:
     if kernel.dim() == 2 and len(matrix) == n and labels.dim() > 1:
         return matrix / (labels.numel() // n), labels.flatten(1)
     raise ValueError(f"y has {labels.numel()} entries: must be {len(matrix)}, the rows of K")
+
+
+def _finite(name: str, value: object) -> Tensor:
+    """Return an array of finite numbers as a floating tensor. Raises ``ValueError``."""
+    found = numbers(name, value)
+    if not found.is_floating_point():
+        return found.double()
+    if not bool(found.isfinite().all()):
+        count = int((~found.isfinite()).sum())
+        raise ValueError(f"{name} has {count} NaN or infinite entries: must be finite")
+    return found
 
 
 def _by_cholesky(matrix: Tensor, labels: Tensor) -> float | None:
@@ -156,7 +172,7 @@ def effective_dimension(K: Tensor, ridge: float) -> float:
 
 def _spectrum(K: object) -> tuple[Tensor, Tensor, Tensor]:
     """Return eigenvalues, eigenvectors, and which eigenvalues are 0 up to rounding."""
-    kernel = numbers("K", K)
+    kernel = _finite("K", K)
     matrix = as_matrix(kernel)
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
@@ -165,6 +181,11 @@ def _spectrum(K: object) -> tuple[Tensor, Tensor, Tensor]:
     precision = torch.finfo(matrix.dtype).eps
     if matrix.dtype in (torch.float16, torch.bfloat16):
         matrix = matrix.float()
+    seconds = _SECONDS * len(matrix) ** 3
+    if seconds > SILENCE:
+        logging.getLogger("lazyrich").warning(
+            f"the spectrum of a kernel of {len(matrix):,} rows takes about {seconds:.1g} s"
+        )
     eigenvalues, vectors = torch.linalg.eigh(matrix)
     limit = len(eigenvalues) * precision * eigenvalues.abs().max()
     if bool(eigenvalues[0] < -limit):
