@@ -54,8 +54,11 @@ def _exact(number: Fraction) -> Any:
 
 
 def random_points(count: int, D: int, seed: int) -> list[Point]:
-    """Integer points (the law's scale is no matter), in a range that makes degenerate sets rare."""
-    return np.random.default_rng(seed).integers(-30, 31, size=(count, D)).tolist()
+    """Integer points (the law's scale is no matter), in a range that makes degenerate sets rare.
+
+    Up to 30, a random search met a target that lay in the span of too few samples.
+    """
+    return np.random.default_rng(seed).integers(-999, 1000, size=(count, D)).tolist()
 
 
 def lazy_training_is_exact_from(
