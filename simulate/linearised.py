@@ -23,8 +23,9 @@ class LinearisedDescent:
     """Gradient descent of the linearised network; ``change(t)`` is where its weights are.
 
     Eigenvalues of K below P times rounding of the largest are zero: their eigenvectors can't be
-    learnt at any time. ``smallest`` is the smallest other eigenvalue over the largest; it is
-    negative only for moments (wbar, M) that no real neurons have, and then some errors grow.
+    learnt at any time; so are negative ones below that of the terms of K. ``smallest`` is the
+    smallest other eigenvalue over the largest; it is negative only for moments (wbar, M) that no
+    real neurons have, and then some errors grow.
 
     >>> X, y = torch.eye(2, dtype=torch.float64), torch.tensor([1.0, 2.0], dtype=torch.float64)
     >>> lazy = LinearisedDescent(PseudoNeurons.isotropic(2, 1.0), X, y,
@@ -52,7 +53,12 @@ class LinearisedDescent:
             ntk_normalised(X, X, wbar, M, epsilon=epsilon)
         )
         largest = eigenvalues.abs().max()
-        null = eigenvalues.abs() <= X.shape[0] * torch.finfo(X.dtype).eps * largest
+        rounding = X.shape[0] * torch.finfo(X.dtype).eps
+        null = eigenvalues.abs() <= rounding * largest
+        if (eigenvalues < 0)[~null].any():  # K rounds by the size of its terms, which may cancel
+            sizes = (abs(part) for part in (X, X, wbar, M))
+            terms = ntk_normalised(*sizes, epsilon=abs(epsilon)).max()
+            null |= (eigenvalues < 0) & (eigenvalues >= -rounding * terms)
         self._eigenvalues = torch.where(null, 0.0, eigenvalues)
         alive = self._eigenvalues[~null]
         self.smallest = float(alive.min() / largest) if alive.numel() else 0.0

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lazyrich import simulate
@@ -145,6 +145,7 @@ def test_alignments_are_nan_where_the_kernel_or_the_labels_alone_are_zero(zero):
     assert all(math.isnan(value) for value in found.values())
 
 
+@example(D=1, N=1, seed=203262, alpha=0.01)  # the terms of phi'(h) almost cancel
 @given(D=st.integers(1, 4), N=st.integers(1, 5), seed=SEEDS, alpha=SIGNED.filter(bool))
 def test_the_linearised_population_loss_is_the_loss_of_the_tangent_on_a_cubature(D, N, seed, alpha):
     task = simulate.PolynomialTask(D, 3, 4, seed)
