@@ -12,9 +12,8 @@ from torch import Tensor
 from lazyrich.simulate.hermite import population_by_degree
 from lazyrich.simulate.linearised import LinearisedDescent
 from lazyrich.simulate.metrics import (
-    alignment,
-    centred_alignment,
     mean_square,
+    neuron_alignments,
     ntk_alignments,
     population_terms,
 )
@@ -22,6 +21,7 @@ from lazyrich.simulate.network import predictions
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.simulate.two_layer import TwoLayer
+from lazyrich.support.arguments import fits_memory
 from lazyrich.support.differences import LARGE
 
 LOSSES = ("train_loss", "test_loss", "population_loss")
@@ -168,6 +168,13 @@ class NeuronMeasures:
         self._network = training.network
         self._start = training.network.at_start(training.X.device)
 
+    @staticmethod
+    def fit_memory(P: int, n_test: int, width: int) -> None:
+        """Raise ``ValueError`` where what is measured does not fit this machine's memory."""
+        sizes = f"P = {P}, n_test = {n_test}, width = {width}"
+        floats = max(P, n_test) * (2 * width + P)  # two arrays of neurons; a kernel
+        fits_memory(f"{sizes}: the neurons' outputs and the kernel on P samples", 8.0 * floats)
+
     @property
     def together(self) -> int:
         """How many snapshots to measure at once."""
@@ -232,13 +239,7 @@ class NeuronMeasures:
     def alignments(self, snapshots: Sequence[Snapshot], name: str) -> Columns:
         """Return the kernel-task alignments on the set of this name."""
         X, y = self._data[name]
-        kernels = [self._now(one).ntk_normalised(X, X) for one in snapshots]
-        return _joined(
-            [
-                {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
-                for K in kernels
-            ]
-        )
+        return _joined([neuron_alignments(self._now(one), X, y) for one in snapshots])
 
     def kernel_regression(self) -> dict[str, float]:
         """Return the losses of the linearised network after infinitely many steps.

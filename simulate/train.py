@@ -12,6 +12,7 @@ import lazyrich
 from lazyrich.simulate.activations import DEFAULT, EPSILON
 from lazyrich.simulate.descent_gap import warn_of_descent_gap
 from lazyrich.simulate.engines import Engine, known, refuse_unsupported
+from lazyrich.simulate.measures import NeuronMeasures
 from lazyrich.simulate.network import Network, activation_symbols, activation_text
 from lazyrich.simulate.record import Recorder, checked_grid
 from lazyrich.simulate.rule import DECAYS, Rule
@@ -159,6 +160,8 @@ def plan(task: Any, **given: Any) -> Plan:
     steps = positive_integer("steps", given["steps"])
     grid = checked_grid(given["record"], steps)
     network, rule = Network.checked(task.D, given), Rule.checked(given)
+    if network.W is not None and not network.has_moments:
+        NeuronMeasures.fit_memory(len(task.y), len(task.y_test), len(network.W))
     if given["alignment"] is not None:
         one_of("alignment", given["alignment"], ("test", "train"))
     real_dtype = DTYPES[one_of("dtype", given["dtype"], DTYPES)]

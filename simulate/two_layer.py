@@ -84,6 +84,21 @@ class TwoLayer:
             K += self._activations(X) @ self._activations(X2).T
         return K / self.W.shape[0]
 
+    def features(self, X: Float[Tensor, "P D"]) -> Float[Tensor, "P F"]:
+        """Return J, a row for each x, where J J^T is ``ntk_normalised``: the gradients of f.
+
+        >>> from lazyrich.simulate.activations import Curved
+        >>> some = TwoLayer(torch.eye(2), torch.tensor([1.0, -2.0]), 3.0, Curved(0.5))
+        >>> X = torch.tensor([[0.5, 1.0], [2.0, -1.0]])
+        >>> J = some.features(X)
+        >>> bool(torch.allclose(J @ J.T, some.ntk_normalised(X, X)))
+        True
+        """
+        J = (self._slopes(X)[:, :, None] * X[:, None, :]).flatten(1)
+        if self.readouts is not None:
+            J = torch.cat([J, self._activations(X)], 1)
+        return J / self.W.shape[0] ** 0.5
+
     def change(self, X: Float[Tensor, "P D"], a: Float[Tensor, " P"]) -> "TwoLayer":
         """Return alpha times the change (dW, dv) that changes f by K(., X) a to first order.
 

@@ -10,15 +10,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lazyrich import simulate
+from lazyrich.simulate import metrics
+from lazyrich.simulate.activations import Curved
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.metrics import (
     alignment,
     centred_alignment,
+    neuron_alignments,
     ntk_alignments,
     population_terms,
 )
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.neurons import network
+from lazyrich.simulate.two_layer import TwoLayer
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIGNED = st.one_of(st.just(0.0), st.floats(-2, -1e-2), st.floats(1e-2, 2))
@@ -225,3 +229,26 @@ def test_a_task_without_a_test_set_records_nan_there():
     assert np.isnan(history.test_loss).all()
     assert np.isnan(history.alignment).all()
     assert np.isfinite(history.train_loss).all()
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("way", ["whole", "features", "blocks"])
+def test_alignments_of_neurons_are_the_same_in_little_memory(trained, way, monkeypatch):
+    """Law: the kernel may be held whole, as features or in blocks of rows."""
+    n, N = 40, 2 if way == "features" else 30
+    monkeypatch.setattr(metrics, "WHOLE", n if way == "whole" else n - 1)
+    monkeypatch.setattr(metrics, "FEATURES", 100)
+    W, X, y = (standard_normal(1, name, size) for name, size in
+               (("weights", (N, 3)), ("readouts", (n, 3)), ("beta", (n,))))  # fmt: skip
+    some = TwoLayer(W, standard_normal(1, "readouts", (N,)) if trained else None, 2.0, Curved(0.3))
+    K, found = some.ntk_normalised(X, X), neuron_alignments(some, X, y, block=7)
+    assert float(found["alignment"]) == pytest.approx(float(alignment(K, y)), rel=1e-12)
+    expected = float(centred_alignment(K, y))
+    assert float(found["centred_alignment"]) == pytest.approx(expected, rel=1e-11)
+
+
+def test_what_neurons_need_on_many_test_samples_is_checked_before_any_work(monkeypatch):
+    monkeypatch.setattr("lazyrich.support.arguments.memory", lambda: 2.0**20)
+    task = simulate.PolynomialTask(3, 5, 10_000)
+    with pytest.raises(ValueError, match="n_test = 10000, width = 9: the neurons' outputs"):
+        simulate.train(task, width=9, activation="h + h^3", engine="neurons", steps=1)

@@ -78,6 +78,12 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     type=float,
     help="With flow: warn where a loss of gradient descent differs by more than this fraction.",
 )
+@click.option(
+    "--alignment",
+    default="test",
+    help="Record the kernel-task alignment on the test or train samples; none: leave it out. "
+    "On n samples it costs up to n^2.",
+)
 @click.option("--seed", type=int, default=0, help="Seed of the task and of the weights.")
 @click.option("--dtype", default="float64", help="float64 or float32.")
 @click.option("--device", default="cpu", help="cpu, or a GPU such as cuda.")
@@ -143,6 +149,7 @@ def command(
     from lazyrich.simulate import PolynomialTask, train
     from lazyrich.simulate.constants import shared_out
     from lazyrich.simulate.network import moments_fit_memory
+    from lazyrich.support.arguments import one_of
 
     of_target, of_activation = shared_out(read_constants(constants), target, options["activation"])
     moments_fit_memory(dimension)
@@ -159,6 +166,8 @@ def command(
         constants=of_target,
     )
     options["constants"] = of_activation
+    alignment = one_of("--alignment", options["alignment"], ("test", "train", "none"))
+    options["alignment"] = None if alignment == "none" else alignment
     if options["engine"] is None:
         options["engine"] = _engine(dimension, options, quiet)
     with progress_bar("training", quiet) as progress:
