@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from lazyrich import theory, verify
 from lazyrich.theory import grammar
-from lazyrich.theory.checking import points
+from lazyrich.theory.checking import points, text
 from lazyrich.theory.checking.compare import Plain, decide, vanishing
+from lazyrich.theory.printing import latex
 from lazyrich.theory.symbols import beta, wbar
 from lazyrich.theory.wick import dot
 from tests.gaussian_formulas import formulas
@@ -460,3 +461,31 @@ def test_x_primed_between_bars_is_the_second_input(name, formula):
     """As after a dot: it was read as the transpose of x, whose norm is that of x."""
     relu = theory.Problem(activation="relu(h)") if name == "ntk-at-init" else None
     assert theory.check(name, formula, problem=relu)
+
+
+@pytest.mark.parametrize("activation", ["h", "h + c*h^3", "erf(h)", "relu(h)"])
+@pytest.mark.parametrize("written", [text, latex])
+def test_a_printed_form_with_two_inputs_or_two_neurons_is_read_back(activation, written):
+    problem = theory.Problem(activation=activation, readouts="trained")
+    forms = [("ntk-at-init", problem.closed_form("ntk-at-init").expr)]
+    loss = problem.closed_form("population-loss")
+    forms += [(f"population-loss.{term}", expr) for term, expr in loss.terms.items()]
+    if activation != "relu(h)":  # whose slope, a step, is no function of the grammar
+        forms.append(("ntk", problem.closed_form("ntk").expr))
+    for name, expr in forms:
+        assert theory.check(name, written(expr), problem=problem), written(expr)
+
+
+@pytest.mark.parametrize("formula", ["(w.w')/D", r"\frac{w \cdot w'}{D}", "<w, w'>/D"])
+def test_w_primed_after_a_dot_is_the_second_neuron(formula):
+    assert theory.check("population-loss.pair", formula, problem=theory.Problem(activation="h"))
+
+
+def test_a_counterexample_without_symbols_says_where_it_is():
+    assert "\n  at D = 3: 16667/10000, not 5/3" in str(
+        theory.check("E[|x|^4]", "1.6667", at={"D": 3})
+    )
+    cubic = theory.Problem(activation="h + c*h^3")
+    assert "\n  everywhere: 1, not 0" in str(
+        theory.check("ntk-eigenvalues.harmonics_7", "1", problem=cubic)
+    )

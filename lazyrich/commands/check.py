@@ -98,7 +98,7 @@ def _report(found: "Check", file: Path) -> str:
                 "",
             ]
     if found.counterexample:
-        lines += [f"Smallest counter-example: {found.counterexample}", ""]
+        lines += [f"Smallest counter-example: {found.example}", ""]
     lines += [f"- {word}" for word in found.words]
     lines += [f"- agrees by accident at {place}" for place in found.special_points]
     return "\n".join([*lines, "", f"Assumes: {found.assumptions}", ""])

@@ -72,12 +72,22 @@ class Check:
         )
         return f"at {values}, not shown for other D" if fixed else f"for every D at {values}"
 
+    @property
+    def example(self) -> str:
+        """The counter-example; of formulas without symbols, the values that made them so."""
+        found = self.counterexample
+        assert found is not None
+        if found.point:
+            return f"at {found}"
+        where = f"at {points.written(self.at)}" if self.at else "everywhere"
+        return f"{where}: {points.plain(found.given)}, not {points.plain(found.right)}"
+
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.verdict}", f"  formula:    {text(self.given)}"]
         if not self.equal:
             lines += [f"  right form: {text(self.right)}", f"  difference: {text(self.difference)}"]
         if self.counterexample:
-            lines.append(f"  at {self.counterexample}")
+            lines.append(f"  {self.example}")
         lines += [f"  {word}" for word in self.words]
         if self.special_points:
             lines.append(f"  agrees by accident at {'; '.join(self.special_points)}")
@@ -88,7 +98,7 @@ class Check:
         return rf"$\displaystyle {latex(self.given)} {sign} {latex(self.right)}$"
 
     def _repr_html_(self) -> str:
-        lines = [f"at {self.counterexample}"] if self.counterexample else []
+        lines = [self.example] if self.counterexample else []
         lines += self.words
         if self.special_points:
             lines.append(f"agrees by accident at {'; '.join(self.special_points)}")

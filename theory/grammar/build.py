@@ -185,7 +185,7 @@ class Builder:
 
     def _dotted(self, tree: Any) -> Value:
         first, *rest = tree.children
-        both = len(rest) == 2 and trees.is_x_primed(first) and trees.is_x_primed(rest[1])  # x'.x'
+        both = len(rest) == 2 and trees.primed(first) and trees.primed(rest[1])  # x'.x'
         value = self._operand(first) if both else self.build(first)
         for dot, node in zip(rest[::2], rest[1::2], strict=True):
             if trees.is_transpose_sign(node) and _kind(self._name("T")) != "a vector":
@@ -195,8 +195,9 @@ class Builder:
         return value
 
     def _operand(self, node: Any) -> Value:
-        """Of a scalar product or a norm: x' is the second argument there, if there is one."""
-        second = self._name("x_prime") if trees.is_x_primed(node) else None
+        """Of a scalar product or a norm: x' and w' are the second ones there, if there are such."""
+        name = trees.primed(node)
+        second = None if name is None else self._name(name)
         return self.build(node) if second is None else second
 
     def _dot(self, dot: Any, left: Value, right: Value) -> Value:

@@ -7,7 +7,7 @@ translation knows which characters of the LaTeX it stands for, so that an error 
     names               \alpha, \varepsilon, \bar{w}, \beta_{1}, \boldsymbol{\beta}
     functions           \mathrm{tr}(M), \operatorname{Tr} M, \exp
     products, norms     a \cdot b, \langle a, b \rangle, |x|, \|x\|_2, \lVert x \rVert, \|A\|_F
-    transposes          x^\top, x^T, x' (but x' is x_prime where no factor follows)
+    transposes          x^\top, x^T, x' (but x' is x_prime, w' is w_prime where no factor follows)
     brackets, spaces    \left( \right), \bigl[ \bigr], \{ \}, M^{2}, \, \quad
 """
 
@@ -55,7 +55,7 @@ _A_FACTOR = re.compile(r"(?:[\s~]|\\[,;:! ])*(?:[A-Za-z(\[{]|\\(?:left\s*[(\[]|[
 _NO_FACTOR = re.compile(
     r"(?:[\s~]|\\[,;:! ])*\\(?:right|cdot|times|rangle|rvert|rVert|[bB]igg?r|div)(?![A-Za-z])"
 )
-_A_VECTOR_TIMES_X = re.compile(r"(?<![A-Za-z_])(?:x|w|x_prime)\s*·\s*x$")
+_A_VECTOR_TIMES_X = re.compile(r"(?<![A-Za-z_])(?:x|w|x_prime|w_prime)\s*·\s*[xw]$")
 _EDGE = " $\n\t"
 
 
@@ -252,15 +252,17 @@ class Translation:
         self._emit(one.close, place)
 
     def _prime(self, place: tuple[int, int]) -> None:
-        """x' is x_prime where that is a name and no factor follows, else a transpose.
+        """x' is x_prime, and w' is w_prime, where that is a name and no factor follows.
 
-        In x \\cdot x' (...) it is x_prime too: a vector times a row has no meaning.
+        Else it is a transpose. In x \\cdot x' (...) it is x_prime too: a vector times a row has
+        no meaning.
         """
         rest, tail = self.latex[place[1] : place[1] + 40], "".join(self._out[-12:])
         is_followed = _A_FACTOR.match(rest) and not _NO_FACTOR.match(rest)
         is_followed = is_followed and not _A_VECTOR_TIMES_X.search(tail)
-        is_x = re.search(r"(?<![a-z_])x$", tail) is not None
-        if is_x and self._is_name("x_prime") and (self._has_transposes or not is_followed):
+        found = re.search(r"(?<![a-z_])[xw]$", tail)
+        is_second = found is not None and self._is_name(f"{found[0]}_prime")
+        if is_second and (self._has_transposes or not is_followed):
             if tail[-2:-1].isalnum():  # Ax' is A x_prime
                 self._out.insert(-1, " ")
                 self._places.append(self._places[-1])

@@ -78,7 +78,7 @@ def _new_names(tree: Any, known: Mapping[str, Any], new: New) -> dict[str, tuple
     """The new names of a text, alone or in a run of letters, with the symbols each may be."""
     words = {str(token) for token in tree.scan_values(lambda token: token.type == "WORD")}
     around = (*tree.find_data("dotted"), *tree.find_data("norm"), *tree.find_data("inner"))
-    if any(trees.is_x_primed(side) for node in around for side in node.children):
+    if any(trees.primed(side) == "x_prime" for node in around for side in node.children):
         words.add("x_prime")
     unknown = sorted(w for w in words if naming.plain(w) not in known)
     found = {naming.plain(w): options for w in unknown if (options := new(naming.plain(w)))}

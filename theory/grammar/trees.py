@@ -22,12 +22,13 @@ def word_of(node: Any) -> Any:
     return node if getattr(node, "type", None) == "WORD" else None
 
 
-def is_x_primed(node: Any) -> bool:
-    """Whether a factor is x', which after a dot is the second argument: a row has no dot."""
+def primed(node: Any) -> str | None:
+    """The name of a factor that is x' or w', a second argument after a dot: a row has no dot."""
     node = inner(node)
     parts: Any = getattr(node, "children", ())
     is_primed = getattr(node, "data", None) == "postfix" and len(parts) == 2
-    return is_primed and str(parts[0]) == "x" and parts[1].type == "PRIME" and len(parts[1]) == 1
+    is_one = is_primed and parts[1].type == "PRIME" and len(parts[1]) == 1
+    return f"{parts[0]}_prime" if is_one and str(parts[0]) in ("x", "w") else None
 
 
 def bare_trace(node: Any) -> Any:
