@@ -208,7 +208,10 @@ class Outcome:
     def __str__(self) -> str:
         train, test = self.when("train"), self.when("test")
         falls = ["falls " * when.startswith("at") + when for when in (train, test)]
-        return f"{self.phase}: train loss {falls[0]}, {self.test.replace('_', ' ')} {falls[1]}"
+        phase = self.phase
+        if math.isnan(self.test_fall) and math.isfinite(self.train_fall):
+            phase = "fitted"  # whether it generalises was not measured
+        return f"{phase}: train loss {falls[0]}, {self.test.replace('_', ' ')} {falls[1]}"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(str(self))}</p>"
@@ -308,7 +311,8 @@ def time_to_grok(
     times = xarray.Dataset({"train": train, "test": later})
     fitted = np.isfinite(times.train)
     times["delay"] = (times.test - times.train.where(fitted)).where(fitted)
-    times["end"] = history[records].where(history[test].notnull()).max(records)
+    shown = test if bool(history[test].notnull().any()) else "train_loss"
+    times["end"] = history[records].where(history[shown].notnull()).max(records)
     censored = times.delay == math.inf
     times["at_least"] = times.delay.where(~censored, times.end - times.train)
     times["phase"] = xarray.apply_ufunc(

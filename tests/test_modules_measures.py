@@ -18,6 +18,7 @@ from lazyrich.simulate import (
     difficulty,
     effective_dimension,
     fit,
+    hessian_eigenvalues,
     kernel_alignments,
     kernel_change,
     linearise,
@@ -252,3 +253,32 @@ def test_a_long_spectrum_says_how_long(monkeypatch, caplog):
     monkeypatch.setattr("lazyrich.simulate.modules.measures._SECONDS", 2.5)
     difficulty(torch.eye(2), torch.ones(2))
     assert "the spectrum of a kernel of 2 rows takes about 2e+01 s" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_curvature_is_right_where_torch_has_a_wrong_second_derivative(kind):
+    """torch's weight_norm has one: the same network is written out here."""
+    torch.manual_seed(0)
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
+    model = nn.Sequential(layer, nn.Tanh(), nn.Linear(4, 1)).to(kind)
+    X, y = torch.randn(6, 3).to(kind), torch.randn(6, 1).to(kind)
+    named = {n: p.detach().double() for n, p in model.named_parameters()}
+    names, sizes = list(named), [p.numel() for p in named.values()]
+
+    def loss(flat):
+        w = {n: p.reshape(named[n].shape) for n, p in zip(names, flat.split(sizes), strict=True)}
+        g, v = (w[f"0.parametrizations.weight.original{i}"] for i in (0, 1))
+        hidden = (X.double() @ (g * v / v.norm(dim=1, keepdim=True)).T + w["0.bias"]).tanh()
+        return ((hidden @ w["2.weight"].T + w["2.bias"] - y) ** 2).mean()
+
+    whole = torch.func.hessian(loss)(torch.cat([p.flatten() for p in named.values()]))
+    wanted = torch.linalg.eigvalsh(whole).flip(0)
+    found = hessian_eigenvalues(model, Data(X, y), "mse", k=12)
+    torch.testing.assert_close(found, wanted[:12], rtol=1e-3, atol=1e-4)
+
+
+def test_a_kernel_of_lists_is_that_of_arrays():
+    model = nn.Linear(2, 1)
+    X = [[1.0, 2.0], [3.0, 4.0]]
+    assert torch.equal(ntk(model, X), ntk(model, torch.tensor(X)))
+    assert torch.equal(ntk(model, X, X[:1]), ntk(model, torch.tensor(X), torch.tensor(X[:1])))

@@ -8,6 +8,7 @@ from torch import nn
 
 from lazyrich.simulate.diagnosis.curve import Given
 from lazyrich.simulate.diagnosis.expansion import Expansion
+from lazyrich.simulate.diagnosis.own_run import check_run
 from lazyrich.simulate.diagnosis.scales import check_scales
 from lazyrich.simulate.diagnosis.steps import Steps, steps_of
 from lazyrich.simulate.modules.data import Data, checked_data
@@ -112,8 +113,10 @@ def asked(
     check_loss("train", loss, expansion.f0, expansion.data.y)
     check_loss("test", loss, expansion.f0_test, expansion.data.y_test)
     check_scales(expansion, loss)
-    note = not_logits_of(loss, model, expansion.data.X)
+    note = not_logits_of(loss, model, expansion.data.X, expansion.data.y)
     given = Given(data, loss, decay, rtol=_RTOL)
+    if run is not None:
+        check_run(expansion, given, run)
     return Asked(
         model, expansion, given, steps, horizon, with_pilots, run, train, budget, memory, note
     )

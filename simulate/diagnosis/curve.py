@@ -110,7 +110,7 @@ def lazy_curve(
     asked = None if times is None else given.checked(times)
     memory = positive_integer("memory", memory)
     expansion = Expansion(model, data)
-    warn_unless_logits(given.loss, model, expansion.data.X)
+    warn_unless_logits(given.loss, model, expansion.data.X, expansion.data.y)
     return curve_of(expansion, given, asked, method, memory)
 
 

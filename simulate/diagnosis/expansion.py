@@ -39,7 +39,7 @@ class Expansion:
                 f"model returns {type(returned).__name__}: must return one tensor here; wrap it in "
                 "a module that returns the part that is trained on"
             )
-        self.f0, self.f0_test = (self._outputs(side) for side in ("X", "X_test"))
+        self.f0, self.f0_test = (self.outputs(side) for side in ("X", "X_test"))
         for name, f in (("X", self.f0), ("X_test", self.f0_test)):
             if not bool(f.isfinite().all()):
                 raise ValueError(
@@ -53,10 +53,12 @@ class Expansion:
         """Return the memory that the kernels to the training set take, in float64."""
         return 8 * self.size * (self.size + self.size_test)
 
-    def _outputs(self, side: str) -> Tensor:
-        with torch.no_grad(), differentiable(self.model):
+    def outputs(self, side: str, model: nn.Module | None = None) -> Tensor:
+        """Return the outputs on a side of the data, of another module where one is given."""
+        model = self.model if model is None else model
+        with torch.no_grad(), differentiable(model):
             parts = [
-                flat(called(self.model, part, side)).double()
+                flat(called(model, part, side)).double()
                 for part in self._parts(getattr(self.data, side))
             ]
         return torch.cat(parts) if parts else torch.zeros((0, *self.out), dtype=torch.float64)

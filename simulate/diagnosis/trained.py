@@ -20,9 +20,9 @@ from lazyrich.simulate.diagnosis.advice import (
 from lazyrich.simulate.diagnosis.curve import MOST_STEPS, Given, curve_of, followed
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES
+from lazyrich.simulate.diagnosis.own_run import loaded
 from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
 from lazyrich.simulate.diagnosis.printed import printed
-from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.measures import kernel_alignments, kernel_change
 from lazyrich.simulate.modules.ntk import ntk
 from lazyrich.simulate.modules.trees import call, rows, taken
@@ -135,10 +135,8 @@ def compared(
     """Compare a run from the model's weights with the twin.
 
     ``expected``: the phase that is forecast for gradient flow. ``floor``: see ``advice``.
-    Raises ``ValueError`` for the run of other weights.
     """
     history, unit = run.history, "step" if "step" in run.history.dims else "time"
-    _check_start(expansion, run, given.decay)
     rate = _rate(run, unit)
     at = history[unit].values.astype(float)
     twin, left, cut, o = None, math.nan, math.inf, run.outcome()
@@ -149,7 +147,7 @@ def compared(
         left = _left(history, twin_run.history, at)
         if math.isinf(left) and math.isfinite(cut):
             left = math.nan
-    trained = _loaded(model, run)
+    trained = loaded(model, run)
     alignment, change = _kernels(model, trained, expansion)
     ratio = float(history.weight_norm[-1] / history.weight_norm[0])
     collapsed = _collapsed(trained, expansion, given)
@@ -179,34 +177,11 @@ def _rate(run: Run, unit: str) -> float | None:
     return None if rate is None else rate / (1 - (run.config.get("momentum") or 0.0))
 
 
-def _check_start(expansion: Expansion, run: Run, decay: float) -> None:
-    used = run.config.get("weight_decay")
-    if used is not None and used != decay:
-        raise ValueError(f"weight_decay = {decay:g}: must be {used:g}, as in the run")
-    norm = math.sqrt(expansion.weight_square)
-    first = run.history.isel({next(n for n in ("step", "time") if n in run.history.dims): 0})
-    started = float(first.parameter_change) == 0
-    if started and abs(float(first.weight_norm) / norm - 1) > 1e-5:
-        raise ValueError(
-            f"run starts at |w| = {float(first.weight_norm):.6g}, the model is at {norm:.6g}: give "
-            "the model at its initial weights, a copy made before training"
-        )
-
-
 def _left(history: xarray.Dataset, twin: xarray.Dataset, at: np.ndarray) -> float:
     reached = twin.test_loss.values
     gap = np.abs(history.test_loss.values[: len(reached)] - reached)
     apart = gap > LEFT * float(history.zero_test_loss)
     return float(at[np.argmax(apart)]) if apart.any() else math.inf
-
-
-def _loaded(model: nn.Module, run: Run) -> nn.Module:
-    trained = copied(model)
-    named = dict(trained.named_parameters())
-    with torch.no_grad():
-        for name, value in run.state.items():
-            named[name].copy_(value)
-    return trained
 
 
 def _kernels(

@@ -109,7 +109,12 @@ def _rate_advice(
             f"Lower the learning rate below {rate / share:.3g}, the largest stable one at the "
             f"start: at {rate:g} training diverges{where}."
         )
-    stable = f" (stable at the start: up to {rate / share:.3g})" if share > 0 else ""
+    stable = ""
+    if share > 0:
+        stable = (
+            f": it is stable at the start (up to {rate / share:.3g}), but the network becomes "
+            "sharper as it trains"
+        )
     return f"Lower the learning rate: at {rate:g} training diverges{where}{stable}."
 
 

@@ -32,7 +32,7 @@ class Data:
 
     def __post_init__(self) -> None:
         for name in ("X", "y", "X_test", "y_test"):
-            object.__setattr__(self, name, _read(name, getattr(self, name)))
+            object.__setattr__(self, name, read(name, getattr(self, name)))
         if (self.X_test is None) != (self.y_test is None):
             missing = "X_test" if self.X_test is None else "y_test"
             raise ValueError(f"{missing} is missing: give both X_test and y_test, or neither")
@@ -75,12 +75,12 @@ def checked_data(data: object) -> Data:
     return data
 
 
-def _read(name: str, side: Any) -> Tree:
+def read(name: str, side: Any) -> Tree:
     """Return lists of numbers as an array, and tensors without a gradient of their own.
 
-    >>> _read("X", [[1, 2], [3, 4]]).shape
+    >>> read("X", [[1, 2], [3, 4]]).shape
     (2, 2)
-    >>> _read("X", [[1, 2], [3]])
+    >>> read("X", [[1, 2], [3]])
     Traceback (most recent call last):
     ...
     ValueError: X is a list whose rows differ in length: must be a table of numbers

@@ -92,7 +92,7 @@ def fit(
     if schedule is not None and not callable(schedule):
         raise ValueError(f"schedule = {shown(schedule)}: must be a function of the step, or None")
     trainer = Trainer(model, data, loss_function(loss), optimiser, batches, schedule)
-    warn_unless_logits(trainer.loss, model, trainer.data.X)
+    warn_unless_logits(trainer.loss, model, trainer.data.X, trainer.data.y)
     recorder = Recorder(
         "step", trainer.model, trainer.data, trainer.loss, metrics, measures, trainer.start
     )

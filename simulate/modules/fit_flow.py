@@ -101,7 +101,7 @@ def fit_flow(
     data = data.fitted(model)
     checked_function(model, data.X)
     checked_gradient(model, data.X)
-    warn_unless_logits(loss, model, data.X)
+    warn_unless_logits(loss, model, data.X, data.y)
     flow, progress = Flow(model, data, loss, decay, rtol), told(progress, "fit_flow")
     given = None if record is None else listed("record", record, "times")
     metrics, measures = functions("metrics", metrics), functions("measures", measures)

@@ -1,10 +1,13 @@
 """Products of the Hessian of a training loss with vectors, for any module.
 
 By reverse mode twice. Where an operation has no second derivative (activation checkpointing,
-custom functions), by differences of gradients in float64. (curvlinops has the first way only, and
-neither chooses the kernels of attention that have second derivatives nor takes tuples and dicts.)
+custom functions) or a wrong one (torch's own weight_norm), by differences of gradients in float64.
+(curvlinops has the first way only, and neither chooses the kernels of attention that have second
+derivatives nor takes tuples and dicts.)
 """
 
+import copy
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -20,6 +23,10 @@ from lazyrich.simulate.modules.trees import Tree, call, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import shown
+
+# Samples on which second derivatives are checked, the step for it over |w|, and how far they may be
+# apart, relative to the larger one.
+_CHECKED, _SHORT, _APART = 4, 1e-7, 1e-3
 
 
 class Hessian:
@@ -54,6 +61,8 @@ class Hessian:
         self._sizes = [v.numel() for v in here.values()]
         self.size = sum(self._sizes)
         self._pull, self._exact = None, True
+        if _is_wrong_twice(self):
+            self._by_differences()
         with torch.no_grad(), differentiable(model):
             _, X, y = next(self._parts())
             check_value(loss, at(model, here, X), y)
@@ -66,11 +75,15 @@ class Hessian:
             try:
                 return self._twice(v)
             except MISSING:
-                self._exact = False
-                moved = _in(torch.float64, self._model, self._at, self._data)
-                self._model, self._at, self._data = moved
+                self._by_differences()
                 example = next(iter(self._at.values()))
         return self._differences(torch.as_tensor(vector.ravel()).to(example))
+
+    def _by_differences(self) -> None:
+        """Go over to differences of gradients in float64."""
+        self._exact, self._pull = False, None
+        moved = _in(torch.float64, self._model, self._at, self._data)
+        self._model, self._at, self._data = moved
 
     def _parts(self) -> Iterator[tuple[float, Tree, Tree]]:
         for start in range(0, self._n, self._batch):
@@ -100,12 +113,13 @@ class Hessian:
 
         return vjp(grad(value), self._at)[1]
 
-    def _differences(self, v: Tensor) -> np.ndarray:
+    def _differences(self, v: Tensor, part: float | None = None) -> np.ndarray:
         start = torch.cat([value.flatten() for value in self._at.values()])
         length = float(v.norm())
         if length == 0:
             return np.zeros(self.size)
-        step = torch.finfo(v.dtype).eps ** (1 / 3) * max(1.0, float(start.norm())) / length
+        part = torch.finfo(v.dtype).eps ** (1 / 3) if part is None else part
+        step = part * max(1.0, float(start.norm())) / length
         ends = [self._gradient(start + sign * step * v) for sign in (1, -1)]
         return ((ends[0] - ends[1]) / (2 * step)).cpu().numpy()
 
@@ -129,6 +143,26 @@ class Hessian:
                 ]
                 total += share * torch.cat(parts).double()
         return total
+
+
+def _is_wrong_twice(hessian: Hessian) -> bool:
+    """Return whether a second derivative of torch differs from a difference of gradients.
+
+    In float64, on a few samples, along one direction; by a step so short that it crosses no kink.
+    """
+    small = copy.copy(hessian)
+    try:
+        moved = _in(torch.float64, hessian._model, hessian._at, hessian._data)
+        small._model, small._at, data = moved
+        small._data = Data(taken(data.X, slice(0, _CHECKED)), taken(data.y, slice(0, _CHECKED)))
+        small._n = small._batch = rows("X", small._data.X)
+        like = next(iter(small._at.values()))
+        v = torch.from_numpy(np.random.default_rng(1).standard_normal(small.size)).to(like)
+        twice, once = small._twice(v), small._differences(v, _SHORT)
+    except Exception:  # a user's model or loss may not work like this: nothing is known
+        return False
+    size = float(np.linalg.norm(once))
+    return math.isfinite(size) and float(np.linalg.norm(twice - once)) > _APART * size
 
 
 def _in(

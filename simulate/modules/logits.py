@@ -52,14 +52,25 @@ so leave it out of the model"
     return ""
 
 
-def not_logits_of(loss: Loss, model: nn.Module, X: Tree) -> str:
-    """Return the same for a network on a few samples; that inside ``Scaled`` is looked at."""
+def not_logits_of(loss: Loss, model: nn.Module, X: Tree, y: Tree = None) -> str:
+    """Return the same for a network on a few samples; that inside ``Scaled`` is looked at.
+
+    With labels y, also a line on those for which the loss has no lower bound.
+
+    >>> X = torch.ones(2, 1)
+    >>> not_logits_of(nn.BCEWithLogitsLoss(), nn.Linear(1, 1), X, -X)
+    'y has -1: labels of this loss must be from 0 to 1, or it has no lower bound'
+    """
+    binary = loss in _BINARY or isinstance(loss, nn.BCEWithLogitsLoss)
+    if binary and isinstance(y, Tensor) and bool(((y < 0) | (y > 1)).any()):
+        off = float(y[(y < 0) | (y > 1)][0])
+        return f"y has {off:g}: labels of this loss must be from 0 to 1, or it has no lower bound"
     model = innermost(model)
     with torch.no_grad(), untouched(model):
         return not_logits(loss, call(model, taken(X, slice(0, _SAMPLES))))
 
 
-def warn_unless_logits(loss: Loss, model: nn.Module, X: Tree) -> None:
-    """Warn in one line where a network's outputs are no logits, and the loss wants these."""
-    if line := not_logits_of(loss, model, X):
+def warn_unless_logits(loss: Loss, model: nn.Module, X: Tree, y: Tree = None) -> None:
+    """Warn in one line where outputs are no logits, or labels out of range, and the loss minds."""
+    if line := not_logits_of(loss, model, X, y):
         warnings.warn(line, stacklevel=3)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.simulate.arrays import numbers
+from lazyrich.simulate.modules.data import read
 from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.modules.jacobian import MISSING, Network
 from lazyrich.simulate.modules.trees import Around, Tree, flat, rows, taken
@@ -48,9 +49,9 @@ def ntk(
     ``(n, *out, m, *out)`` with ``outputs="full"``, and (n, m) with "trace", the sum over a of
     Theta_aa, or with "sum", the kernel of the sum of the outputs (one gradient a sample).
 
-    Inputs may be tensors, NumPy arrays, or tuples and dicts of these. Outputs that are tuples or
-    dicts count side by side, ``out`` = (C,). The kernel of a network in half precision is float32.
-    The module is left as it was.
+    Inputs may be tensors, NumPy arrays, lists of rows, or tuples and dicts of these. Outputs that
+    are tuples or dicts count side by side, ``out`` = (C,). The kernel of a network in half
+    precision is float32. The module is left as it was.
 
     Where the Jacobians fit in ``memory`` bytes they are made once and multiplied. Where they don't,
     they are made and multiplied in blocks of samples. Where only a few rows fit, each is multiplied
@@ -75,6 +76,7 @@ def ntk(
     memory = positive_integer("memory", memory)
     batch = None if batch is None else positive_integer("batch", batch)
     checked_model(model)
+    X, X2 = read("X", X), read("X2", X2)
     if rows("X", X) < 1:
         shape = f" has shape {tuple(X.shape)}" if hasattr(X, "shape") else " has 0 rows"
         raise ValueError(f"X{shape}: must be (n, ...) with n of at least 1")
@@ -243,6 +245,7 @@ def ntk_product(
     >>> torch.allclose(ntk_product(model, X, v), K @ v)
     True
     """
+    X, X2 = read("X", X), read("X2", X2)
     n = rows("X", X)
     rows("X2", X if X2 is None else X2)
     with differentiable(checked_model(model)):
