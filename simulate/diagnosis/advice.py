@@ -39,7 +39,7 @@ predicting nothing, however long it is trained.'
     if cause == SLOW_KERNEL:
         return (
             "Use more samples, or inputs and an architecture whose kernel fits the labels better; "
-            "a smaller alpha may not help."
+            "a smaller output (alpha f, with a smaller alpha) may not help."
         )
     if cause == OPTIMISER:
         return "Use plain SGD, with or without momentum, or a smaller learning rate."

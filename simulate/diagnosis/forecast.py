@@ -247,7 +247,10 @@ def _reason(
     if phase == MEMORISES and math.isfinite(twin) and math.isinf(test.value):
         return "the linearised network generalises, but copies with a smaller output do not"
     if math.isfinite(twin) and not late:
-        return "the linearised network generalises by itself"
+        by_itself = "the linearised network generalises by itself"
+        if phase == GROKS:
+            return f"{by_itself}, but late: the labels lie in slow directions of its kernel too"
+        return by_itself
     if phase == MEMORISES and not math.isfinite(test.value):
         if not runs:
             return "the linearised network does not generalise"

@@ -92,8 +92,10 @@ def _losses(ax: "Axes", found: "Diagnosis") -> None:
         look = {"color": color, "lw": 1, "marker": _MARKERS[i % len(_MARKERS)], "ms": 4}
         every = max(1, len(history.time) // 8)
         look |= {"markevery": (i * every // max(1, len(found.pilots)), every)}
-        name = f"output × {pilot.r:.2g}, test"
+        name = f"output × {pilot.r:.2g}, test (train dashed)"
         ax.plot(history.time * pilot.r**2, shares[-1], label=name, **look)
+        fitted = history.train_loss.values / float(history.zero_train_loss)
+        ax.plot(history.time * pilot.r**2, fitted, color=color, ls=_DASHED, lw=0.7)
     if found.trained is not None:
         shares.append(_of_the_run(ax, found))
     _marked(ax, found)

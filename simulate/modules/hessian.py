@@ -63,9 +63,9 @@ class Hessian:
         self._pull, self._exact = None, True
         if _is_wrong_twice(self):
             self._by_differences()
-        with torch.no_grad(), differentiable(model):
+        with torch.no_grad(), differentiable(self._model):
             _, X, y = next(self._parts())
-            check_value(loss, at(model, here, X), y)
+            check_value(loss, at(self._model, self._at, X), y)
 
     def __matmul__(self, vector: np.ndarray) -> np.ndarray:
         """Return the product with a vector, in float64."""
@@ -113,13 +113,14 @@ class Hessian:
 
         return vjp(grad(value), self._at)[1]
 
-    def _differences(self, v: Tensor, part: float | None = None) -> np.ndarray:
+    def _differences(self, v: Tensor, part: float = 0.0) -> np.ndarray:
         start = torch.cat([value.flatten() for value in self._at.values()])
         length = float(v.norm())
         if length == 0:
             return np.zeros(self.size)
-        part = torch.finfo(v.dtype).eps ** (1 / 3) if part is None else part
-        step = part * max(1.0, float(start.norm())) / length
+        step = (
+            (part or torch.finfo(v.dtype).eps ** (1 / 3)) * max(1.0, float(start.norm())) / length
+        )
         ends = [self._gradient(start + sign * step * v) for sign in (1, -1)]
         return ((ends[0] - ends[1]) / (2 * step)).cpu().numpy()
 
