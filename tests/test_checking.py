@@ -244,7 +244,6 @@ def test_special_points(name, formula, options, points):
         ("ntk-eigenvalues.traceless.multiplicity", "D(D + 1)/2", "too large by 1"),
         ("ntk-eigenvalues.traceless.multiplicity", "D(D + 1)/2", "leading order"),
         ("target-decomposition.radial", "(D + 2)/(4 D^3)", "a factor |beta|^4 is missing"),
-        ("target-decomposition.radial", "(D + 2)/(4 D^3)", "right only for |beta| = 1"),
         ("test-loss", EQ_6 + " - 2 alpha^2 |wbar|^2/D", "the sign of the term"),
         ("test-loss", EQ_6 + " + sigma", "the term sigma is too much"),
         ("test-loss", EQ_6 + " + sigma", "does not depend on sigma"),
@@ -489,3 +488,30 @@ def test_a_counterexample_without_symbols_says_where_it_is():
     assert "\n  everywhere: 1, not 0" in str(
         theory.check("ntk-eigenvalues.harmonics_7", "1", problem=cubic)
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "formula", "activation", "words"),
+    [
+        (
+            "ntk-at-init",
+            "(x.x')(pi - acos(x.x'/(|x||x'|)))/(4 pi)",
+            "relu(h)",
+            ["too small by the factor 2"],
+        ),
+        ("ntk-rank", "D + D(D-1)(D+4)/6", "h + c*h^3", ["the term D is missing"]),
+        ("E[|x|^4]", "(D^2+2D)/D^2 + exp(-D)", None, ["too large by exp(-D)"]),
+        ("E[(b.x)^4]", "3 b.b/D^2", None, ["a factor |b|^2 is missing"]),
+    ],
+)
+def test_what_is_off_is_what_the_user_wrote(name, formula, activation, words):
+    problem = activation and theory.Problem(activation=activation)
+    found = theory.check(name, formula, problem=problem)
+    assert found.words[:1] == words
+    assert not any("right only" in word for word in found.words)
+
+
+def test_where_a_formula_is_right_by_accident_is_said_once():
+    found = theory.check("target-decomposition.radial", "(D + 2)/(4 D^3)")
+    assert found.special_points == ["|beta| = 1"]
+    assert str(found).count("|beta| = 1") == 1

@@ -21,7 +21,10 @@ class Remarks:
     """Compares two scalars in plain symbols, ``given`` not equal to ``right``."""
 
     def __init__(self, right: sp.Expr, given: sp.Expr, plain: Plain):
-        self.right, self.given, self.plain = plain.scalar(right), plain.scalar(given), plain
+        self.right, self.given = (
+            plain.scalar(side).rewrite(sp.acos, sp.asin) for side in (right, given)
+        )
+        self.plain = plain
         self.formulas = right, given
 
     def text(self, value: Any) -> str:
@@ -184,6 +187,8 @@ class Remarks:
             for k, c in right.items()
             if k in given and vanishing(given[k] - c)[0] is not True
         }
+        if list(right) == list(given) == [1] and (line := self._in_numbers()):
+            return [line]
         if len(missing) == len(right) or len(extra) == len(given):
             return []  # nothing in common: the right form says it better
         if len(missing) == len(extra) == 1:
@@ -205,6 +210,15 @@ class Remarks:
                     f"{self.text(sp.factor(good * key))}"
                 )
         return lines if len(lines) <= _MOST_TERMS else []
+
+    def _in_numbers(self) -> str | None:
+        """Of two formulas in numbers and dimensions, the one term by which they differ."""
+        difference = sp.expand(sp.simplify(self.given - self.right))
+        if difference.is_Add or difference.count_ops() > _SHORT:
+            return None
+        if difference.is_positive:
+            return f"too large by {self.text(difference)}"
+        return f"the term {self.text(-difference)} is missing" if difference.is_negative else None
 
     def _foreign(self) -> list[str]:
         """Names that the right form does not contain."""
