@@ -425,7 +425,7 @@ def test_the_index_of_a_mean_names_its_vectors():
         ("E[x.x] + E[w.w", "with both brackets"),
         ("E[(x.x)^2] - E[bta x.x]^2", "E[>>>bta<<< x.x]^2, character 16"),
         ("E[x.x] + foo", ">>>foo<<<, character 10"),
-        ("E[(w.x)^2 | q]", "given = 'q': Allowed: w, x"),
+        ("E[(w.x)^2 | q]", "given = 'q': the formula has no q; it has w, x"),
         ("E_x[x.x | x]", "over = x: the mean is conditional on x"),
         (r"\mathbb{E}_{x \sim N(0, I)}[x.x]", "the index of a mean names its vectors"),
         ("E_q[x.x]", "over = 'q': Allowed: x"),

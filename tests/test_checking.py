@@ -515,3 +515,11 @@ def test_where_a_formula_is_right_by_accident_is_said_once():
     found = theory.check("target-decomposition.radial", "(D + 2)/(4 D^3)")
     assert found.special_points == ["|beta| = 1"]
     assert str(found).count("|beta| = 1") == 1
+
+
+def test_a_name_that_needs_a_problem_and_a_condition_without_its_vector_say_so():
+    with pytest.raises(ValueError, match="'target-power': derived for a problem that is described"):
+        theory.check("target-power", "1")
+    with pytest.raises(ValueError, match=r"given = 'w': the formula has no w; it has b, x"):
+        theory.expectation("Var[(b.x)^2 | w]")
+    assert theory.expectation("E[(w.x)^2 | w]").title == "E[(w.x)^2 | w]"

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Collection
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -205,6 +206,12 @@ def closed_form(name: str) -> ClosedForm:
     return _derived(name)
 
 
+def _of_problems() -> Collection[str]:
+    from lazyrich.theory.problem.description import _FORMS  # here: it takes a while
+
+    return _FORMS
+
+
 @cache
 def _derived(name: str) -> ClosedForm:
     modules = {n: module for entries in _CATALOGUE.values() for n, (module, _) in entries.items()}
@@ -213,6 +220,11 @@ def _derived(name: str) -> ClosedForm:
         function, arguments = f"hermite-{family[2]}", [int(family[1])]
     else:
         function, arguments = name, []
+        if name not in modules and name in _of_problems():
+            raise ValueError(
+                f"name = {shown(name)}: derived for a problem that is described: give an "
+                "activation or a target (--activation, --target; in Python theory.Problem)"
+            )
         module = modules[one_of("name", name, modules)]
     derive = getattr(import_module(f"lazyrich.theory.{module}"), function.replace("-", "_"))
     return derive(*arguments)

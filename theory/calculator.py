@@ -13,7 +13,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.support.arguments import one_of, shown
+from lazyrich.support.arguments import shown
 from lazyrich.support.patience import told
 from lazyrich.theory import wick
 from lazyrich.theory.closed_form import ClosedForm
@@ -91,7 +91,7 @@ def expectation(
     text = " ".join((text if isinstance(text, str) else write(integrand)).split())
     return ClosedForm(
         name="expectation",
-        title=f"E[{text}]" if laws else text,
+        title=f"E[{' | '.join([text, *([', '.join(fixed)] if fixed else [])])}]" if laws else text,
         expr=value,
         steps=[*inner.steps, *steps],
         assumptions=_assumptions(every, matrix_symbols(_all(integrand, every)), symmetric),
@@ -221,7 +221,10 @@ def _unconditional(
         return over
     columns = columns_of(integrand)
     for name in fixed:
-        one_of("given", name, matrix_symbols(integrand))
+        if name not in (there := matrix_symbols(integrand)):
+            raise ValueError(
+                f"given = {shown(name)}: the formula has no {name}; it has {', '.join(there)}"
+            )
         if over is not None and name in over:
             raise ValueError(f"over = {', '.join(over)}: the mean is conditional on {name}")
     if over is not None:
