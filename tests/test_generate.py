@@ -371,3 +371,20 @@ def test_nonsymmetric_words_are_not_transposed():
     found = {"K": [[1, 2], [3, 4]], "L": [[0, 1], [5, 2]], "beta": [[1], [2]], "u": [[1], [-1]]}
     at = Coordinates(2)
     assert_equals_exact(expr, {**found, "D": 2}, float(str(at.interpret(expr, **put(at, found)))))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("power", [62, 63, 64])
+def test_whole_numbers_of_any_size(power, backend):
+    """From 2^63 on they are written as floats, which have them exactly."""
+    found = generate.function(alpha * 2**power + epsilon, backend)(alpha=0.5, epsilon=0.0)
+    assert float(found) == 2.0 ** (power - 1)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_the_larger_of_0_and_a_value_alone_has_a_function(backend):
+    function = generate.function(sp.Max(0, alpha), backend)
+    assert [float(function(alpha=value)) for value in (-2.0, 3.0)] == [0, 3]
+    for other in (sp.Max(1, alpha), sp.Max(alpha, epsilon)):
+        with pytest.raises(ValueError, match=r"only max\(0, \.\.\.\) has an array function"):
+            generate.function(other, backend)

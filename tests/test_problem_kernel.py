@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyrich.theory import Problem, closed_form
-from lazyrich.theory.symbols import D, beta, isotropic, x, x_prime
+from lazyrich.theory.symbols import D, N, alpha, beta, isotropic, w, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation
 from lazyrich.verify.certificates import problem as certificates
 from lazyrich.verify.certificates import prove
@@ -28,6 +28,21 @@ def test_the_kernel_is_proved_for_every_D(activation, readouts):
     wrong = replace(form, expr=form.expr + dot(x, x_prime))
     with pytest.raises(AssertionError, match="kernel at D"):
         prove(certificates.kernel(problem), wrong)
+
+
+@pytest.mark.parametrize("readouts", ["fixed", "trained"])
+def test_units_of_a_neurons_share_and_of_the_kernel(readouts):
+    """f is alpha/N times a sum over neurons, so the kernel alpha^2/N times a mean over them."""
+    form = Problem("h + c h^3", readouts=readouts).closed_form("ntk-at-init")
+    share = form.steps[0][1]
+    at_one = share.subs({alpha: 1, N: 1})
+    assert at_one.has(dot(w, x))
+    assert not at_one.has(alpha, N)
+    assert sp.expand(share - alpha / N * at_one) == 0
+    deviations = {"fixed": {"sigma": 1}, "trained": {"sigma_w": 1, "sigma_v": 1}}[readouts]
+    at = {"D": 1, "x": [2], "x_prime": [3], "c": 1} | deviations
+    terms = form.evaluate_terms(alpha=3, N=5, **at)
+    assert terms["ntk"] == sp.Rational(9, 5) * terms["ntk_normalised"] != 0
 
 
 @pytest.mark.parametrize(
@@ -268,6 +283,22 @@ def test_the_learning_curve_is_the_papers():
         assert low <= form.evaluate(kappa=kappa, **at) <= high
         ours = problem.closed_form("lazy-learning-curve").evaluate(kappa=kappa, **values)
         assert abs(ours - form.evaluate(kappa=kappa, **at)) < 1e-12
+
+
+def test_the_parts_of_the_learning_curve_add_up_to_it():
+    """And as kappa grows, nothing is learned: each part goes to the power of its eigenspace."""
+    problem = Problem("h + c h^2", "(beta.x)^2 + b.x + 2")
+    form = problem.closed_form("lazy-learning-curve")
+    values = {"D": 3, "c": 0.5, "sigma": 1.0, "beta": [1.0, 2.0, 0.5], "b": [0.0, 1.0, 1.0]}
+    at = {name: value for name, value in values.items() if name in form.arguments()}
+    for kappa in (0.01, 0.3, 1e9):
+        terms = dict(form.evaluate_terms(kappa=kappa, **at))
+        parts = [float(terms[name]) for name in terms if name.startswith(("harmonics", "null"))]
+        whole = float(form.evaluate(kappa=kappa, **at))
+        np.testing.assert_allclose(sum(parts), whole, rtol=1e-9)
+    power = problem.closed_form("target-decomposition").evaluate_terms(**at)
+    for name in terms.keys() & power.keys():
+        np.testing.assert_allclose(float(terms[name]), float(power[name]), rtol=1e-6)
 
 
 def test_the_learning_curve_ends_at_the_rank_and_at_what_is_never_learned():

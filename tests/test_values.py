@@ -30,7 +30,7 @@ from lazyrich.theory.symbols import (
     isotropic,
     x,
 )
-from lazyrich.theory.values import rational, table
+from lazyrich.theory.values import number, rational, table
 from lazyrich.theory.wick import canonical, dot, equal, expectation, form, gradient
 
 LOSS = theory.closed_form("test-loss")
@@ -410,3 +410,9 @@ def _leaves(part):
     if isinstance(part, list | tuple | sp.Tuple):
         return [leaf for item in part for leaf in _leaves(item)]
     return [part]
+
+
+def test_a_number_is_finite_and_no_matrix():
+    assert [number(value) for value in (2, "1/4", sp.pi)] == [2, Rational(1, 4), sp.pi]
+    others = (MatrixSymbol("A", 2, 2), sp.oo, sp.nan, sp.true, sp.Tuple(1, 2))
+    assert [number(value) for value in others] == [None] * 5
