@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyrich.theory import Problem, closed_form
+from lazyrich.theory.problem.kernel import v
 from lazyrich.theory.symbols import D, N, alpha, beta, isotropic, w, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation
 from lazyrich.verify.certificates import problem as certificates
@@ -39,6 +40,8 @@ def test_units_of_a_neurons_share_and_of_the_kernel(readouts):
     assert at_one.has(dot(w, x))
     assert not at_one.has(alpha, N)
     assert sp.expand(share - alpha / N * at_one) == 0
+    if readouts == "trained":
+        assert sp.expand(at_one - v * at_one.subs(v, 1)) == 0
     deviations = {"fixed": {"sigma": 1}, "trained": {"sigma_w": 1, "sigma_v": 1}}[readouts]
     at = {"D": 1, "x": [2], "x_prime": [3], "c": 1} | deviations
     terms = form.evaluate_terms(alpha=3, N=5, **at)
