@@ -286,3 +286,10 @@ def test_a_constant_activation_does_not_move(centred):
         task, activation="3", steps=5, engine="neurons", width=3, centred=centred, alpha=2.0
     )
     np.testing.assert_array_equal(np.ptp(run.history.train_loss.values), 0.0)
+
+
+def test_what_moved_is_given_with_the_start():
+    problem = Problem("h + c h^3", "(beta.x)^3")
+    at = {"W": np.ones((2, 1)), "c": 0.5, "beta": [1.0]}
+    with pytest.raises(ValueError, match=r"^W_moved is given without W0$"):
+        problem.population_loss(W_moved=np.ones((2, 1)), **at)

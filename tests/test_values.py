@@ -416,3 +416,12 @@ def test_a_number_is_finite_and_no_matrix():
     assert [number(value) for value in (2, "1/4", sp.pi)] == [2, Rational(1, 4), sp.pi]
     others = (MatrixSymbol("A", 2, 2), sp.oo, sp.nan, sp.true, sp.Tuple(1, 2))
     assert [number(value) for value in others] == [None] * 5
+
+
+def test_a_covariance_that_is_none_is_one_line():
+    form = theory.closed_form("general-target-decomposition")
+    shapes = {"D": 2, "beta": [1, 2], "s": 1, "epsilon": 1, "sigma": 1}
+    at = {name: value for name, value in shapes.items() if name in form.arguments()}
+    assert form.evaluate(Sigma=[[2, 1], [1, 2]], **at) is not None
+    with pytest.raises(ValueError, match=r"^Sigma"):
+        form.evaluate(Sigma=[[1, 2], [2, 1]], **at)
