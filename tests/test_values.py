@@ -420,8 +420,7 @@ def test_a_number_is_finite_and_no_matrix():
 
 def test_a_covariance_that_is_none_is_one_line():
     form = theory.closed_form("general-target-decomposition")
-    shapes = {"D": 2, "beta": [1, 2], "s": 1, "epsilon": 1, "sigma": 1}
-    at = {name: value for name, value in shapes.items() if name in form.arguments()}
+    at = {"D": 2, "B": [[1, 0], [0, 3]], "c_0": 1, "c_1": [1, 2]}
     assert form.evaluate(Sigma=[[2, 1], [1, 2]], **at) is not None
     with pytest.raises(ValueError, match=r"^Sigma"):
         form.evaluate(Sigma=[[1, 2], [2, 1]], **at)
