@@ -42,9 +42,13 @@ def kernel_alignments(K: Tensor, y: Tensor) -> dict[str, float]:
 
 
 def _pair(K: object, y: object) -> tuple[Tensor, Tensor]:
-    """Return kernel and labels as tensors of one floating type, the wider of the two."""
+    """Return kernel and labels as tensors of one floating type, the wider of the two.
+
+    Whole numbers, as of one-hot labels, take the other's type.
+    """
+    whole = not numbers("y", y).is_floating_point()
     kernel, labels = _finite("K", K), _finite("y", y)
-    dtype = torch.promote_types(kernel.dtype, labels.dtype)
+    dtype = kernel.dtype if whole else torch.promote_types(kernel.dtype, labels.dtype)
     if dtype in (torch.float16, torch.bfloat16):
         dtype = torch.float32
     return kernel.to(dtype), labels.to(device=kernel.device, dtype=dtype)
