@@ -135,7 +135,7 @@ class Attack:
             database=None,
             derandomize=False,
             print_blob=True,
-            phases=[Phase.explicit, Phase.generate],
+            phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
 

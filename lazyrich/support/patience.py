@@ -28,8 +28,8 @@ def told(
     """Return ``progress``, or where it is None a callback that says a line after ``SILENCE``.
 
     The line says what runs, how far it is, and how to see ``more``; another one follows whenever
-    the time has doubled. It is given to ``say``; unless
-    given, to the logger ``lazyrich``, which prints it on stderr unless told otherwise.
+    the time has doubled. It is given to ``say``; unless given, to the logger ``lazyrich``, which
+    prints it on stderr unless told otherwise.
 
     >>> told(print, "training")(1, 4)
     1 4

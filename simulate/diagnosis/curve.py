@@ -333,7 +333,7 @@ def _by_modes(curve: _Curve, kernels: tuple[Tensor, Tensor] | None, times: Any) 
         moved, moved_test = modes.train @ a[:, i], modes.test @ a[:, i]
         loss = curve.add(float(time), moved, moved_test, float(b[i]), modes.vectors @ a[:, i])
         if given.rate is not None and has_diverged(loss, start):
-            raise DivergenceError(int(time), given.rate, _stable_rate(modes, c, given))
+            raise DivergenceError(int(time), given.rate, stable)
     final, shrunk = modes.limit(c, given.decay)
     floors = curve.losses(modes.train @ final, modes.test @ final, shrunk)
     extra = {

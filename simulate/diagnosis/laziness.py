@@ -33,10 +33,9 @@ class Laziness:
     ``errors``: |f - f_lin| over |y| on training samples, as losses are over that of f = 0.
     ``kernel_changes``: |K - K0|/|K0|. ``drifts``: the same to first order, |K'[w - w0]|/|K0|, with
     K' the derivative of the kernel at w0, without kinks, as those of ReLU, that are crossed on the
-    way; NaN for networks that do not work in float64.
-    ``features_from``: the time from which error or change is
-    above ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the error can
-    vanish while the kernel changes, and so can the first-order drift.)
+    way; NaN for networks that do not work in float64. ``features_from``: the time from which error
+    or change is above ``NOTICEABLE``, ``inf`` for none. (One alone does not tell: by symmetry the
+    error can vanish while the kernel changes, and so can the first-order drift.)
 
     ``power``: weights times c, as weight decay makes them, are as lazy as an output times c^power
     (see ``shrinking``); 1 where that was not measured.

@@ -12,8 +12,16 @@ from lazyrich.simulate.modules.untouched import untouched
 
 # Samples on which outputs are looked at.
 _SAMPLES = 64
-_CLASSES = (cross_entropy, nn.functional.cross_entropy)
-_BINARY = (nn.functional.binary_cross_entropy_with_logits,)
+
+
+def _of_two(loss: Loss) -> bool:
+    function = nn.functional.binary_cross_entropy_with_logits
+    return loss is function or isinstance(loss, nn.BCEWithLogitsLoss)
+
+
+def _of_classes(loss: Loss) -> bool:
+    functions = (cross_entropy, nn.functional.cross_entropy)
+    return loss in functions or isinstance(loss, nn.CrossEntropyLoss)
 
 
 def not_logits(loss: Loss, f: Any) -> str:
@@ -34,13 +42,12 @@ so leave it out of the model"
     inside = bool(((f > 0) & (f < 1)).all())
     start, end = "the model's outputs are", "so leave it out of the model"
     itself = f"cross entropy does the softmax itself, {end}"
-    if loss in _BINARY or isinstance(loss, nn.BCEWithLogitsLoss):
+    if _of_two(loss):
         between = (
             f"{start} all between 0 and 1, as after a sigmoid: this loss does it itself, {end}"
         )
         return between if inside else ""
-    classes = loss in _CLASSES or isinstance(loss, nn.CrossEntropyLoss)
-    if not classes or f.dim() != 2 or f.shape[1] < 2:
+    if not _of_classes(loss) or f.dim() != 2 or f.shape[1] < 2:
         return ""
     rounding = 100 * torch.finfo(f.dtype).eps * f.shape[1]
     if bool((f >= 0).all() and ((f.sum(1) - 1).abs() <= rounding).all()):
@@ -61,8 +68,9 @@ def not_logits_of(loss: Loss, model: nn.Module, X: Tree, y: Tree = None) -> str:
     >>> not_logits_of(nn.BCEWithLogitsLoss(), nn.Linear(1, 1), X, -X)
     'y has -1: labels of this loss must be from 0 to 1, or it has no lower bound'
     """
-    binary = loss in _BINARY or isinstance(loss, nn.BCEWithLogitsLoss)
-    if binary and isinstance(y, Tensor) and bool(((y < 0) | (y > 1)).any()):
+    if not (_of_two(loss) or _of_classes(loss)):
+        return ""
+    if _of_two(loss) and isinstance(y, Tensor) and bool(((y < 0) | (y > 1)).any()):
         off = float(y[(y < 0) | (y > 1)][0])
         return f"y has {off:g}: labels of this loss must be from 0 to 1, or it has no lower bound"
     model = innermost(model)

@@ -46,12 +46,11 @@ def _pair(K: object, y: object) -> tuple[Tensor, Tensor]:
 
     Whole numbers, as of one-hot labels, take the other's type.
     """
-    whole = not numbers("y", y).is_floating_point()
-    kernel, labels = _finite("K", K), _finite("y", y)
-    dtype = kernel.dtype if whole else torch.promote_types(kernel.dtype, labels.dtype)
+    kernel, labels = _finite("K", K), numbers("y", y)
+    dtype = torch.promote_types(kernel.dtype, labels.dtype)
     if dtype in (torch.float16, torch.bfloat16):
         dtype = torch.float32
-    return kernel.to(dtype), labels.to(device=kernel.device, dtype=dtype)
+    return kernel.to(dtype), _finite("y", labels).to(device=kernel.device, dtype=dtype)
 
 
 def _alignment(K: Tensor, y: Tensor) -> float:

@@ -79,8 +79,8 @@ SPACE: /\s+/
 
 
 _STARTS = {"NUMBER", "WORD", "FUNCTION", "TRACE", "LEFT", "LEFT_BAR", "LEFT_ANGLE"}
-_ENDS = {"NUMBER", "WORD", "PRIME", "SUPER", "FACTORIAL", "RIGHT", "RIGHT_BAR", "NORM_INDEX"}
-_ENDS.add("RIGHT_ANGLE")
+_CLOSINGS = {"RIGHT", "RIGHT_BAR", "RIGHT_ANGLE"}
+_ENDS = {"NUMBER", "WORD", "PRIME", "SUPER", "FACTORIAL", "NORM_INDEX", *_CLOSINGS}
 _CLOSED_BY = {"(": ")", "[": "]", "{": "}", "|": "|"}
 
 
