@@ -44,7 +44,7 @@ def kernel_alignments(K: Tensor, y: Tensor) -> dict[str, float]:
 def _pair(K: object, y: object) -> tuple[Tensor, Tensor]:
     """Return kernel and labels as tensors of one floating type, the wider of the two.
 
-    Whole numbers, as of one-hot labels, take the other's type.
+    Whole numbers, such as those of one-hot labels, take the other's type.
     """
     kernel, labels = _finite("K", K), numbers("y", y)
     dtype = torch.promote_types(kernel.dtype, labels.dtype)
