@@ -1,6 +1,7 @@
 """The gallery: one page, ``index.html``, of all figures that lie in a folder, with their checks."""
 
 import json
+import warnings
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from lazyrich.paper_figures.checks import OUTCOMES, judged
 from lazyrich.support.files import write_whole
 from lazyrich.support.pages import page, table, table_row
 
+_KEYS = {"figure", "title", "preset", "caption", "parameters", "checks", "seconds", "lazyrich"}
+_KEYS_OF_CHECK = {"sentence", "source", "measured", "allowed", "holds", "passed", "outcome"}
+
 
 def write_gallery(folder: Path, order: list[str]) -> Path:
     """Write ``index.html`` to the folder, from the reports of the figures there; return its path.
 
     ``order`` names the figures from first to last. The page links the pictures next to it and needs
-    no network.
+    no network. A file in the place of a report that is none is left out, with a warning.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -25,12 +29,38 @@ def write_gallery(folder: Path, order: list[str]) -> Path:
     >>> "Figure 1: A &lt; B" in text, 'src="figure-1.png"' in text, "D = 5" in text
     (True, True, True)
     """
-    paths = [folder / f"figure-{name}.json" for name in order]
-    reports = [json.loads(path.read_text()) for path in paths if path.exists()]
+    found = [_read(folder / f"figure-{name}.json", name) for name in order]
+    reports = [report for report in found if report is not None]
     target = folder / "index.html"
     body = _contents(reports) + _outcomes() + "\n".join(map(_linked, reports))
     write_whole(target, lambda part: part.write_text(page("Figures", body), encoding="utf-8"))
     return target
+
+
+def _read(path: Path, name: str) -> dict[str, Any] | None:
+    """Return the report of a figure; None where there is none, or something else."""
+    if not path.is_file():
+        return None
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):  # of what nests too deep
+        report = {}
+    if _is_report(report) and report["figure"] == name:
+        return report
+    warnings.warn(f"{path} is no report of figure {name}: not in the gallery", stacklevel=3)
+    return None
+
+
+def _is_report(found: Any) -> bool:
+    """Return whether this is made as ``report.as_json`` makes it."""
+    if not (isinstance(found, dict) and found.keys() >= _KEYS):
+        return False
+    checks = found["checks"]
+    return (
+        isinstance(found["parameters"], dict)
+        and isinstance(checks, list)
+        and all(isinstance(check, dict) and check.keys() >= _KEYS_OF_CHECK for check in checks)
+    )
 
 
 def _contents(reports: list[dict[str, Any]]) -> str:

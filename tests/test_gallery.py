@@ -1,6 +1,7 @@
 """The gallery page, the groups of figures and the estimate of their time."""
 
 import json
+import os
 import re
 
 import pytest
@@ -53,6 +54,37 @@ def test_a_report_is_data_and_never_markup(tmp_path):
     page = write_gallery(tmp_path, ["1"]).read_text()
     assert "<script" not in page
     assert page.count("&lt;script&gt;") > 8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        "[" * 100_000,
+        "[]",
+        json.dumps({"figure": "2"}),
+        json.dumps(report("3")),
+        json.dumps(report("2", parameters=[])),
+        json.dumps(report("2", checks={})),
+        json.dumps(report("2", checks=["a"])),
+        json.dumps(report("2", checks=[{"name": "a"}])),
+        "\udcff",
+    ],
+)
+def test_what_is_no_report_is_left_out_in_one_line(tmp_path, text):
+    """The figure that was drawn is shown all the same."""
+    (tmp_path / "figure-1.json").write_text(json.dumps(report("1")))
+    other = tmp_path / "figure-2.json"
+    other.write_bytes(text.encode(errors="surrogateescape"))
+    expected = re.escape(f"{other} is no report of figure 2: not in the gallery")
+    with pytest.warns(UserWarning, match=expected):
+        page = write_gallery(tmp_path, ["1", "2"]).read_text()
+    assert re.findall(r"<h2[^>]*>(Figure \d)", page) == ["Figure 1"]
+
+
+def test_a_pipe_in_the_place_of_a_report_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "figure-1.json")
+    assert "<h2" not in write_gallery(tmp_path, ["1"]).read_text()
 
 
 def test_the_gallery_needs_nothing_from_elsewhere(tmp_path):
