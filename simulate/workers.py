@@ -5,6 +5,7 @@ process lives as long as the pipe on which it is given tasks: it ends by itself 
 gone, however that ended.
 """
 
+import logging
 import os
 import pickle
 import queue
@@ -252,6 +253,10 @@ class Cluster:
 
     def results(self, function: Function, calls: Sequence[Call]) -> Results:
         """Yield results. Raises ``OSError`` in one line where the cluster fails."""
+        with _quiet("distributed", "distributed.client"):  # a traceback where its scheduler dies
+            yield from self._results(function, calls)
+
+    def _results(self, function: Function, calls: Sequence[Call]) -> Results:
         from dask.distributed import Client, as_completed
 
         try:
@@ -310,6 +315,19 @@ class Cluster:
             f"scheduler = {shown(self.scheduler)}: {what}; what had finished is kept: call again "
             f"to resume, {then}"
         )
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Keep these loggers from saying what is raised in one line anyway."""
+    levels = {log: log.level for log in map(logging.getLogger, names)}
+    try:
+        for log in levels:
+            log.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for log, level in levels.items():
+            log.setLevel(level)
 
 
 def _with_one_thread(function: Function, arguments: tuple) -> Any:
