@@ -14,6 +14,8 @@ from sympy import MatrixSymbol
 
 from lazyrich import theory
 from lazyrich.theory import ClosedForm, wick
+from lazyrich.theory.calculator import _share
+from lazyrich.theory.natural import check_size
 from lazyrich.theory.symbols import D, Gaussian, Sigma, x, x_prime
 from tests.gaussian_formulas import GAUSSIANS, Formula, cubature_mean, formulas, numbers
 
@@ -538,3 +540,28 @@ def test_progress_of_a_mean_is_from_0_to_its_end_and_never_back():
     assert len(seen) >= 3
     assert seen == sorted(set(seen))
     assert (seen[0], seen[-1] <= 1) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "whole"), [(0, 1, 1), (1, 1, 2), (0, 0, 1), (6, 8, 1.75)]
+)
+def test_the_progress_of_a_part_fills_its_share_of_the_whole(done, total, whole):
+    """The second of three means; one without a number to take is at its start."""
+    seen = []
+    share = _share(lambda *told: seen.append(told), 1, 3)
+    assert share is not None
+    share(done, total)
+    assert seen == [(whole, 3)]
+
+
+def test_powers_of_matrices_have_as_many_terms_as_words():
+    """(A + B)^k has 2^k words, as matrices don't commute; (a + b)^k has k + 1 terms."""
+    A, B = (sp.MatrixSymbol(name, D, D) for name in "AB")
+    check_size((A + B) ** 16, "expr")  # 65,536
+    for power, size in ((17, "131072"), (40, r"at least 10\^12"), (5000, r"at least 10\^300")):
+        with pytest.raises(ValueError, match=rf"^expr: has {size} terms .* at most 100000$"):
+            check_size((A + B) ** power, "expr")
+    a, b = sp.symbols("a b")
+    check_size((a + b) ** 99_999, "expr")
+    with pytest.raises(ValueError, match="at most 100000"):
+        check_size((a + b) ** 100_000, "expr")

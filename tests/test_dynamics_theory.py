@@ -15,8 +15,9 @@ from lazyrich.simulate.neurons import network as forward
 from lazyrich.theory import closed_form
 from lazyrich.theory.population_scalars import q_1, q_perp
 from lazyrich.theory.symbols import D as DIMENSION
-from lazyrich.theory.symbols import wbar
+from lazyrich.theory.symbols import M, wbar
 from lazyrich.theory.training_symbols import a as SCALE
+from lazyrich.theory.wick import canonical_matrix
 from lazyrich.verify import strategies
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.certificates.population import CERTIFICATES
@@ -50,6 +51,33 @@ def test_certificates_reject_a_formula_with_one_coefficient_off(name):
 
 def first_term(part):
     return part.args[0] if isinstance(part, sp.MatAdd) else part
+
+
+@pytest.mark.parametrize("name", ["moment-step", "moment-step-decay", "population-step"])
+def test_the_components_are_the_map_whose_mean_over_the_neurons_is_derived(name):
+    """<F w - g> and <(F w - g)(F w - g)^T>; and the derivation shows each F as the component."""
+    cf = closed_form(name)
+    F, g = cf.components["F"], cf.components["g"]
+    assert canonical_matrix(F * wbar - g - cf.terms["wbar"]) == sp.ZeroMatrix(DIMENSION, 1)
+    second = F * M * F.T - F * wbar * g.T - g * wbar.T * F.T + g * g.T
+    assert canonical_matrix(second - cf.terms["M"]) == sp.ZeroMatrix(DIMENSION, DIMENSION)
+    shown = [expression for _, expression in cf.steps]
+    assert {"F", "g", "F_centred"} & set(cf.components) <= {
+        part for part, expression in cf.components.items() if expression in shown
+    }
+
+
+FORMS = "moment-step-momentum moment-flow-decay population-step population-time momentum-modes"
+
+
+@pytest.mark.parametrize("name", [*FORMS.split(), "population-flow-scalar"])
+def test_numbers_are_real_and_rates_times_and_sizes_have_no_sign(name):
+    """SymPy may simplify by this only: sqrt(m_1^2) is |m_1| where m_1 is real."""
+    for symbol in closed_form(name).symbols.values():
+        if isinstance(symbol, sp.Symbol):
+            assert symbol.is_real, symbol
+            if symbol.name in {"eta_0", "kappa", "kappa_d", "mu", "h", "T", "a", "b", "sigma"}:
+                assert symbol.is_nonnegative, symbol
 
 
 @given(strategies.trainings(), strategies.seeds(), st.tuples(RATES, RATES, RATES, RATES))

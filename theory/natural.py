@@ -105,7 +105,8 @@ def check_size(expr: Any, what: str) -> None:
     >>> check_size((sp.Symbol("a") + sp.Symbol("b")) ** 3, "expr")
     """
     if (terms := _terms_at_most(expr)) > MAX_TERMS:
-        size = f"{terms:.0e}".replace("e+", "*10^") if terms < 10**300 else "more than 10^300"
+        digits = len(str(terms)) if terms < 10**300 else 301  # of more, Python makes no text
+        size = str(terms) if digits < 10 else f"at least 10^{digits - 1}"
         raise ValueError(
             f"{what}: has {size} terms when it is multiplied out; must be at most {MAX_TERMS}"
         )
