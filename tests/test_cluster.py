@@ -41,7 +41,12 @@ class Cluster:
         return self
 
     def __exit__(self, *_error) -> None:
-        for process in (*self.workers, self.scheduler):
+        everything = (*self.workers, self.scheduler)
+        for process in everything:
+            process.terminate()  # a nanny that is killed leaves semaphores in /dev/shm
+        for process in everything:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
             kill(process)
             process.wait()
 
