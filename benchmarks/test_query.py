@@ -10,6 +10,7 @@ QUERIES = {
     "derive (the list)": "from lazyrich.cli import main; main(['derive'])",
     "derive test-loss": "from lazyrich.cli import main; main(['derive', 'test-loss'])",
     "derive ntk-eigenvalues": "from lazyrich.cli import main; main(['derive', 'ntk-eigenvalues'])",
+    "derive population-time": "from lazyrich.cli import main; main(['derive', 'population-time'])",
 }
 
 

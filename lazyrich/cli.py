@@ -7,7 +7,7 @@ line (and a traceback where the environment variable LAZYRICH_TRACEBACK is set);
 ended by SIGHUP, by Ctrl-C or by SIGTERM.
 """
 
-import difflib
+import gc
 import importlib
 import logging
 import os
@@ -36,6 +36,9 @@ COMMANDS = (
 )
 
 
+RARELY = 50_000  # new objects between two collections of garbage; Python's default is 700
+
+
 class _Group(click.Group):
     """A group that imports a subcommand only when it is called or asked for its help."""
 
@@ -44,6 +47,8 @@ class _Group(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:  # noqa: ARG002
         if cmd_name not in COMMANDS:
+            import difflib  # here, as no right command needs it
+
             near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise ValueError(
@@ -122,12 +127,23 @@ def _one_line_each() -> Iterator[None]:
         log.setLevel(level)
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Within this, Python looks for unreachable cycles rarely: modules and formulas have few."""
+    before = gc.get_threshold()
+    gc.set_threshold(RARELY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: ``sys.argv``) and exit with its code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare()
     try:
-        with signals(), _one_line_each():
+        with signals(), _one_line_each(), _rare_collections():
             # Not standalone: click would print three lines of usage before each error.
             command.main(arguments or ["--help"], prog_name="lazyrich", standalone_mode=False)
             sys.stdout.flush()

@@ -8,6 +8,7 @@ import sympy as sp
 from sympy import MatrixSymbol, Trace
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_flow
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.network import activation, neuron_average
 from lazyrich.theory.symbols import D, M, N, P, SymmetricMatrixSymbol, alpha, isotropic, sigma, w, x
@@ -25,11 +26,10 @@ r_k = sp.Symbol("r_k", real=True)  # component of r along the eigenvector of K t
 
 def _mode() -> sp.Expr:
     """The square of the weights' coordinate along a right singular vector of J at time tau."""
-    coordinate, s = sp.Function("d"), sp.Dummy("s", positive=True)
-    d = coordinate(tau)
+    d, s = sp.Symbol("d", real=True), sp.Dummy("s", positive=True)
     loss = (r_k + s * d) ** 2 / P
     rate = -(N / alpha**2) * sp.diff(loss, d)  # eta = eta_0 N/alpha^2
-    solution = sp.dsolve(sp.diff(d, tau) - rate, d, ics={coordinate(0): 0}).rhs
+    solution = linear_flow(rate, d, tau, sp.S.Zero)
     # 1 - exp(-...) stays in one factor: expanded, its exponentials would overflow in floats.
     square = sp.collect(sp.expand(solution), r_k / s) ** 2
     return sp.powdenest(square.subs(s, sp.sqrt(alpha**2 / N * lambda_k)))

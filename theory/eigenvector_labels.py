@@ -34,7 +34,7 @@ def eigenvector_label_alignment() -> ClosedForm:
         share = sp.factor(sp.cancel(parts["numerator"] / parts["target_square"]))
         limits[name] = share / sp.sqrt(sp.factor(parts["kernel_square"]))
     spectrum = ntk_eigenvalues().terms
-    total = sp.simplify(sum(spectrum[k][1] * limits[k] ** 2 for k in spectrum))
+    total = sp.factor(sp.expand(sum(spectrum[k][1] * limits[k] ** 2 for k in spectrum)))
     if total != 1:
         raise AssertionError(f"the squared alignments of all eigenfunctions sum to {total}, not 1")
     return ClosedForm(

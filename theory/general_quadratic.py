@@ -9,6 +9,7 @@ from sympy import MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
 from lazyrich.theory.general_spectrum import null_function
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.network import network_function
 from lazyrich.theory.symbols import (
     A,
@@ -142,7 +143,7 @@ def general_test_loss_minimiser() -> ClosedForm:
     loss = sp.Add(*general.values())
     slope = gradient(loss, A)
     at_multiple = canonical_matrix(slope.subs(A, c_A * Sigma.I).doit())
-    (root,) = sp.solve(at_multiple.as_coeff_matrices()[0], c_A)
+    root = linear_root(at_multiple.as_coeff_matrices()[0], c_A)
     if canonical_matrix(at_multiple.subs(c_A, root)) != sp.ZeroMatrix(D, D):
         raise AssertionError("the gradient does not vanish at a multiple of the inverse of Sigma")
     parts = residual()

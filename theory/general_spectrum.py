@@ -9,6 +9,7 @@ import sympy as sp
 from sympy import DiagMatrix, MatrixSymbol, Trace
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.network import ntk_at_init
 from lazyrich.theory.symbols import A, D, Gaussian, I, Sigma, u, x, x_prime
@@ -53,7 +54,7 @@ def null_function() -> sp.Expr:
     """
     a = sp.Dummy("a")
     image = apply_general_operator(1 - a * form(x, Sigma.I, x))
-    (root,) = sp.solve(sp.expand(image), a)
+    root = linear_root(image, a)
     if root.has(Trace):
         raise AssertionError(f"no multiple of x^T Sigma^-1 x makes up for a constant: {root}")
     return 1 - root * form(x, Sigma.I, x)

@@ -7,6 +7,7 @@ lazy training, is a projection on as many of them as there are samples (Kumar et
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm, Step
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.mercer import ntk_eigenvalues
 from lazyrich.theory.rank import ntk_rank
 from lazyrich.theory.symbols import D, P
@@ -44,7 +45,7 @@ def lazy_sample_size() -> ClosedForm:
     rule = sp.factor(1 / value)
     ratio = sp.factor(rule / exact)
     with_ridge = learnability_with_ridge()["traceless"]
-    (half,) = sp.solve(with_ridge - sp.Rational(1, 2), P)
+    half = linear_root(sp.numer(sp.together(with_ridge - sp.Rational(1, 2))), P)
     terms = {
         "exact": exact,
         "traceless_at_least": (P - others) / count,
@@ -72,7 +73,7 @@ def lazy_sample_size() -> ClosedForm:
 
 def _steps(exact: sp.Expr, others: sp.Expr, count: sp.Expr, terms: dict) -> list[Step]:
     rule, ratio, with_ridge = (terms[k] for k in ("inverse_eigenvalue", "ratio", "with_ridge"))
-    (half,) = sp.solve(with_ridge - sp.Rational(1, 2), P)
+    half = linear_root(sp.numer(sp.together(with_ridge - sp.Rational(1, 2))), P)
     return [
         (
             "K(x, x') is a scalar product of this many independent functions, the x_i and "

@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.network import model, ntk_at_init
 from lazyrich.theory.problem import radial
 from lazyrich.theory.problem.form import instance
@@ -68,7 +69,7 @@ def ntk_eigenvalues() -> ClosedForm:
     """Spectrum of the normalised kernel at initialisation [Kumar et al. 2024, eqs. 11-16]."""
     form = by_eigenspace(model().closed_form("ntk-eigenvalues"))
     c = sp.Dummy("c")
-    (null,) = sp.solve(sp.expand(apply_operator(ntk_at_init().expr, 1 - c * dot(x, x))), c)
+    null = linear_root(apply_operator(ntk_at_init().expr, 1 - c * dot(x, x)), c)
     sizes = [count for _, count in form.terms.values()]
     return instance(
         form,

@@ -8,6 +8,7 @@ import sympy as sp
 
 from lazyrich.theory.alignment import centred_kernel_alignment, kernel_alignment
 from lazyrich.theory.closed_form import ClosedForm, Step
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.symbols import I, M, beta, epsilon, wbar
 from lazyrich.theory.wick import canonical, dot
 
@@ -45,7 +46,7 @@ def most_aligned_moment() -> ClosedForm:
     ):
         value = _limit(alignment)
         growth = sp.factor(sp.diff(sp.log(value**2), t))
-        (best,) = sp.solve(sp.numer(growth), t)
+        best = linear_root(sp.numer(growth), t)
         terms[name], alignments[name] = best, value
         steps += [
             (f"{name}: the alignment at M = t I + (1 - t) n n^T for large |epsilon|.", value),

@@ -54,7 +54,7 @@ def number(value: Any) -> sp.Expr | None:
         value = value.item()  # of NumPy or torch
     if isinstance(value, sp.Basic):
         is_number = isinstance(value, sp.Expr) and not isinstance(value, MatrixExpr)
-        return value if is_number and value.is_finite is not False and value != sp.nan else None
+        return value if is_number and not _is_infinite(value) else None
     if isinstance(value, str):
         try:
             return rational(value)
@@ -67,6 +67,16 @@ def number(value: Any) -> sp.Expr | None:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return sp.Float(float(value)) if math.isfinite(value) else None
     return None
+
+
+def _is_infinite(expr: sp.Expr) -> bool:
+    """Whether an expression is known to have no finite value.
+
+    The rules of SymPy are slow for a long one: they are asked only where a part is infinite.
+    """
+    if not any(atom.is_finite is False or atom is sp.nan for atom in expr.atoms()):
+        return False
+    return expr.is_finite is False or expr == sp.nan
 
 
 def scalar(name: str, value: Any, symbol: sp.Symbol) -> sp.Expr:

@@ -75,10 +75,12 @@ def command(
       lazyrich derive ntk-eigenvalues --activation "h + c*h^3" --readouts trained
     """
     from lazyrich import theory
-    from lazyrich.theory.grammar.means import is_mean
 
-    if formula is None and is_mean(name):
-        name, formula = None, name
+    if formula is None and name is not None and name not in theory.names():
+        from lazyrich.theory.grammar.means import is_mean  # here: it takes a while
+
+        if is_mean(name):
+            name, formula = None, name
     problem = theory.Problem(**described) if described else None
     names, closed_form = (problem or theory).names, (problem or theory).closed_form
     if formula is not None and (name is not None or described):

@@ -5,7 +5,6 @@ same ``ValueError`` into exit code 2.
 """
 
 import contextlib
-import difflib
 import itertools
 import math
 import numbers
@@ -256,6 +255,8 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
     if isinstance(value, str) and value in allowed:
         return str(value)
+    import difflib  # here, as no right value needs it
+
     near = difflib.get_close_matches(shown(value).strip("'"), allowed, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     listed = ", ".join(allowed[:MOST_LISTED])

@@ -8,6 +8,7 @@ import sympy as sp
 from sympy import DiagMatrix, MatrixSymbol
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_flow
 from lazyrich.theory.scaling import lazy_coordinates, w_0
 from lazyrich.theory.symbols import D, P, SymmetricMatrixSymbol, alpha, epsilon, isotropic, sigma, x
 from lazyrich.theory.training_symbols import K, X, tau, y
@@ -21,9 +22,8 @@ lambda_i, lambda_j = sp.symbols("lambda_i lambda_j", positive=True)  # eigenvalu
 
 def _lazy_weights(eigenvalue: sp.Expr, label: sp.Expr) -> sp.Expr:
     """R = (2/P) times the integrated residual along an eigenvector of K, from r = -y."""
-    R = sp.Function("R")
-    rate = 2 / P * (-label - eigenvalue * R(tau))
-    return sp.dsolve(sp.diff(R(tau), tau) - rate, R(tau), ics={R(0): 0}).rhs
+    R = sp.Symbol("R", real=True)
+    return linear_flow(2 / P * (-label - eigenvalue * R), R, tau, sp.S.Zero)
 
 
 def _memory() -> sp.Expr:

@@ -30,7 +30,7 @@ def _pull() -> sp.Expr:
     along = canonical(form(v, slow.subs(Q, q * v * v.T).doit(), v))
     along = sp.factor(along.subs(canonical(dot(v, v)), 1))
     at_residuals = canonical(form(v, X.T * DiagMatrix(r) * X, v))
-    if sp.simplify(along + 4 * q * at_residuals / P) != 0:
+    if sp.expand(along + 4 * q * at_residuals / P) != 0:
         raise AssertionError(f"q does not grow by 4 q times the mean of -r (v.x)^2: {along}")
     return along
 
@@ -40,7 +40,7 @@ def _grown() -> sp.Expr:
     end = q_0 + lambda_1 / kappa_1
     grown = end / (1 + (end / q_0 - 1) * sp.exp(-4 * kappa_1 * end * t))
     left = sp.diff(grown, t) - 4 * grown * (lambda_1 - kappa_1 * (grown - q_0))
-    if sp.simplify(left) != 0 or sp.simplify(grown.subs(t, 0) - q_0) != 0:
+    if sp.cancel(left) != 0 or sp.cancel(grown.subs(t, 0) - q_0) != 0:
         raise AssertionError(f"{grown} does not solve the flow of one direction")
     return grown
 
@@ -77,7 +77,7 @@ def spike_growth() -> ClosedForm:
     small = sp.log(p / (1 - p) * lambda_1 / (kappa_1 * q_0)) / (4 * lambda_1)
     many = _population()
     rate = 4 * (lambda_1 + kappa_1 * q_0)
-    in_tau = sp.simplify((epsilon / alpha * 4 * lambda_1).subs(lambda_1, many[0]))
+    in_tau = sp.cancel((epsilon / alpha * 4 * lambda_1).subs(lambda_1, many[0]))
     return ClosedForm(
         name="spike-growth",
         title="t = epsilon tau/alpha at which a feature along v has fitted the share p of its own",

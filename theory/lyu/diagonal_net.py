@@ -8,6 +8,7 @@ from functools import cache
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_flow, linear_root
 from lazyrich.theory.lyu.symbols import L, a, alpha, g, lamda, scale, t, u, v
 
 TWO = sp.Integer(2)
@@ -37,15 +38,15 @@ def invariant_power() -> sp.Expr:
     """
     p = sp.Dummy("p")
     share = sp.powsimp(sp.expand(sp.diff(u**p, u) * flow()[u]).coeff(g))
-    (power,) = sp.solve(sp.simplify(u * sp.diff(share, u) / share), p)
-    return power
+    return linear_root(sp.cancel(u * sp.diff(share, u) / share), p)
 
 
 def _shares(part: sp.Expr, depth: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     """(the gradient's and the decay's share) of the rate of a function of u or of v."""
     (p,) = part.free_symbols & {u, v}
     rate = sp.expand(sp.diff(part, p) * flow(depth)[p])
-    return sp.simplify(rate.coeff(g)), sp.simplify(rate.coeff(lamda))
+    moved, lost = (sp.powsimp(sp.factor(rate.coeff(symbol))) for symbol in (g, lamda))
+    return moved, lost
 
 
 @cache
@@ -53,9 +54,9 @@ def balance() -> tuple[sp.Expr, sp.Expr]:
     """(d/dt of S = u^(2-L) + v^(2-L), the rate per g of u^(2-L) - v^(2-L) without decay)."""
     parts = [p ** invariant_power() for p in (u, v)]
     (moved_u, lost_u), (moved_v, lost_v) = (_shares(part, L) for part in parts)
-    if sp.simplify(moved_u + moved_v) != 0:
+    if sp.expand(moved_u + moved_v) != 0:
         raise AssertionError(f"the data move the sum: {moved_u} + {moved_v}")
-    factors = {sp.simplify(lost / part) for lost, part in zip((lost_u, lost_v), parts, strict=True)}
+    factors = {sp.cancel(lost / part) for lost, part in zip((lost_u, lost_v), parts, strict=True)}
     (factor,) = factors
     return sp.factor(factor) * lamda * _S, sp.factor(moved_u - moved_v)
 
@@ -70,12 +71,9 @@ def balance_of_logs() -> tuple[sp.Expr, sp.Expr]:
 
 
 def _solved(rate: sp.Expr, start: sp.Expr) -> sp.Expr:
-    """S(t) from S(0), with t written in a."""
-    value = sp.Function("S")
-    equation = sp.Eq(sp.diff(value(t), t), rate.subs(_S, value(t)))
-    found = sp.dsolve(equation, value(t), ics={value(0): start}).rhs
-    (elapsed,) = sp.solve(scale() - a, t)
-    return sp.simplify(sp.expand_log(found.subs(t, elapsed), force=True))
+    """S(t) from S(0), with alpha written in a."""
+    found = linear_flow(rate, _S, t, start)
+    return sp.powsimp(sp.expand(found.subs(alpha, linear_root(scale() - a, alpha))))
 
 
 @cache
@@ -83,7 +81,7 @@ def sums() -> tuple[sp.Expr, sp.Expr]:
     """(u^(2-L) + v^(2-L) for L != 2, u v for L = 2) in a."""
     deep = _solved(balance()[0], 2 * alpha ** invariant_power())
     logs = _solved(balance_of_logs()[0], 2 * sp.log(alpha))
-    return sp.powsimp(sp.expand(deep)), sp.simplify(sp.exp(logs))
+    return sp.powsimp(sp.expand(deep)), sp.cancel(sp.exp(logs))
 
 
 def diagonal_net_invariant() -> ClosedForm:

@@ -24,7 +24,7 @@ LOSSES = {
 @cache
 def _derivatives() -> dict[str, tuple[sp.Expr, sp.Expr]]:
     """{loss: (ell_f, ell_ff)} in f."""
-    simple = {k: sp.simplify(sp.diff(loss, f)) for k, loss in LOSSES.items()}
+    simple = {k: sp.expand(sp.diff(loss, f)) for k, loss in LOSSES.items()}
     return {k: (slope, sp.simplify(sp.diff(slope, f))) for k, slope in simple.items()}
 
 

@@ -26,8 +26,8 @@ def early_margin() -> ClosedForm:
     growth = sp.powsimp(-rate.coeff(loss_slope * feature))  # of h by one sample's -ell_f Df
     leak = -rate.coeff(weight)
     push = k_sv * growth * gamma**2 * sp.exp(-q) / n
-    drift = sp.simplify(a * sp.diff(sp.log(growth), a)) * -lamda
-    balance = sp.simplify((leak * q + drift) / leak) - sp.simplify(push / leak)
+    drift = sp.cancel(a * sp.diff(sp.log(growth), a)) * -lamda
+    balance = sp.expand((leak * q + drift) / leak) - sp.powsimp(sp.expand(push / leak))
     argument = sp.powsimp(growth / lamda)
     Z = sp.log(argument.subs(a, alpha**c)) / gamma
     Z = Z.subs(
@@ -35,7 +35,7 @@ def early_margin() -> ClosedForm:
     )
     p = sp.Symbol("p", positive=True)
     exponents = [
-        sp.simplify(sp.expand_log(sp.log(part.subs(lamda, alpha**-p)), force=True) / sp.log(alpha))
+        sp.together(sp.expand_log(sp.log(part.subs(lamda, alpha**-p)), force=True) / sp.log(alpha))
         for part in (alpha**c / lamda, argument.subs(a, alpha**c))
     ]
     return ClosedForm(
@@ -46,7 +46,7 @@ def early_margin() -> ClosedForm:
             "Z": Z,
             "argument": argument,
             "balance": balance,
-            "printed_over_derived": sp.simplify(exponents[0] / exponents[1]),
+            "printed_over_derived": exponents[0] / exponents[1],
         },
         steps=[
             ("dh/dt, one sample's share; for exponential loss ell_f = -y exp(-y f).", rate),

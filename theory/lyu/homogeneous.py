@@ -7,6 +7,7 @@ a and alpha leave the decay, and stand in one power in front of the gradient.
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.lyu.symbols import L, a, alpha, c, f, lamda, n, q, scale, t, y
 
 c_w = sp.Symbol("c_w", positive=True)  # a factor of all weights
@@ -28,12 +29,14 @@ def homogeneous_scaling() -> ClosedForm:
     F = sp.Function("F")(phi)
     ray = r**L * F
     radial, across = sp.diff(ray, r), sp.diff(ray, phi) / r
-    factors = {sp.powsimp(sp.simplify(part.subs(r, c_w * r) / part)) for part in (radial, across)}
+    factors = {
+        sp.powsimp(sp.factor(sp.expand(part.subs(r, c_w * r) / part))) for part in (radial, across)
+    }
     if len(factors) != 1:
         raise AssertionError(f"the gradient scales in two ways: {factors}")
     (gradient,) = factors
-    function = sp.simplify(ray.subs(r, c_w * r) / ray)
-    euler = sp.simplify(r * radial / ray)
+    function = sp.expand(ray.subs(r, c_w * r) / ray)
+    euler = sp.expand(r * radial / ray)
     return ClosedForm(
         name="homogeneous-scaling",
         title="(f, grad f)(c_w theta) over (f, grad f)(theta) of an L-homogeneous model",
@@ -66,7 +69,7 @@ def _rates() -> tuple[sp.Expr, sp.Expr]:
     flow = -slope * homogeneous_scaling().terms["gradient"].subs(c_w, time_a) * bend - lamda * theta
     decay = {sp.diff(time_a, t): -lamda * time_a}
     moved = sp.diff(theta, t).subs(decay) - flow
-    (rate,) = sp.solve(moved, sp.diff(time_delta, t))
+    rate = linear_root(moved, sp.diff(time_delta, t))
     rate_h = sp.diff(time_a**L * time_delta, t).subs({sp.diff(time_delta, t): rate} | decay)
     plain = {time_a: a, time_delta: h / a**L}
     return tuple(sp.powsimp(sp.expand(part.subs(plain))) for part in (rate, rate_h))
@@ -112,10 +115,10 @@ def kernel_predictor() -> ClosedForm:
     """
     rho = sp.Dummy("rho")
     _, rate = _rates()
-    (balance,) = sp.solve(rate, slope * bend)
-    (ridge,) = sp.solve(sp.diff(rho * h**2, h) + balance, rho)
+    balance = linear_root(rate, slope * bend)
+    ridge = linear_root(sp.diff(rho * h**2, h) + balance, rho)
     ridge = sp.powsimp(ridge)
-    (fitted,) = sp.solve(2 * kappa * (f - y) / n + 2 * ridge * f, f)
+    fitted = sp.together(linear_root(kappa * (f - y) + n * rho * f, f).subs(rho, ridge))
     return ClosedForm(
         name="kernel-predictor",
         title="rho of the early problem, mean loss of <grad f(thetabar), h> plus rho |h|^2",
@@ -148,9 +151,9 @@ def late_stationarity() -> ClosedForm:
     mu = sp.exp(-margin) / (n * lamda)
     euler = homogeneous_scaling().terms["euler"]
     share = euler * mu * margin
-    gap = sp.simplify((mu * s_i) / (euler * mu * margin).subs(s_i, 0))
-    (worst,) = sp.solve(sp.diff(gap, s_i), s_i)
-    bound = (n - 1) * sp.simplify(gap.subs(s_i, worst))
+    gap = sp.factor(sp.expand((mu * s_i) / (euler * mu * margin).subs(s_i, 0)))
+    worst = linear_root(sp.numer(sp.factor(sp.diff(gap, s_i) / gap)), s_i)
+    bound = (n - 1) * sp.cancel(gap.subs(s_i, worst))
     square = -2 * (f - y) / (n * lamda)
     return ClosedForm(
         name="late-stationarity",
@@ -187,6 +190,11 @@ def late_stationarity() -> ClosedForm:
     )
 
 
+def _power(base: sp.Expr, log: sp.Expr) -> sp.Expr:
+    """The power of ``base`` that has this logarithm."""
+    return base ** sp.expand(log / sp.log(base))
+
+
 def transition_time() -> ClosedForm:
     """lambda t at which a reaches a given value: slope 1 in log alpha, for every L.
 
@@ -197,12 +205,13 @@ def transition_time() -> ClosedForm:
     """
     function = homogeneous_scaling().terms["function"]
     stretch = sp.Dummy("r", positive=True)
-    (stretch_of_labels,) = sp.solve(function.subs(c_w, stretch) - c_y, stretch)
-    (reached,) = sp.solve(scale() - a * stretch_of_labels, t)
-    time = sp.expand(sp.expand_log(lamda * reached))
-    before, after = (
-        sp.powsimp(sp.simplify(scale((1 + sign * c) * sp.log(alpha) / lamda))) for sign in (-1, 1)
+    stretched = sp.expand_log(sp.log(function.subs(c_w, stretch)))
+    stretch_of_labels = _power(c_y, linear_root(stretched - sp.log(c_y), sp.log(stretch)))
+    time = sp.expand(
+        lamda * linear_root(sp.expand_log(sp.log(scale() / (a * stretch_of_labels))), t)
     )
+    logs = [sp.log(scale((1 + sign * c) * sp.log(alpha) / lamda)) for sign in (-1, 1)]
+    before, after = (_power(alpha, sp.expand_log(log)) for log in logs)
     drift = time.coeff(sp.log(c_y)) * sp.log(sp.log(1 / lamda))
     return ClosedForm(
         name="transition-time",

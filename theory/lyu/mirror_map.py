@@ -8,6 +8,7 @@ from functools import cache
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.lyu.diagonal_net import (
     SETTING,
     balance,
@@ -25,15 +26,14 @@ def _factor() -> sp.Expr:
     """k of u^(2-L), v^(2-L) = a^(2-L) (1 +- k z), chosen so that w = 2 a^L z + O(z^2)."""
     k = sp.Dummy("k")
     first, second = ((1 + sign * k * z) ** (L / invariant_power()) for sign in (1, -1))
-    (factor,) = sp.solve(sp.diff(first - second, z).subs(z, 0) - 2, k)
-    return sp.factor(factor)
+    return linear_root(sp.diff(first - second, z).subs(z, 0) - 2, k)
 
 
 @cache
 def weights() -> tuple[sp.Expr, sp.Expr]:
     """(u, v) in a and z, for L != 2."""
     power = invariant_power()
-    if sp.simplify(sums()[0] / a**power) != 2:
+    if sp.cancel(sums()[0] / a**power) != 2:
         raise AssertionError(f"the sum is not 2 a^(2-L): {sums()[0]}")
     return tuple(a * (1 + sign * _factor() * z) ** (1 / power) for sign in (1, -1))
 
@@ -48,8 +48,8 @@ def weights_of_two_layers() -> tuple[sp.Expr, sp.Expr]:
 def clock() -> sp.Expr:
     """dz/dt over -g. The decay of a^(2-L) takes that of the difference of powers with it."""
     per_z = 2 * _factor() * a ** invariant_power()
-    deep = sp.powsimp(sp.simplify(-balance()[1] / per_z))
-    if sp.simplify(deep.subs(L, 2) + balance_of_logs()[1]) != 0:
+    deep = sp.powsimp(sp.factor(-balance()[1] / per_z))
+    if sp.cancel(deep.subs(L, 2) + balance_of_logs()[1]) != 0:
         raise AssertionError(f"two clocks at L = 2: {deep}, {balance_of_logs()[1]}")
     return deep
 
@@ -60,9 +60,9 @@ def w_of_z() -> tuple[sp.Expr, sp.Expr]:
     deep = a**L * sp.Add(*(sign * power_of(p) for sign, p in zip((1, -1), weights(), strict=True)))
     first, second = weights_of_two_layers()
     two = 2 * a**2 * sp.sinh(z)
-    if sp.simplify((first**2 - second**2 - two).rewrite(sp.exp)) != 0:
+    if sp.expand((first**2 - second**2 - two).rewrite(sp.exp)) != 0:
         raise AssertionError("u^2 - v^2 is not 2 a^2 sinh z")
-    if sp.simplify(sp.limit(deep, L, 2) - two.rewrite(sp.exp)) != 0:
+    if sp.expand(sp.limit(deep, L, 2) - two.rewrite(sp.exp)) != 0:
         raise AssertionError("the limit L -> 2 is not the law at L = 2")
     return deep, two
 
@@ -70,7 +70,7 @@ def w_of_z() -> tuple[sp.Expr, sp.Expr]:
 def power_of(weight: sp.Expr, power: sp.Expr = L) -> sp.Expr:
     """(weight/a)^power of a weight a (1 + ...)^q, as one power."""
     (base, exponent) = (weight / a).as_base_exp()
-    return base ** sp.simplify(exponent * power)
+    return base ** sp.factor(exponent * power)
 
 
 @cache
@@ -82,7 +82,7 @@ def slope() -> sp.Expr:
         sign * per_z * sp.diff(p**L, p) / sp.diff(p**power, p)
         for sign, p in zip((1, -1), (u, v), strict=True)
     ]
-    return sp.Add(*(sp.powsimp(sp.simplify(part)) for part in (parts[0], -parts[1])))
+    return sp.Add(*(sp.powsimp(sp.factor(part)) for part in (parts[0], -parts[1])))
 
 
 def diagonal_net_weights() -> ClosedForm:

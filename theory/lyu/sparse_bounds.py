@@ -3,6 +3,7 @@
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.lyu.symbols import d, n
 
 k = sp.Symbol("k", integer=True, positive=True)  # nonzero entries, all +-1, of the true weights
@@ -18,8 +19,8 @@ def _largest_of_means() -> sp.Expr:
     moment = _s**2 / (2 * n)  # log E exp(s mean(sigma)) = n log cosh(s/n) is at most this
     choices = sp.Dummy("m", positive=True)  # log of the number of means, with both signs
     bound = (choices + moment) / _s
-    (best,) = sp.solve(sp.diff(bound, _s), _s)
-    return sp.simplify(bound.subs(_s, best)).subs(choices, sp.log(2 * d))
+    best = sp.sqrt(linear_root(sp.numer(sp.factor(sp.diff(bound, _s))), _s**2))
+    return sp.cancel(bound.subs(_s, best)).subs(choices, sp.log(2 * d))
 
 
 def sparse_margin_bound() -> ClosedForm:

@@ -7,6 +7,7 @@ Lyu et al. (2024) state the diagonal net for thetabar = (1, 1), s = 1, and train
 import sympy as sp
 
 from lazyrich.theory.closed_form import ClosedForm
+from lazyrich.theory.linear import linear_root
 from lazyrich.theory.lyu.diagonal_net import SETTING
 from lazyrich.theory.lyu.homogeneous import transition_time
 from lazyrich.theory.lyu.mirror_map import w_of_z
@@ -24,8 +25,7 @@ def unit_start() -> sp.Expr:
     >>> unit_start()
     sqrt(2)/(2*sqrt(d))
     """
-    (found,) = sp.solve(2 * d * s**2 - 1, s)
-    return found
+    return sp.sqrt(linear_root(2 * d * s**2 - 1, s**2))
 
 
 def _laws() -> dict[str, sp.Expr]:
@@ -37,7 +37,7 @@ def _laws() -> dict[str, sp.Expr]:
         # Of h = (w, -w)/2^(1/2), which has the length of w.
         "margin": (features[0] - features[1]) / sp.sqrt(2),
         "penalty": regularised_oracles().terms["early"].subs(SHRUNK),
-        "dual": sp.simplify(early).subs(SHRUNK),
+        "dual": sp.cancel(early).subs(SHRUNK),
         "time": sp.expand_log(transition_time().terms["time"].subs(alpha, SHRUNK[alpha])),
     }
     return {name: sp.powsimp(sp.expand(law), force=True) for name, law in laws.items()}

@@ -5,6 +5,8 @@ Coordinates are scalars here: u, v, w, z stand for one coordinate each of the ve
 
 import sympy as sp
 
+from lazyrich.theory.linear import linear_flow
+
 L = sp.Symbol("L", positive=True)  # degree of homogeneity; depth of the diagonal net
 alpha = sp.Symbol("alpha", positive=True)  # scale of the initial weights, theta(0) = alpha thetabar
 lamda = sp.Symbol("lamda", positive=True)  # weight decay, (lambda/2) |theta|^2 in the loss
@@ -26,6 +28,4 @@ z = sp.Symbol("z", real=True)  # its dual variable, X^T nu
 
 def scale(time: sp.Expr = t) -> sp.Expr:
     """a(t), which solves da/dt = -lambda a from a(0) = alpha."""
-    solution = sp.Function("a")
-    equation = sp.Eq(sp.diff(solution(t), t), -lamda * solution(t))
-    return sp.dsolve(equation, solution(t), ics={solution(0): alpha}).rhs.subs(t, time)
+    return linear_flow(-lamda * a, a, t, alpha).subs(t, time)
