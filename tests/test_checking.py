@@ -523,3 +523,11 @@ def test_a_name_that_needs_a_problem_and_a_condition_without_its_vector_say_so()
     with pytest.raises(ValueError, match=r"given = 'w': the formula has no w; it has b, x"):
         theory.expectation("Var[(b.x)^2 | w]")
     assert theory.expectation("E[(w.x)^2 | w]").title == "E[(w.x)^2 | w]"
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_up_to_four_terms_are_said_and_more_are_not_a_slip(count):
+    extra = [f"sigma^{k}" for k in range(2, 2 + count)]
+    words = theory.check("test-loss", " + ".join([EQ_6, *extra])).words
+    said = [f"the term {term} is too much" for term in extra]
+    assert [line for line in words if "too much" in line] == (said if count == 4 else [])

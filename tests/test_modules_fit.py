@@ -216,6 +216,7 @@ def changed(**parts):
         lambda path: (*problem(), arguments(path, loss=lambda f, y: 2 * LOSS(f, y))),
         lambda path: (*problem(), arguments(path, schedule=None)),
         lambda path: (*problem(), arguments(path, schedule=lambda s: min((s + 1) / 30, 1.0))),
+        lambda path: (*problem(), arguments(path, schedule=lambda s: min((s + 1) / 20, 60.5 - s))),
         lambda path: (*problem(), arguments(path, metrics={"accuracy": LOSS})),
         lambda path: (*problem(), arguments(path, batch_size=5)),
         lambda path: (*problem(), arguments(path, seed=1)),
@@ -234,6 +235,14 @@ def test_a_checkpoint_of_another_run_is_refused(other, tmp_path):
     with pytest.raises(ValueError, match="checkpoint of another run"):
         fit(model, data, **options)
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_without_a_schedule_is_none_of_a_run_with_one(tmp_path):
+    options = arguments(tmp_path / "run.pt", schedule=None)
+    fit(*problem(), **options)
+    fit(*problem(), **options | {"schedule": lambda step: 1.0 if step < 60 else 0.5})  # the same
+    with pytest.raises(ValueError, match="another run: schedule gives other values"):
+        fit(*problem(), **options | {"schedule": lambda step: 1.0 if step < 59 else 0.5})
 
 
 def test_a_checkpoint_can_be_prolonged(tmp_path):

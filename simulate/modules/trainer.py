@@ -1,8 +1,10 @@
 """The state of a run of ``fit``, one update a step."""
 
+import hashlib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -49,7 +51,7 @@ class Trainer:
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
         self.start = trained_weights(model)
-        self.done, self.factors = 0, {}
+        self.done, self._schedule_made = 0, hashlib.sha256()
         with torch.no_grad(), untouched(model):
             f = call(model, self.data.X)
             check_value(loss, f, self.data.y)
@@ -58,9 +60,13 @@ class Trainer:
             raise ValueError(f"the loss is {self.scale} at the initial weights: must be finite")
         check_test_loss(model, loss, self.data.X_test, self.data.y_test)
 
-    def factor(self, step: int) -> float:
-        """Return what multiplies the learning rate of the update after ``step`` others."""
-        return 1.0 if self._schedule is None else float(self._schedule(step))
+    def has_made(self, schedule: str, steps: int) -> bool:
+        """Return whether the schedule gives the digest of a ``state``; goes on from it, if so."""
+        self._schedule_made = _digest(self._factor(step) for step in range(steps))
+        return self._schedule_made.hexdigest() == schedule
+
+    def _factor(self, step: int) -> Any:
+        return 1.0 if self._schedule is None else self._schedule(step)
 
     def step(self) -> None:
         """Make one update."""
@@ -69,10 +75,8 @@ class Trainer:
         if indices is not None:
             indices = indices.to(leaves(X)[0].device)
             X, y = taken(X, indices), taken(y, indices)
+        factor = self._factor(self.done)
         if self._schedule is not None:
-            factor = self._schedule(self.done)
-            if self.done > 1.1 * max(self.factors, default=-1):
-                self.factors[self.done] = float(factor)
             for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
                 group["lr"] = rate * factor
         try:
@@ -81,6 +85,7 @@ class Trainer:
             if self._finite():
                 raise
             self.check(math.nan)  # some losses refuse outputs that are no numbers
+        self._schedule_made.update(_bytes(factor))
         self.done += 1
         if self.done % CHECK_EVERY == 0:
             self.check(float(loss))
@@ -122,14 +127,14 @@ class Trainer:
             "step": self.done,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "factors": self.factors,
+            "schedule": self._schedule_made.hexdigest(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from this state."""
+        """Go on from this state, of which ``has_made`` is true."""
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.done, self.factors = state["step"], state["factors"]
+        self.done = state["step"]
 
     def train_loss(self) -> float:
         """Return the loss over the whole training set."""
@@ -183,6 +188,18 @@ def made(optimiser: Optimiser, weights: list[nn.Parameter]) -> torch.optim.Optim
     if not held & {id(p) for p in weights}:
         raise ValueError("optimiser holds none of the model's parameters: must be made of these")
     return optimiser
+
+
+def _digest(factors: Iterable[Any]) -> Any:
+    """Return the digest of what has multiplied the learning rate, step by step."""
+    made = hashlib.sha256()
+    for factor in factors:
+        made.update(_bytes(factor))
+    return made
+
+
+def _bytes(factor: Any) -> bytes:
+    return struct.pack("<d", float(factor))
 
 
 def _asks_again(optimiser: torch.optim.Optimizer) -> bool:
