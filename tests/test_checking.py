@@ -14,8 +14,8 @@ from lazyrich.theory import grammar
 from lazyrich.theory.checking import points, text
 from lazyrich.theory.checking.compare import Plain, decide, vanishing
 from lazyrich.theory.printing import latex
-from lazyrich.theory.symbols import beta, wbar
-from lazyrich.theory.wick import dot
+from lazyrich.theory.symbols import M, beta, wbar
+from lazyrich.theory.wick import dot, form
 from tests.gaussian_formulas import formulas
 
 UNIT = {"sigma": 1}  # the paper's initial weights
@@ -432,12 +432,15 @@ def test_a_counterexample_to_an_eigenvalue_has_eigenfunctions(part):
 
 
 def test_a_scalar_product_within_a_matrix_is_the_scalar():
-    """beta beta'w beta' is (beta.w) beta beta', in the first power."""
+    """beta beta'w beta' is (beta.w) beta beta', in the first power; beta'M w keeps its M."""
     plain = Plain()
     word, scalar = plain.table(beta * beta.T * wbar * beta.T), plain.scalar(dot(beta, wbar))
     assert list(word.values()) == [scalar]
     assert decide(beta * beta.T * wbar, dot(beta, wbar) * beta, plain).equal
     assert not decide(beta * beta.T * wbar, dot(beta, wbar) ** 2 * beta, plain).equal
+    between = beta * beta.T * M * wbar
+    assert decide(between, form(beta, M, wbar) * beta, plain).equal
+    assert not decide(between, dot(beta, wbar) * beta, plain).equal
 
 
 @pytest.mark.parametrize(
@@ -508,7 +511,6 @@ def test_what_is_off_is_what_the_user_wrote(name, formula, activation, words):
     problem = activation and theory.Problem(activation=activation)
     found = theory.check(name, formula, problem=problem)
     assert found.words[:1] == words
-    assert not any("right only" in word for word in found.words)
 
 
 def test_where_a_formula_is_right_by_accident_is_said_once():
@@ -531,3 +533,11 @@ def test_up_to_four_terms_are_said_and_more_are_not_a_slip(count):
     words = theory.check("test-loss", " + ".join([EQ_6, *extra])).words
     said = [f"the term {term} is too much" for term in extra]
     assert [line for line in words if "too much" in line] == (said if count == 4 else [])
+
+
+@pytest.mark.parametrize(("factor", "equal"), [("1/4", True), ("1/2", False)])
+def test_the_right_form_and_the_difference_are_printed_where_there_is_one(factor, equal):
+    found = theory.check("target-decomposition.radial", f"{factor} (D + 2) |beta|^4/D^3")
+    assert bool(found) is equal
+    lines = [line.split(":")[0].strip() for line in str(found).splitlines()]
+    assert ("right form" in lines, "difference" in lines) == (not equal, not equal)

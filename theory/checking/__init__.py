@@ -232,7 +232,6 @@ def _checked(subject: Subject, formula: str, at: dict[str, Any]) -> Check:
         if equal is False and not isinstance(right, MatrixExpr):
             remarks = Remarks(right, given, plain)
             special, words = remarks.special_points(), remarks.words()
-            words = [word for word in words if word.removeprefix("right only for ") not in special]
     return Check(
         name=subject.name,
         formula=formula,

@@ -171,10 +171,6 @@ class Remarks:
             found.append(f"a factor {self.text(extra)} is too much")
         if number != 1:
             found.append(_off_by(number))
-        unit = [s for s in (missing * extra).free_symbols if _is_norm(self.plain.meanings.get(s))]
-        if len(unit) == 1 and (missing * extra).free_symbols == set(unit) and number == 1:
-            item = self.plain.meanings[unit[0]]
-            found.append(f"right only for |{python_name(item.left)}| = 1")
         return found
 
     def _of_terms(self) -> list[str]:
@@ -256,10 +252,6 @@ def _terms(expr: sp.Expr) -> dict[sp.Expr, sp.Expr]:
         coefficient, key = term.as_independent(*symbols, as_Add=False)
         total[key] = total.get(key, sp.S.Zero) + coefficient
     return {key: c for key, c in total.items() if vanishing(c)[0] is not True}
-
-
-def _is_norm(item: Contraction | None) -> bool:
-    return item is not None and item.left is not None and item.left == item.right and not item.word
 
 
 def _matrices(item: Contraction) -> list[MatrixSymbol]:
