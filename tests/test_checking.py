@@ -14,7 +14,7 @@ from lazyrich.theory import grammar
 from lazyrich.theory.checking import points, text
 from lazyrich.theory.checking.compare import Plain, decide, vanishing
 from lazyrich.theory.printing import latex
-from lazyrich.theory.symbols import M, beta, wbar
+from lazyrich.theory.symbols import D, M, beta, wbar
 from lazyrich.theory.wick import dot, form
 from tests.gaussian_formulas import formulas
 
@@ -441,6 +441,16 @@ def test_a_scalar_product_within_a_matrix_is_the_scalar():
     between = beta * beta.T * M * wbar
     assert decide(between, form(beta, M, wbar) * beta, plain).equal
     assert not decide(between, dot(beta, wbar) * beta, plain).equal
+
+
+def test_a_transposed_matrix_opens_no_scalar_product():
+    A = sp.MatrixSymbol("A", D, D)
+    assert Plain().table(A.T * wbar) == {A.T * wbar: 1}
+
+
+@pytest.mark.parametrize(("formula", "zero"), [("0", True), ("1", False)])
+def test_a_formula_that_is_0_is_called_that(formula, zero):
+    assert ("the formula is 0" in theory.check("loss-at-init", formula).words) is zero
 
 
 @pytest.mark.parametrize(
