@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from jaxtyping import TypeCheckError
+from jaxtyping import Float, TypeCheckError
+from torch import Tensor
 
 from lazyrich.simulate.network import predictions
-from tests.shapes import CALLS
+from tests.shapes import CALLS, at_first_calls, prepared_at_a_call
 
 X, WBAR, M = torch.zeros(5, 3), torch.zeros(3), torch.zeros(3, 3)
 
@@ -26,3 +27,18 @@ def test_later_calls_are_not_checked_and_each_test_begins_anew(column):
         predictions(X, WBAR, M, alpha=1.0, epsilon=0.1)
     with pytest.raises(RuntimeError):  # torch's own
         predictions(X, WBAR, torch.zeros(3, 2), alpha=1.0, epsilon=0.1)
+
+
+def test_a_function_in_a_function_is_checked_at_the_first_calls_of_all_that_are_made():
+    def made():
+        @prepared_at_a_call(typechecker=at_first_calls)
+        def inner(x: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+            return x
+
+        return inner
+
+    with pytest.raises(TypeCheckError):
+        made()(torch.zeros(2, 3))
+    for _ in range(CALLS):
+        made()(torch.zeros(2, 2))
+    assert made()(torch.zeros(2, 3)).shape == (2, 3)
