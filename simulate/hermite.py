@@ -75,7 +75,11 @@ class Ridges(NamedTuple):
     series: tuple[float, ...]
 
     def times(self, factor: Number) -> "Ridges":
-        """Return the functions multiplied by a number."""
+        """Return the functions multiplied by a number.
+
+        >>> Ridges(torch.eye(2), torch.ones(2), (0.0, 1.0)).times(4).coefficients
+        tensor([4., 4.])
+        """
         return self._replace(coefficients=self.coefficients * factor)
 
     def on(self, device: torch.device) -> "Ridges":
