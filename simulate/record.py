@@ -101,6 +101,7 @@ class Recorder:
         self._training, self._alignment_set = training, alignment_set
         measures = MomentMeasures if training.network.has_moments else NeuronMeasures
         self._measures = measures(training)
+        self._together = self._measures.together
         self._square0 = training.network.start_square
         self._steps: list[int] = []
         self._columns: dict[str, list[Tensor]] = {}
@@ -108,11 +109,10 @@ class Recorder:
 
     def add(self, snapshot: Snapshot) -> None:
         """Record one snapshot. Raises ``Diverged`` if its train loss says so."""
-        together = self._measures.together
-        kept = snapshot.copied() if together > 1 else snapshot
+        kept = snapshot.copied() if self._together > 1 else snapshot
         self._waiting.append((kept, self.check(snapshot)))
         self._steps.append(snapshot.step)
-        if len(self._waiting) >= together:
+        if len(self._waiting) >= self._together:
             self._measure()
 
     def check(self, snapshot: Snapshot) -> float:

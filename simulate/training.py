@@ -134,10 +134,16 @@ class Snapshot:
     def copied(self) -> "Snapshot":
         """Return it with arrays of its own, which stay as they are while the engine goes on."""
 
+        copies: dict[int, Tensor] = {}  # the kernel's moments are those of the network, mostly
+
         def copy(value: Any) -> Any:
             if isinstance(value, tuple):
-                return tuple(copy(part) for part in value)
-            return value.clone() if isinstance(value, Tensor) else value
+                return tuple(map(copy, value))
+            if not isinstance(value, Tensor):
+                return value
+            if id(value) not in copies:
+                copies[id(value)] = value.clone()
+            return copies[id(value)]
 
         return Snapshot(**{name: copy(value) for name, value in vars(self).items()})
 

@@ -12,6 +12,7 @@ from lazyrich import simulate
 from lazyrich.simulate import Data, Scaled, fit, linearise, ntk_product
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.modules.mlp import mlp
+from lazyrich.simulate.modules.scaled import constant
 
 from .modules import ALPHAS, EPSILONS, SEEDS, UNIT, Polynomial, Tied, moved, networks
 
@@ -162,3 +163,40 @@ def test_bad_input_is_one_line(arguments, message):
 def test_the_rate_must_be_positive():
     with pytest.raises(ValueError, match="eta0 = 0"):
         Scaled(mlp((2, 1)), 1.0).learning_rate(0)
+
+
+@pytest.mark.parametrize("change", ["the inputs", "w0", "nothing"])
+@pytest.mark.parametrize("wrap", [lambda scaled: scaled, linearise], ids=["network", "twin"])
+def test_the_kept_start_is_that_of_these_inputs_and_weights(change, wrap):
+    """Within ``constant`` outputs and gradients have the same bits as without."""
+    X = torch.linspace(-1, 1, 12).reshape(4, 3)
+    model = wrap(Scaled(mlp((3, 5, 2), nn.Tanh), 2.0))
+    scaled = getattr(model, "model", None) if wrap is linearise else model
+    moved(scaled.model)
+
+    def found(inputs):
+        model.zero_grad()
+        f = model(inputs)
+        f.square().sum().backward()
+        return [f.detach(), *(p.grad.clone() for p in model.parameters())]
+
+    with constant(X):
+        found(X)
+        with torch.no_grad():
+            if change == "the inputs":
+                X.mul_(2)
+            if change == "w0":
+                next(scaled.initial.buffers()).mul_(2)
+        kept = found(X)
+    for one, other in zip(kept, found(X.clone()), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_inputs_with_a_gradient_keep_no_start():
+    """A second backward pass would go through the graph of the first."""
+    X = torch.ones(2, 3, requires_grad=True)
+    scaled = Scaled(mlp((3, 5, 1), nn.Tanh), 2.0)
+    with constant(X):
+        for _ in range(2):
+            scaled(X).sum().backward()
+    assert X.grad is not None

@@ -1,5 +1,6 @@
 """The arguments of array functions: read from what a user gives, checked, completed by shapes."""
 
+from collections.abc import Collection
 from functools import cache
 from itertools import zip_longest
 from typing import Any
@@ -137,6 +138,19 @@ def complete(known: dict[str, Any], symbols: dict[str, Symbol]) -> dict[str, Any
     if missing:
         raise ValueError(f"missing argument {missing[0]}: needed are {', '.join(symbols)}")
     return {name: known.get(name, found.get(name)) for name in symbols}
+
+
+def shapes(known: dict[str, Any], dimensions: Collection[str]) -> tuple | None:
+    """What decides whether arguments fit: their shapes, and the numbers given as dimensions.
+
+    None where a dimension is given as an array.
+    """
+    if any(name in known and not is_number(known[name]) for name in dimensions):
+        return None
+    return tuple(
+        (name, (value if name in dimensions else None) if is_number(value) else tuple(value.shape))
+        for name, value in known.items()
+    )
 
 
 def sizes(known: dict[str, Any], symbols: dict[str, Symbol]) -> dict[str, Any]:

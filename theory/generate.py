@@ -19,6 +19,7 @@ from lazyrich.theory import arrays
 from lazyrich.theory.array_helpers import helpers
 
 Symbol = sp.Symbol | MatrixSymbol
+_MOST_SHAPES = 1000  # that a function remembers to fit
 
 
 class _ArrayPrinter(PythonCodePrinter):
@@ -204,17 +205,25 @@ def function(expr: sp.Basic, backend: str) -> Callable[..., Any]:
     scope: dict[str, Any] = {"_xp": xp, **helpers(xp)}
     code = source(expr)
     exec(code, scope)
+    dimensions = [n for n, s in symbols.items() if isinstance(s, sp.Symbol) and s.is_integer]
+    fitting: dict[tuple, dict[str, Any]] = {}  # what is filled in, by shapes that fit
 
     def evaluate(**values):
-        for name in values:
+        for name in values.keys() - symbols.keys():
             one_of("argument", name, symbols)
         like = next((v for v in values.values() if hasattr(v, "dtype")), None)
         given = {
             name: arrays.read(xp, name, value, symbols[name], like)
             for name, value in values.items()
         }
-        known = arrays.complete(given, symbols)
-        arrays.check_batches(known, symbols)
+        shapes = arrays.shapes(given, dimensions)
+        if shapes is None or (filled := fitting.get(shapes)) is None:
+            complete = arrays.complete(given, symbols)
+            arrays.check_batches(complete, symbols)
+            filled = {name: complete[name] for name in complete.keys() - given.keys()}
+            if shapes is not None and len(fitting) < _MOST_SHAPES:
+                fitting[shapes] = filled
+        known = given | filled
         known |= {name: known[name][..., None] for name in columns}
         known = {identifier(name): value for name, value in known.items()}
         try:

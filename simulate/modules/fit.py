@@ -14,6 +14,7 @@ from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import Loss, loss_function
 from lazyrich.simulate.modules.recorder import Recorder
+from lazyrich.simulate.modules.scaled import constant
 from lazyrich.simulate.modules.trainer import Optimiser, Trainer
 from lazyrich.simulate.modules.trees import leaves
 from lazyrich.simulate.record import checked_grid
@@ -101,19 +102,20 @@ def fit(
         [(*metrics, "|", *measures), batches.key, trainer.settings], steps, grid, record is None
     )
     marks, progress = sorted({*grid, steps}), told(progress, "fit")
-    for mark in marks:
-        if mark < trainer.done:
-            continue
-        while trainer.done < mark:
-            trainer.step()
-            if trainer.done % CHECK_EVERY == 0:
-                progress(trainer.done, steps)
-            if trainer.done < mark:
-                run.save_now_and_then()
-        if mark not in grid:  # the end, not recorded: it may have diverged all the same
-            trainer.check(trainer.train_loss())
-        elif not recorder.has(mark):
-            trainer.check(recorder.add(mark))
+    with constant(trainer.data.X):
+        for mark in marks:
+            if mark < trainer.done:
+                continue
+            while trainer.done < mark:
+                trainer.step()
+                if trainer.done % CHECK_EVERY == 0:
+                    progress(trainer.done, steps)
+                if trainer.done < mark:
+                    run.save_now_and_then()
+            if mark not in grid:  # the end, not recorded: it may have diverged all the same
+                trainer.check(trainer.train_loss())
+            elif not recorder.has(mark):
+                trainer.check(recorder.add(mark))
     run.save()
     progress(steps, steps)
     history = recorder.history(np.int64, units="gradient steps")

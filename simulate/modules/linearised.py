@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from lazyrich.simulate.modules.frozen import CheckedOnce, checked_model, copied, frozen, given
 from lazyrich.simulate.modules.jacobian import moved
+from lazyrich.simulate.modules.scaled import Scaled
 from lazyrich.simulate.modules.trees import Around, combined
 from lazyrich.simulate.shapes import checks_its_arguments
 
@@ -33,8 +34,15 @@ class Linearised(Around):
         start = {name: kept[name] for name in weights}
         change = {name: weight - start[name] for name, weight in weights.items()}
 
+        # Where f(x; w0) of ``Scaled`` is at hand, its initial network is not called.
+        at_hand = isinstance(self.model, Scaled) and self.model.keeps_start(inputs, named)
+
         def network(values: dict[str, Tensor]) -> Any:
-            buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+            buffers = {
+                name: buffer.clone()
+                for name, buffer in self.model.named_buffers()
+                if not (at_hand and name.startswith("initial."))
+            }
             return functional_call(self.model, {**buffers, **values}, inputs, named)
 
         with disable_saved_tensors_hooks("switch activation checkpointing off"):

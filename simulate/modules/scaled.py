@@ -1,14 +1,77 @@
 """Laziness for any network: alpha [f(x; w) - f(x; w0)] [Kumar et al. 2024, eq. 7]."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore
 
 from lazyrich.simulate.modules.frozen import CheckedOnce, checked_model, frozen, given
-from lazyrich.simulate.modules.trees import Around, combined, mapped
+from lazyrich.simulate.modules.trees import Around, Tree, combined, leaves, mapped
 from lazyrich.simulate.modules.untouched import without_fast_path
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import finite, shown
+
+_starts: ContextVar["_Starts | None"] = ContextVar("starts", default=None)
+
+
+class _Starts:
+    """The outputs of initial networks at inputs that are known to stay as they are."""
+
+    def __init__(self, X: Tree) -> None:
+        self._X = leaves(X)
+        self._kept: dict[nn.Module, tuple[list[tuple[int, int]], list[Tensor], Any]] = {}
+
+    def at(self, initial: nn.Module, inputs: tuple, named: dict[str, Any]) -> Any:
+        """Return the outputs: those kept, where inputs and weights are the same."""
+        kept = self.kept(initial, inputs, named)
+        return initial(*inputs, **named) if kept is None else kept
+
+    def kept(self, initial: nn.Module, inputs: tuple, named: dict[str, Any]) -> Any:
+        """Return the outputs that are kept, from now on if they were not; None if they can't be."""
+        asked, buffers = leaves((inputs, named)), list(initial.buffers())
+        if list(map(id, asked)) != list(map(id, self._X)) or any(map(_changes, asked + buffers)):
+            return None
+        state = [(id(x), x._version) for x in (*asked, *buffers)]
+        state.append((id(initial), int(initial.training)))
+        before, _, found = self._kept.get(initial, ([], [], None))
+        if state != before:
+            found = initial(*inputs, **named)
+            if any(map(_changes, leaves(found))):
+                return None
+            self._kept[initial] = state, buffers, found  # what is held keeps its id
+        return found
+
+
+def _changes(x: Any) -> bool:
+    """Whether a part of inputs or outputs is in a derivative, or changes without a trace."""
+    plain = isinstance(x, Tensor) and not is_functorch_wrapped_tensor(x)
+    return not plain or x.requires_grad or x.is_inference()
+
+
+@contextmanager
+def constant(X: Tree) -> Iterator[None]:
+    """Within this, ``Scaled`` computes f(X; w0) at these very inputs once: they must not change.
+
+    It is a third of a step of descent. The outputs have the same bits.
+
+    >>> import torch
+    >>> scaled, x = Scaled(nn.Linear(3, 1), alpha=2.0), torch.ones(5, 3)
+    >>> calls = []
+    >>> _ = scaled.initial.register_forward_hook(lambda *_: calls.append(1))
+    >>> with constant(x):
+    ...     _ = scaled(x), calls.clear()                               # the first also checks
+    ...     _ = scaled(x), scaled(x), scaled(x.clone())
+    >>> len(calls)                                                     # that of the other input
+    1
+    """
+    token = _starts.set(_Starts(X))
+    try:
+        yield
+    finally:
+        _starts.reset(token)
 
 
 class Scaled(Around):
@@ -54,8 +117,20 @@ class Scaled(Around):
         if self.initial is None:
             return mapped(lambda f: self.alpha * f, self.model(*inputs, **named))
         with without_fast_path():
-            found, start = self.model(*inputs, **named), self.initial(*inputs, **named)
+            found, known = self.model(*inputs, **named), _starts.get()
+            if known is None:
+                start = self.initial(*inputs, **named)
+            else:
+                start = known.at(self.initial, inputs, named)
         return combined(lambda f, f0: self.alpha * (f - f0), found, start)
+
+    def keeps_start(self, inputs: tuple, named: dict[str, Any]) -> bool:
+        """Return whether f(x; w0) is at hand; it is computed now where it may be (``constant``)."""
+        known = _starts.get()
+        if known is None or self.initial is None:
+            return False
+        with without_fast_path():
+            return known.kept(self.initial, inputs, named) is not None
 
     def train(self, mode: bool = True) -> "Scaled":
         """Set training or evaluation mode; the next call looks again whether outputs are random."""
