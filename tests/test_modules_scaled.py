@@ -169,7 +169,7 @@ def test_the_rate_must_be_positive():
 @pytest.mark.parametrize("wrap", [lambda scaled: scaled, linearise], ids=["network", "twin"])
 def test_the_kept_start_is_that_of_these_inputs_and_weights(change, wrap):
     """Within ``constant`` outputs and gradients have the same bits as without."""
-    X = torch.linspace(-1, 1, 12).reshape(4, 3)
+    X = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
     model = wrap(Scaled(mlp((3, 5, 2), nn.Tanh), 2.0))
     scaled = getattr(model, "model", None) if wrap is linearise else model
     moved(scaled.model)
@@ -194,7 +194,7 @@ def test_the_kept_start_is_that_of_these_inputs_and_weights(change, wrap):
 
 def test_inputs_with_a_gradient_keep_no_start():
     """A second backward pass would go through the graph of the first."""
-    X = torch.ones(2, 3, requires_grad=True)
+    X = torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
     scaled = Scaled(mlp((3, 5, 1), nn.Tanh), 2.0)
     with constant(X):
         for _ in range(2):
