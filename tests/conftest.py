@@ -8,7 +8,6 @@ import threading
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -31,7 +30,6 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 # Checks the jaxtyping shapes of calls into lazyrich.simulate (shapes.py). It must stand before the
 # first import of that package, which is here.
-jaxtyping.install_import_hook("lazyrich.simulate", "tests.shapes.at_first_calls")
 pytest_plugins = ["tests.shapes"]
 
 

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from beartype import beartype
 from jaxtyping import Float, TypeCheckError
 from torch import Tensor
 
 from lazyrich.simulate.network import predictions
-from tests.shapes import CALLS, at_first_calls, prepared_at_a_call
+from lazyrich.simulate.pseudo_neurons import PseudoNeurons
+from tests.shapes import CALLS, at_first_calls
 
 X, WBAR, M = torch.zeros(5, 3), torch.zeros(3), torch.zeros(3, 3)
 
@@ -31,7 +33,7 @@ def test_later_calls_are_not_checked_and_each_test_begins_anew(column):
 
 def test_a_function_in_a_function_is_checked_at_the_first_calls_of_all_that_are_made():
     def made():
-        @prepared_at_a_call(typechecker=at_first_calls)
+        @at_first_calls(typechecker=beartype)
         def inner(x: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
             return x
 
@@ -39,6 +41,11 @@ def test_a_function_in_a_function_is_checked_at_the_first_calls_of_all_that_are_
 
     with pytest.raises(TypeCheckError):
         made()(torch.zeros(2, 3))
-    for _ in range(CALLS):
+    for _ in range(CALLS - 1):
         made()(torch.zeros(2, 2))
     assert made()(torch.zeros(2, 3)).shape == (2, 3)
+
+
+def test_the_fields_of_a_dataclass_are_checked():
+    with pytest.raises(TypeCheckError, match="signs"):
+        PseudoNeurons(M, torch.zeros(2))
