@@ -16,6 +16,7 @@ from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.report import Result
 from lazyrich.support import progress as cli_progress
 from lazyrich.theory.symbols import SymmetricMatrixSymbol
+from tests.disk import files_of_at_most
 
 SMALL = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 50 --learning-rate 0.2 --n-test 9"
 
@@ -384,22 +385,17 @@ def test_ctrl_c_is_one_line_and_exit_code_130(run, monkeypatch):
     assert (code, out, err.lstrip("\n")) == (130, "", "lazyrich: interrupted\n")
 
 
-@pytest.mark.slow
-def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path):
+def test_a_full_disk_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch):
     """Here for the dataset of all cells, which is larger than any cell."""
     (tmp_path / "grid.toml").write_text(
-        f"[grid]\nseed = {list(range(20))}\n[fixed]\nD = 4\nP = 9\nwidth = 5\nsteps = 300\n"
+        f"[grid]\nseed = {list(range(6))}\n[fixed]\nD = 4\nP = 9\nwidth = 5\nsteps = 300\n"
         "epsilon = 0.5\nlearning_rate = 0.01\nalpha = 1.0\n"
     )
-    code = (
-        "import resource; from lazyrich.cli import main; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); main()"
-    )
-    sweep = ("sweep", "grid.toml", "--jobs", "1", "--out", "all.nc", "--quiet")
-    failed = start(*sweep, cwd=tmp_path, code=code)
-    assert (failed.returncode, failed.stdout) == (2, "")
-    assert failed.stderr == "lazyrich: all.nc: can't be written: File too large\n"
-    assert len(list(tmp_path.rglob("*.nc"))) == 20  # the cells
+    monkeypatch.chdir(tmp_path)
+    with files_of_at_most(60_000):
+        failed = run("sweep grid.toml --jobs 1 --out all.nc --quiet")
+    assert failed == (2, "", "lazyrich: all.nc: can't be written: File too large\n")
+    assert len(list(tmp_path.rglob("*.nc"))) == 6  # the cells
     assert not list(tmp_path.rglob(".part*"))
 
 
