@@ -42,3 +42,15 @@ def test_finished_cells(measure, tmp_path, count):
     simulate.sweep(grid(count), folder=tmp_path, jobs=1, **FIXED)
     run = lambda: simulate.sweep(grid(count), folder=tmp_path, jobs=1, **FIXED)  # noqa: E731
     measure("Opening a finished sweep", f"{count} cells", run, at=count, rounds=1)
+
+
+def test_tiny_cells(measure, tmp_path):
+    """New cells of D = 4, P = 10, width 20 and 20 steps, engine moments, one process: nearly all of
+    the time is not the training. Time for one cell."""
+    folders = (tmp_path / str(number) for number in itertools.count())
+    tiny = FIXED | {"D": 4, "P": 10, "n_test": 10, "width": 20, "steps": 20}
+
+    def run():
+        return simulate.sweep(grid(300), folder=next(folders), jobs=1, **tiny)
+
+    measure("Tiny cells", "one of 300", run, calls=300, rounds=2)
