@@ -28,7 +28,7 @@ def checked_times(record: Iterable[float] | None, time: float, fit: float) -> np
 
     Raises ``ValueError`` unless they increase within [0, time].
 
-    >>> checked_times([0.0, 3.0], 2.0, 1.0)
+    >>> checked_times([0.0, 1.0, 3.0], 2.0, 1.0)
     Traceback (most recent call last):
     ...
     ValueError: record = 3: must be at most time = 2

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyrich.theory import Problem, closed_form
-from lazyrich.theory.problem.kernel import v
+from lazyrich.theory.problem.kernel import share, v
 from lazyrich.theory.symbols import D, N, alpha, beta, isotropic, w, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation
 from lazyrich.verify.certificates import problem as certificates
@@ -468,3 +468,15 @@ def test_the_kernel_of_relu_is_0_where_an_input_is_0(readouts, backend):
     assert float(form.function(backend)(x=[0, 0], x_prime=[1, 0], **deviations)) == 0
     assert form.evaluate(x=[0, 0], x_prime=[1, 2], **dict.fromkeys(deviations, 1)) == 0
     assert set(form.subs(x=[0, 0]).terms.values()) == {0}
+
+
+def test_the_share_of_a_neuron_is_its_readout_times_its_activation():
+    found = share(Problem("h + h^3", readouts="trained"))
+    assert equal(found, alpha * v * dot(w, x) * (1 + dot(w, x) ** 2) / N)
+
+
+def test_the_lazy_loss_of_the_eigenspaces_and_beyond_adds_up():
+    form = Problem("h + h^2/2").closed_form("lazy-learning-curve")
+    parts = [e for name, e in form.terms.items() if name not in {"samples", "exact_from"}]
+    point = {D: 3, dot(beta, beta): 2, form.symbols["kappa"]: 5, form.symbols["sigma"]: 1}
+    assert sp.simplify((sp.Add(*parts) - form.expr).subs(point)) == 0

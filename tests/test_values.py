@@ -424,3 +424,13 @@ def test_a_covariance_that_is_none_is_one_line():
     assert form.evaluate(Sigma=[[2, 1], [1, 2]], **at) is not None
     with pytest.raises(ValueError, match=r"^Sigma"):
         form.evaluate(Sigma=[[1, 2], [2, 1]], **at)
+
+
+def test_a_covariance_of_a_closed_form_is_refused_where_it_is_indefinite():
+    unit, indefinite = [[1, 0], [0, 1]], [[1, 2], [2, 1]]
+    given = {"D": 2, "alpha": 1, "epsilon": 1, "wbar": [0, 0], "M": unit, "B": unit}
+    given |= {"c_0": 0, "c_1": [0, 0], "sigma_noise": 0}
+    form = theory.closed_form("general-test-loss")
+    form.evaluate(**given, Sigma=unit)
+    with pytest.raises(ValueError, match="Sigma has the eigenvalue -1: a covariance must be"):
+        form.evaluate(**given, Sigma=indefinite)
