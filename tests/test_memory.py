@@ -56,7 +56,7 @@ FUNCTION = theory.closed_form("ntk-eigenvalues").function("numpy")
 CALLS: dict[str, tuple[Callable[[int], object], int]] = {
     "functions of arrays": (
         lambda i: FUNCTION(D=2 + i, sigma=np.float64(1.0), epsilon=np.float64(i)),
-        10_000,
+        3_000,
     ),
 }
 
@@ -72,8 +72,8 @@ def test_work_that_is_done_again_keeps_nothing(kind):
 def test_work_that_keeps_its_results_is_noticed():
     """Control: one result kept a call, of either kind."""
     numbers, runs = [], []
-    kept, _ = growth(lambda i: numbers.append(FUNCTION(D=2 + i, sigma=1.0, epsilon=1.0)), 1000)
+    kept, _ = growth(lambda i: numbers.append(FUNCTION(D=2 + i, sigma=1.0, epsilon=1.0)), 100)
     assert kept > 3 * LEAST
-    kept, tensors = growth(lambda i: runs.append(train(i, "moments")), 20)
+    kept, tensors = growth(lambda i: runs.append(train(i, "moments")), 5)
     assert kept > HISTORY
-    assert tensors >= 20
+    assert tensors >= 5

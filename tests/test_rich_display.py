@@ -235,11 +235,11 @@ def plotters(swept, tmp_path_factory):
 
 def test_every_plot_writes_a_file_or_says_in_one_line_why_not(tmp_path, plotters):
     starts = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
-    for name, plot in plotters.items():
-        for suffix, start in starts.items():
+    for number, (name, plot) in enumerate(plotters.items()):
+        for suffix in starts if name == "run" else [list(starts)[number % len(starts)]]:
             file = tmp_path / f"{name}{suffix}"
             assert plot(str(file)) is not None
-            assert file.read_bytes().startswith(start)
+            assert file.read_bytes().startswith(starts[suffix])
         for wrong in ("curve.gif", tmp_path / "none" / "curve.png"):
             with pytest.raises(ValueError, match=r"^file .*(Allowed|does not exist)") as bad:
                 plot(wrong)
