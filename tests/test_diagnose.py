@@ -1,13 +1,13 @@
 """The diagnosis of a network: its parts against what they are, its answer in every form."""
 
 import copy
+import functools
 import json
 import math
 import re
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,15 +122,26 @@ def edge(alpha=0.7):
     return model, Data(X[:130], y[:130], X[130:], y[130:])
 
 
-@pytest.mark.parametrize("make", [edge, lambda: sparse(0.1)])
-@pytest.mark.parametrize("decay", [1e-12, 1e-8, 1e-6, 1e-4])
+def slightly_lazy():
+    return sparse(0.1)
+
+
+@functools.cache
+def without_decay(make):
+    return diagnose(*make(), budget=600).forecast
+
+
+@pytest.mark.parametrize(
+    ("make", "decay"),
+    [(edge, 1e-12), (edge, 1e-4), *((slightly_lazy, d) for d in (1e-12, 1e-8, 1e-6, 1e-4))],
+)
 def test_a_decay_too_small_to_matter_gives_the_times_of_no_decay(make, decay):
     """Times that come before 0.1/decay are those of no decay, and of training without.
 
     The pilot runs are not the same ones: without decay they end where nothing moves any more.
     """
     model, data = make()
-    plain = diagnose(model, data, budget=600).forecast
+    plain = without_decay(make)
     given = {"weight_decay": decay, "time": min(plain.horizon, 0.1 / decay)}
     decayed = diagnose(model, data, budget=600, **given).forecast
     assert decayed.phase == plain.phase
@@ -401,12 +412,12 @@ def test_forecasts_of_other_losses_are_those_of_small_steps_of_sgd(name):
     data = Data(X[:n], y[:n], X[n:], y[n:])
     found = diagnose(mlp((4, 40, 1), nn.Tanh), data, loss=OTHER_LOSSES[name]).forecast
     time = 1.5 * (found.test if found.test.value < found.horizon else found.train).high
-    sgd = {"optimiser": lambda w: torch.optim.SGD(w, lr=time / 2000), "steps": 2000}
+    sgd = {"optimiser": lambda w: torch.optim.SGD(w, lr=time / 1000), "steps": 1000}
     seen = fit(mlp((4, 40, 1), nn.Tanh), data, loss=OTHER_LOSSES[name], **sgd).outcome()
     assert seen.phase == found.phase
     control = simulate.lazy_curve(mlp((4, 40, 1), nn.Tanh), data).outcome()
     for side in ("train", "test"):
-        fell = getattr(seen, f"{side}_fall") * time / 2000
+        fell = getattr(seen, f"{side}_fall") * time / 1000
         assert getattr(found, side).value == pytest.approx(fell, rel=0.15)
         assert getattr(control, f"{side}_fall") != pytest.approx(fell, rel=0.3)
 
@@ -537,8 +548,8 @@ def test_labels_that_are_no_classes_are_one_line_everywhere(data, message):
     sgd = {"optimiser": lambda w: torch.optim.SGD(w, lr=0.1), "steps": 1}
     for call in (
         diagnose,
-        partial(fit_flow, time=1.0),
-        partial(fit, **sgd),
+        functools.partial(fit_flow, time=1.0),
+        functools.partial(fit, **sgd),
     ):
         with pytest.raises(ValueError, match=message):
             call(mlp((4, 8, 3), nn.Tanh), data, loss="cross_entropy")
@@ -589,7 +600,8 @@ def test_with_an_optimiser_times_are_in_steps_or_said_not_to_apply():
     model, data = easy()
     with pytest.raises(ValueError, match=r"weight_decay = 0\.1: the optimiser has 0\.01"):
         diagnose(model, data, weight_decay=0.1, optimiser=lambda w: torch.optim.SGD(w, **sgd))
-    fast = diagnose(model, data, optimiser=lambda w: torch.optim.SGD(w, lr=50 * rate))
+    given = {"with_pilots": False}
+    fast = diagnose(model, data, optimiser=lambda w: torch.optim.SGD(w, lr=50 * rate), **given)
     assert fast.sentences()[0].startswith("Lower the learning rate below ")
     assert fast.sentences()[0] in fast._repr_html_()
     assert "Forecast: train loss falls at step of SGD" not in fast.table()
@@ -603,7 +615,7 @@ def test_with_an_optimiser_times_are_in_steps_or_said_not_to_apply():
     )
     assert "by gradient flow, not by SGD" in str(trained)
     assert "by gradient flow, not by" not in str(found)
-    adam = diagnose(model, data, optimiser=torch.optim.Adam)
+    adam = diagnose(model, data, optimiser=torch.optim.Adam, **given)
     assert "Adam does not follow gradient flow" in " ".join(adam.sentences())
     assert adam.steps.per_step is None
     with pytest.raises(ValueError, match="optimiser gives int"):
@@ -681,7 +693,7 @@ def test_the_optimiser_is_the_cause_where_the_flow_would_generalise_at_once(
     start, kind = copy.deepcopy(model), torch.optim.SGD if optimiser == torch.optim.SGD else None
     rate = 0.3 * simulate.stable_rate(model, data, "mse") if kind else 1e-2
     made = (lambda w: kind(w, lr=rate)) if kind else (lambda w: torch.optim.Adam(w, lr=rate))
-    run = fit(model, data, loss="mse", optimiser=made, steps=3000)
+    run = fit(model, data, loss="mse", optimiser=made, steps=1500)
     found = diagnose(start, data, run=run, budget=600)
     assert found.verdict == ("generalises at once" if kind else "memorises")
     assert ("the optimiser" in found.trained.cause) is cause
@@ -735,8 +747,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         return 0, *capsys.readouterr()
 
     options = ["--data", "set.npz", "--format", "json", "--report", "a.html", "--quiet"]
-    for name in ("make", "made"):  # a function, and the module itself
-        code, out, _ = run(f"net_of_test:{name}", *options)
+    for name, more in (("make", []), ("made", ["--no-pilots"])):  # a function, and the module
+        code, out, _ = run(f"net_of_test:{name}", *options, *more)
         assert code == 0
         assert json.loads(out)["verdict"] == "generalises at once"
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
@@ -772,8 +784,7 @@ make = Counted
 """
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("where", ["pilots", "training"])
+@pytest.mark.parametrize(("number", "where"), [("SIGINT", "pilots"), ("SIGTERM", "training")])
 def test_a_signal_keeps_what_was_finished_and_says_what_is_missing(
     number, where, tmp_path, monkeypatch, capsys
 ):
@@ -1038,7 +1049,7 @@ def test_without_a_twin_pilot_runs_that_fitted_decide():
 
 def test_the_run_of_a_loss_with_kinks_is_compared_as_far_as_its_twin_is_followed():
     """It took minutes. The control is the mean square, whose twin is followed to the end."""
-    sgd = {"steps": 1500, "optimiser": lambda w: torch.optim.SGD(w, lr=0.01)}
+    sgd = {"steps": 500, "optimiser": lambda w: torch.optim.SGD(w, lr=0.03)}
     for loss, ended in ((nn.functional.l1_loss, True), ("mse", False)):
         model, data = kinks()
         run = fit(kinks()[0], data, loss=loss, **sgd)
