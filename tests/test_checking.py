@@ -1,15 +1,13 @@
 """``check`` says of formulas what the ledger says, and equal only where it is proved."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lazyrich import theory, verify
+from lazyrich import cli, theory, verify
 from lazyrich.theory import grammar
 from lazyrich.theory.checking import points, text
 from lazyrich.theory.checking.compare import Plain, decide, vanishing
@@ -365,21 +363,23 @@ def test_closed_forms_of_your_own_problem():
     assert theory.check("ntk-at-init", f"{right} + {linear}", problem=problem)
 
 
-def _command(*arguments: str) -> subprocess.CompletedProcess:
-    code = "import sys; from lazyrich.cli import main; main(sys.argv[1:])"
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+def test_command(tmp_path, capsys):
+    def run(*arguments: str):
+        try:
+            cli.main(["check", *arguments])
+        except SystemExit as stopped:
+            return stopped.code, *capsys.readouterr()
+        return 0, *capsys.readouterr()
 
-
-def test_command(tmp_path):
     name, right = "ntk-eigenvalues.radial", "epsilon^2/D (1 + 2/D)"
-    run = _command("check", name, right, "--at", "sigma=1")
-    assert (run.returncode, "equal for every D" in run.stdout) == (0, True)
+    code, out, _ = run(name, right, "--at", "sigma=1")
+    assert (code, "equal for every D" in out) == (0, True)
     report = tmp_path / "report.json"
-    run = _command("check", name, right, "--format", "json", "--report", str(report))
-    assert run.returncode == 1
-    assert json.loads(run.stdout) == json.loads(report.read_text())
-    assert json.loads(run.stdout)["special_points"] == ["sigma = 1"]
-    run = _command("check", name, right, "--report", str(tmp_path / "report.md"))
+    code, out, _ = run(name, right, "--format", "json", "--report", str(report))
+    assert code == 1
+    assert json.loads(out) == json.loads(report.read_text())
+    assert json.loads(out)["special_points"] == ["sigma = 1"]
+    run(name, right, "--report", str(tmp_path / "report.md"))
     assert "$$" in (tmp_path / "report.md").read_text()
     for arguments, message in [
         (["test-los", "1"], "did you mean"),
@@ -387,9 +387,9 @@ def test_command(tmp_path):
         (["test-loss", "1", "--report", "report.txt"], "--report"),
         (["test-loss", "1", "--at", "D=x"], "--at D=x"),
     ]:
-        run = _command("check", *arguments)
-        assert (run.returncode, run.stderr.count("\n")) == (2, 1)
-        assert message in run.stderr
+        code, _, err = run(*arguments)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
 
 
 def test_a_half_line_on_which_a_formula_is_right_is_no_accident():
