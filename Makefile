@@ -12,7 +12,7 @@ PACKAGES := lazyrich theory simulate verify paper_figures
 SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o \( -type d -o -type f \) -print) \
 	setup.cfg pyproject.toml README.md LICENSE
 
-.PHONY: demo test lint docs bench seeds faults attack dev clean
+.PHONY: demo test lint style docs bench seeds faults attack dev clean
 
 # The story of the README, with a line on each step. Needs about two minutes of one core.
 demo: $(VENV)/.installed
@@ -40,14 +40,17 @@ step = printf '\n--- Step %s. %s\n\n' "$(1)" "$(2)"
 # sys.path (also in the processes that tests start), and tests/test_package.py checks it.
 test: export PYTHONSAFEPATH = 1
 test: export LAZYRICH_TEST_INSTALLED = 1
-test: lint
+test: style
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-# pyright brings its own node and compiler; IGNORE_WARNINGS keeps it from asking for news online.
-lint: $(VENV)/.installed-dev
+style: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/prose.py
+
+# pyright, which is one of the tests, brings its own node and compiler; IGNORE_WARNINGS keeps it from
+# asking for news online.
+lint: style
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 # The ledger at 30 seeds: what docs/seeds.md lacks, or has from checks that changed since. An hour

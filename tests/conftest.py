@@ -35,7 +35,8 @@ pytest_plugins = ["tests.shapes"]
 
 def pytest_collection_modifyitems(items):
     """The long files first: each goes whole to one worker, which keeps the runs that it shares."""
-    first = ["test_verdicts.py", "test_figures_tiny.py", "test_sweep.py", "test_diagnose.py"]
+    first = ["test_verdicts.py", "test_figures_tiny.py", "test_diagnose.py", "test_types.py"]
+    first += ["test_sweep.py", "test_docs.py"]
     items.sort(key=lambda item: [*first, item.path.name].index(item.path.name))
 
 

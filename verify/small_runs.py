@@ -20,7 +20,6 @@ from lazyrich.simulate.network import predictions
 from lazyrich.simulate.outcome import settled_at
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import default_grid
-from lazyrich.verify import statistics
 from lazyrich.verify.statistics import DRAWS
 
 D = 16
@@ -229,17 +228,6 @@ def with_error(values: Array, digits: int = 3) -> str:
     """
     error = values.std(ddof=1) / len(values) ** 0.5
     return f"{values.mean():.{digits}g} ± {error:.{digits}g}"
-
-
-def rises(what: str, values: Array) -> str:
-    """Assert that values, (seeds, settings), rise along the sweep, seed by seed; say how.
-
-    inf means "never within the run". A sign test: see ``statistics.rises``.
-
-    >>> rises("time to grok", np.array([[1.0, 5.0, np.inf]] * 22))
-    'time to grok rises in 22 of 22 draws (medians 1, 5, never)'
-    """
-    return statistics.rises(what, lambda *_: values, 0)
 
 
 def relative_change(found: Curves) -> Array:

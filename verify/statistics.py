@@ -42,20 +42,46 @@ def sign_test(share: float, against: float) -> tuple[int, int]:
 
 
 def mostly(
-    what: str, sample: Sample, seed: int, *, share: float = SHARE, against: float = 0.5
+    what: str,
+    sample: Sample,
+    seed: int,
+    *,
+    share: float = SHARE,
+    against: float = 0.5,
+    fewest: int = 1,
 ) -> str:
     """Assert that a draw is True with probability ``share``, not ``against`` or less.
 
+    Wald's sequential test, of ``fewest`` draws or more. Draws are made until what was seen is
+    1/MISS times as likely at ``share`` as at ``against`` (it passes), or ALARM times (it fails).
+    If the share is ``against`` or less, this ratio of likelihoods does not rise on average, so
+    that it ever comes to 1/MISS with probability MISS at most (Ville's inequality); likewise its
+    inverse.
+
     >>> mostly("a square is positive", lambda first, n: np.full(n, True), 0)
-    'a square is positive in 22 of 22 draws'
+    'a square is positive in 8 of 8 draws'
     >>> mostly("a coin shows heads", lambda first, n: np.arange(first, first + n) % 2 == 0, 0)
     Traceback (most recent call last):
     ...
-    AssertionError: a coin shows heads in 11 of 22 draws, fewer than 17
+    AssertionError: a coin shows heads in 8 of 16 draws only
     """
-    return in_most(what, sample(seed, sign_test(share, against)[0]), share=share, against=against)
+    if_true, if_false = math.log(share / against), math.log((1 - share) / (1 - against))
+    found, tried, ratio = 0, 0, 0.0  # its logarithm
+    while math.log(ALARM) < ratio < -math.log(MISS):
+        assert tried <= _MOST, f"{what}: {found} of {tried} draws decide nothing"
+        missing = -math.log(MISS) - max(ratio, 0)
+        count = max(math.ceil(missing / if_true), fewest - tried)  # if all hold, these decide
+        holds = np.asarray(sample(seed + tried, count), dtype=bool)
+        assert len(holds) == count, f"{what}: {len(holds)} draws, {count} were asked for"
+        found, tried = found + int(np.count_nonzero(holds)), tried + count
+        ratio = found * if_true + (tried - found) * if_false
+    line = f"{what} in {found} of {tried} draws"
+    if ratio < 0:
+        raise AssertionError(f"{line} only")
+    return line
 
 
+_MOST = 5000  # draws: many times what any share needs on average
 DRAWS = sign_test(SHARE, 0.5)[0]
 
 
@@ -213,23 +239,39 @@ def rises(
     A value never falls back, and the last is above the first; inf means "never within the run".
 
     >>> rises("time to grok", lambda first, n: np.array([[1.0, 5.0, np.inf]] * n), 0)
-    'time to grok rises in 22 of 22 draws (medians 1, 5, never)'
+    'time to grok rises in 8 of 8 draws (medians 1, 5, never)'
     """
     kept: list[Array] = []
 
     def rising(first: int, count: int) -> Array:
-        values = np.asarray(sample(first, count), dtype=float)
-        kept.append(values)
-        before, after = values[:, :-1], values[:, 1:]
-        return (after >= before).all(1) & (values[:, -1] > values[:, 0])
+        kept.append(np.asarray(sample(first, count), dtype=float))
+        return _rising(kept[-1])
 
     try:
         line = mostly(f"{what} rises", rising, seed, share=share, against=against)
     except AssertionError as error:
-        raise AssertionError(f"{error} (medians {_medians(kept)})") from None
-    return f"{line} (medians {_medians(kept)})"
+        raise AssertionError(f"{error} {_medians(kept)}") from None
+    return f"{line} {_medians(kept)}"
+
+
+def rise_in_most(what: str, values: Array) -> str:
+    """The same of draws that are there (``in_most``).
+
+    >>> rise_in_most("time to grok", np.array([[1.0, 5.0, np.inf]] * 22))
+    'time to grok rises in 22 of 22 draws (medians 1, 5, never)'
+    """
+    try:
+        line = in_most(f"{what} rises", _rising(values))
+    except AssertionError as error:
+        raise AssertionError(f"{error} {_medians([values])}") from None
+    return f"{line} {_medians([values])}"
+
+
+def _rising(values: Array) -> Array:
+    before, after = values[:, :-1], values[:, 1:]
+    return (after >= before).all(1) & (values[:, -1] > values[:, 0])
 
 
 def _medians(kept: list[Array]) -> str:
     medians = np.median(np.concatenate(kept), axis=0)
-    return ", ".join("never" if math.isinf(m) else f"{m:.3g}" for m in medians)
+    return f"(medians {', '.join('never' if math.isinf(m) else f'{m:.3g}' for m in medians)})"

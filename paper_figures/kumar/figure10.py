@@ -63,7 +63,7 @@ PRESETS = {
         shares=(0.0, 0.2, 0.5, 0.95),
         learning_rate=0.15,
         steps=2_000,
-        seeds=4,
+        seeds=2,
     ),
     "quick": Parameters(seeds=5),
     "paper": Parameters(),

@@ -60,7 +60,7 @@ PRESETS = {
         width=20,
         learning_rate=0.05,
         steps=3_000,
-        seeds=2,
+        seeds=1,
     ),
     "quick": Parameters(steps=8_000, seeds=3),
     "paper": Parameters(),

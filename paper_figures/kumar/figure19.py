@@ -50,7 +50,7 @@ PRESETS = {
         eigenvectors=(10, 24, 30),
         learning_rate=0.08,
         n_test=100,
-        seeds=2,
+        seeds=1,
     ),
     "quick": Parameters(
         D=50, sizes=(25, 50, 125), eigenvectors=(35, 75, 95), learning_rate=0.25, seeds=3

@@ -64,7 +64,7 @@ PRESETS = {
         decays=(3e-3, 1e-3),
         weight_decay=1e-3,
         after=4.0,
-        seeds=2,
+        seeds=1,
         **_SMALL,
     ),
     "quick": Parameters(p=23, width=128, alphas=(4.0, 8.0, 16.0, 32.0), alpha=8.0, **_SMALL),

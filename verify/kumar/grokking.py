@@ -20,10 +20,9 @@ from lazyrich.verify.small_runs import (
     Setting,
     curves,
     relative_change,
-    rises,
     with_error,
 )
-from lazyrich.verify.statistics import in_most, sign_test
+from lazyrich.verify.statistics import in_most, rise_in_most, sign_test
 
 
 def delays(found: Curves, relative: bool = False) -> Array:
@@ -203,7 +202,7 @@ _delay_over_alpha_alphas = (1 / 16, 1 / 4, 1.0, 4.0)
 )
 def delay_over_alpha(budget: Budget, alphas: tuple[float, ...] = _delay_over_alpha_alphas) -> str:
     found = _over_alpha(budget, alphas)
-    return rises(f"delay in tau over alpha = {alphas}", delays(found))
+    return rise_in_most(f"delay in tau over alpha = {alphas}", delays(found))
 
 
 @evidence(
@@ -246,7 +245,7 @@ def _ends(budget: Budget) -> Array:
     control={"order": -1},
 )
 def lazy_limit_is_poor(budget: Budget, order: int = 1) -> str:
-    return rises("final test loss over alpha = 1/4 to 64", _ends(budget)[:, ::order])
+    return rise_in_most("final test loss over alpha = 1/4 to 64", _ends(budget)[:, ::order])
 
 
 @evidence(
@@ -258,7 +257,7 @@ def lazy_limit_is_poor(budget: Budget, order: int = 1) -> str:
 def delay_over_epsilon(budget: Budget, relative: bool = False) -> str:
     found = _over_epsilon(budget, centred=False)
     values = delays(found, relative)
-    return rises("delay over epsilon = 1, 1/4, 1/16", values[:, ::-1])
+    return rise_in_most("delay over epsilon = 1, 1/4, 1/16", values[:, ::-1])
 
 
 @evidence(
@@ -269,6 +268,8 @@ def delay_over_epsilon(budget: Budget, relative: bool = False) -> str:
 )
 def final_loss_over_epsilon(budget: Budget, centred: bool = True) -> str:
     found = _over_epsilon(budget, centred)
-    loss = rises("final loss over epsilon = 1/16, 1/4, 1", found.test[:, :, -1])
-    change = rises("|w - w0|/|w0| over epsilon = 1, 1/4, 1/16", relative_change(found)[:, ::-1])
+    loss = rise_in_most("final loss over epsilon = 1/16, 1/4, 1", found.test[:, :, -1])
+    change = rise_in_most(
+        "|w - w0|/|w0| over epsilon = 1, 1/4, 1/16", relative_change(found)[:, ::-1]
+    )
     return f"{loss}; {change}"

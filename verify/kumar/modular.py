@@ -170,8 +170,8 @@ _ALL = (*_LISTED, 12, 15, 16, 18)  # and composite numbers; from the first on fo
 def which_p(budget: Budget, moduli: tuple[int, ...] = _ALL) -> str:
     def late(first: int, count: int) -> Array:
         found = []
-        for k in range(count):
-            p = moduli[k % len(moduli)]
+        for draw in range(first, first + count):
+            p = moduli[(draw - budget.seed) % len(moduli)]
             run = addition(
                 p,
                 width=100,
@@ -179,13 +179,14 @@ def which_p(budget: Budget, moduli: tuple[int, ...] = _ALL) -> str:
                 steps=60 * p,
                 every=20,
                 seeds=1,
-                first_seed=first + k,
+                first_seed=draw,
             )
             train, test = (float(when[0]) for when in _times(run))
             found.append(1.25 * train < test < np.inf)
         return np.array(found)
 
-    return mostly(f"90% of test pairs right late, at p = {moduli},", late, budget.seed)
+    what = f"90% of test pairs right late, at p = {moduli},"
+    return mostly(what, late, budget.seed, fewest=len(moduli))
 
 
 _WIDTHS = (48, 72, 100, 140)
@@ -202,10 +203,10 @@ def widths(budget: Budget, widths: tuple[int, ...] = _WIDTHS) -> str:
 
     def late(first: int, count: int) -> Array:
         found = []
-        for k in range(count):
-            N = widths[k % len(widths)]
+        for draw in range(first, first + count):
+            N = widths[draw % len(widths)]
             options = {"learning_rate": 2.0 * N, "sigma": 0.5, "steps": 800}
-            run = addition(17, width=N, seeds=1, first_seed=first + k, **options)
+            run = addition(17, width=N, seeds=1, first_seed=draw, **options)
             train, test = (float(when[0]) for when in _times(run))
             found.append(1.25 * train < test < np.inf)
         return np.array(found)

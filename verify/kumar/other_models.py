@@ -14,8 +14,8 @@ from torch import Tensor
 from lazyrich.simulate import PolynomialTask
 from lazyrich.verify.evidence import attach, attacked, evidence
 from lazyrich.verify.ledger import Budget, Evidence
-from lazyrich.verify.small_runs import Setting, curves, rises
-from lazyrich.verify.statistics import DRAWS, Sample, in_most, mean_exceeds
+from lazyrich.verify.small_runs import Setting, curves
+from lazyrich.verify.statistics import DRAWS, Sample, in_most, mean_exceeds, rise_in_most
 
 
 def _network(weights: list[Tensor], X: Tensor) -> Tensor:
@@ -194,4 +194,4 @@ def early_deviation(budget: Budget, order: int = 1) -> str:
     settings = tuple(Setting(alpha=64.0, decay=d) for d in _decays)
     found = curves(settings, centred=False, steps=100, first_seed=budget.seed)
     change = np.sqrt(found.change_square[:, :, -1])[:, ::order]
-    return rises("|w - w0|/|w0| after 100 steps over decay = 0, 1e-3, 1e-2", change)
+    return rise_in_most("|w - w0|/|w0| after 100 steps over decay = 0, 1e-3, 1e-2", change)

@@ -17,9 +17,8 @@ from lazyrich.verify.small_runs import (
     Setting,
     curves,
     relative_change,
-    rises,
 )
-from lazyrich.verify.statistics import in_most, slope_is
+from lazyrich.verify.statistics import in_most, rise_in_most, slope_is
 
 
 def _sweep(name: str, values: tuple[float, ...], budget: Budget, **options) -> Curves:
@@ -198,7 +197,9 @@ def label_direction(power: int = 1) -> str:
 )
 def label_movement(budget: Budget, values: tuple[float, ...] = _scales) -> str:
     change = relative_change(_sweep("labels", values, budget))
-    return rises(f"|w - w0|/|w0| at label scales {', '.join(f'{v:g}' for v in values)}", change)
+    return rise_in_most(
+        f"|w - w0|/|w0| at label scales {', '.join(f'{v:g}' for v in values)}", change
+    )
 
 
 counterexample("sec-5.1-label-scale-direction", _counterexample)
@@ -217,7 +218,7 @@ def sigma_sweep(budget: Budget, values: tuple[float, ...] = _values) -> str:
     lines = []
     for name in ("alpha", "sigma"):
         found = _sweep(name, values, budget)
-        lines.append(rises(f"final loss over {name}", found.test[:, :, -1]))
+        lines.append(rise_in_most(f"final loss over {name}", found.test[:, :, -1]))
     return "; ".join(lines)
 
 
