@@ -224,6 +224,47 @@ def student_and_teacher(
     return Student(np.arange(0, steps + 1, every), found[0], found[1], within)
 
 
+def student_and_twin(*, steps: int, seeds: int, first_seed: int = 0) -> Array:
+    """Train losses of the published student and of its linearised twin, (2, seeds, steps + 1).
+
+    Over the teacher's <y^2>. Both start from the same weights, twice the usual ones, and take the
+    same steps of AdamW; torch's forward mode linearises, its backward mode has the slopes.
+
+    >>> student, twin = student_and_twin(steps=3, seeds=2)
+    >>> bool((student[:, 0] == twin[:, 0]).all()), bool((student[:, 3] < student[:, 0]).all())
+    (True, True)
+    """
+    sizes = (5, PUBLISHED["width"], PUBLISHED["width"], 5)
+    streams = _streams(first_seed, seeds, 3)
+    teacher, same = (
+        [layer.float() for layer in _layers([_uniform(s[k], sizes) for s in streams])]
+        for k in (0, 1)
+    )
+    X = _stacked([s[2].normal(size=(100, 5)) for s in streams]).float()
+    y, start = _tanh_network(teacher, X)[-1], tuple(2 * layer for layer in same)
+
+    def network(*weights: Tensor) -> Tensor:
+        return _tanh_network(list(weights), X)[-1]
+
+    def twin(*weights: Tensor) -> Tensor:
+        moved = tuple(w - w0 for w, w0 in zip(weights, start, strict=True))
+        return sum(torch.func.jvp(network, start, moved))
+
+    found = []
+    for predictor in (network, twin):
+        weights = [layer.clone().requires_grad_() for layer in start]
+        descent = _AdamW(weights, PUBLISHED["learning_rate"], PUBLISHED["weight_decay"])
+        losses = []
+        for _ in range(steps + 1):
+            loss = (predictor(*weights) - y).square().mean((-1, -2))
+            losses.append(loss.detach() / y.square().mean((-1, -2)))
+            slopes = torch.autograd.grad(loss.sum(), weights)
+            with torch.no_grad():
+                descent.step(list(slopes))
+        found.append(torch.stack(losses, -1).numpy())
+    return np.stack(found)
+
+
 class _AdamW:
     """AdamW on weights of many networks at once, as ``torch.optim.AdamW`` has it."""
 

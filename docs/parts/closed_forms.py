@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from typing import Any
 
 import sympy as sp
 
 from lazyrich import theory
-from lazyrich.theory.closed_form import latex
+from lazyrich.theory import printing
 from parts.typeset import markdown
 
 FOLDER = "closed-forms"
+latex = cache(printing.latex)  # a page asks several times for the same
 WIDE = 60  # printed characters from which a sum is broken into lines
 
 

@@ -17,8 +17,9 @@ from lazyrich.verify.certificates.population import CERTIFICATES
 from lazyrich.verify.evidence import attach, attacked, evidence, proof
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.properties import dynamics as properties_dynamics
+from lazyrich.verify.small_networks import student_and_twin
 from lazyrich.verify.small_runs import Curves, Setting, curves, with_error
-from lazyrich.verify.statistics import DRAWS, in_most, mean_exceeds
+from lazyrich.verify.statistics import DRAWS, Array, in_most, mean_exceeds, mostly
 
 _DECAYS = (0.0, 3e-5, 1e-4, 3e-4, 3e-3)
 
@@ -193,3 +194,22 @@ def oscillates(eta_0: float = 1) -> str:
     low, high = (float(bound.subs(mu, sp.Rational(95, 100))) for bound in bounds)
     assert low < h < high, f"h = {h:.3f} does not oscillate: {low:.1e} to {high:.2f}"
     return f"modes oscillate for {low:.1e} < h < {high:.2f}; the linear ones have {h:.3f}"
+
+
+@evidence(
+    "fig-13b-half",
+    "measured",
+    "published student, AdamW: its train loss is within 0.5% of its linearised twin's until it has "
+    "halved; not until it is a tenth",
+    control={"until": 0.1},
+    own_setting=True,
+)
+def tracks_the_student(budget: Budget, until: float = 0.5) -> str:
+    def near(first: int, count: int) -> Array:
+        student, twin = student_and_twin(steps=60, seeds=count, first_seed=first)
+        before = student > until * student[:, :1]
+        assert not before[:, -1].any(), f"the loss is above {until:g} of its start at the end"
+        return (abs(student / twin - 1) < 0.005).all(-1, where=before)
+
+    what = f"the train losses agree within 0.5% until {until:g} of the start"
+    return mostly(what, near, budget.seed)
