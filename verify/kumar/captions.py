@@ -150,11 +150,13 @@ def aligns_later(budget: Budget, at_the_end: bool = False) -> str:
 
     near = mostly(
         "misalignment above 0.85 of its start at the peak",
-        lambda *draws: shares(*draws, not at_the_end) > 0.85,
+        lambda first, count: shares(first, count, not at_the_end) > 0.85,
         budget.seed,
     )
     fallen = mostly(
-        "below 0.7 of it at the end", lambda *draws: shares(*draws, False) < 0.7, budget.seed
+        "below 0.7 of it at the end",
+        lambda first, count: shares(first, count, False) < 0.7,
+        budget.seed,
     )
     return f"{near}; {fallen}"
 

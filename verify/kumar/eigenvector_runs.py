@@ -16,7 +16,7 @@ from lazyrich.verify.statistics import Array, mean_is, mostly
 
 _D, _P, _TESTS, _EPSILON = 100, 100, 1000, 0.25
 # Of the draws, if a statement is right, and if its nearest wrong one is: told apart by five.
-_SHARES = {"share": 0.9, "against": 0.3}
+_SHARE, _AGAINST = 0.9, 0.3
 _FIRST, _MIDDLE, _LATE = 1, 70, 100  # j of (a), (b) and (c)
 
 
@@ -61,11 +61,11 @@ def _runs(first: int, count: int, j: int, tests: int = _TESTS) -> Array:
     own_setting=True,
 )
 def aligned_move_together(budget: Budget, j: int = _FIRST) -> str:
-    def shorter(*draws: int) -> Array:
-        return _runs(*draws, _MIDDLE)[0] - _runs(*draws, j)[0] > np.log(1.5)
+    def shorter(first: int, count: int) -> Array:
+        return _runs(first, count, _MIDDLE)[0] - _runs(first, count, j)[0] > np.log(1.5)
 
     what = f"test over train time to half the loss at j = {_MIDDLE} is 1.5 times that at j = {j}"
-    return mostly(what, shorter, budget.seed, **_SHARES)
+    return mostly(what, shorter, budget.seed, share=_SHARE, against=_AGAINST)
 
 
 @evidence(
@@ -76,12 +76,12 @@ def aligned_move_together(budget: Budget, j: int = _FIRST) -> str:
     own_setting=True,
 )
 def middle_groks(budget: Budget, j: int = _MIDDLE) -> str:
-    def groks(*draws: int) -> Array:
-        delay, end, _ = _runs(*draws, j)
+    def groks(first: int, count: int) -> Array:
+        delay, end, _ = _runs(first, count, j)
         return (delay > np.log(3)) & (end < 0.5)
 
     what = f"j = {j}: the test loss is halved 3 times later than the train loss, and stays so"
-    return mostly(what, groks, budget.seed, **_SHARES)
+    return mostly(what, groks, budget.seed, share=_SHARE, against=_AGAINST)
 
 
 @evidence(
@@ -93,11 +93,11 @@ def middle_groks(budget: Budget, j: int = _MIDDLE) -> str:
     own_setting=True,
 )
 def late_generalises(budget: Budget, tests: int = _TESTS) -> str:
-    def generalises(*draws: int) -> Array:
-        return _runs(*draws, _LATE, tests)[1] < 0.5
+    def generalises(first: int, count: int) -> Array:
+        return _runs(first, count, _LATE, tests)[1] < 0.5
 
     what = f"j = {_LATE}, {tests} test points: the test loss ends below half"
-    return mostly(what, generalises, budget.seed, **_SHARES)
+    return mostly(what, generalises, budget.seed, share=_SHARE, against=_AGAINST)
 
 
 @evidence(
@@ -113,7 +113,7 @@ def features_do_not_help(budget: Budget, of_regression: float = 1.0) -> str:
         what = f"j = {j}: log of the final test loss over {of_regression:g} of kernel regression's"
         return mean_is(
             what,
-            lambda *draws: np.log(_runs(*draws, j)[2] / of_regression),
+            lambda first, count: np.log(_runs(first, count, j)[2] / of_regression),
             budget.seed,
             0.0,
             smallest=0.1,
