@@ -76,7 +76,7 @@ def cost(
 ) -> tuple[float, int]:
     """Return the multiplications of an update, roughly, three a weight and sample; and updates.
 
-    The centred predictor evaluates the initial network too, and the twin its derivative.
+    The twin evaluates the derivative of the initial network too.
     """
     weights = 9 * d_model**2 + (p + 1) * d_model
-    return (6.0 if linearised else 4.0) * weights * fraction * p**2, steps
+    return (5.0 if linearised else 3.0) * weights * fraction * p**2, steps
