@@ -278,6 +278,48 @@ def test_the_allowance_for_rounding_depends_on_the_length_of_a_step_not_on_the_t
     assert size(0.0, 2.0) < size(0.0, 1.0)  # a longer step may round more
 
 
+@pytest.mark.parametrize("alpha", [0.5, -3.0])
+def test_lazy_coordinates_are_another_scale_of_the_same_flow(alpha):
+    """U = alpha (V - V(0)): the velocity is alpha times that of V; relative errors are the same.
+
+    By hand with decay a: dV/dtau has -a V, so that dU/dtau has -a alpha V = -a (U + alpha V(0)).
+    """
+    neurons = PseudoNeurons.from_weights(torch.tensor(WEIGHTS))
+    y = 1e4 * TASK.y  # so large that errors of the state are the largest
+    plain, lazy = (
+        GradientFlow(
+            neurons, TASK.X, y, alpha=alpha, epsilon=0.8, centred=True, lazy=lazy, decay=0.3
+        )
+        for lazy in (False, True)
+    )
+    V0 = neurons.columns
+    V = V0 * torch.linspace(1.2, 1.8, V0.shape[1], dtype=torch.float64)
+    U = alpha * (V - V0)
+    assert torch.allclose(lazy.velocity(U), alpha * plain.velocity(V), rtol=1e-11, atol=1e-11)
+    assert torch.allclose(lazy.point[1], plain.point[1], rtol=1e-11)
+    spread, mean = 1e-3 * V0, torch.zeros_like(V0)
+    mean[:, 0] = 1e-3
+    for estimate in (spread, mean):
+        found = [
+            flow.error(scale * estimate, rkc.Step(0.0, 1.0, end, end, [], 1, 0, 1.0), rtol=0.1)
+            for flow, end, scale in ((plain, V, 1.0), (lazy, U, alpha))
+        ]
+        assert found[1] == pytest.approx(found[0], rel=1e-9)
+    wanted = 4 * float(mean.norm() / V.norm()) / 0.1  # of V as a whole, STATE_WEIGHT times
+    assert found[0] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_a_flow_rests_once_its_slope_is_rounding_and_has_stopped_to_fall():
+    """A slope of 0 is the least: it has stopped to fall once STEPS more are no smaller."""
+    flow = GradientFlow(
+        PseudoNeurons.from_weights(torch.tensor(WEIGHTS)), TASK.X, TASK.y, alpha=1.0, epsilon=0.5
+    )
+    fast = flow.velocity(flow.start)
+    slopes = [fast, *[0 * fast] * (rkc.Stall.STEPS + 1)]
+    found = [flow.rests(slope, 1.0) for slope in slopes]
+    assert found == [False] * (rkc.Stall.STEPS + 1) + [True]
+
+
 def test_nothing_to_learn_from_nothing_ends_at_a_loss_of_zero():
     """Weights of zero stay zero; relative errors of a state of zeros are 0/0."""
     task = simulate.PolynomialTask.from_arrays(TASK.X, y=0 * TASK.y)

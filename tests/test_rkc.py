@@ -269,6 +269,50 @@ def test_spectral_radius_is_renewed_when_the_state_moves():
     assert abs(radius(two, -(two**3), False) - 13.2) < 1e-5
 
 
+def test_a_kept_vector_is_iterated_until_its_radius_settles():
+    """The fastest mode turns by 45 degrees: one iteration from the old one gives 7.8, not 11."""
+    turned = torch.tensor([[5.5, 4.5], [4.5, 5.5]], dtype=torch.float64)  # eigenvalues 10 and 1
+    jacobian = torch.diag(vector(1.0, 10.0))
+    radius = rkc.SpectralRadius(lambda y: -(jacobian @ y))
+    zero = vector(0.0, 0.0)
+    radius(zero, zero, False)
+    jacobian = turned
+    assert abs(radius(zero, zero, True) / 11 - 1) < 3e-3
+
+
+@pytest.mark.parametrize(
+    ("other", "wanted"), [(1.0, rkc.SpectralRadius.FEWEST), (4.0, rkc.SpectralRadius.MOST)]
+)
+def test_power_iteration_takes_from_its_fewest_to_its_most_evaluations(other, wanted):
+    """The square of (0, other; 1, 0) is a multiple of 1: it settles at once for 1, never for 4."""
+    A, seen = torch.tensor([[0.0, other], [1.0, 0.0]], dtype=torch.float64), []
+
+    def rhs(y: Tensor) -> Tensor:
+        seen.append(y)
+        return A @ y
+
+    zero = vector(0.0, 0.0)
+    rkc.SpectralRadius(rhs)(zero, zero, True)
+    assert len(seen) == wanted
+
+
+@pytest.mark.parametrize("rho", [0.01, 0.5, 1.0, 30.0])
+def test_no_step_is_longer_than_the_most_stages_are_stable_for(rho):
+    """However small the errors, and however slow the fastest mode."""
+    control = rkc.StepControl()
+    assert control.accepts(0.0, 1e9)
+    h = control.step(rho, 1e12)
+    assert h == rkc.INTERVAL * rkc.MAX_STAGES**2 / rho
+    assert rkc.stages_for(h * rho) == rkc.MAX_STAGES
+
+
+@pytest.mark.parametrize(("wanted", "step"), [(0.4, 0.4), (0.6, 0.5), (0.98, 0.5), (0.995, 1.0)])
+def test_no_sliver_is_left_before_the_end(wanted, step):
+    """What is left is one step, or two of the same length, or more than two."""
+    control = rkc.StepControl()
+    assert control.step(1 / wanted, 1.0) == pytest.approx(step, rel=1e-12)
+
+
 def test_blow_up_is_found():
     with pytest.raises(rkc.StepSizeError, match=r"beyond t = 0\.5") as found:
         rkc.solve(lambda y: y**2, vector(2.0), [1.0], relative=1e-4, absolute=0.0)
