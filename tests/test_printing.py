@@ -7,7 +7,8 @@ import pytest
 import sympy as sp
 from sympy.printing.pretty.pretty import PrettyPrinter
 
-from lazyrich.theory import closed_form, printing
+from lazyrich.theory import closed_form, grammar, printing, symbols
+from lazyrich.theory.wick import canonical
 
 x, y = sp.symbols("x y")
 PRODUCTS = [
@@ -40,3 +41,24 @@ def test_a_query_loads_no_units_of_physics():
         "sys.exit(any(name.startswith('sympy.physics') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+a, b, c = (sp.MatrixSymbol(name, symbols.D, 1) for name in "abc")
+BILINEAR = {
+    (a - b).T * c: (r"\left(\left(a - b\right) \cdot c\right)", "((a - b).c)"),
+    c.T * (a - b): (r"\left(c \cdot \left(a - b\right)\right)", "(c.(a - b))"),
+    (a - b).T * (a - b): (r"\left|a - b\right|^{2}", "       2\n|a - b| "),
+    2 * a.T * b: (r"\left(2 a \cdot b\right)", "(2*a.b)"),
+    -2 * a.T * (b - c): (
+        r"\left(\left(- 2 a\right) \cdot \left(b - c\right)\right)",
+        "(-2*a.(b - c))",
+    ),
+}
+
+
+@pytest.mark.parametrize("product", BILINEAR, ids=str)
+def test_a_sum_in_a_scalar_product_keeps_its_brackets(product):
+    trace = sp.Trace(product)
+    assert (printing.latex(trace), printing.pretty(trace, unicode=False)) == BILINEAR[product]
+    back = grammar.read(printing.latex(trace), [a, b, c])
+    assert canonical(back - trace) == 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.pretty_symbology import pretty_use_unicode
 from sympy.printing.pretty.stringpict import prettyForm
@@ -25,12 +26,12 @@ class _Latex(LatexPrinter):
             return rf"\operatorname{{tr}}\left({self._print(expr.arg)}\right)"
         if len(factors) > 2:
             return rf"\left({self._print(expr.arg)}\right)"
-        left, right = map(self._print, factors)
-        return (
-            rf"\left|{left}\right|^{{2}}"
-            if left == right
-            else rf"\left({left} \cdot {right}\right)"
+        if factors[0] == factors[1]:
+            return rf"\left|{self._print(factors[0])}\right|^{{2}}"
+        left, right = (
+            self.parenthesize(factor, PRECEDENCE["Mul"], strict=True) for factor in factors
         )
+        return rf"\left({left} \cdot {right}\right)"
 
     def _print_Pow(self, expr):
         if isinstance(expr.base, sp.Trace) and expr.exp.is_Integer and expr.exp > 0:
@@ -66,11 +67,15 @@ class _Pretty(PrettyPrinter):
             return super()._print_Trace(expr)
         if len(factors) > 2:
             return prettyForm(*self._print(expr.arg).parens())
-        left, right = map(self._print, factors)
         if factors[0] == factors[1]:
-            return prettyForm(*left.parens("|", "|")) ** prettyForm("2")
+            return prettyForm(*self._print(factors[0]).parens("|", "|")) ** prettyForm("2")
+        left, right = map(self._factor, factors)
         dot = "·" if self._use_unicode else "."
         return prettyForm(*prettyForm(*left.right(dot, right)).parens())
+
+    def _factor(self, expr):
+        text = self._print(expr)
+        return prettyForm(*text.parens()) if expr.is_MatAdd else text
 
     def _print_MatAdd(self, expr):
         first, *others = _positive_first(expr)
@@ -122,8 +127,8 @@ def _vector_factors(trace: sp.Trace) -> list:
     """[a, ..., b] of the 1 x 1 matrix a^T ... b, with a untransposed; [] for a proper trace."""
     if trace.arg.shape[0] != 1 or not isinstance(trace.arg, sp.MatMul):
         return []
-    first, *others = trace.arg.args
-    return [first.T, *others]
+    coefficient, (first, *others) = trace.arg.as_coeff_matrices()
+    return [coefficient * first.T, *others]
 
 
 def latex(expr: Any) -> str:
