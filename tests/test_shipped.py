@@ -113,6 +113,6 @@ def test_the_code_of_today_begins_every_kind_of_run_as_it_was_run(tmp_path):
 def test_what_takes_days_is_not_run_and_the_figure_says_what_it_costs(tmp_path):
     made = make("12", "paper", out=tmp_path)
     assert made.checks == ()
-    assert made.not_run.startswith("Not run at the paper's size: the figure (1.5 days of one core)")
+    assert made.not_run.startswith("Not run at the paper's size: the figure (28 h of one core)")
     assert made.not_run in (tmp_path / "figure-12.md").read_text()
     assert seconds("12", "paper") == 0 < seconds("12", "paper", fresh=True)

@@ -80,10 +80,11 @@ def picture(p: Parameters, data: dict[str, Dataset]) -> Figure:
 
 def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     """Return what the paper says of this figure, for both sweeps."""
-    checks = [_groks(p, data)]
+    checks, short = [_groks(p, data)], p.steps < Parameters.steps
     for name, runs in both(p, data).items():
         at = runs.sel(threshold=p.threshold)
-        checks += [_grows(name, at), _tunes(name, at), _vanishes(name, at), _loss(name, at)]
+        checks += [_grows(name, at), _tunes(name, at, short), _vanishes(name, at)]
+        checks.append(_loss(name, at, short))
     return checks
 
 
@@ -118,8 +119,11 @@ def _grows(name: str, runs: Dataset) -> Check:
     )
 
 
-def _tunes(name: str, runs: Dataset) -> Check:
-    """At controlled rates the test accuracy at the smallest alpha comes early, and goes again."""
+def _tunes(name: str, runs: Dataset, short: bool) -> Check:
+    """At controlled rates the test accuracy at the smallest alpha comes early, and goes again.
+
+    In runs as published, within 0.001, it is not reached at any alpha.
+    """
     late = lateness(runs)
     least, one = late.isel(alpha=0), late.sel(alpha=LAZINESS)
     return Check(
@@ -129,7 +133,7 @@ def _tunes(name: str, runs: Dataset) -> Check:
         f"{LAZINESS:g} (inf: not within the run)",
         "less at the smallest α than at 1 in every seed",
         bool((least < one).all()),
-        expected=name == "published",
+        expected=short and name == "published",
         source="Sec. 8.3.1, Fig. 8",
         claim="fig-8",
     )
@@ -150,7 +154,8 @@ def _vanishes(name: str, runs: Dataset) -> Check:
     )
 
 
-def _loss(name: str, runs: Dataset) -> Check:
+def _loss(name: str, runs: Dataset, short: bool) -> Check:
+    """In runs as long as published it is the other way around."""
     final = runs.test_loss.isel(step=-1)
     return Check(
         f"richer-generalises-better-{name}",
@@ -158,6 +163,7 @@ def _loss(name: str, runs: Dataset) -> Check:
         ends(final, "alpha", "α"),
         "lower in every seed",
         bool((final.isel(alpha=0) < final.isel(alpha=-1)).all()),
+        expected=short,
         claim="fig-8",
     )
 

@@ -138,7 +138,7 @@ counterexample(
     "eq-9",
     lambda: (
         smallest(lambda alpha: _one_neuron(Rational(1), alpha)[0], _movement, alpha=SIMPLE)
-        + ", with the K of eq. (10), N = D = P = x = w0 = epsilon = y = 1"
+        + ", with the K of eq. (5), N = D = P = x = w0 = epsilon = y = 1"
     ),
 )
 

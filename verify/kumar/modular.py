@@ -66,6 +66,14 @@ def groks(budget: Budget, share: float = 0.9) -> str:
 
 
 @evidence(
+    "sec-9-larger-norm",
+    "measured",
+    "p = 23, 100 neurons, weights N(0, 0.6^2): |w|^2 at the end over its start is above 1; it is "
+    "not above 3",
+    control={"least": 3.0},
+    own_setting=True,
+)
+@evidence(
     "fig-2-modular-grokking",
     "measured",
     "p = 23, 100 neurons: |w|^2 at the end over its start is above 1; it is not above 3",
