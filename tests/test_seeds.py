@@ -116,7 +116,7 @@ def test_claims_without_randomness_run_once_and_failures_are_listed(calls, tmp_p
     random = [claim.name for claim in CLAIMS if seeds.is_random(claim)]
     assert 0 < len(random) < len(CLAIMS) + 1
     assert calls == [(0, [c.name for c in CLAIMS]), (1000, random), (2000, random)]
-    assert {name for name, row in table.items() if row.failed == {2000: "no"}} == set(random)
+    assert {name for name, row in table.items() if row.failed == {2000: "the check fails: no"}} == set(random)
     assert seeds.parse((tmp_path / "t.md").read_text()) == table
 
 
@@ -189,3 +189,16 @@ def test_a_claim_without_a_row_is_lacking(tmp_path):
     (tmp_path / "t.md").write_text("")
     claim = CLAIMS[0]
     assert seeds.lacking(tmp_path / "t.md", [claim]) == {"eq-6": "no row"}
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        ("", "the check fails: 7 of 22 draws"),
+        ("accepted", "the control fails, not the claim: accepted (found: 7 of 22 draws)"),
+    ],
+)
+def test_a_failure_says_whether_the_claim_or_its_control_failed(control, said):
+    claim = CLAIMS[0]
+    result = Result(claim.evidence[0], "7 of 22 draws", False, 0.0, control)
+    assert seeds._reason(Row(claim, (result,), 0.0, False, "")) == said

@@ -3,16 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis.strategies import integers
 
 from lazyrich import verify
+from lazyrich.verify.attack import attack
 from lazyrich.verify.evidence_code import source_at
 from lazyrich.verify.formulas import to_html
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Result, Row, Verdict, by_name, check
-from lazyrich.verify.report import Report, summary
+from lazyrich.verify.report import Report, planted, summary
 from lazyrich.verify.report_html import to_html as to_page
 
 ALL = verify.claims()
@@ -45,7 +48,7 @@ def piece(check=holds, control=None, level="proved"):
         (holds, fails, True, "1 is not 2"),
         (fails, fails, False, "1 is not 2"),
         (breaks, fails, False, "ZeroDivisionError: by zero"),
-        (holds, holds, False, "a planted wrong formula was accepted: 1 = 1"),
+        (holds, holds, False, "the planted error was accepted, though it must be rejected: 1 = 1"),
         (holds, breaks, False, "the control broke: ZeroDivisionError: by zero"),
     ],
 )
@@ -55,6 +58,25 @@ def test_a_claim_passes_only_if_its_check_holds_and_its_control_is_rejected(
     row = check(claim(), Budget(), piece(check_, control))
     assert row.passed is passed
     assert said in (row.results[0].found, row.results[0].control)
+
+
+def test_what_was_planted_is_said_with_what_it_was_rejected_with():
+    """The words of a check may name its own numbers, where the control runs others."""
+    (few,) = [e for e in ALL["abstract-three-conditions"].evidence if e.part == "data"]
+    assert few.planted == "setting with learning rate = 2.0, P = 60"
+    result = Result(few, "it does not rise", True, 0.0, "it does")
+    how = "(the same check with setting with learning rate = 2.0, P = 60)"
+    assert planted(result) == f"A planted error, which must be rejected {how}: it does"
+    assert planted(replace(result, control="")) == ""
+
+
+def test_an_attack_says_at_which_input_it_failed():
+    def law(number):
+        if number >= 3:
+            raise AssertionError("three or more")
+
+    row = check(claim(), Budget(), piece(lambda _: attack(law, integers(0, 9), budget=Budget(50))))
+    assert row.results[0].found == "three or more (at the random input 3)"
 
 
 def test_a_counterexample_that_is_not_found_fails_the_claim():

@@ -12,7 +12,7 @@ the arguments that plant an error (the control)::
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from importlib import import_module
 from inspect import signature
@@ -65,11 +65,27 @@ def evidence(
             part,
             own_setting,
             _place(code.co_filename, code.co_firstlineno),
+            ", ".join(map(_planted, control, control.values())),
         )
         _EVIDENCE[claim].append(piece)
         return check
 
     return attached
+
+
+def _planted(name: str, value: Any) -> str:
+    """An argument of a control as text; of a record what is not its default.
+
+    >>> _planted("P", 60), _planted("law", len)
+    ('P = 60', 'another law')
+    """
+    if is_dataclass(value):
+        own = ((f.name, getattr(value, f.name), f.default) for f in fields(value))
+        return f"{name} with {', '.join(_planted(n, v) for n, v, default in own if v != default)}"
+    words = name.replace("_", " ")
+    if isinstance(value, tuple) and all(isinstance(one, int | float | str) for one in value):
+        return f"{words} = {', '.join(f'{one}' for one in value)}"
+    return f"{words} = {value}" if isinstance(value, int | float | str) else f"another {words}"
 
 
 def attach(claim: str, *pieces: Evidence, part: str = "", own_setting: bool = False) -> None:

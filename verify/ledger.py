@@ -5,6 +5,7 @@ Evidence is code (``lazyrich.verify.evidence``): a check that raises ``Assertion
 fails, and a control, the same check on a wrong statement, which must raise ``AssertionError``.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ NEEDS = {
     Verdict.NOT_REPRODUCED: ("sizes",),
 }
 AGAINST = (Verdict.MISPRINT, Verdict.REFUTED)
+# What Hypothesis says of the input that an attack failed at: "Failing test case: run(values=(3,))".
+_FOUND_AT = re.compile(r"^(?:Fals|Failing).*?\bvalues=\((.*?),?\s*\),?\s*\)\s*$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Evidence:
     ``level`` is one of ``LEVELS``, ``sentence`` says what is shown. ``check(budget)`` returns one
     line, what was found, and raises ``AssertionError`` if it fails. ``control(budget)`` makes the
     same check on a wrong statement and must raise ``AssertionError``. ``own_setting``: measured in
-    the setting and size of the paper. ``where`` is the file and line of the evidence.
+    the setting and size of the paper. ``where`` is the file and line of the evidence. ``planted``
+    are the arguments of the control: its line may speak of the check's own.
     """
 
     level: str
@@ -83,6 +87,7 @@ class Evidence:
     part: str = ""
     own_setting: bool = False
     where: str = ""
+    planted: str = ""
 
     def __post_init__(self) -> None:
         """Refuse an unknown level."""
@@ -221,12 +226,13 @@ def _rejection(control: Callable[[Budget], str], budget: Budget) -> tuple[str, b
         return _line(error), True
     except Exception as error:
         return f"the control broke: {_line(error)}", False
-    return f"a planted wrong formula was accepted: {accepted}", False
+    return f"the planted error was accepted, though it must be rejected: {accepted}", False
 
 
 def _line(error: Exception) -> str:
-    """An error in one line, with the falsifying example that Hypothesis attaches to it."""
-    notes = [n for n in getattr(error, "__notes__", []) if n.startswith(("Fals", "Failing"))]
-    text = " ".join(" ".join([str(error), *notes]).split())
+    """An error in one line, with the input at which Hypothesis found it."""
+    notes = (_FOUND_AT.search(note) for note in getattr(error, "__notes__", []))
+    inputs = [f"(at the random input {note[1]})" for note in notes if note]
+    text = " ".join(" ".join([str(error), *inputs]).split())
     name = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
     return f"{name}{text}"[:400]

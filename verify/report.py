@@ -105,7 +105,7 @@ def text(report: Report) -> str:
     for row in report.failed:
         lines += ["", f"FAILED {row.claim.name}: {row.claim.statement}"]
         lines += [
-            f"  {r.evidence.where} {r.evidence.level}: {r.evidence.sentence}: {_outcome(r)}"
+            f"  {r.evidence.where} {r.evidence.level}: {r.evidence.sentence}. {_outcome(r)}"
             for r in row.results
             if not r.passed
         ]
@@ -124,7 +124,17 @@ def legend(report: Report) -> list[str]:
 
 
 def _outcome(result: Result) -> str:
-    return f"{result.found}; {result.control}" if result.control else result.found
+    found = f"Found: {result.found}"
+    return f"{found}. {planted(result)}" if result.control else found
+
+
+def planted(result: Result) -> str:
+    """What the planted error was rejected with, after the arguments that plant it; "" for none."""
+    if not result.control:
+        return ""
+    how = result.evidence.planted
+    arguments = f" (the same check with {how})" if how else ""
+    return f"A planted error, which must be rejected{arguments}: {result.control}"
 
 
 def details(row: Row) -> dict[str, str]:
@@ -152,7 +162,9 @@ def found(row: Row) -> list[str]:
     for result in row.results:
         piece = result.evidence
         part = f" [{piece.part}]" if piece.part else ""
-        lines.append(f"{piece.level}{part}: {piece.sentence}: {result.found} ({piece.where})")
+        lines.append(
+            f"{piece.level}{part}: {piece.sentence}. Found: {result.found} ({piece.where})"
+        )
     return lines + [seen(check) for check in row.claim.figures]
 
 
@@ -207,6 +219,7 @@ def _json(row: Row) -> dict:
                 "passed": r.passed,
                 "seconds": round(r.seconds, 3),
                 "control": r.control,
+                "planted": r.evidence.planted,
             }
             for r in row.results
         ],

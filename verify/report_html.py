@@ -20,6 +20,7 @@ from lazyrich.verify.report import (
     is_against,
     levels,
     listed_notes,
+    planted,
     seen,
     summary,
     verdict,
@@ -179,7 +180,7 @@ def _evidence(result: Result, with_source: bool) -> str:
     line = f"<strong>{escape(piece.level)}</strong>{part}: {marked(piece.sentence)}."
     line += f"<br>Found: {marked(result.found)}"
     if result.control:
-        line += f"<br>A planted error, which must be rejected: {marked(result.control)}"
+        line += f"<br>{marked(planted(result))}"
     if not (piece.where and with_source):
         return f"{line}<br><code>{escape(piece.where)}</code>" if piece.where else line
     return (

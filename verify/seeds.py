@@ -148,7 +148,8 @@ def _page(table: Table, count: int) -> str:
         f"Seeds: 0, {APART}, ..., {APART * (count - 1)}. Claims without randomness run once. The "
         "threshold of a measured claim allows a false alarm at one seed in a thousand. *Code* is "
         "the digest of the checks that made the row. If a claim's checks change, `make seeds` "
-        "runs that claim again.",
+        "runs that claim again. A failure says whether the claim's check failed or its "
+        "control, the same check on a planted error, which must be rejected.",
         "",
         f"{len(rows)} claims, {sum(row.seeds for row in rows.values())} checks of claims, "
         f"{len(failed)} failed.",
@@ -183,10 +184,16 @@ def admitted(text: str) -> set[str]:
 
 
 def _reason(row: Row) -> str:
+    """What failed first: a check of the claim, a control (its check holds), a counter-example."""
     for result in row.results:
         if not result.passed:
-            return " ".join(f"{result.found} {result.control}".split())[:200]
-    return row.counterexample[:200]
+            found = f"the check fails: {result.found}"
+            if result.control:
+                found = (
+                    f"the control fails, not the claim: {result.control} (found: {result.found})"
+                )
+            return " ".join(found.split())[:200]
+    return f"the counter-example fails: {row.counterexample}"[:200]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

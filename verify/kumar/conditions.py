@@ -68,7 +68,8 @@ def _condition(part: str, setting: Setting, P: int, what: str) -> None:
     @evidence(
         "abstract-three-conditions",
         "measured",
-        f"without {what} the test loss does not rise first; with it, it does",
+        f"without {what} (P = {P}, alpha = {setting.alpha:g}, {setting.solution:g} of a solution "
+        "in the initial weights) the test loss does not rise first; with it, it does",
         control={"setting": _GROKS, "P": 60},
         part=part,
     )
@@ -81,10 +82,10 @@ _condition(
     "misaligned",
     Setting(learning_rate=2.0, solution=0.75),
     60,
-    "misalignment (most of the solution in the initial weights)",
+    "misalignment",
 )
-_condition("data", _GROKS, 400, "a small data set (P = 400)")
-_condition("lazy", Setting(alpha=1 / 16, learning_rate=0.5), 60, "laziness (alpha = 1/16)")
+_condition("data", _GROKS, 400, "a small data set")
+_condition("lazy", Setting(alpha=1 / 16, learning_rate=0.5), 60, "laziness")
 
 
 @evidence(
