@@ -116,7 +116,9 @@ def test_claims_without_randomness_run_once_and_failures_are_listed(calls, tmp_p
     random = [claim.name for claim in CLAIMS if seeds.is_random(claim)]
     assert 0 < len(random) < len(CLAIMS) + 1
     assert calls == [(0, [c.name for c in CLAIMS]), (1000, random), (2000, random)]
-    assert {name for name, row in table.items() if row.failed == {2000: "the check fails: no"}} == set(random)
+    assert {
+        name for name, row in table.items() if row.failed == {2000: "the check fails: no"}
+    } == set(random)
     assert seeds.parse((tmp_path / "t.md").read_text()) == table
 
 
