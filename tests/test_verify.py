@@ -70,6 +70,17 @@ def test_what_was_planted_is_said_with_what_it_was_rejected_with():
     assert planted(replace(result, control="")) == ""
 
 
+def test_what_failed_is_told_in_plain_characters():
+    row = check(replace(claim(), statement=r"$\frac{\alpha}{2}$ at wbar0"), Budget(), piece(fails))
+    assert "FAILED unit: α/2 at w̄₀\n" in str(Report((row,), Budget()))
+
+
+def test_a_claim_without_a_counterexample_says_none():
+    """It was None, not a function, where the tutorial calls it."""
+    assert ALL["sec-5.3-peak-is-linear"].computed_counterexample() == ""
+    assert "printed 3, derived 12" in ALL["eq-16"].computed_counterexample()
+
+
 def test_an_attack_says_at_which_input_it_failed():
     def law(number):
         if number >= 3:

@@ -13,7 +13,7 @@ _FORMULA = re.compile(r"(\$[^$]*\$)")
 _GREEK = "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|pi|sigma|tau|phi|chi"
 _SCRIPTS = r"(?:[_^](?:-?\w+|\([^()$]*\)))*"
 _SYMBOL = re.compile(
-    rf"(?<![\w.$\\-])(?<![\w.]')(?!(?<=\()[a-fA-F]\))(?P<base>{_GREEK}|wbar|He(?=_)|\d+(?=\^)|[B-HJ-Zb-z]|[aAI](?=[_^]))"
+    rf"(?<![\w.$\\-])(?<![\w.]')(?!(?<=\()[a-fA-F]\))(?P<base>{_GREEK}|wbar0?|He(?=_)|\d+(?=\^)|[B-HJ-Zb-z]|[aAI](?=[_^]))"
     rf"(?P<scripts>{_SCRIPTS})(?P<prime>(?:(?<=x)|(?<=x_[ij]))'|)(?![\w-]|\.[\da-z])"
 )
 _OPERATORS = {"<=": r"\leq", ">=": r"\geq", "!=": r"\neq", ">>": r"\gg", "<<": r"\ll", "~": r"\sim"}
@@ -69,7 +69,7 @@ def _typeset_plain(text: str) -> str:
 
 def _symbol(match: re.Match) -> str:
     base = match["base"]
-    name = {"wbar": r"\bar{w}", "He": r"\mathrm{He}"}.get(base, base)
+    name = {"wbar": r"\bar{w}", "wbar0": r"\bar{w}_{0}", "He": r"\mathrm{He}"}.get(base, base)
     if base in _GREEK.split("|"):
         name = f"\\{base}"
     return f"{name}{_scripts(match['scripts'])}{match['prime']}"

@@ -138,12 +138,15 @@ class Claim:
 
         return checks_for(self)  # pyright: ignore[reportArgumentType]
 
-    @property
-    def computed_counterexample(self) -> Callable[[], str] | None:
-        """The function that computes the counter-example, where there is one."""
+    def computed_counterexample(self) -> str:
+        """The counter-example, computed anew where there is code for it; "" where there is none.
+
+        Raises ``AssertionError`` where the code finds none.
+        """
         from lazyrich.verify.evidence import counterexample_for
 
-        return counterexample_for(self)  # pyright: ignore[reportArgumentType]
+        compute = counterexample_for(self)  # pyright: ignore[reportArgumentType]
+        return self.counterexample if compute is None else _plainly(compute())
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ def check(
     found = claim.counterexample
     if counterexample is not None:
         try:
-            found = counterexample()
+            found = _plainly(counterexample())
         except Exception as error:
             found, passed = f"none found: {_line(error)}", False
     return Row(claim, results, time.perf_counter() - start, passed, found)
@@ -210,7 +213,7 @@ def _result(evidence: Evidence, budget: Budget) -> Result:
     start = time.perf_counter()
     control = ""
     try:
-        found, passed = evidence.check(budget), True
+        found, passed = _plainly(evidence.check(budget)), True
         if evidence.control is not None:
             control, passed = _rejection(evidence.control, budget)
     except Exception as error:  # a check that breaks shows nothing, so it counts as failed
@@ -235,4 +238,21 @@ def _line(error: Exception) -> str:
     inputs = [f"(at the random input {note[1]})" for note in notes if note]
     text = " ".join(" ".join([str(error), *inputs]).split())
     name = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-    return f"{name}{text}"[:400]
+    return _plainly(f"{name}{text}")[:400]
+
+
+def _plainly(found: str) -> str:
+    """What a check says, with powers and mappings of Python as formulas and sentences have them.
+
+    >>> _plainly("r**2 falls as a^(-1 L): {'a_b': 0.5, 'c': 1}")
+    'r^2 falls as a^(-L): a b = 0.5, c = 1'
+    """
+    if found == "it is a long expression":
+        return "both are the same, a long expression"
+    found = re.sub(r"\^\((-?)1 ", r"^(\1", found.replace("**", "^"))
+    mapping = r"\{('\w+': [^{}']*(?:, '\w+': [^{}']*)*)\}"
+    return re.sub(mapping, lambda m: re.sub(r"'(\w+)': ", _named, m[1]), found)
+
+
+def _named(match: re.Match[str]) -> str:
+    return f"{match[1].replace('_', ' ')} = "

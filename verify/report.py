@@ -12,6 +12,7 @@ from lazyrich.verify.figure_checks import FigureCheck
 from lazyrich.verify.formulas import to_markdown as marked
 from lazyrich.verify.ledger import AGAINST, LEVELS, MEANING, Budget, Claim, Result, Row, Verdict
 from lazyrich.verify.record import SOURCES, Note, notes
+from lazyrich.verify.terminal import plain
 
 SUFFIXES = (".html", ".md", ".json")
 
@@ -103,14 +104,14 @@ def text(report: Report) -> str:
     ]
     lines = [columns(("claim", "place", "verdict", "evidence", "time"), body)]
     for row in report.failed:
-        lines += ["", f"FAILED {row.claim.name}: {row.claim.statement}"]
-        lines += [
-            f"  {r.evidence.where} {r.evidence.level}: {r.evidence.sentence}. {_outcome(r)}"
-            for r in row.results
-            if not r.passed
-        ]
+        lines += ["", f"FAILED {row.claim.name}: {plain(row.claim.statement)}"]
+        for result in row.results:
+            if not result.passed:
+                piece = result.evidence
+                said = plain(f"{piece.sentence}. {_outcome(result)}")
+                lines.append(f"  {piece.where} {piece.level}: {said}")
         if row.counterexample.startswith("none found"):
-            lines.append(f"  counter-example: {row.counterexample}")
+            lines.append(f"  counter-example: {plain(row.counterexample)}")
     return "\n".join([*lines, "", summary(report), "", *legend(report)])
 
 

@@ -6,7 +6,7 @@ Fractions become a/b, scripts go up and down where Unicode has them, Greek is Gr
 import re
 import unicodedata
 
-from lazyrich.verify.formulas import pieces
+from lazyrich.verify.formulas import pieces, typeset
 
 _NAMES = {
     "top": "T",
@@ -59,6 +59,15 @@ def to_text(text: str) -> str:
     return "".join(
         _Formula(part[1:-1]).text() if is_formula else part for is_formula, part in pieces(text)
     )
+
+
+def plain(text: str) -> str:
+    """The text in plain characters, with mathematics that is written plainly as well.
+
+    >>> plain("beta^T M beta of $x_i$ and wbar0")
+    'βᵀ M β of xᵢ and w̄₀'
+    """
+    return to_text(typeset(text))
 
 
 class _Formula:

@@ -165,8 +165,7 @@ def _place(claim: Claim) -> str:
 
 
 def _details(claim: Claim) -> dict[str, str]:
-    compute = claim.computed_counterexample
-    return remarks(claim, compute() if compute else claim.counterexample)
+    return remarks(claim, claim.computed_counterexample())
 
 
 def _mathematics(text: str) -> str:

@@ -70,6 +70,8 @@ def markdown(text: str, link: Callable[[str], str] = lambda _name: "") -> str:
     '3 of them, a kernel $\\langle K^{2}\\rangle$, $\\bar{w}\\cdot x$ and \\*no\\* more'
     >>> markdown("Fig. 3(a), (d) D = 20, f(a) within 948 [797, 1e+03]")
     'Fig. 3(a), (d) $D = 20$, $f(a)$ within 948 [797, 1e+03]'
+    >>> markdown("at T+_(1/2) and 10^2.5, w_i0, wbar0 and w0: a max-L_1-margin")
+    'at $T^{+}_{1/2}$ and $10^{2.5}$, $w_{i0}$, $\\bar{w}_{0}$ and $w_{0}$: a max-$L_{1}$-margin'
     >>> markdown("linear ones: I - ones ones^T/n")
     'linear ones: $I - \\mathbf{1} \\mathbf{1}^{T}/n$'
     >>> markdown("η₀·step, |β|² = D, √(αε), T = 30,000, they do")
@@ -82,6 +84,8 @@ def markdown(text: str, link: Callable[[str], str] = lambda _name: "") -> str:
         formula = _Formula(tokens, i)
         before = tokens[i - 1] if i else Token("space", " ", " ")
         glued = before.kind in {"number", "name"} or before.text in {"-", "_", "^", "'"}
+        if before.text == "-" and i > 1 and tokens[i - 2].text in {"max", "min"}:
+            glued = False  # the max-L_1 margin
         if not glued and token.kind in {"name", "number", "op"} and (run := formula.run()):
             out.append(f"${run}$")
             i = formula.at
@@ -184,6 +188,8 @@ class _Formula:
         if sign.startswith("\\"):
             gap = " "
         right = self.attempt(self.product)
+        if right is None and token.text == "-" and not spaced:
+            raise NoMathematics  # the L_1-margin
         if right is None and token.text in {"+", "-", "*", "/"} and self.peek().kind == "name":
             right = rf"\text{{{self.peek().text}}}"
             self.at += 1
@@ -236,7 +242,9 @@ class _Formula:
                     return text
                 text += more
             elif self.peek().kind == "number" and self.tokens[self.at - 1].kind == "name":
-                text += f"_{{{self.peek().text}}}"  # w0
+                number = self.peek().text  # of w0, and of w_i0
+                is_script = re.search(r"_\{\w+\}$", text)
+                text = f"{text[:-1]}{number}}}" if is_script else f"{text}_{{{number}}}"
                 self.at += 1
             elif self.peek().text in {"*", "-", "+"} and self.ends_word():
                 text += f"^{{{self.peek().text}}}"  # t*, T-
@@ -256,7 +264,9 @@ class _Formula:
         """Whether the mark here ends a word: a blank, a comma or a bracket follows it."""
         after = self.peek(1)
         return self.tokens[self.at - 1].kind == "name" and (
-            after.kind in {"space", "end"} or after.text in {",", ")", ">", ";", ":", "."}
+            after.kind in {"space", "end"}
+            or after.text in {",", ")", ">", ";", ":", "."}
+            or (after.text == "_" and self.peek(2).text == "(")  # T+_(1/2)
         )
 
     def atom(self) -> str:
@@ -309,7 +319,9 @@ class _Formula:
 
     def function(self, name: str) -> str:
         self.symbols += 1
-        if name in {"max", "min"} and self.peek().kind == "space" and self.peek(1).kind != "name":
+        if name in {"max", "min"} and (
+            self.peek().text == "-" or (self.peek().kind == "space" and self.peek(1).kind != "name")
+        ):
             raise NoMathematics
         if name != "sqrt":
             return f"\\{name}"
@@ -399,7 +411,9 @@ class _Formula:
 
     @staticmethod
     def inside_script(text: str) -> str:
-        return _symbol(text).strip() or (text if len(text) <= 2 else rf"\mathrm{{{text}}}")
+        return _symbol(text).strip() or (
+            rf"\mathrm{{{text}}}" if text.isalpha() and len(text) > 2 else text
+        )
 
 
 def _symbol(text: str) -> str:

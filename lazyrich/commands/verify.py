@@ -142,16 +142,11 @@ def _details(row: "Row") -> str:
     import shutil
     import textwrap
 
-    from lazyrich.verify.formulas import typeset
     from lazyrich.verify.ledger import MEANING
     from lazyrich.verify.report import details, found
-    from lazyrich.verify.terminal import to_text as plain
+    from lazyrich.verify.terminal import plain
 
     claim = row.claim
-
-    def to_text(text: str) -> str:
-        return plain(typeset(text))
-
     width = max(60, min(100, shutil.get_terminal_size().columns))
 
     def wrapped(text: str, indent: str = "  ") -> str:
@@ -160,8 +155,8 @@ def _details(row: "Row") -> str:
             text, width, initial_indent=indent, subsequent_indent=after, break_on_hyphens=False
         )
 
-    lines = [wrapped(f"{claim.name} ({claim.place}): {to_text(claim.statement)}", "")]
+    lines = [wrapped(f"{claim.name} ({claim.place}): {plain(claim.statement)}", "")]
     lines.append(wrapped(f"verdict: {claim.verdict.value}: {MEANING[claim.verdict]}"))
-    lines += [wrapped(f"{label}: {to_text(text)}") for label, text in details(row).items()]
-    lines += [wrapped(to_text(line)) for line in found(row)]
+    lines += [wrapped(f"{label}: {plain(text)}") for label, text in details(row).items()]
+    lines += [wrapped(plain(line)) for line in found(row)]
     return "\n".join(lines)
