@@ -22,7 +22,7 @@ from lazyrich.simulate.layout import Layouts
 from lazyrich.simulate.netcdf import check_contents, decoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.files import has_checksum, user_path, with_checksum, write_whole
+from lazyrich.support.files import has_checksum, is_damaged, user_path, with_checksum, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -198,6 +198,9 @@ def _plain(value: object) -> Any:
     return str(value)
 
 
+_CHANGED = "was changed or cut off since it was written: its checksum differs"
+
+
 def load(path: str | os.PathLike) -> Any:
     """Return the ``Run`` in this file, as ``Run.save`` wrote it, or the dataset of a sweep.
 
@@ -238,7 +241,7 @@ def _loaded(content: bytes) -> Run | xarray.Dataset:
         if groups != {"history", "state"}:
             raise ValueError(f"has the groups {sorted(groups)}: must be history and state, or none")
         if not has_checksum(content):
-            raise ValueError("was changed or cut off since it was written: its checksum differs")
+            raise ValueError(_CHANGED)
         config = json.loads(str(attributes["config"]))
         if not isinstance(config, dict):
             raise ValueError("its configuration is no object of JSON")
@@ -260,6 +263,9 @@ def _group(file: h5py.File, name: str) -> h5py.Group:
 
 
 def _sweep(content: bytes) -> xarray.Dataset:
+    """Return the dataset, which may have no checksum: users write it by xarray, too."""
+    if is_damaged(content):
+        raise ValueError(_CHANGED)
     try:
         return xarray.load_dataset(io.BytesIO(content), engine="h5netcdf")
     except Exception as error:  # xarray and its engines have a dozen between them

@@ -22,7 +22,13 @@ import xarray
 
 from lazyrich.simulate.layout import Layouts
 from lazyrich.simulate.netcdf import array_of, check_contents, encoded
-from lazyrich.support.files import has_checksum, make_folder, with_checksum, write_whole
+from lazyrich.support.files import (
+    check_regular,
+    has_checksum,
+    make_folder,
+    with_checksum,
+    write_whole,
+)
 
 Arrays = dict[str, np.ndarray]
 # How many files are written at a time.
@@ -107,9 +113,12 @@ class Store:
             return True
         path = self.path(key)
         try:
+            check_regular(path)  # a pipe would never end
             wrong = damage(path.read_bytes(), key)
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise OSError(f"{path}: can't be read: {error.strerror or error}") from None
         if wrong is not None:
             warnings.warn(f"{path} {wrong}: this run is done again", stacklevel=2)
         return wrong is None

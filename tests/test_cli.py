@@ -437,6 +437,33 @@ def test_a_key_of_a_sweeps_file_that_is_no_setting_is_one_line(run, tmp_path, ta
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_file_of_a_sweep_that_nests_too_deep_is_one_line(run, tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text(f"[grid]\nalpha = {'[' * 3000}{']' * 3000}\n")
+    code, out, err = run(f"sweep {file}")
+    assert (code, out) == (2, "")
+    assert f"FILE.toml = {file}: not TOML: " in err
+    assert err.count("\n") == 1
+
+
+def test_a_dataset_of_a_sweep_that_was_changed_is_refused(run, tmp_path):
+    """The file has a checksum; one that xarray has written has none, and is taken as it is."""
+    (tmp_path / "s.toml").write_text(
+        "[grid]\nseed = [0]\n[fixed]\nD = 3\nP = 6\nwidth = 2\nsteps = 3\nepsilon = 0.5\n"
+        "learning_rate = 0.01\nalpha = 1.0\n"
+    )
+    file = tmp_path / "all.nc"
+    command = f"sweep {tmp_path / 's.toml'} --jobs 1 --folder {tmp_path / 'cells'} --out {file}"
+    assert run(command)[0] == 0
+    whole, found = file.read_bytes(), simulate.load(file)
+    for place in range(0, len(whole) - 65, 1000):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"all\.nc: "):
+            simulate.load(file)
+    found.to_netcdf(file, engine="h5netcdf")
+    assert simulate.load(file).identical(found)
+
+
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file of Linux")
 def test_a_file_of_a_sweep_that_cant_be_read_is_named(run):
     """Its error names no file, as one of a standard output that is full."""

@@ -40,7 +40,7 @@ from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.modules.small import Diagonal
 from lazyrich.simulate.outcome import SHARE, Outcome
 from lazyrich.simulate.run import Run
-from lazyrich.support.user_code import function_of
+from lazyrich.support.user_code import function_of, made_by
 
 
 def sparse(alpha):
@@ -923,6 +923,16 @@ def test_a_wrong_name_gets_only_functions_of_your_file_as_a_hint(tmp_path, monke
         function_of("--loss", "mine_a:hopes")
     with pytest.raises(ValueError, match=r"did you mean mine_b:hop\?$"):
         function_of("--loss", "mine_b:hopes")
+
+
+def test_code_of_the_user_that_ends_the_process_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ends_in_import.py").write_text("import sys\nsys.exit(7)\n")
+    (tmp_path / "ends_in_call.py").write_text("def make():\n    raise SystemExit(3)\n")
+    with pytest.raises(ValueError, match=r"net = ends_in_import:make: .*7.*\(.*, line 2\)$"):
+        made_by("net", "ends_in_import:make")
+    with pytest.raises(ValueError, match=r"net = ends_in_call:make: .*3.*\(.*, line 2\)$"):
+        made_by("net", "ends_in_call:make")
 
 
 def test_a_delay_is_given_with_its_range_and_how_often_such_were_right():

@@ -288,11 +288,21 @@ def test_the_history_is_kept_where_the_last_write_fails(tmp_path, monkeypatch):
 def test_a_spoilt_checkpoint_is_one_line(tmp_path):
     path = tmp_path / "run.pt"
     fit(*problem(), **arguments(path))
-    for content in (path.read_bytes()[:200], b"", b"no checkpoint"):
+    whole = path.read_bytes()
+    flipped = [
+        whole[:i] + bytes([whole[i] ^ 32]) + whole[i + 1 :] for i in range(0, len(whole), 500)
+    ]
+    line = r"run\.pt: truncated, changed or not a checkpoint$"
+    for content in (whole[:200], b"", b"no checkpoint", *flipped):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"run\.pt: truncated or not a checkpoint") as error:
+        with pytest.raises(ValueError, match=line):
             fit(*problem(), **arguments(path))
-        assert "\n" not in str(error.value)
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "run.pt")
+    with pytest.raises(ValueError, match=r"checkpoint = .*run\.pt: not a regular file$"):
+        fit(*problem(), **arguments(tmp_path / "run.pt"))
 
 
 def test_a_schedule_multiplies_the_rate():

@@ -376,6 +376,18 @@ def test_a_file_that_was_damaged_or_misplaced_is_computed_again(two_cells, tmp_p
     ]
 
 
+@pytest.mark.parametrize(("make", "reason"), [(os.mkfifo, "not a regular"), (os.mkdir, "a folder")])
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_one_line(two_cells, tmp_path, make, reason):
+    """Reading a pipe that nothing writes to would never end."""
+    folder, _ = two_cells
+    shutil.copytree(folder, tmp_path / "cells")
+    path = sorted((tmp_path / "cells").rglob("*.nc"))[0]
+    path.unlink()
+    make(path)
+    with pytest.raises(OSError, match=rf"{path.name}: can't be read: .*{reason}"):
+        sweep_of_two(tmp_path / "cells")
+
+
 @settings(max_examples=25)
 @given(st.data())
 def test_every_byte_of_a_file_counts(two_cells, data):

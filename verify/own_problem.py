@@ -154,7 +154,7 @@ def _entries(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"problem = {path}: no such file")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"problem = {path}: not a TOML file: {error}") from None
 
 

@@ -58,7 +58,7 @@ def command(
     tables = _tables(file_path)
     where = given_path("--folder", folder) if folder is not None else file_path.with_suffix("")
     from lazyrich import simulate
-    from lazyrich.support.files import write_whole
+    from lazyrich.support.files import with_checksum, write_whole
 
     with progress_bar("sweeping", quiet) as progress:
         found = simulate.sweep(
@@ -71,7 +71,7 @@ def command(
         )
     if dataset_file:
         # Built in memory: HDF5 on a full disk leaves more than one line behind.
-        content = _writable(found).to_netcdf(engine="h5netcdf")
+        content = with_checksum(bytes(_writable(found).to_netcdf(engine="h5netcdf")))
         write_whole(dataset_file, lambda part: part.write_bytes(content))
     sizes = " x ".join(f"{found.sizes[name]} {name}" for name in tables["grid"])
     counts = ((status, int((found.status == status).sum())) for status in STATUSES)
@@ -89,7 +89,7 @@ def _tables(file: Path) -> dict[str, dict[str, Any]]:
         raise ValueError(f"FILE.toml = {file}: no such file")
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"FILE.toml = {file}: not TOML: {error}") from None
     except OSError as error:  # one that names no file would read as one of standard output
         raise ValueError(f"FILE.toml = {file}: can't be read: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable
@@ -24,6 +25,25 @@ def with_checksum(content: bytes) -> bytes:
 def has_checksum(content: bytes) -> bool:
     """Return whether the content is as ``with_checksum`` made it, to the last bit."""
     return len(content) >= _CHECKSUM and with_checksum(content[:-_CHECKSUM]) == content
+
+
+def without_checksum(content: bytes) -> bytes:
+    """Return what ``with_checksum`` was given.
+
+    >>> without_checksum(with_checksum(b"content"))
+    b'content'
+    """
+    return content[:-_CHECKSUM]
+
+
+def is_damaged(content: bytes) -> bool:
+    """Return whether the content ends with a checksum, which is that of another content.
+
+    >>> is_damaged(with_checksum(b"content").replace(b"t", b"T")), is_damaged(b"content")
+    (True, False)
+    """
+    last = content[-_CHECKSUM:]
+    return re.fullmatch(rb"[0-9a-f]{64}\n", last) is not None and not has_checksum(content)
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> None:

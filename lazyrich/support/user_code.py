@@ -50,7 +50,7 @@ def made_by(option: str, text: str) -> Any:
     with _this_folder():  # it may import on
         try:
             return function()
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise _of_the_user(option, text, error) from error
 
 
@@ -75,11 +75,11 @@ def _imported(option: str, text: str, module: str) -> ModuleType:
         raise ValueError(
             f"{option} = {text}: no module {module} on the path or in the current folder{hint}"
         ) from error
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise _of_the_user(option, text, error) from error
 
 
-def _of_the_user(option: str, text: str, error: Exception) -> ValueError:
+def _of_the_user(option: str, text: str, error: BaseException) -> ValueError:
     """Return the error of the user's code as one line, with the place in the user's file."""
     line = in_a_line(error)
     frames = traceback.extract_tb(error.__traceback__)

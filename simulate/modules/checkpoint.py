@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 import lazyrich
-from lazyrich.support.files import check_writable, write_whole
+from lazyrich.support.files import (
+    check_regular,
+    check_writable,
+    has_checksum,
+    with_checksum,
+    without_checksum,
+    write_whole,
+)
 
 
 class Checkpoint:
@@ -29,6 +36,7 @@ class Checkpoint:
         if not path.parent.is_dir():
             raise ValueError(f"checkpoint = {path}: the folder {path.parent} does not exist")
         try:
+            check_regular(path)
             check_writable("folder", path.parent)
         except OSError as error:
             raise ValueError(f"checkpoint = {path}: {error}") from None
@@ -36,16 +44,21 @@ class Checkpoint:
     def load(self, identity: str, device: torch.device) -> dict[str, Any] | None:
         """Return the state kept in the file, None if there is none.
 
-        Raises ``ValueError`` for the checkpoint of another run, or for a file that is none.
+        Raises ``ValueError`` for the checkpoint of another run, for a file that was changed since
+        it was written (it ends with a checksum), and for one that is none.
         """
         self._identity = identity
         if not self.path.exists():
             return None
+        content = self.path.read_bytes()
+        if not has_checksum(content):
+            raise ValueError(f"{self.path}: truncated, changed or not a checkpoint")
         try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
+            file = io.BytesIO(without_checksum(content))
+            state = torch.load(file, map_location=device, weights_only=True)
             found = state.pop("identity")
         except Exception as error:  # as many kinds as there are ways to spoil a zip file
-            raise ValueError(f"{self.path}: truncated or not a checkpoint") from error
+            raise ValueError(f"{self.path}: not a checkpoint") from error
         if found != identity:
             raise ValueError(f"{self.path}: checkpoint of another run, or of another version")
         return state
@@ -62,8 +75,9 @@ class Checkpoint:
         """Write the file, whole or not at all. Warns where that fails: the run goes on."""
         buffer = io.BytesIO()
         torch.save({"identity": self._identity, **state}, buffer)
+        content = with_checksum(buffer.getvalue())
         try:
-            write_whole(self.path, lambda part: part.write_bytes(buffer.getvalue()))
+            write_whole(self.path, lambda part: part.write_bytes(content))
         except OSError as error:
             warnings.warn(f"{error}; the run is not kept in its checkpoint", stacklevel=3)
         self._saved = time.monotonic()
