@@ -10,10 +10,11 @@ from scipy.integrate import quad
 from lazyrich.theory import Activation, Inputs, Problem, Target, generate, grammar
 from lazyrich.theory.activation import RESERVED, h, relu
 from lazyrich.theory.gaussian_pair import c as covariance
-from lazyrich.theory.gaussian_pair import pair_mean
+from lazyrich.theory.gaussian_pair import mean_of_slopes, mean_of_values, pair_mean
 from lazyrich.theory.gaussian_pair import s as first
 from lazyrich.theory.gaussian_pair import t as second
 from lazyrich.theory.problem.clashes import OWN_SYMBOLS, STANDS_ASIDE
+from lazyrich.theory.problem.lazy_prediction import predict_lazy
 from lazyrich.theory.stand_in import stand_in
 from lazyrich.theory.symbols import D, beta, epsilon, x
 from lazyrich.theory.wick import dot
@@ -252,3 +253,21 @@ def test_an_activation_of_another_letter_is_no_constant():
 
 def test_hermite_polynomials_are_read_with_and_without_braces():
     assert Activation("He_{3}(h)") == Activation("He_3(h)") == Activation("h^3 - 3h")
+
+
+@pytest.mark.parametrize("function", [h**3 + h, sp.erf(2 * h), sp.Max(0, h), sp.Max(0, -h)])
+def test_means_of_pairs_grow_as_the_square_of_a_factor(function):
+    for mean in (mean_of_values, mean_of_slopes):
+        assert sp.expand(mean(3 * function, h) - 9 * mean(function, h)) == 0
+        assert mean(function, h) != 0
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("beta.x", "|beta|^2 = 2 (by default)"),
+        ("(a.x)(b.x)", "|a|^2 = 2, |b|^2 = 2, orthogonal (by default)"),
+    ],
+)
+def test_directions_without_a_value_are_said_to_be_orthogonal_where_they_are_two(target, said):
+    assert predict_lazy(Problem("h", target), D=2, P=3).directions == said
