@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -456,6 +457,25 @@ def test_progress_rises_to_the_end():
     options = {"loss": LOSS, "optimiser": OPTIMISERS["descent"], "steps": 1000}
     fit(model, data, **options, progress=lambda done, total: reports.append((done, total)))
     assert reports == [(256, 1000), (512, 1000), (768, 1000), (1000, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schedule": lambda _: float("nan")}, "schedule(0) = nan: must be a finite number"),
+        ({"schedule": lambda step: 1 - step}, "schedule(2) = -1: must be at least 0"),
+        ({"schedule": lambda _: None}, "schedule(0) = None: must be a finite number"),
+        ({"metrics": {"a": lambda f, _: f}}, "a gives "),
+        ({"metrics": {"a": lambda *_: "x"}}, "a gives 'x': must give one real number"),
+        ({"measures": {"b": lambda _: 10**400}}, "b gives "),
+        ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds = nan: must be a finite number"),
+        ({"checkpoint_seconds": -5}, "checkpoint_seconds = -5: must be at least 0"),
+    ],
+)
+def test_what_functions_of_the_user_give_is_checked(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}") as error:
+        fit(*problem(), **arguments(tmp_path / "run.pt") | changes)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

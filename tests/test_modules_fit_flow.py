@@ -154,7 +154,7 @@ def test_a_flow_that_blows_up_says_when():
         ({"time": 0.0}, "time = 0"),
         ({"time": 1e300}, "time = .*: must be at most 1e"),
         ({"rtol": 10}, "rtol = 10: must be from 1e-12 to 0.1"),
-        ({"weight_decay": -1.0}, "weight_decay = -1: must be at least 0"),
+        ({"weight_decay": -1.0}, "weight_decay = -1.0: must be at least 0"),
         ({"rtol": float("nan")}, "rtol"),
         ({"record": [1.0, 0.5]}, "must increase"),
         ({"record": [21.0]}, "must be at most time"),

@@ -21,7 +21,7 @@ from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError
-from lazyrich.support.arguments import functions, positive_integer, shown
+from lazyrich.support.arguments import functions, not_negative, positive_integer, shown
 from lazyrich.support.files import user_path
 from lazyrich.support.patience import told
 
@@ -87,6 +87,7 @@ def fit(
     checked_data(data)
     steps = positive_integer("steps", steps)
     grid = checked_grid(record, steps)
+    seconds = not_negative("checkpoint_seconds", checkpoint_seconds)
     kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     batches = Batches(len(leaves(data.X)[0]), batch_size, natural("seed", seed))
     metrics, measures = functions("metrics", metrics), functions("measures", measures)
@@ -97,7 +98,7 @@ def fit(
     recorder = Recorder(
         "step", trainer.model, trainer.data, trainer.loss, metrics, measures, trainer.start
     )
-    run = _Kept(kept, trainer, recorder, metrics, checkpoint_seconds)
+    run = _Kept(kept, trainer, recorder, metrics, seconds)
     run.resume(
         [(*metrics, "|", *measures), batches.key, trainer.settings], steps, grid, record is None
     )

@@ -33,7 +33,7 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite, functions, listed, tolerance
+from lazyrich.support.arguments import finite, functions, listed, not_negative, tolerance
 from lazyrich.support.files import user_path
 from lazyrich.support.patience import told
 
@@ -94,9 +94,8 @@ def fit_flow(
     time, rtol = finite("time", time, positive=True), tolerance("rtol", rtol)
     if time > LONGEST:
         raise ValueError(f"time = {time:g}: must be at most {LONGEST:g}, or it takes days")
-    decay = finite("weight_decay", weight_decay)
-    if decay < 0:
-        raise ValueError(f"weight_decay = {decay:g}: must be at least 0")
+    decay = not_negative("weight_decay", weight_decay)
+    seconds = not_negative("checkpoint_seconds", checkpoint_seconds)
     kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     data = data.fitted(model)
     checked_function(model, data.X)
@@ -128,7 +127,7 @@ def fit_flow(
             flow.put(step.at(pending))
             recorder.add(pending)
             pending = next(times, None)
-        if kept is not None and step.end < time and kept.is_older_than(checkpoint_seconds):
+        if kept is not None and step.end < time and kept.is_older_than(seconds):
             kept.save({**flow.state(), "rows": recorder.rows, "until": time})
         progress(step.end, time)
     flow.put(flow.weights)

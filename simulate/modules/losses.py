@@ -96,6 +96,22 @@ def _plain(loss: nn.Module) -> Any:
     return loss
 
 
+def number_given(name: str, value: Any) -> float:
+    """Return what a function of this name gave, a loss, metric or measure; it may be NaN.
+
+    >>> number_given("accuracy", torch.tensor([0.5]))
+    0.5
+    >>> number_given("accuracy", None)
+    Traceback (most recent call last):
+    ...
+    ValueError: accuracy gives None: must give one real number
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise ValueError(f"{name} gives {shown(value)}: must give one real number") from None
+
+
 def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
     """Raise ``ValueError`` where a loss is not one real number with a slope, or labels don't fit.
 

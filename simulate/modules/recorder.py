@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import lazyrich
 from lazyrich.simulate.labels import note
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.losses import Loss
+from lazyrich.simulate.modules.losses import Loss, number_given
 from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
 from lazyrich.simulate.modules.trees import call, innermost, mapped, rows
 from lazyrich.simulate.modules.untouched import untouched
@@ -71,11 +71,12 @@ class Recorder:
             for side, (X, y) in sides.items():
                 f = call(self._model, X) if rows("X", X) else None
                 for name, function in self._metrics.items():
-                    value = math.nan if f is None else float(function(f, y))
+                    value = math.nan if f is None else number_given(name, function(f, y))
                     row[f"{side}_{name}"] = value
         row["weight_norm"] = weight_norm(self._model)
         row["parameter_change"] = parameter_change(self._model, self._start)
-        row |= {name: float(measure(self._model)) for name, measure in self._measures.items()}
+        for name, measure in self._measures.items():
+            row[name] = number_given(name, measure(self._model))
         self.rows.append(row)
         return row["train_loss"]
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import checked_function, checked_gradient, checked_model
-from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value
+from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value, number_given
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
-from lazyrich.support.arguments import in_a_line, shown
+from lazyrich.support.arguments import in_a_line, not_negative, shown
 
 Optimiser = (
     Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -65,8 +65,14 @@ class Trainer:
         self._schedule_made = _digest(self._factor(step) for step in range(steps))
         return self._schedule_made.hexdigest() == schedule
 
-    def _factor(self, step: int) -> Any:
-        return 1.0 if self._schedule is None else self._schedule(step)
+    def _factor(self, step: int) -> float:
+        """Return what multiplies the learning rates. Raises ``ValueError`` for what can't."""
+        if self._schedule is None:
+            return 1.0
+        factor = self._schedule(step)
+        if isinstance(factor, Tensor) and factor.numel() == 1:
+            factor = factor.item()
+        return not_negative(f"schedule({step})", factor)
 
     def step(self) -> None:
         """Make one update."""
@@ -117,7 +123,7 @@ class Trainer:
             f = call(self.model, self.data.X)
             moved = mapped(_shifted, f)
             return {
-                name: [float(function(at, self.data.y)) for at in (f, moved)]
+                name: [number_given(name, function(at, self.data.y)) for at in (f, moved)]
                 for name, function in {"loss": self.loss, **metrics}.items()
             }
 
