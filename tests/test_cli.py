@@ -101,6 +101,7 @@ BAD_USAGE = {
     "verify --examples 0": ("examples = 0", "positive integer"),
     "verify --seed -1": ("seed = -1", "at least 0"),
     "verify --errata table.txt": ("--errata table.txt", ".tex, .md"),
+    "verify --list --report table.html": ("--list", "takes no --report"),
     "verify --report table.txt": ("--report table.txt", ".html, .md, .json"),
     "figures 99": ("NAME = '99'", "1"),
     "figures 1 --preset fast": ("--preset = 'fast'", "tiny, quick, paper"),

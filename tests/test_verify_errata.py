@@ -3,9 +3,11 @@
 import pytest
 
 from lazyrich import verify
-from lazyrich.verify import formulas, ledger
+from lazyrich.verify import errata, formulas, ledger
 from lazyrich.verify.ledger import Budget, Claim, Evidence, Verdict
 from lazyrich.verify.report import Report
+
+WRITERS = (errata.latex, errata.markdown)
 
 
 def report(*, passing=True, **texts):
@@ -71,3 +73,24 @@ def test_no_note_is_written_from_a_claim_that_failed(tmp_path):
     with pytest.raises(ValueError, match="suffix"):
         verify.write_errata(tmp_path / "errata.pdf")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_note_says_of_how_many_claims_it_is_and_what_it_leaves_out():
+    assert "of 3 claims on the papers that were run; the record has" in errata.markdown(report())
+    alone = [claim for claim in verify.claims().values() if claim.name == "abstract-kernel-first"]
+    measured = [Evidence("measured", "in small runs", lambda _: "yes")]
+    rows = tuple(ledger.check(claim, Budget(), measured) for claim in alone)
+    for note in map(str.split, (write(Report(rows, Budget())) for write in WRITERS)):
+        text = " ".join(note)
+        assert "of 1 claim on the papers" in text
+        assert "Nothing is to be corrected or added" in text
+        assert "than the papers': abstract-kernel-first (confirmed under" in text
+        assert "Editorial notes" not in text.replace("Editorial notes are", "")
+
+
+def test_the_note_of_a_whole_paper_has_its_editorial_notes():
+    proved = [Evidence("proved", "by brute force", lambda _: "yes")]
+    rows = tuple(ledger.check(claim, Budget(), proved) for claim in verify.claims().values())
+    text = errata.markdown(Report(rows, Budget()))
+    assert "### Editorial notes" in text
+    assert "the record has" not in text

@@ -1,6 +1,7 @@
 """The errata as a short note that stands alone, in LaTeX or Markdown.
 
-It prints only what rests on a proof, a counter-example or a run in the paper's own setting.
+It prints only what rests on a proof, a counter-example or a run in the paper's own setting, and
+says of how many claims, and which of them are left out for that.
 """
 
 import re
@@ -9,8 +10,8 @@ from typing import NamedTuple
 
 from lazyrich.support.files import path_of_kind, write_whole
 from lazyrich.verify import formulas
-from lazyrich.verify.ledger import AGAINST, EXACT, Row, Verdict
-from lazyrich.verify.record import SOURCES
+from lazyrich.verify.ledger import AGAINST, EXACT, Claim, Row, Verdict
+from lazyrich.verify.record import SOURCES, read
 from lazyrich.verify.report import Report, counted, listed_notes
 
 SUFFIXES = (".tex", ".md")
@@ -24,6 +25,7 @@ ABOUT = (
     "Notation and numbering are the papers'. Each entry rests on a check that can be run again "
     "(lazyrich verify NAME), and each counter-example is computed."
 )
+_TOLD = (*AGAINST, Verdict.NOT_REPRODUCED, Verdict.ASSUMING)
 _TEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -58,10 +60,30 @@ def write(path: str | Path, report: Report) -> None:
 
 def _is_told(row: Row) -> bool:
     """Whether the note has the claim: what it says must not rest on a smaller run alone."""
-    told = (*AGAINST, Verdict.NOT_REPRODUCED, Verdict.ASSUMING)
     pieces = [result.evidence for result in row.results]
     solid = any(piece.level in (*EXACT, "attacked") or piece.own_setting for piece in pieces)
-    return row.claim.source != "laws" and row.claim.verdict in told and solid
+    return _is_of_papers(row.claim) and row.claim.verdict in _TOLD and solid
+
+
+def _is_of_papers(claim: Claim) -> bool:
+    return claim.source != "laws"
+
+
+def _coverage(report: Report) -> list[str]:
+    """Of how many claims the note is, and what it leaves out, a paragraph each."""
+    rows = [row for row in report.rows if _is_of_papers(row.claim)]
+    total = sum(map(_is_of_papers, read().values()))
+    what = f"This note is of {counted(len(rows), 'claim')} on the papers that were run"
+    if len(rows) < total:
+        what += f"; the record has {total}. Editorial notes are for all claims of a paper only"
+    paragraphs = [f"{what}."]
+    if not any(map(_is_told, rows)):
+        paragraphs.append("Nothing is to be corrected or added in what these claims say.")
+    left = [r.claim for r in rows if r.claim.verdict in _TOLD and not _is_told(r)]
+    if left:
+        names = ", ".join(f"{claim.name} ({claim.verdict.value})" for claim in left)
+        paragraphs.append(f"Left out, as they rest on runs smaller than the papers': {names}.")
+    return paragraphs
 
 
 def papers(report: Report) -> dict[str, list[Part]]:
@@ -88,7 +110,7 @@ def latex(report: Report) -> str:
     lines = [r"\documentclass[10pt]{article}", r"\usepackage{amsmath,amssymb}"]
     lines += [r"\usepackage[margin=2.2cm]{geometry}", r"\emergencystretch=2em"]
     lines += [r"\begin{document}", r"\noindent{\Large\bfseries Errata\par}\medskip"]
-    lines += [r"\noindent " + tex(ABOUT)]
+    lines += [r"\noindent " + "\n\n".join(map(tex, [ABOUT, *_coverage(report)]))]
     for source, parts in papers(report).items():
         lines += ["", rf"\section*{{{tex(PAPERS.get(source, 'Statements'))}}}", tex(_counts(parts))]
         cited = _labels(parts)
@@ -103,7 +125,7 @@ def latex(report: Report) -> str:
                     texts = [rf"\emph{{{k}:}} {_ended(tex(_cited(v, cited)))}" for k, v in entries]
                     lines.append(r"\newline " + " ".join(texts))
             lines.append(r"\end{list}")
-        notes = _editorial(source)
+        notes = _editorial(report, source)
         if notes:
             lines += ["", r"\subsection*{Editorial notes}", r"\begin{itemize}"]
             lines += [rf"\item {tex(note)}" for note in notes] + [r"\end{itemize}"]
@@ -112,7 +134,9 @@ def latex(report: Report) -> str:
 
 def markdown(report: Report) -> str:
     """The note as Markdown with formulas between dollar signs, as pandoc reads it."""
-    lines = ["# Errata", "", formulas.to_markdown(ABOUT)]
+    lines = ["# Errata"]
+    for paragraph in (ABOUT, *_coverage(report)):
+        lines += ["", formulas.to_markdown(paragraph)]
     for source, parts in papers(report).items():
         lines += ["", f"## {PAPERS.get(source, 'Statements')}", "", _counts(parts)]
         cited = _labels(parts)
@@ -125,7 +149,7 @@ def markdown(report: Report) -> str:
                 for label, text in (pair for entries in _entries(row) for pair in entries):
                     lines.append(f"    - *{label}:* {formulas.to_markdown(_cited(text, cited))}")
                 lines.append("")
-        notes = _editorial(source)
+        notes = _editorial(report, source)
         if notes:
             lines += [
                 "",
@@ -144,7 +168,7 @@ def _counts(parts: list[Part]) -> str:
     return ", ".join(f"{counted(count, noun)}{rest}" for count, noun, rest in kinds) + "."
 
 
-def _editorial(source: str) -> list[str]:
+def _editorial(report: Report, source: str) -> list[str]:
     """Spelling and pointers, a line each; what other papers are cited for is left out."""
     return [
         f"{note.place}: "
@@ -157,7 +181,7 @@ def _editorial(source: str) -> list[str]:
             )
             if part
         )
-        for note in listed_notes(source)
+        for note in listed_notes(report, source)
         if note.kind != "cited"
     ]
 

@@ -17,13 +17,13 @@ from lazyrich.support.arguments import one_of
 if TYPE_CHECKING:
     from lazyrich.verify.figure_checks import FigureCheck
 
-LEVELS = {
-    "derived": "derived for symbolic D",
-    "proved": "proved by an exact certificate or an explicit example",
-    "attacked": "random inputs against simulation, autograd or cubature",
-    "measured": "measured on simulated networks",
-    "seen": "seen in a figure's data",
-    "read": "read in the text",
+LEVELS = {  # strongest first
+    "derived": "the algebra system derived it, for symbolic D",
+    "proved": "an exact certificate or an explicit example settles it",
+    "attacked": "random inputs tried to break it, against simulation, autograd or exact cubature",
+    "measured": "training runs show it",
+    "seen": "a figure's data show it",
+    "read": "it stands in the text",
 }
 
 EXACT = ("derived", "proved")
@@ -41,12 +41,13 @@ class Verdict(StrEnum):
 
 
 MEANING = {
-    Verdict.CONFIRMED: "the statement holds as printed",
-    Verdict.ASSUMING: "the statement holds if an assumption that the text leaves out is made",
-    Verdict.MISPRINT: "the right form is another one; a counter-example to the printed form exists",
-    Verdict.REFUTED: "the statement is false in the paper's own setting",
-    Verdict.NOT_REPRODUCED: "not seen at the sizes that were run, which are named",
-    Verdict.OPEN: "the text does not say enough to decide",
+    Verdict.CONFIRMED: "every piece of evidence agrees with the statement",
+    Verdict.ASSUMING: "right, if something holds that the text does not state, which is named",
+    Verdict.MISPRINT: "the right form is another, close one; a counter-example shows it",
+    Verdict.REFUTED: "wrong; a proof, a counter-example or a measurement in the paper's own "
+    "setting shows it",
+    Verdict.NOT_REPRODUCED: "not found at the sizes that were run, which are named",
+    Verdict.OPEN: "the text does not say enough to check it",
 }
 
 # What each verdict needs to say.

@@ -11,7 +11,7 @@ from lazyrich.support.files import path_of_kind, write_whole
 from lazyrich.verify.figure_checks import FigureCheck
 from lazyrich.verify.formulas import to_markdown as marked
 from lazyrich.verify.ledger import AGAINST, LEVELS, MEANING, Budget, Claim, Result, Row, Verdict
-from lazyrich.verify.record import SOURCES, Note, notes
+from lazyrich.verify.record import SOURCES, Note, notes, read
 from lazyrich.verify.terminal import plain
 
 SUFFIXES = (".html", ".md", ".json")
@@ -69,9 +69,11 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def listed_notes(source: str = "kumar") -> tuple[Note, ...]:
-    """The notes on a source: spelling, pointers and the like, which are no claims."""
-    return notes() if source == "kumar" else ()
+def listed_notes(report: Report, source: str) -> tuple[Note, ...]:
+    """The notes on a source, which are no claims, where the report has all claims of it."""
+    known = {row.claim.name for row in report.rows}
+    is_whole = all(c.name in known for c in read().values() if c.source == source)
+    return notes() if source == "kumar" and is_whole else ()
 
 
 def levels(row: Row) -> str:

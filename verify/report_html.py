@@ -200,10 +200,8 @@ def _figure(check: FigureCheck) -> str:
 
 
 def _notes(report: Report) -> str:
-    """Spelling, pointers and settings, where the report is on their paper."""
-    found = [
-        note for key in {row.claim.source for row in report.rows} for note in listed_notes(key)
-    ]
+    """Spelling, pointers and settings, where the report is on the whole of their paper."""
+    found = [note for key in SOURCES for note in listed_notes(report, key)]
     if not found:
         return ""
     lines = [

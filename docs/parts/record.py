@@ -78,11 +78,12 @@ def _section(claim: Claim) -> tuple[str, str]:
 
 
 def overview() -> str:
-    """The counts by page, and every statement that is wrong or was not reproduced."""
+    """What the words mean, counts by page, all statements that are wrong or not reproduced."""
     kinds = list(Verdict)
     found = sections()
     head = ["section", *(kind.value for kind in kinds)]
     blocks = [
+        meanings(),
         "## Sections",
         "\n".join(
             [_row(head), _row(["---"] * len(head))]
@@ -191,6 +192,11 @@ def figure_of(module: str) -> str:
     )
 
 
-def levels() -> str:
-    """What the levels of evidence mean."""
-    return "\n".join(f"- *{level}*: {meaning}" for level, meaning in LEVELS.items())
+def meanings() -> str:
+    """What the verdicts and the levels of evidence mean, a table each."""
+    verdicts = [("verdict", "meaning"), *((kind.value, MEANING[kind]) for kind in Verdict)]
+    levels = [("evidence, strongest first", "what was done"), *LEVELS.items()]
+    return "\n\n".join(
+        "\n".join([_row(head), _row(["---"] * 2), *map(_row, rows)])
+        for head, *rows in (verdicts, levels)
+    )

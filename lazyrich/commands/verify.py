@@ -66,6 +66,9 @@ def command(
         others = {"CLAIM": claims, "--list": listed, "--errata": errata, "--examples": examples}
         _verify_problem(problem, seed, form, report, quiet, others)
         return
+    files = {"--report": report, "--errata": errata}
+    if listed and (unused := [name for name, file in files.items() if file is not None]):
+        raise ValueError(f"--list: takes no {unused[0]} as well, as it checks nothing")
     from lazyrich.support.output import output_file
     from lazyrich.verify import record
 

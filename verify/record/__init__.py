@@ -74,10 +74,12 @@ def _hint(name: str) -> str:
 
     >>> _hint("sec5"), _hint("nope")
     ("did you mean 'sec-5'?", 'no claim has this name or begins with it.')
+    >>> _hint("EQ-5")
+    "did you mean 'eq-5'?"
     """
     table = read()
     groups = {m[0] for claim in table for m in re.finditer(r"^[a-z]+-\d*(?=\D|$)", claim)}
-    known = [*sorted(groups), *table]
+    known = dict.fromkeys([*sorted(groups), *table])
 
     def bare(text: str) -> str:
         return re.sub(r"[^a-z0-9]", "", text.lower())
@@ -94,10 +96,14 @@ def _hint(name: str) -> str:
 
 
 def _is_in(claim: Claim, group: str) -> bool:
-    """Whether the group is the claim's source or the beginning of its name; fig-1 is not fig-15."""
+    """Whether the group is the claim's source or the beginning of its name; fig-1 is not fig-15.
+
+    >>> [_is_in(read()["sec-5.3-cka-norm"], group) for group in ("sec-5", "sec-5.", "sec-")]
+    [True, True, True]
+    """
     rest = claim.name.removeprefix(group)
     return group == claim.source or (
-        rest != claim.name and (group.endswith("-") or not rest[0].isdigit())
+        rest != claim.name and (group.endswith(("-", ".")) or not rest[0].isdigit())
     )
 
 
