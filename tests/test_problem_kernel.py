@@ -449,6 +449,20 @@ def test_eigenvalues_and_tail_add_up_to_the_trace_in_high_dimension(activation):
     assert total == pytest.approx(expected, rel=2e-4)
 
 
+@pytest.mark.parametrize("D", [1, 2, 3])
+def test_the_power_of_a_square_by_harmonic_degree(D):
+    """a^2/2 + a, a = beta.x of variance 1, is |x|^2/2, a, and the rest, which on a line is 0.
+
+    Powers by hand: (1 + 2/D)/4 of |x|^2/2, 1 of a, and 2 |M|^2/4, |M|^2 = 1 - 1/D, of the rest.
+    """
+    problem = Problem("h + h^2/2", "(beta.x)^2/2 + beta.x")
+    found = problem.spectrum(D=D, sigma=1.0, beta=np.sqrt(D) * np.eye(D)[0])
+    powers = {space.degree: space.power for space in found.spaces}
+    wanted = {0: (1 + 2 / D) / 4, 1: 1.0} | ({2: (1 - 1 / D) / 2} if D > 1 else {})
+    assert powers == pytest.approx(wanted, rel=1e-12)
+    assert found.null == 0
+
+
 def test_the_lazy_curve_in_high_dimension_does_not_depend_on_the_highest_degree():
     at = {"P": 1000, "D": 1000, "sigma": 1.0, "beta": np.eye(1000)[0]}
     low, high = (Problem("erf(h)", "beta.x").learning_curve(highest=k, **at) for k in (4, 12))
