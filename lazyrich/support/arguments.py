@@ -37,7 +37,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:45]}..."
 
 
-def in_a_line(error: Exception) -> str:
+def in_a_line(error: BaseException) -> str:
     """Return the kind and the text of an error in one line.
 
     >>> in_a_line(OverflowError("too\\nlarge"))
