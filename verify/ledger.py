@@ -215,6 +215,8 @@ def _result(evidence: Evidence, budget: Budget) -> Result:
     control = ""
     try:
         found, passed = _plainly(evidence.check(budget)), True
+        if evidence.level == "derived":
+            found = _compared(found)
         if evidence.control is not None:
             control, passed = _rejection(evidence.control, budget)
     except Exception as error:  # a check that breaks shows nothing, so it counts as failed
@@ -248,11 +250,19 @@ def _plainly(found: str) -> str:
     >>> _plainly("r**2 falls as a^(-1 L): {'a_b': 0.5, 'c': 1}")
     'r^2 falls as a^(-L): a b = 0.5, c = 1'
     """
-    if found == "it is a long expression":
-        return "both are the same, a long expression"
     found = re.sub(r"\^\((-?)1 ", r"^(\1", found.replace("**", "^"))
     mapping = r"\{('\w+': [^{}']*(?:, '\w+': [^{}']*)*)\}"
     return re.sub(mapping, lambda m: re.sub(r"'(\w+)': ", _named, m[1]), found)
+
+
+def _compared(found: str) -> str:
+    """What two sides of an equation are: not what the sentence on them names, where they are 0.
+
+    >>> _compared("it is $0$"), _compared("it is a long expression")
+    ('both sides of the comparison are $0$', 'both sides of the comparison are the same')
+    """
+    sides = re.sub("^it is ", "both sides of the comparison are ", found)
+    return sides.replace("are a long expression", "are the same")
 
 
 def _named(match: re.Match[str]) -> str:

@@ -178,7 +178,8 @@ def seen(check: FigureCheck) -> str:
     'seen: kumar/figure3 records that it does not hold (paper_figures/kumar/figure3.py:9)'
     """
     if check.expected is None or check.judges is None:
-        return f"seen: {check.figure} checks it ({check.where})"
+        told = f"`lazyrich figures {check.name}` tells whether it holds"
+        return f"seen: {check.figure} checks it at settings of its own; {told} ({check.where})"
     what = {
         "statement": "it",
         "without assumption": "without the assumption it",

@@ -1,8 +1,10 @@
 """A page for each section of the record: every claim with its verdict and its evidence."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from lazyrich import paper_figures, verify
 from lazyrich.verify.ledger import LEVELS, MEANING, Claim, Verdict
@@ -178,10 +180,35 @@ def _evidence(claim: Claim) -> Iterator[str]:
     for piece in claim.evidence:
         part = f" ({piece.part})" if piece.part else ""
         yield f"- *{piece.level}*{part}: {markdown(piece.sentence)} (`{piece.where}`)"
+    yield from _seen(claim)
+
+
+def _seen(claim: Claim) -> Iterator[str]:
+    """A line for each check of a figure; one for those of a figure that depend on its settings."""
+    open_places: dict[str, list[str]] = {}
     for check in claim.figures:
         name = figure_of(check.figure)
+        if check.expected is None or check.judges is None:
+            open_places.setdefault(name, []).append(f"`{check.where}`")
+            continue
         says = markdown(seen(check).removeprefix(f"seen: {check.figure} ").split(" (")[0])
         yield f"- *seen*: [figure {name}](../figures/{name}.md) {says} (`{check.where}`)"
+    for name, places in open_places.items():
+        outcomes = "; ".join(outcomes_of(claim.name, name))
+        yield f"- *seen*: [figure {name}](../figures/{name}.md): {outcomes} ({', '.join(places)})"
+
+
+def outcomes_of(claim: str, figure: str) -> Iterator[str]:
+    """What the picture in the gallery shows of a claim: each of its checks, and whether it holds.
+
+    >>> list(outcomes_of("sec-15.2-as-expected", "15"))[-1].endswith(": does not hold")
+    True
+    """
+    file = Path(__file__).parent.parent / "images" / "figures" / "figures.json"
+    for check in json.loads(file.read_text(encoding="utf-8"))[figure]["checks"]:
+        if check["claim"] == claim:
+            holds = "holds" if check["holds"] else "does not hold"
+            yield f"{markdown(check['sentence'])}: {holds}"
 
 
 def figure_of(module: str) -> str:
