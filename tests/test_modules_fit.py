@@ -470,6 +470,10 @@ def test_progress_rises_to_the_end():
         ({"measures": {"b": lambda _: 10**400}}, "b gives "),
         ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds = nan: must be a finite number"),
         ({"checkpoint_seconds": -5}, "checkpoint_seconds = -5: must be at least 0"),
+        (
+            {"optimiser": lambda w: torch.optim.SGD(w, lr=float("nan"))},
+            "learning_rate = nan: must be a finite number",
+        ),
     ],
 )
 def test_what_functions_of_the_user_give_is_checked(changes, message, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lazyrich.support.arguments import one_of, shown
 
+_LONGEST = 255  # bytes of a name, on the file systems in use
 _CHECKSUM = 65  # 64 hexadecimal digits of SHA-256, and the end of the line
 
 
@@ -96,6 +97,8 @@ def user_path(path: str | os.PathLike, name: str = "path") -> Path:
         raise ValueError(f"{name} = {shown(path)}: must be the name of a file or a folder")
     if "\0" in text:
         raise ValueError(f"{name} = {text!r}: has a NUL character: no file has such a name")
+    if any(len(os.fsencode(part)) > _LONGEST for part in Path(text).parts):
+        raise ValueError(f"{name} = {shown(text)}: no file has a name of over {_LONGEST} bytes")
     try:
         return Path(path).expanduser()
     except RuntimeError:

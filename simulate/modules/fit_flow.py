@@ -17,7 +17,12 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
-from lazyrich.simulate.modules.frozen import checked_function, checked_gradient
+from lazyrich.simulate.modules.frozen import (
+    checked_function,
+    checked_gradient,
+    checked_model,
+    in_range_of,
+)
 from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import (
     Loss,
@@ -94,7 +99,7 @@ def fit_flow(
     time, rtol = finite("time", time, positive=True), tolerance("rtol", rtol)
     if time > LONGEST:
         raise ValueError(f"time = {time:g}: must be at most {LONGEST:g}, or it takes days")
-    decay = not_negative("weight_decay", weight_decay)
+    decay = in_range_of(checked_model(model).parameters(), "weight_decay", weight_decay)
     seconds = not_negative("checkpoint_seconds", checkpoint_seconds)
     kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     data = data.fitted(model)

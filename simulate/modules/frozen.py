@@ -1,6 +1,7 @@
 """What a module must be, and a copy of it with its weights as they are now."""
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from lazyrich.simulate.modules.trees import (
     taken,
 )
 from lazyrich.simulate.modules.untouched import untouched
+from lazyrich.support.arguments import not_negative
 
 
 class NotSamplesError(ValueError):
@@ -33,6 +35,24 @@ ROUNDING, _AT_MOST = 1000, 0.05
 _RANDOM = (nn.modules.dropout._DropoutNd,)
 _COUPLED = (nn.modules.batchnorm._BatchNorm,)
 _HINT = "call model.eval() if that is meant"
+
+
+def in_range_of(weights: Iterable[Tensor], name: str, value: Any) -> float:
+    """Return a number that these weights are multiplied by, at least 0 and within their precision.
+
+    >>> in_range_of([torch.zeros(2)], "weight_decay", 1e300)
+    Traceback (most recent call last):
+    ...
+    ValueError: weight_decay = 1e+300: must be at most 3.40282e+38, the largest of torch.float32
+    """
+    number = not_negative(name, value)
+    for weight in weights:
+        largest = torch.finfo(weight.dtype).max
+        if number > largest:
+            raise ValueError(
+                f"{name} = {number:g}: must be at most {largest:g}, the largest of {weight.dtype}"
+            )
+    return number
 
 
 def checked_model(model: object) -> nn.Module:

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.frozen import checked_function, checked_gradient, checked_model
+from lazyrich.simulate.modules.frozen import (
+    checked_function,
+    checked_gradient,
+    checked_model,
+    in_range_of,
+)
 from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value, number_given
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
@@ -49,6 +54,8 @@ class Trainer:
         self._asks_again = _asks_again(self.optimiser)
         self._batches, self._schedule = batches, schedule
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
+        for rate in self._rates:
+            in_range_of(self.weights, "learning_rate", float(rate))
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
         self.start = trained_weights(model)
         self.done, self._schedule_made = 0, hashlib.sha256()
@@ -72,7 +79,12 @@ class Trainer:
         factor = self._schedule(step)
         if isinstance(factor, Tensor) and factor.numel() == 1:
             factor = factor.item()
-        return not_negative(f"schedule({step})", factor)
+        for rate in self._rates:
+            times = f"learning_rate * schedule({step})"
+            in_range_of(
+                self.weights, times, float(rate) * not_negative(f"schedule({step})", factor)
+            )
+        return float(factor)
 
     def step(self) -> None:
         """Make one update."""
