@@ -474,6 +474,7 @@ def test_progress_rises_to_the_end():
             {"optimiser": lambda w: torch.optim.SGD(w, lr=float("nan"))},
             "learning_rate = nan: must be a finite number",
         ),
+        ({"optimiser": lambda w: torch.optim.SparseAdam(w)}, "optimiser is SparseAdam: "),
     ],
 )
 def test_what_functions_of_the_user_give_is_checked(changes, message, tmp_path):

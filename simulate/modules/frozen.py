@@ -1,6 +1,7 @@
 """What a module must be, and a copy of it with its weights as they are now."""
 
 import copy
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,16 +39,16 @@ _HINT = "call model.eval() if that is meant"
 
 
 def in_range_of(weights: Iterable[Tensor], name: str, value: Any) -> float:
-    """Return a number that these weights are multiplied by, at least 0 and within their precision.
+    """Return a number that weights in training are multiplied by: at least 0, in their precision.
 
-    >>> in_range_of([torch.zeros(2)], "weight_decay", 1e300)
+    >>> in_range_of([nn.Parameter(torch.zeros(2))], "weight_decay", 1e300)
     Traceback (most recent call last):
     ...
     ValueError: weight_decay = 1e+300: must be at most 3.40282e+38, the largest of torch.float32
     """
     number = not_negative(name, value)
     for weight in weights:
-        largest = torch.finfo(weight.dtype).max
+        largest = torch.finfo(weight.dtype).max if weight.requires_grad else math.inf
         if number > largest:
             raise ValueError(
                 f"{name} = {number:g}: must be at most {largest:g}, the largest of {weight.dtype}"

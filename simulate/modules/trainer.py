@@ -202,6 +202,8 @@ def made(optimiser: Optimiser, weights: list[nn.Parameter]) -> torch.optim.Optim
             raise ValueError(
                 f"optimiser gives {type(optimiser).__name__}: must give a torch.optim.Optimizer"
             )
+    if isinstance(optimiser, torch.optim.SparseAdam):
+        raise ValueError("optimiser is SparseAdam: must be one for gradients that are not sparse")
     held = {id(p) for group in optimiser.param_groups for p in group["params"]}
     if not held & {id(p) for p in weights}:
         raise ValueError("optimiser holds none of the model's parameters: must be made of these")
