@@ -79,12 +79,10 @@ class Trainer:
         factor = self._schedule(step)
         if isinstance(factor, Tensor) and factor.numel() == 1:
             factor = factor.item()
-        for rate in self._rates:
-            times = f"learning_rate * schedule({step})"
-            in_range_of(
-                self.weights, times, float(rate) * not_negative(f"schedule({step})", factor)
-            )
-        return float(factor)
+        number = not_negative(f"schedule({step})", factor)
+        for rate in self._rates if number > 1 else ():  # the rates themselves are in range
+            in_range_of(self.weights, f"learning_rate * schedule({step})", float(rate) * number)
+        return number
 
     def step(self) -> None:
         """Make one update."""
