@@ -16,12 +16,16 @@ CLAIMS = [verify.claims()[name] for name in ("eq-6", "fig-8", "law-collapse")]
 EVIDENCE = '''
 from lazyrich.verify.toy.helpers import double
 from lazyrich.verify.toy import laws
-from lazyrich.verify.evidence import evidence
+from lazyrich.verify.evidence import attach, evidence, proof
+from lazyrich.verify.ledger import Evidence
 
 LIMIT = 3
 
-def unused():
+def used():
     return 1
+
+def unused():
+    return 4
 
 @evidence("one", "measured", "a sentence", control={"n": 5})
 @evidence("two", "measured", "a sentence", control={"n": 6})
@@ -29,6 +33,9 @@ def below(budget, n=1):
     """Words."""
     assert double(n) + laws.zero(n) < LIMIT, "too large"
     return "found"
+
+
+attach("one", proof("both sides", double, 8), Evidence("read", f"page {LIMIT}", used))
 '''
 FILES = {
     "toy": "",
@@ -50,8 +57,9 @@ def toy(tmp_path, monkeypatch):
             (tmp_path / f"{name}.py").write_text(text.replace(old, new) if old else text)
         evidence_code._read.cache_clear()
         evidence_code._digest.cache_clear()
-        line = next(i for i, text in enumerate(EVIDENCE.split("\n"), 1) if text.startswith("@"))
-        return evidence_code._digest(claim, (f"verify/toy/evidence.py:{line}",))
+        lines = EVIDENCE.split("\n")
+        starts = (next(i for i, x in enumerate(lines, 1) if x.startswith(s)) for s in ("@", "att"))
+        return evidence_code._digest(claim, tuple(f"verify/toy/evidence.py:{i}" for i in starts))
 
     yield digest
     evidence_code._read.cache_clear()
@@ -66,6 +74,9 @@ def toy(tmp_path, monkeypatch):
         ("FACTOR = 2", "FACTOR = 3"),
         ("0 * n", "1 * n"),
         ('{"n": 5}', '{"n": 7}'),
+        ("return 1", "return 2"),
+        ("double, 8", "double, 9"),
+        ('"read"', '"seen"'),
     ],
 )
 def test_a_row_is_stale_once_a_check_its_control_or_what_they_use_changes(toy, old, new):
@@ -75,7 +86,9 @@ def test_a_row_is_stale_once_a_check_its_control_or_what_they_use_changes(toy, o
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("return 1", "return 2"),
+        ("return 4", "return 5"),
+        ("both sides", "either side"),
+        ("page {LIMIT}", "leaf"),
         ("Words.", "Other words."),
         ("too large", "larger"),
         ("a sentence", "another sentence"),

@@ -23,6 +23,8 @@ _FOLLOWED = ("lazyrich.verify", "lazyrich.paper_figures")
 # How a ledger is made of claims and evidence, which decides nothing about any of them.
 _PASSED_OVER = ("lazyrich.verify.ledger", "lazyrich.verify.record")
 _ATTACHING = ("evidence", "attach", "counterexample")
+# The place of the sentence among the arguments of what makes a piece of evidence.
+_SENTENCE = {"equality": 0, "proof": 0, "attacked": 0, "Evidence": 1}
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,8 @@ def _parts(node: ast.AST, claim: str) -> Iterator[object]:
         if isinstance(node, ast.Assert) and field == "msg":
             continue
         values = value if isinstance(value, list) else [value]
+        if isinstance(node, ast.Call) and field == "args":
+            values = _without_sentence(node)
         if field == "body" and isinstance(node, ast.FunctionDef | ast.ClassDef):
             values = values[_has_docstring(node) :]
         if field == "decorator_list":
@@ -183,6 +187,16 @@ def _parts(node: ast.AST, claim: str) -> Iterator[object]:
 def _has_docstring(node: ast.FunctionDef | ast.ClassDef) -> bool:
     first = node.body[0]
     return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+
+
+def _without_sentence(call: ast.Call) -> list[ast.expr]:
+    """The arguments of a call without the sentence of a piece of evidence."""
+    place = _SENTENCE.get(call.func.id) if isinstance(call.func, ast.Name) else None
+    return [
+        value
+        for k, value in enumerate(call.args)
+        if k != place or not isinstance(value, ast.Constant | ast.JoinedStr)
+    ]
 
 
 def _kept(decorator: ast.expr, claim: str) -> list[ast.expr]:
