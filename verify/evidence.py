@@ -148,7 +148,7 @@ def equality(sentence: str, derived: Make, claimed: Make, planted: Make) -> Evid
     def check(expr: Make) -> str:
         difference = _difference(derived(), expr())
         assert difference == 0, f"differs from what is derived by {_short(difference)}"
-        return f"it is {_short(derived())}"
+        return f"both sides are {_short(derived())}"
 
     return Evidence("derived", sentence, lambda _: check(claimed), lambda _: check(planted))
 

@@ -43,7 +43,7 @@ TOPICS = {
     "oracles": "Lyu et al.: regularised problems",
     "generalisation": "Lyu et al.: generalisation and grokking",
     "completion": "Lyu et al.: matrix completion",
-    "laws": "Lyu et al.: sharper laws",
+    "laws": "Our laws for the systems of Lyu et al.",
     "scaling": "Our laws: scales",
     "population": "Our laws: infinitely many samples",
     "finite_samples": "Our laws: finitely many samples",

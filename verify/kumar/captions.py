@@ -9,7 +9,7 @@ from lazyrich.simulate import PolynomialTask, train
 from lazyrich.theory.symbols import alpha, epsilon
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.ledger import Budget
-from lazyrich.verify.statistics import Array, mean_exceeds, mostly
+from lazyrich.verify.statistics import Array, mean_exceeds, mean_is, mostly
 
 D, P = 16, 60
 
@@ -159,6 +159,26 @@ def aligns_later(budget: Budget, at_the_end: bool = False) -> str:
         budget.seed,
     )
     return f"{near}; {fallen}"
+
+
+@evidence(
+    "sec-12-initial-moments",
+    "measured",
+    "N |wbar|^2/D, 1 at mean-zero readouts and weights; at means of 1/2 not",
+    control={"mean": 0.5},
+)
+def no_first_moment(budget: Budget, mean: float = 0.0) -> str:
+    N, D = 100, 6
+
+    def size(first: int, count: int) -> Array:
+        found = []
+        for seed in range(first, first + count):
+            rng = np.random.default_rng(seed)
+            W, v = mean + rng.normal(size=(N, D)), mean + rng.normal(size=N)
+            found.append(N * np.sum((v @ W / N) ** 2) / D)
+        return np.array(found)
+
+    return mean_is("N |wbar|^2/D", size, budget.seed, 1.0, smallest=0.5)
 
 
 @evidence(

@@ -166,7 +166,7 @@ def _slope(power: int) -> sp.Expr:
 attach(
     "sec-5-epsilon-and-cka",
     equality(
-        "its slope in epsilon has the sign of epsilon",
+        "its slope in epsilon, over a positive factor, less epsilon",
         lambda: _slope(1),
         lambda: sp.S.Zero,
         lambda: _slope(3),
@@ -198,7 +198,7 @@ def _norm_not_squared_ratio(power: int, y: Any) -> sp.Expr:
 attach(
     "sec-5.3-cka-norm",
     equality(
-        "with |y|^2 the labels' unit drops out",
+        "with |y|^2 labels three times as large change nothing: the difference",
         lambda: sp.S.Zero,
         lambda: _norm_not_squared_ratio(2, Rational(3)) - _norm_not_squared_ratio(2, Rational(1)),
         lambda: _norm_not_squared_ratio(1, Rational(3)) - _norm_not_squared_ratio(1, Rational(1)),

@@ -88,7 +88,7 @@ _traceless = (D - 1) * (D + 2) / 2
 attach(
     "sec-6.1-eigenfunctions",
     equality(
-        "traceless against linear eigenfunctions: 2 epsilon^2 sigma^2/D",
+        "traceless against linear eigenfunctions, less 2 epsilon^2 sigma^2/D",
         lambda: _share("traceless", 2 * epsilon**2 * sigma**2 / D),
         lambda: sp.S.Zero,
         lambda: sp.S.One,

@@ -145,13 +145,13 @@ def _order(name: str) -> Any:
 attach(
     "sec-12-quadratic-eigenvalues",
     equality(
-        "traceless: 3 epsilon^2/D^2, not epsilon/D^2",
+        "traceless, over epsilon^2/D^2; with epsilon/D^2 as printed it would not be a number",
         lambda: _order("traceless"),
         lambda: sp.Integer(3),
         lambda: 3 / epsilon,
     ),
     equality(
-        "radial: of order epsilon^2, D^2 times more than printed",
+        "radial, over epsilon^2/D^2: it grows as D^2, which is not of the printed order",
         lambda: _order("radial"),
         lambda: (D + 2) * (D + 6) / 4,
         lambda: sp.Integer(3),

@@ -84,9 +84,9 @@ def _quadratic_gap(of_bound: float = 1.0):
 attach(
     "lyu-thm-3.5",
     attacked(
-        "sum_i v_i (w_i.x)^2, L = 3, 4 neurons, alpha from 10^5 to 10^8: at T+_(1/2) theta is "
-        "nearly stationary, and its complementarity gap is below (n - 1)/(e L q), q the smallest "
-        "margin; a tenth of that is rejected",
+        "sum_i v_i (w_i.x)^2, L = 3, 4 neurons, alpha from 10^5 to 10^8: at 1.5 times the time of "
+        "the transition theta is nearly stationary, and its complementarity gap is below "
+        "(n - 1)/(e L q), q the smallest margin; a tenth of that is rejected",
         _quadratic_gap(),
         (given.seeds(), st.integers(5, 8)),
         _quadratic_gap(of_bound=0.1),

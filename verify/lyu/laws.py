@@ -1,4 +1,4 @@
-"""The sharper laws 1 to 3 for the systems of Lyu et al. 2024: constants, exponents, domains."""
+"""Our laws 1 to 3 for the systems of Lyu et al. 2024: constants, exponents, domains."""
 
 import numpy as np
 import sympy as sp

@@ -1,4 +1,4 @@
-"""The sharper law 5 for the systems of Lyu et al. 2024: what is solved at finite lambda."""
+"""Our law 5 for the systems of Lyu et al. 2024: what is solved at finite lambda."""
 
 import numpy as np
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The sharper law 4 for the systems of Lyu et al. 2024: the time of the transition."""
+"""Our law 4 for the systems of Lyu et al. 2024: the time of the transition."""
 
 from collections.abc import Callable
 
