@@ -11,7 +11,7 @@ import torch
 from lazyrich import simulate
 from lazyrich.simulate import rkc
 from lazyrich.simulate.descent_gap import exponential
-from lazyrich.simulate.gradient_flow import GradientFlow
+from lazyrich.simulate.gradient_flow import GradientFlow, Nearby
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 
 RUNS = list(product([0.25, 0.5, 1.0, 2.0], [0.1, 0.3, 0.6, 1.0], [0, 1]))  # alpha, epsilon, seed
@@ -31,51 +31,49 @@ def stages(D):
     """Return the number of stages of every step, for each of the runs."""
     found = []
     for run in RUNS:
-        with patch.object(rkc, "advance", wraps=rkc.advance) as advance:
+        with patch.object(rkc, "advance_by_changes", wraps=rkc.advance_by_changes) as advance:
             train(D, *run)
         found.append([call.args[-1] for call in advance.call_args_list])
     return found
 
 
 class Stack:
-    """The arithmetic of ``GradientFlow`` for all runs at once."""
+    """The arithmetic of ``Nearby`` for all runs at once."""
 
     def __init__(self, D):
         data, start = task(D, 0), PseudoNeurons.isotropic(D, 1.0)
         self.flow = GradientFlow(start, data.X, data.y, alpha=1.0, epsilon=0.25)
-        self.twin = self.flow.in_float32()
-        self.columns, self.target, self.scale = start.columns, data.y, -2.0 / len(data.y)
-        H, residual = self.twin.point
+        self.twin = Nearby(self.flow, torch.float32)
+        self.columns, self.scale = start.columns, -2.0 / len(data.y)
+        H, residual = self.flow.point
         one = [start.columns.mT, data.X, start.signs[None] * 0.125, torch.tensor([[0.25]])]
-        many = [x.expand(len(RUNS), *x.shape).contiguous() for x in (*one, H, residual[None])]
-        V, X, quadratic, epsilon, *self.point = many
-        self.V, self.full = V, (X, quadratic, epsilon.double())
-        self.half = tuple(array.float() for array in self.full)
+        many = [
+            x.float().expand(len(RUNS), *x.shape).contiguous() for x in (*one, H, residual[None])
+        ]
+        self.V, self.X, self.quadratic, self.epsilon, *self.point = many
 
-    def velocity(self, V):
-        X, quadratic, epsilon = self.full
-        H = V @ X.mT
-        r = torch.matmul(quadratic, H.square()).add_(H[..., :1, :])
-        r = r.sub_(self.target) * self.scale
-        T = H * (r * epsilon)
-        T[..., :1, :] += r
-        return T @ X
+    def image(self, U, size):
+        (H, residual), epsilon = self.point, self.epsilon
+        G = U @ self.X.mT
+        change = torch.matmul(self.quadratic, (2 * H + size * G) * G)
+        change = change.add_(G[..., :1, :]) * self.scale
+        T = H * (change * epsilon)
+        T.addcmul_(G, (residual * self.scale + size * change) * epsilon)
+        T[..., :1, :] += change
+        return T @ self.X
+
+    def change(self, U):
+        return self.image(U, 1)
 
     def tangent(self, U):
-        (X, quadratic, epsilon), (H, residual) = self.half, self.point
-        G = U @ X.mT
-        change = torch.matmul(quadratic, G * H).mul_(2).add_(G[..., :1, :]) * self.scale
-        T = H * (change * epsilon)
-        T.addcmul_(G, residual * (epsilon * self.scale))
-        T[..., :1, :] += change
-        return T @ X
+        return self.image(U, 0)
 
 
-def replay(velocity, tangent, V, numbers):
+def replay(change, tangent, V, numbers):
     """Do the arithmetic of steps of so many stages, and of following descent along them."""
-    slope, direction, h = velocity(V), V.float(), 1e-9  # the length changes nothing but numbers
+    slope, direction, h = change(V), V, 1e-9  # the length changes nothing but numbers
     for number in numbers:
-        rkc.advance(velocity, V, slope, h, number)
+        rkc.advance_by_changes(change, V, slope, h, number)
         exponential(tangent, direction, h, rkc.INTERVAL * number**2 / h)
 
 
@@ -100,16 +98,16 @@ def test_lockstep(measure, D, what):
 
         def work():
             for numbers in own:
-                replay(one.flow.velocity, one.twin.tangent, one.columns, numbers)
+                replay(one.twin.change, one.twin.tangent, one.columns.float(), numbers)
 
     else:
         together = [max(numbers) for numbers in zip_longest(*own, fillvalue=0)]
         many, count = Stack(D), sum(together)
         U = many.columns.float()
-        assert torch.allclose(many.velocity(many.V)[-1].mT, many.flow.velocity(many.columns))
-        assert torch.allclose(many.tangent(many.V.float())[-1].mT, many.twin.tangent(U), rtol=1e-4)
+        assert torch.allclose(many.change(many.V)[-1].mT, many.twin.change(U), rtol=1e-4)
+        assert torch.allclose(many.tangent(many.V)[-1].mT, many.twin.tangent(U), rtol=1e-4)
 
         def work():
-            replay(many.velocity, many.tangent, many.V, together)
+            replay(many.change, many.tangent, many.V, together)
 
     measure(group, what, work, calls=len(RUNS), rounds=1, notes={"stages": count})

@@ -25,7 +25,7 @@ import xarray
 from torch import Tensor
 
 from lazyrich.simulate import rkc
-from lazyrich.simulate.gradient_flow import GradientFlow
+from lazyrich.simulate.gradient_flow import GradientFlow, Nearby
 from lazyrich.simulate.rkc import Step
 from lazyrich.simulate.shapes import Float
 
@@ -43,7 +43,7 @@ class DescentGap:
     def __init__(
         self, flow: GradientFlow, slope: Float[Tensor, "D K"], rate: float, momentum: float
     ) -> None:
-        self._flow, self._tangent = flow, flow.in_float32()
+        self._flow, self._near = flow, Nearby(flow, torch.float32)
         self._point = flow.point
         self._half = rate / 2 * (1 + momentum) / (1 - momentum)
         self._before = self._after = slope.float() * (-rate * momentum / (1 - momentum))
@@ -52,14 +52,15 @@ class DescentGap:
     def follow(self, step: Step) -> None:
         """Go along with a step of the flow, whose velocity was last taken at the end of it."""
         now = self._flow.point
-        middle = [(a + b).div_(2).float() for a, b in zip(self._point, now, strict=True)]
-        self._tangent.point, self._point = (middle[0], middle[1]), now
+        H, residual = ((a + b).div_(2) for a, b in zip(self._point, now, strict=True))
+        self._near.place(H, residual)
+        self._point = now
         self._time, self._end, h = step.time, step.end, step.end - step.time
         if step.radius > 0:  # the step of a flow at rest may have any length
             h = min(h, rkc.INTERVAL * rkc.MAX_STAGES**2 / step.radius)
         push = ((step.after - step.before) * (self._half / h)).float()
         self._before, rest = self._after, self._after - push
-        self._after = exponential(self._tangent.tangent, rest, h, step.radius).add_(push)
+        self._after = exponential(self._near.tangent, rest, h, step.radius).add_(push)
 
     def at(self, time: float) -> Float[Tensor, "D K"]:
         """Return D at a time within the step that was followed last."""

@@ -51,6 +51,7 @@ class Engine:
       ``calls``: the multiplications that take as long as an evaluation of a small network.
     - ``instead``: what another engine needs to do the same for what this one doesn't support.
     - ``batches``: several runs of it can be trained as one (see ``batch``).
+    - ``late``: its loss can't grow and its snapshots own their arrays: they are measured later.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Engine:
     vectors: Callable[[Sizes], float] = pseudo_neurons
     calls: float = 1e6
     batches: bool = False
+    late: bool = False
     instead: str = ""
 
     def cost(self, sizes: Sizes) -> float:
@@ -143,6 +145,7 @@ register(
         check=_flow_check,
         evaluations=_flow_evaluations,
         calls=1.5e6,
+        late=True,
     )
 )
 register(

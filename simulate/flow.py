@@ -9,20 +9,23 @@ flow is part of the answer: see ``descent_gap``.
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from lazyrich.simulate import rkc
 from lazyrich.simulate.descent_gap import DescentGap
-from lazyrich.simulate.gradient_flow import GradientFlow, blown_up
+from lazyrich.simulate.gradient_flow import GradientFlow, Nearby, blown_up
+from lazyrich.simulate.measures import snapshots_of_a_flow
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.training import Snapshot, Training
 
 # Of the gradient: more would take days.
 MOST_EVALUATIONS = 1e9
+# The part of the tolerance that rounding in float32 may come to. Of a step of s stages it was seen
+# to be at most s times the last place of its terms: a third of that, and less for large s.
+NOISE = 0.1
 
 
 def descend(training: Training) -> Iterator[Snapshot]:
@@ -48,24 +51,37 @@ def descend(training: Training) -> Iterator[Snapshot]:
         speed=rule.speed,
     )
     gap = DescentGap(flow, flow.velocity(flow.start), rate, float(rule.momentum))
-    view = _View(training, flow, start)
+    near = Nearby(flow, torch.float32)
+    view = _View(training, flow, start, near)
     end = training.stops[-1] * rate
     stops = iter(training.stops)
     stop = next(stops)
     if stop == 0:
-        yield view.snapshot(0, flow.start, gap.at(0.0), 0.0)
+        view.mark(0, flow.start, gap.at(0.0), 0.0)
         stop = next(stops)
     largest = 0.0
     try:
-        for step in rkc.steps(flow.velocity, flow.start, end, view.error, rest=flow.rests):
+        for step in rkc.steps(
+            flow.velocity,
+            flow.start,
+            end,
+            view.error,
+            radius=rkc.SpectralRadius(flow.velocity, near.tangent),
+            rest=flow.rests,
+            changes=view.changes,
+        ):
+            near.place(*flow.point)
             if not largest:  # at the first step: later, a flow may become stiff because it blows up
                 _refuse_endless(training, (end - step.end) * step.radius)
             largest = max(largest, step.radius / rkc.RADIUS_MARGIN)
             gap.follow(step)
             while stop is not None and stop * rate <= step.end:
-                yield view.snapshot(stop, step.at(stop * rate), gap.at(stop * rate), largest)
+                view.mark(stop, step.at(stop * rate), gap.at(stop * rate), largest)
+                if view.full:
+                    yield from view.snapshots()
                 stop = next(stops, None)
             training.report(int(step.end / rate))
+        yield from view.snapshots()
     except rkc.StepSizeError as error:
         raise blown_up(error, start) from None
     except rkc.EndlessError:
@@ -90,30 +106,89 @@ def _endless(training: Training, evaluations: float) -> TooStiffError:
 class _View:
     """What the states of a flow mean: V, or alpha (V - V(0)) of the centred predictor."""
 
-    def __init__(self, training: Training, flow: GradientFlow, start: PseudoNeurons) -> None:
-        self._training, self._flow, self._start = training, flow, start
+    def __init__(
+        self, training: Training, flow: GradientFlow, start: PseudoNeurons, near: Nearby
+    ) -> None:
+        self._training, self._flow, self._start, self._near = training, flow, start, near
+        self._coarse = True
+        self._stops: list[tuple[int, int]] = []
+        self._states: list[tuple[Tensor, Tensor]] = []
+
+    def changes(self) -> rkc.RightHandSide | None:
+        """Return what stages are taken with: changes in float32 as long as that is enough."""
+        return self._near.change if self._coarse else None
 
     def error(self, estimate: Tensor, step: rkc.Step) -> float:
-        """Return the size of an estimated error, of which 1 is the tolerance."""
-        return self._flow.error(estimate, step, self._training.rtol)
+        """Return the size of an estimated error, of which 1 is the tolerance.
 
-    def snapshot(self, stop: int, state: Tensor, gap: Tensor, radius: float) -> Snapshot:
-        """Return the snapshot at a state; ``gap`` is how far descent is from it."""
-        start, network, rule = self._start, self._training.network, self._training.rule
+        A step whose rounding in float32 could be felt is refused, and float32 not used again.
+        """
+        rtol = self._training.rtol
+        size = self._flow.error(estimate.to(step.after), step, rtol)
+        if step.changes and step.after.dtype != self._near.dtype:
+            noise = len(step.slopes) * self._near.rounding(step.after - step.before)
+            if not noise <= NOISE * self._flow.allowance(step, rtol):
+                self._coarse = False
+                return max(size, math.nextafter(1.0, 2.0))
+        return size
+
+    def mark(self, stop: int, state: Tensor, gap: Tensor, radius: float) -> None:
+        """Keep a state for ``snapshots``; ``gap`` is how far descent is from it."""
+        rule = self._training.rule
         # Of a flow 1/(1 - mu) times as fast: descent is stable while eta0 lambda < 2 (1 + mu).
         mu = float(rule.momentum)
         unstable = float(rule.learning_rate) * radius * (1 - mu) > 2 * (1 + mu)
-        there = state.double() + gap * (math.nan if unstable else 1.0)
-        descent = PseudoNeurons(there, start.signs.double())
-        now = PseudoNeurons(state, start.signs)
-        alpha, lazy = network.alpha, self._training.lazy
-        double = start.to(dtype=torch.float64, device=state.device)
-        if lazy:
-            found = Snapshot.moved_by(stop, now, start, alpha)
-            place = double.moved(descent, alpha)
+        state = state.double()
+        self._stops.append((stop, self._flow.evaluations))
+        self._states.append((state, state + gap * (math.nan if unstable else 1.0)))
+
+    @property
+    def full(self) -> bool:
+        """Whether as many states are kept as should be."""
+        return len(self._stops) >= snapshots_of_a_flow(self._training.task.D)
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """Yield the snapshots at the states that were kept, which are kept no longer."""
+        if not self._stops:
+            return
+        states, descents = (torch.stack(part) for part in zip(*self._states, strict=True))
+        stops, self._stops, self._states = self._stops, [], []
+        start = self._start.to(dtype=torch.float64, device=states.device)
+        network, signs = self._training.network, start.signs.expand(len(states), -1)
+        alpha, M0 = network.alpha, start.M
+        if self._training.lazy:
+            change = PseudoNeurons(states / alpha, signs)
+            moved, descent = (_moved(start, part, alpha) for part in (states, descents))
+            now = PseudoNeurons(start.columns + change.columns, signs)
+            wbar, M = now.wbar, M0 + moved[1] / alpha
         else:
-            found = Snapshot.of(stop, now, start, alpha if network.centred else None)
-            place = descent.wbar, descent.M
+            now, there = PseudoNeurons(states, signs), PseudoNeurons(descents, signs)
+            change = PseudoNeurons(states - start.columns, signs)
+            wbar, M, descent, moved = now.wbar, now.M, (there.wbar, there.M), None
             if network.centred:
-                place = alpha * (place[0] - double.wbar), alpha * (place[1] - double.M)
-        return replace(found, descent=place, evaluations=self._flow.evaluations)
+                moved, descent = (
+                    (alpha * (place[0] - start.wbar), alpha * (place[1] - M0))
+                    for place in ((wbar, M), descent)
+                )
+        squares, changes = (part.square().cpu().tolist() for part in (now, change))
+        for i, (stop, evaluations) in enumerate(stops):
+            yield Snapshot(
+                stop,
+                wbar[i],
+                M[i],
+                squares[i],
+                changes[i],
+                wbar[i],
+                M[i],
+                moved=None if moved is None else (moved[0][i], moved[1][i]),
+                descent=(descent[0][i], descent[1][i]),
+                evaluations=evaluations,
+                columns=now.columns[i],
+            )
+
+
+def _moved(start: PseudoNeurons, change: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Return ``start.moved`` of many changes of the columns, in one product for all."""
+    cross = change @ (start.columns * start.signs).mT
+    square = (change * start.signs) @ change.mT
+    return change[..., 0], cross + cross.mT + square / alpha

@@ -18,8 +18,6 @@ alpha is. With G = X U and H = X V(0) + G/alpha,
 which is the centred predictor, without the cancellation.
 """
 
-from copy import copy
-
 import torch
 from torch import Tensor
 
@@ -41,7 +39,7 @@ TINY = 1e-300
 
 
 class GradientFlow:
-    """The right-hand side of the gradient flow of pseudo-neurons, and its derivative.
+    """The right-hand side of the gradient flow of pseudo-neurons.
 
     ``columns`` of the start, of every state and of every direction have shape (D, 1 + k). ``speed``
     is 1/(1 - mu) with heavy-ball momentum mu. ``decay`` is the rate at which weights decay besides,
@@ -73,12 +71,12 @@ class GradientFlow:
         decay: float = 0.0,
         speed: float = 1.0,
     ) -> None:
-        self._X, self._XT = X, X.mT
-        self._epsilon, self._decay = epsilon, decay
+        self.X, self._XT = X, X.mT
+        self.epsilon, self.decay = epsilon, decay
         # By what a change of the state changes V, and V's change changes f.
-        self._size, self._gain = (1 / alpha, 1.0) if lazy else (1.0, alpha)
-        self._rate = -Rule(speed).push(self._gain, X.shape[0])
-        self._quadratic = self._gain * epsilon / 2 * start.signs
+        self.size, self.gain = (1 / alpha, 1.0) if lazy else (1.0, alpha)
+        self.rate = -Rule(speed).push(self.gain, X.shape[0])
+        self.quadratic = self.gain * epsilon / 2 * start.signs
         self._V0 = start.columns if lazy else None
         self._H0 = start.columns.mT @ self._XT if lazy else None
         self._pull = decay * alpha * start.columns if lazy and decay else None
@@ -98,65 +96,46 @@ class GradientFlow:
         if self._H0 is None:
             H, squares = G, G.square()
         else:
-            H = self._H0 + G * self._size
+            H = self._H0 + G * self.size
             squares = (self._H0 + H) * G
-        f = torch.addmv(G[0] * self._gain, squares.mT, self._quadratic)
+        f = torch.addmv(G[0] * self.gain, squares.mT, self.quadratic)
         self._state, self._G, self.point = state, G, (H, f.sub_(self._target))
+        self._sizes: float | None = None
 
     @property
     def samples(self) -> int:
         """The number of samples."""
-        return self._X.shape[0]
+        return self.X.shape[0]
 
     def residual(self, state: Float[Tensor, "D K"]) -> Float[Tensor, " P"]:
         """Return f - y on X at this state, and keep the state's ``point``."""
         self._evaluate(state)
         return self.point[1]
 
-    def in_float32(self) -> "GradientFlow":
-        """Return the same flow in float32, at the same point."""
-        twin = copy(self)
-        for name in ("_X", "_quadratic", "_target", "_H0", "_pull", "_G"):
-            value = getattr(self, name)
-            setattr(twin, name, None if value is None else value.float())
-        twin._XT = twin._X.mT
-        twin.point = (self.point[0].float(), self.point[1].float())
-        return twin
-
     def velocity(self, state: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
         """Return the derivative of the state in tau, and keep the state's ``point``."""
         self.evaluations += 1
         self._evaluate(state)
         H, residual = self.point
-        r = residual * self._rate
-        T = H * (r * self._epsilon)
+        r = residual * self.rate
+        T = H * (r * self.epsilon)
         T[0] += r
-        slope = self._decayed((T @ self._X).mT, state)
+        slope = self._decayed((T @ self.X).mT, state)
         return slope if self._pull is None else slope.sub_(self._pull)
-
-    def tangent(self, U: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
-        """Return the derivative of the velocity, at ``point``, in direction U."""
-        H, residual = self.point
-        G = U.mT @ self._XT
-        change = self._change(G) * self._rate
-        T = H * (change * self._epsilon)
-        T.addcmul_(G, residual * (self._rate * self._epsilon * self._size))
-        T[0] += change
-        return self._decayed((T @ self._X).mT, U)
 
     def _change(self, G: Tensor) -> Tensor:
         """Return the first-order change of f(X) when (X times the state)^T changes by G."""
-        return torch.addmv(G[0] * self._gain, (G * self.point[0]).mT, 2 * self._quadratic)
+        return torch.addmv(G[0] * self.gain, (G * self.point[0]).mT, 2 * self.quadratic)
 
     def _decayed(self, slope: Tensor, state: Tensor) -> Tensor:
-        return slope.sub_(state, alpha=self._decay) if self._decay else slope
+        return slope.sub_(state, alpha=self.decay) if self.decay else slope
 
     def _terms(self) -> Tensor:
         """Return the sums of the terms, all taken positive, that make up r."""
         G, (H, _) = self._G, self.point
         both = H.square() if self._H0 is None else (self._H0.abs() + H.abs()) * G.abs()
-        terms = torch.addmv(self._target.abs(), both.mT, self._quadratic.abs())
-        return terms.add_(G[0].abs(), alpha=abs(self._gain))
+        terms = torch.addmv(self._target.abs(), both.mT, self.quadratic.abs())
+        return terms.add_(G[0].abs(), alpha=abs(self.gain))
 
     def error(
         self, estimate: Float[Tensor, "D K"], step: rkc.Step, rtol: float, floor: float = 0.0
@@ -170,19 +149,23 @@ class GradientFlow:
         of F relative to F and that of V relative to V: these matter near the saddles at V = 0
         and at F = 0, where f has yet to change and errors grow along with the weights.
         """
-        h_rho = (step.end - step.time) * step.radius
-        rounding = (
-            ROUNDING * torch.finfo(estimate.dtype).eps * (1 + h_rho) * float(self._terms().norm())
-        )
         predictions = float(self._change(estimate.mT @ self._XT).norm())
-        residual = max(float(self.point[1].norm()), floor)
-        predictions /= rtol * residual + rounding + TINY
-        V = step.after if self._V0 is None else self._V0 + step.after * self._size
-        scaled = estimate * self._size if self._V0 is not None else estimate
+        predictions /= self.allowance(step, rtol, floor)
+        V = step.after if self._V0 is None else self._V0 + step.after * self.size
+        scaled = estimate * self.size if self._V0 is not None else estimate
         whole = float(scaled.norm()) / (rtol * float(V.norm()) + TINY)
         size = max(float(V[:, 1:].norm()), FADED * self._spread)
         spread = float(scaled[:, 1:].norm()) / (rtol * size + TINY)
         return max(predictions, STATE_WEIGHT * whole, STATE_WEIGHT * spread)
+
+    def allowance(self, step: rkc.Step, rtol: float, floor: float = 0.0) -> float:
+        """Return how much predictions may be off after ``step``; see ``error``."""
+        h_rho = (step.end - step.time) * step.radius
+        eps = torch.finfo(step.after.dtype).eps
+        if self._sizes is None:
+            self._sizes = float(self._terms().norm())
+        rounding = ROUNDING * eps * (1 + h_rho) * self._sizes
+        return rtol * max(float(self.point[1].norm()), floor) + rounding + TINY
 
     def rests(self, slope: Float[Tensor, "D K"], radius: float) -> bool:
         """Return whether this slope, of the last state, is nothing but rounding.
@@ -195,13 +178,82 @@ class GradientFlow:
         self._fastest = max(self._fastest, size)
         if not self._stall(size) or size > eps**0.5 * self._fastest:  # what follows takes time
             return False
-        r = self._terms() * abs(self._rate)
-        T = self.point[0].abs() * (r * abs(self._epsilon))
+        r = self._terms() * abs(self.rate)
+        T = self.point[0].abs() * (r * abs(self.epsilon))
         T[0] += r
-        terms = (T @ self._X.abs()).mT + (self._state * self._decay).abs()
+        terms = (T @ self.X.abs()).mT + (self._state * self.decay).abs()
         if self._pull is not None:
             terms = terms + self._pull.abs()
         return size <= ROUNDING * eps * float(terms.norm())
+
+
+class Nearby:
+    """A flow near one of its points: how its velocity changes, with rounding in ``dtype``.
+
+    The change of the velocity from the point V to V + U is computed from U, not as a difference of
+    two velocities: in float32 it keeps seven digits *of the change*, and so does a step that is a
+    sum of changes. ``place`` names the point; until then it is that of the last state of ``flow``.
+
+    >>> X, y = torch.tensor([[1.0], [2.0]]).double(), torch.tensor([0.5, 2.0]).double()
+    >>> start = PseudoNeurons.from_weights(torch.tensor([[1.0], [0.0]]).double())
+    >>> flow = GradientFlow(start, X, y, alpha=2.0, epsilon=0.5)
+    >>> V, U = start.columns, torch.full_like(start.columns, 1e-3)
+    >>> near = Nearby(flow, torch.float32)
+    >>> found = near.change(U.float())
+    >>> difference = flow.velocity(V + U) - flow.velocity(V)
+    >>> bool(torch.allclose(found.double(), difference, rtol=1e-6))
+    True
+    """
+
+    def __init__(self, flow: GradientFlow, dtype: torch.dtype) -> None:
+        self._flow, self.dtype = flow, dtype
+        self._X = flow.X.to(dtype)
+        self._XT = self._X.mT
+        self._quadratic = flow.quadratic.to(dtype)
+        rows = len(self._quadratic), flow.samples
+        # Reused: to allocate them takes as long as to fill them.
+        self._G, self._work = (self._X.new_empty(rows) for _ in range(2))
+        self.place(*flow.point)
+
+    def place(self, H: Float[Tensor, "K P"], residual: Float[Tensor, " P"]) -> None:
+        """Go to the point at which (X V)^T and the residual are these."""
+        self._H = H.to(self.dtype)
+        self._twice = self._H * 2
+        self._force = residual.to(self.dtype) * self._flow.rate
+
+    def change(self, U: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
+        """Return how the velocity changes when the state does by U."""
+        self._flow.evaluations += 1
+        return self._image(U, self._flow.size)
+
+    def tangent(self, U: Float[Tensor, "D K"]) -> Float[Tensor, "D K"]:
+        """Return the same to first order: the derivative of the velocity in direction U."""
+        return self._image(U, 0.0)
+
+    def _image(self, U: Tensor, curvature: float) -> Tensor:
+        flow, G, work = self._flow, self._G, self._work
+        U = U.to(self.dtype)
+        torch.matmul(U.mT, self._XT, out=G)
+        if curvature:  # f(V + U) - f(V) has (2 H + G size) G in place of 2 H G
+            torch.add(self._twice, G, alpha=curvature, out=work).mul_(G)
+        else:
+            torch.mul(self._twice, G, out=work)
+        push = torch.addmv(G[0], work.mT, self._quadratic, beta=flow.gain).mul_(flow.rate)
+        force = torch.add(self._force, push) if curvature else self._force
+        torch.mul(self._H, push * flow.epsilon, out=work)
+        work.addcmul_(G, force * (flow.epsilon * flow.size))
+        work[0] += push
+        image = (work @ self._X).mT
+        return image.sub_(U, alpha=flow.decay) if flow.decay else image
+
+    def rounding(self, U: Float[Tensor, "D K"]) -> float:
+        """Return the last place of f(V + U) - f(V): of the sums of its terms, as norm over X."""
+        G, work = self._G, self._work
+        torch.matmul(U.to(self.dtype).mT, self._XT, out=G)
+        torch.add(self._twice, G, alpha=self._flow.size, out=work).mul_(G).abs_()
+        first = G[0].abs() * abs(self._flow.gain)
+        terms = torch.addmv(first, work.mT, self._quadratic.abs())
+        return torch.finfo(self.dtype).eps * float(terms.norm())
 
 
 def blown_up(error: rkc.StepSizeError, start: PseudoNeurons) -> NumericalError:

@@ -17,7 +17,7 @@ from lazyrich.simulate.metrics import (
     ntk_alignments,
     population_terms,
 )
-from lazyrich.simulate.network import predictions
+from lazyrich.simulate.network import predictions, predictions_of_many
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.simulate.two_layer import TwoLayer
@@ -29,6 +29,8 @@ LOSSES = ("train_loss", "test_loss", "population_loss")
 Columns = dict[str, Tensor]
 # Bytes that snapshots measured together may take: while the calls cost more than the arithmetic.
 STACK_BUDGET = 2**20
+# Bytes of snapshots of a flow that are kept to be measured together, and from how many on it pays.
+FLOW_BUDGET, MANY = 2**26, 8
 
 
 def _sets(training: Training) -> dict[str, tuple[Tensor, Tensor]]:
@@ -59,6 +61,15 @@ def _joined(each: Sequence[Columns]) -> Columns:
     return {name: torch.stack([one[name] for one in each]) for name in each[0]}
 
 
+def snapshots_of_a_flow(D: int) -> int:
+    """Return how many snapshots of gradient flow are held at a time: some six (D, D) each.
+
+    >>> snapshots_of_a_flow(100), snapshots_of_a_flow(10_000)
+    (139, 1)
+    """
+    return max(1, FLOW_BUDGET // (48 * D**2))
+
+
 def zero_losses(task: PolynomialTask) -> dict[str, float]:
     """Return the losses of predicting nothing, f = 0, by the name of their variable.
 
@@ -78,10 +89,13 @@ def zero_losses(task: PolynomialTask) -> dict[str, float]:
 
 
 class MomentMeasures:
-    """Measures networks whose predictor and kernel are functions of (wbar, M)."""
+    """Measures networks whose predictor and kernel are functions of (wbar, M).
 
-    def __init__(self, training: Training) -> None:
-        self._training, self._data = training, _sets(training)
+    ``late``: snapshots may wait, to be measured many at a time.
+    """
+
+    def __init__(self, training: Training, late: bool = False) -> None:
+        self._training, self._data, self.late = training, _sets(training), late
         self._network = training.network
         device = training.X.device
         self._start = training.network.start.to(dtype=torch.float64, device=device)
@@ -91,13 +105,23 @@ class MomentMeasures:
 
     @property
     def together(self) -> int:
-        """How many snapshots to measure at once: while their arrays are small."""
+        """How many snapshots to measure at once: while their arrays are small, if not late."""
+        return snapshots_of_a_flow(self._training.task.D) if self.late else self._kernels
+
+    @property
+    def _kernels(self) -> int:
+        """How many kernels to make at once."""
         rows = max(len(y) for _, y in self._data.values())
         return max(1, STACK_BUDGET // (8 * max(rows, 1) * max(rows, self._training.task.D)))
 
     def train_loss(self, snapshot: Snapshot) -> float:
         """Return the mean square error on the training set."""
         return float(self._loss("train", *self._predictor(snapshot)))
+
+    def all_losses(self, snapshots: Sequence[Snapshot]) -> Columns:
+        """Return ``losses`` with that on the training set; at once."""
+        both = ("train", "test")
+        return self._losses(both, *_stacked([self._predictor(one) for one in snapshots]))
 
     def losses(self, snapshots: Sequence[Snapshot]) -> Columns:
         """Return the loss on the test set and of the population, and the terms of the latter."""
@@ -113,6 +137,11 @@ class MomentMeasures:
 
     def alignments(self, snapshots: Sequence[Snapshot], name: str) -> Columns:
         """Return the kernel-task alignments on the set of this name."""
+        parts = range(0, len(snapshots), self._kernels)
+        each = [self._alignments(snapshots[i : i + parts.step], name) for i in parts]
+        return {column: torch.cat([one[column] for one in each]) for column in each[0]}
+
+    def _alignments(self, snapshots: Sequence[Snapshot], name: str) -> Columns:
         wbar, M = _stacked([(one.kernel_wbar, one.kernel_M) for one in snapshots])
         if bool((wbar == wbar[:1]).all()) and bool((M[:1] == M).all()):
             wbar, M = wbar[:1], M[:1]  # the linearised network keeps its kernel
@@ -149,8 +178,9 @@ class MomentMeasures:
 
     def _loss(self, name: str, wbar: Tensor, M: Tensor) -> Tensor:
         X, y = self._data[name]
-        f = predictions(X, wbar, M, alpha=self._alpha, epsilon=self._network.epsilon)
-        return mean_square(f, y)
+        one_by_one = wbar.ndim == 1 or len(wbar) < MANY or not self.late
+        of = predictions if one_by_one else predictions_of_many
+        return mean_square(of(X, wbar, M, alpha=self._alpha, epsilon=self._network.epsilon), y)
 
     def _losses(self, sets: Sequence[str], wbar: Tensor, M: Tensor) -> Columns:
         losses = {f"{name}_loss": self._loss(name, wbar, M) for name in sets}

@@ -94,23 +94,30 @@ class Recorder:
     """Measures snapshots of one run and joins the measurements into its history.
 
     ``alignment_set`` is "test", "train" or None. None skips alignments, the most expensive
-    measurement: n^2 D for n samples.
+    measurement: n^2 D for n samples. ``late``: the loss can't grow, so that measuring may wait.
     """
 
-    def __init__(self, training: Training, alignment_set: str | None) -> None:
-        self._training, self._alignment_set = training, alignment_set
-        measures = MomentMeasures if training.network.has_moments else NeuronMeasures
-        self._measures = measures(training)
+    def __init__(
+        self, training: Training, alignment_set: str | None, *, late: bool = False
+    ) -> None:
+        self._training, self._alignment_set, self._late = training, alignment_set, late
+        if training.network.has_moments:
+            self._measures = MomentMeasures(training, late)
+        else:
+            self._measures = NeuronMeasures(training)
         self._together = self._measures.together
         self._square0 = training.network.start_square
         self._steps: list[int] = []
         self._columns: dict[str, list[Tensor]] = {}
-        self._waiting: list[tuple[Snapshot, float]] = []
+        self._waiting: list[tuple[Snapshot, float | None]] = []
 
     def add(self, snapshot: Snapshot) -> None:
         """Record one snapshot. Raises ``Diverged`` if its train loss says so."""
-        kept = snapshot.copied() if self._together > 1 else snapshot
-        self._waiting.append((kept, self.check(snapshot)))
+        if self._late:  # its arrays are its own
+            self._waiting.append((snapshot, None))
+        else:
+            kept = snapshot.copied() if self._together > 1 else snapshot
+            self._waiting.append((kept, self.check(snapshot)))
         self._steps.append(snapshot.step)
         if len(self._waiting) >= self._together:
             self._measure()
@@ -128,7 +135,11 @@ class Recorder:
             return
         snapshots, train_losses = map(list, zip(*self._waiting, strict=True))
         self._waiting = []
-        found = {"train_loss": _column(train_losses)} | self._measures.losses(snapshots)
+        if self._late:
+            assert isinstance(self._measures, MomentMeasures)
+            found = self._measures.all_losses(snapshots)
+        else:
+            found = {"train_loss": _column(train_losses)} | self._measures.losses(snapshots)
         found["weight_norm"] = _column([_root(one.weight_square) for one in snapshots])
         ratios = [_ratio(one.change_square, self._square0) for one in snapshots]
         found["parameter_change"] = _column([_root(ratio) for ratio in ratios])

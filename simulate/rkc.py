@@ -22,7 +22,7 @@ construction to second order gives the companion that estimates the error.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -214,6 +214,35 @@ def advance(
     return _sum(slopes, weights, h).add_(y), _sum(slopes, error, h), slopes
 
 
+def advance_by_changes(
+    change: RightHandSide, y: Tensor, slope: Tensor, h: float, stages: int
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Return the same, given change(z) = rhs(y + z) - rhs(y), which may be in a lower precision.
+
+    In place of the slopes of stages 2 to s it returns how they differ from that of the first. All
+    rounding of that precision is relative to what changes in the step.
+
+    >>> y = torch.tensor([1.0], dtype=torch.float64)
+    >>> after, *_ = advance_by_changes(lambda z: -z.float(), y, -y, 0.1, 5)
+    >>> bool(abs(after - advance(lambda y: -y, y, -y, 0.1, 5)[0]) < 1e-9)
+    True
+    """
+    first, others, weights, error, _ = coefficients(stages)
+    now = slope * (first * h)
+    changes = [change(now)]
+    slow = slope.to(changes[0].dtype)
+    now = now.to(slow.dtype)
+    before = torch.zeros_like(now)
+    for mu, nu, tilde, gamma in others:
+        after = changes[-1] * (tilde * h)
+        after.add_(slow, alpha=(tilde + gamma) * h).add_(now, alpha=mu).add_(before, alpha=nu)
+        before, now = now, after
+        changes.append(change(now))
+    change_of_y = _sum(changes, weights[1:], h)  # the weights add up to 1, those of errors to 0
+    after = torch.add(y, slope, alpha=h).add_(change_of_y)
+    return after, _sum(changes, error[1:], h), [slope, *changes]
+
+
 def _sum(slopes: list[Tensor], weights: Iterable[float], h: float) -> Tensor:
     total = torch.zeros_like(slopes[0])
     for slope, weight in zip(slopes, weights, strict=True):
@@ -227,6 +256,7 @@ class Step:
 
     ``evaluations`` counts those of the right-hand side since the start of the integration, and
     ``rejections`` the steps not accepted since then; ``radius`` is the spectral radius in use.
+    ``changes``: all slopes but the first are less the first, as ``advance_by_changes`` has them.
     """
 
     time: float
@@ -237,6 +267,7 @@ class Step:
     evaluations: int
     rejections: int
     radius: float
+    changes: bool = False
 
     def at(self, time: float) -> Tensor:
         """Return the state at a time within the step, of the same order as at its end.
@@ -248,24 +279,28 @@ class Step:
         if time == self.end:
             return self.after
         h, stages = self.end - self.time, len(self.slopes)
-        polynomial = stability_polynomial(stages, 3, (time - self.time) / h)
-        return _sum(self.slopes, _weights(polynomial, stages).tolist(), h).add_(self.before)
+        weights = _weights(stability_polynomial(stages, 3, (time - self.time) / h), stages)
+        if not self.changes:
+            return _sum(self.slopes, weights.tolist(), h).add_(self.before)
+        straight = torch.add(self.before, self.slopes[0], alpha=time - self.time)
+        return straight.add_(_sum(self.slopes[1:], weights[1:].tolist(), h))
 
 
 class SpectralRadius:
     """The spectral radius of the Jacobian of ``rhs`` along a solution, by power iteration.
 
-    Products of the Jacobian with a vector are difference quotients, one evaluation each. The
-    vector is kept: only the first estimate, from a random one, needs many. It is renewed where
-    the state has moved by a tenth, after ``LIFE`` steps, and after a rejected step.
+    Products of the Jacobian with a vector are difference quotients, one evaluation each, unless
+    ``tangent`` gives them, at the state asked for. The vector is kept: only the first estimate,
+    from a random one, needs many. It is renewed where the state has moved by a tenth, after
+    ``LIFE`` steps, and after a rejected step.
     """
 
     LIFE = 25
     FEWEST, MOST = 10, 60  # iterations, from a random vector; in any case
     CHANGE = 3e-3  # iterate until the estimate changes by less than this part of itself
 
-    def __init__(self, rhs: RightHandSide) -> None:
-        self._rhs = rhs
+    def __init__(self, rhs: RightHandSide, tangent: RightHandSide | None = None) -> None:
+        self._rhs, self._tangent = rhs, tangent
         self._vector = self._state = torch.empty(0)
         self._age = self.LIFE
         self._value = 0.0
@@ -292,7 +327,10 @@ class SpectralRadius:
         radius = 0.0
         for count in range(1, self.MOST + 1):
             self._vector *= length / float(self._vector.norm())
-            image = self._rhs(y + self._vector).sub_(slope)
+            if self._tangent is None:
+                image = self._rhs(y + self._vector).sub_(slope)
+            else:
+                image = self._tangent(self._vector)
             last, radius = radius, float(image.norm()) / length
             if not 0 < radius < math.inf:
                 self._vector = torch.empty(0)
@@ -313,6 +351,7 @@ def steps(
     control: "StepControl | None" = None,
     begin: float = 0.0,
     rest: Rest | None = None,
+    changes: Callable[[], RightHandSide | None] = lambda: None,
 ) -> Iterator[Step]:
     """Integrate dy/dt = rhs(y) from y at t = ``begin`` to ``end``, yielding every accepted step.
 
@@ -325,6 +364,8 @@ def steps(
     - ``control`` sets the length of the steps: a new one, or that of an integration to go on with.
     - ``rest(slope, radius)``: whether the slope at the end of a step, the last one evaluated, is
       nothing but rounding. The solution then stays where it is, in one step to the end.
+    - ``changes()``, asked before each step, returns the function that ``advance_by_changes`` needs,
+      for the state at the end of the step yielded last; or None, for a step by ``rhs``.
 
     The first step tried is 1/radius. Raises ``StepSizeError`` where no step is accurate: the
     solution blows up, or the right-hand side is not finite; ``EndlessError`` where the rest would
@@ -337,10 +378,10 @@ def steps(
     """
     count = rejections = 0
 
-    def counted(state: Tensor) -> Tensor:
+    def counted(state: Tensor, function: RightHandSide = rhs) -> Tensor:
         nonlocal count
         count += 1
-        return rhs(state)
+        return function(state)
 
     radius = radius or SpectralRadius(counted)
     control = control or StepControl()
@@ -353,10 +394,15 @@ def steps(
         if not time + h > time:
             raise StepSizeError(time)
         stages = stages_for(h * rho)
-        after, estimate, slopes = advance(counted, y, slope, h, stages)
+        change = changes()
+        if change is None:
+            after, estimate, slopes = advance(counted, y, slope, h, stages)
+        else:
+            by_change = partial(counted, function=change)
+            after, estimate, slopes = advance_by_changes(by_change, y, slope, h, stages)
         stop = end if h == end - time else time + h
         following = counted(after)
-        step = Step(time, stop, y, after, slopes, count, rejections, rho)
+        step = Step(time, stop, y, after, slopes, count, rejections, rho, change is not None)
         anew = not control.accepts(error(estimate, step), h)
         if anew:
             rejections += 1

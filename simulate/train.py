@@ -213,7 +213,7 @@ class Recording:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._recorder = Recorder(plan.training, plan.alignment)
+        self._recorder = Recorder(plan.training, plan.alignment, late=plan.engine.late)
         self._grid = set(plan.grid)
         start = plan.training.network.start
         self._last = Snapshot.of(0, start, start)

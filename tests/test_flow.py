@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from lazyrich import simulate
-from lazyrich.simulate import rkc
+from lazyrich.simulate import flow as flow_engine
+from lazyrich.simulate import measures, rkc
 from lazyrich.simulate.descent_gap import DescentGapWarning, exponential
-from lazyrich.simulate.gradient_flow import GradientFlow
+from lazyrich.simulate.gradient_flow import GradientFlow, Nearby
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 
 STEPS = 16
@@ -196,16 +197,55 @@ def test_tangent_is_the_derivative_of_the_velocity():
     difference = (flow.velocity(V + 1e-6 * U) - flow.velocity(V - 1e-6 * U)) / 2e-6
     flow.velocity(V)
     # Central differences of a cubic: 1e-12 of the third derivative, 1e-10 of rounding.
-    assert torch.allclose(flow.tangent(U), difference, rtol=1e-7, atol=1e-7)
+    assert torch.allclose(Nearby(flow, torch.float64).tangent(U), difference, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_changes_are_differences_of_velocities(lazy):
+    """In float64 to rounding; in float32 to its last places *of the change*, however small."""
+    generator = torch.Generator().manual_seed(0)
+    neurons = PseudoNeurons.from_weights(torch.tensor(WEIGHTS))
+    numbers = {"alpha": -1.5, "epsilon": 0.8, "centred": lazy, "lazy": lazy, "decay": 0.3}
+    flow = GradientFlow(neurons, TASK.X, TASK.y, **numbers)
+    V = neurons.columns + torch.randn(neurons.columns.shape, generator=generator).double()
+    U = torch.randn(V.shape, generator=generator, dtype=torch.float64)
+    slope = flow.velocity(V)
+    whole, half = (Nearby(flow, dtype) for dtype in (torch.float64, torch.float32))
+    assert torch.allclose(whole.change(U), flow.velocity(V + U) - slope, rtol=1e-11, atol=1e-11)
+    for size in (1.0, 1e-9):
+        found, exact = half.change((size * U).float()).double(), whole.change(size * U)
+        assert float((found - exact).norm()) < 1e-6 * float(exact.norm())
+        linear = whole.tangent(size * U)
+        assert (float((linear - exact).norm()) < 1e-6 * float(exact.norm())) == (size < 1)
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-4])
+def test_stages_in_float32_cost_none_of_the_tolerance(rtol, monkeypatch):
+    """A tenth of it a step at most; the losses then differ by less than the tolerance."""
+    coarse = descend("flow", 0.5, rtol=rtol)
+    monkeypatch.setattr(flow_engine._View, "changes", lambda _: None)
+    whole = descend("flow", 0.5, rtol=rtol)
+    for name in LOSSES:
+        assert np.allclose(coarse[name], whole[name], rtol=rtol, atol=0)
+        assert not np.array_equal(coarse[name], whole[name])
+
+
+def test_stages_in_float32_are_given_up_where_they_would_be_felt(monkeypatch):
+    """At rtol = 1e-10 rounding in float32 is above the tolerance: one step is tried at most."""
+    calls, of_class = [], Nearby.change
+    monkeypatch.setattr(Nearby, "change", lambda near, U: calls.append(1) or of_class(near, U))
+    descend("flow", 0.5, rtol=1e-10)
+    assert 0 < len(calls) < rkc.MIN_STAGES
+    calls.clear()
+    descend("flow", 0.5, rtol=1e-4)
+    assert len(calls) > 10 * rkc.MIN_STAGES
 
 
 def descend(engine, rate, **options):
     wanted = {"alpha": 1.0, "epsilon": 0.5, "init": torch.tensor(WEIGHTS), "centred": True}
     wanted |= {"alignment": None, "steps": round(100 / rate), "learning_rate": rate} | options
-    taus = [5.0, 20.0, 50.0, 100.0]
-    return simulate.train(
-        TASK, engine=engine, record=[round(tau / rate) for tau in taus], **wanted
-    ).history
+    wanted.setdefault("record", [round(tau / rate) for tau in (5.0, 20.0, 50.0, 100.0)])
+    return simulate.train(TASK, engine=engine, **wanted).history
 
 
 RATES = [0.5, 0.25, 0.125, 0.0625]
@@ -345,6 +385,17 @@ def test_the_flow_depends_on_tau_alone():
         ratio = coarse[f"descent_gap_{name}"].values / fine[f"descent_gap_{name}"].values
         assert np.abs(ratio).min() > 4
     assert int(coarse.evaluations[-1]) == int(fine.evaluations[-1])
+
+
+def test_measured_together_or_one_by_one_is_the_same(monkeypatch):
+    """Predictions of many snapshots at once differ from those of each by rounding alone."""
+    together = descend("flow", 0.5, record=range(0, 201, 2))
+    monkeypatch.setattr(measures, "MANY", math.inf)
+    monkeypatch.setattr(flow_engine, "snapshots_of_a_flow", lambda _: 7)
+    one_by_one = descend("flow", 0.5, record=range(0, 201, 2))
+    assert together.sizes == one_by_one.sizes
+    for name in together:
+        assert np.allclose(together[name], one_by_one[name], rtol=1e-9, atol=1e-12), name
 
 
 def test_train_loss_never_rises():
