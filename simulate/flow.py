@@ -3,8 +3,9 @@
 A step of gradient descent is one Euler step of length eta0 of the flow in tau = eta0 * step.
 Euler's steps are as many as stability asks, however smooth the solution; ``rkc`` takes about a
 thousand evaluations of the right-hand side, each two matrix products, for the 1e5 steps of the
-paper, and their number doesn't depend on the learning rate. How far gradient descent is from its
-flow is part of the answer: see ``descent_gap``.
+paper, and their number doesn't depend on the learning rate. Stages are taken by changes of the
+velocity in float32, as long as its rounding is far below the tolerance. How far gradient descent
+is from its flow is part of the answer: see ``descent_gap``.
 """
 
 import math

@@ -112,8 +112,8 @@ def train(
     - ``rtol``, of "flow": the largest local error of a step, estimated for a method one order
       lower than the one used, of the predictions relative to the residual and of the weights.
       Losses then keep a relative accuracy of 10 rtol, until the residual gets as small as the
-      rounding of the predictions over rtol: with "float32", half the time, until it is about 1e-3
-      of them.
+      rounding of the predictions over rtol: with "float32", which saves a sixth of the time,
+      until it is about 1e-3 of them.
     - ``descent_tolerance``, for "flow" only: warn (``DescentGapWarning``) where gradient descent at
       this learning rate is estimated to differ from its flow by more than this part of a recorded
       loss. The estimates are recorded as ``descent_gap_*`` in any case.
