@@ -18,6 +18,8 @@ from lazyrich.support.arguments import finite
 
 DEFAULT = "h + epsilon/2*h**2"
 EPSILON = 0.02  # of Figure 1
+# Its fourth power, and that of the weights, must be a float.
+LARGEST_COEFFICIENT = 1e70
 
 
 @runtime_checkable
@@ -222,6 +224,12 @@ def numeric(
     if symbolic.kind == "relu":
         return Relu(*symbolic.scale(**values)), symbolic.text
     coefficients = tuple(symbolic.coefficients(**values))
+    if max(map(abs, coefficients), default=0.0) > LARGEST_COEFFICIENT:
+        largest = max(coefficients, key=abs)
+        raise ValueError(
+            f"activation = {symbolic.text!r}: the largest coefficient is {largest:g}: must be at "
+            f"most {LARGEST_COEFFICIENT:g} in size"
+        )
     if len(coefficients) in (2, 3) and coefficients[:2] == (0.0, 1.0):
         return Curved(2 * coefficients[2] if len(coefficients) == 3 else 0.0), symbolic.text
     return Polynomial(coefficients), symbolic.text

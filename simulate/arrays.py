@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lazyrich.support.arguments import natural as natural
-from lazyrich.support.arguments import shown
+from lazyrich.support.arguments import dense, shown
 
 # Every random object has its own stream, so that two objects made from one seed share no number.
 STREAMS = {
@@ -45,8 +45,9 @@ def real_array(name: str, value: object, shape: Shape | list[Shape], allowed: st
     ...
     ValueError: beta has shape (2,): must be (D,) = (3,)
     """
+    dense(name, value)
     try:
-        raw = value.detach().cpu().numpy() if isinstance(value, Tensor) else _as_array(value)
+        raw = as_numpy(value)
     except (ValueError, TypeError):  # a ragged list
         raw = np.asarray(None)
     if raw.dtype.kind not in "iuf":
@@ -63,11 +64,24 @@ def real_array(name: str, value: object, shape: Shape | list[Shape], allowed: st
 
 def numbers(name: str, value: object) -> Tensor:
     """Return an array of numbers, of at least one axis, as a tensor. Raises ``ValueError``."""
+    dense(name, value)
     with suppress(ValueError, TypeError, RuntimeError, OverflowError):
         found = value if isinstance(value, Tensor) else torch.as_tensor(_as_array(value))
         if found.dim() and found.numel() and not found.is_complex() and found.dtype != torch.bool:
             return found
     raise ValueError(f"{name} = {shown(value)}: must be an array of real numbers, not empty")
+
+
+def as_numpy(value: object) -> np.ndarray:
+    """Return a dense tensor, or what NumPy makes an array of, as an array.
+
+    >>> as_numpy(torch.ones(2, dtype=torch.bfloat16))
+    array([1., 1.], dtype=float32)
+    """
+    if not isinstance(value, Tensor):
+        return _as_array(value)
+    found = value.detach().cpu().resolve_conj().resolve_neg()
+    return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
 
 
 def _as_array(value: object) -> np.ndarray:

@@ -65,7 +65,7 @@ def batch_size(P: int, D: int, width: int | float, n_test: int) -> int:
     return int(max(1, min(MOST_RUNS, fitting)))
 
 
-@within_range()
+@within_range
 def train_batch(plans: Sequence[Plan]) -> list[Run | DivergenceError]:
     """Train these runs of engine "moments" together; each gives its run or what ended it.
 

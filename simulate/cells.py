@@ -109,7 +109,7 @@ def _task(asked: str) -> PolynomialTask:
     return PolynomialTask.from_arrays(task.X, task.beta * math.sqrt(scale), task.X_test)
 
 
-@within_range()
+@within_range
 def _plan(cell: Cell) -> Plan:
     """Return the checked run; ``constants`` are those of the target and of the activation."""
     mine, rest = shared_out(cell["constants"], cell["target"], cell["activation"])

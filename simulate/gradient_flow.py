@@ -25,7 +25,7 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.rule import Rule
 from lazyrich.simulate.shapes import Float
-from lazyrich.simulate.stability import NumericalError, out_of_range
+from lazyrich.simulate.stability import NumericalError, OutOfRangeError
 
 # The state is held to a quarter of rtol: with all of it, runs from weights of order 1e-3, which
 # grow a thousandfold on the way, end at 25 rtol.
@@ -262,4 +262,4 @@ def blown_up(error: rkc.StepSizeError, start: PseudoNeurons) -> NumericalError:
     if bool((start.signs < 0).any()):
         reason = "M - wbar wbar^T has negative eigenvalues and the flow of these moments blows up"
         return NumericalError(f"init = (wbar, M): {reason} {at}")
-    return out_of_range(f"gradient flow {at}")
+    return OutOfRangeError(f"gradient flow {at}")

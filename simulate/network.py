@@ -13,7 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lazyrich.simulate.activations import Activation, Curved, numeric
+from lazyrich.simulate.activations import (
+    LARGEST_COEFFICIENT,
+    Activation,
+    Curved,
+    numeric,
+)
 from lazyrich.simulate.arrays import natural, real_array, standard_normal, symmetric_matrix
 from lazyrich.simulate.hermite import degree
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
@@ -24,8 +29,6 @@ from lazyrich.support.arguments import finite, fits_memory, one_of, positive_int
 WIDTH = 500  # of Figure 1
 # Where alpha^2 is no float64, neither is a learning rate in the weights.
 LARGEST_ALPHA = 1e150
-# The fourth power of epsilon and of the weights must be a float.
-LARGEST_EPSILON = 1e70
 # Products of two inputs that are held at a time.
 PAIRS = 2**19
 
@@ -150,8 +153,8 @@ class Network:
     def checked(cls, D: int, given: Mapping[str, Any]) -> "Network":
         """Return the network of these arguments of ``train``. Raises ``ValueError``."""
         for name in ("epsilon", "sigma"):
-            if abs(finite(name, given.get(name, 1.0))) > LARGEST_EPSILON:
-                reason = f"must be at most {LARGEST_EPSILON:g} in size"
+            if abs(finite(name, given.get(name, 1.0))) > LARGEST_COEFFICIENT:
+                reason = f"must be at most {LARGEST_COEFFICIENT:g} in size"
                 raise ValueError(f"{name} = {given[name]:g}: {reason}")
         moments_fit_memory(D)
         W, start = _initial(D, given)

@@ -1,14 +1,16 @@
 """When gradient descent diverges, and the largest learning rate at which it would not."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import wraps
+from numbers import Real
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float
-from lazyrich.support.arguments import in_a_line
+from lazyrich.support.arguments import in_a_line, shown
 
 # Train loss above this multiple of its scale (the mean square of the labels and of the first
 # predictions) counts as diverged. A run that overshoots for a while at a large rate and recovers
@@ -17,6 +19,12 @@ DIVERGED = 1e12
 
 # Engines look at the train loss at least this often, in steps, and go back for the first bad one.
 CHECK_EVERY = 256
+
+# Numbers that an error of range names are this large, or as small as its inverse.
+EXTREME = 1e30
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 # What is raised where numbers are beyond those of a computer.
 OVERFLOWS = (
@@ -41,30 +49,75 @@ class TooStiffError(NumericalError):
     status = "too stiff"
 
 
-@contextmanager
-def within_range() -> Iterator[None]:
-    """Raise ``NumericalError`` in one line where numbers leave the range of floating point.
+class OutOfRangeError(NumericalError):
+    """Numbers left the range of floating point: ``what`` did, for extreme numbers ``given``.
 
-    >>> with within_range():
-    ...     1 / 0
+    >>> print(OutOfRangeError("division by zero", ("alpha = 1e-140",)))
+    alpha = 1e-140: a number left the range of floating point: take less extreme ones (division \
+by zero)
+    """
+
+    def __init__(self, what: str, given: tuple[str, ...] = ()) -> None:
+        self.what, self.given = what, given
+        names = f"{', '.join(given)}: " if given else ""
+        super().__init__(
+            f"{names}a number left the range of floating point: take less extreme ones ({what})"
+        )
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.what, self.given)
+
+
+def within_range(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let a function raise ``OutOfRangeError`` where numbers leave the range of floating point.
+
+    The error names the extreme numbers among the arguments: those given by name, and those that the
+    method ``extremes`` of an argument returns.
+
+    >>> within_range(lambda alpha: 1 / alpha**3)(alpha=1e-150)
     Traceback (most recent call last):
     ...
-    lazyrich.simulate.stability.NumericalError: a number left the range of floating point: take \
-less extreme ones (ZeroDivisionError: division by zero)
+    lazyrich.simulate.stability.OutOfRangeError: alpha = 1e-150: a number left the range of \
+floating point: take less extreme ones (ZeroDivisionError: float division by zero)
     """
-    try:
-        yield
-    except NumericalError:  # which has said so already
-        raise
-    except OVERFLOWS as error:
-        raise out_of_range(in_a_line(error)) from error
+
+    @wraps(function)
+    def guarded(*places: _P.args, **names: _P.kwargs) -> _R:
+        try:
+            return function(*places, **names)
+        except OutOfRangeError as error:
+            if error.given or not (given := _extremes(places, names)):
+                raise
+            raise OutOfRangeError(error.what, given) from error
+        except OVERFLOWS as error:
+            raise OutOfRangeError(in_a_line(error), _extremes(places, names)) from error
+
+    return guarded
 
 
-def out_of_range(what: str) -> NumericalError:
-    """Return the error of numbers that left the range of floating point; ``what`` did."""
-    return NumericalError(
-        f"a number left the range of floating point: take less extreme ones ({what})"
-    )
+def _extremes(places: tuple, names: Mapping[str, Any]) -> tuple[str, ...]:
+    found = list(extremes(names))
+    for given in places:
+        if isinstance(given, Mapping):
+            found += extremes(given)
+        elif hasattr(given, "extremes"):
+            found += given.extremes()
+    return tuple(found)
+
+
+def extremes(given: Mapping[str, Any]) -> list[str]:
+    """Return the extreme numbers of a mapping, and of the mappings in it, as text.
+
+    >>> extremes({"alpha": 1e80, "steps": 9, "constants": {"c": 1e-60, "d": 0.0}})
+    ['alpha = 1e+80', 'c = 1e-60']
+    """
+    found = []
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            found += extremes(value)
+        elif isinstance(value, Real) and value and not 1 / EXTREME <= abs(value) <= EXTREME:
+            found.append(f"{name} = {shown(value)}")
+    return found
 
 
 class Diverged(Exception):

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 # Its square, and the loss of predicting nothing, must be floats.
 LARGEST_NOISE = 1e100
+# The squares of labels, added up, must be numbers.
+LARGEST_LABEL = 1e120
+# The powers of inputs of this covariance must be numbers.
+LARGEST_VARIANCE = 1e50
 # The size of X may be this far from that of the population, beyond what is left to chance.
 FAR_OFF = 0.1
 # Directions of a target: D(D + 1)/2 of them span all quadratic ones, and each costs a product.
@@ -122,6 +126,7 @@ class PolynomialTask:
             rows = self.goal.directions
             self.beta = rows[0] if rows.shape[0] == 1 else rows
         self.y, self.y_test = self.target(self.X), self.target(self.X_test)
+        self._check_labels(f"target = {self.formula()[4:]!r}")
         if self.noise:
             self.y = self.y + self.noise * standard_normal(seed, "train noise", (P,))
             self.y_test = self.y_test + self.noise * standard_normal(seed, "test noise", (n_test,))
@@ -175,6 +180,7 @@ class PolynomialTask:
             task.goal = Goal.read(target, D, given)
             task.beta = task.goal.directions
             task.y, task.y_test = task.target(task.X), task.target(task.X_test)
+            task._check_labels(f"target = {task.formula()[4:]!r}")
             task._check_samples()
             return task
         if (beta is None) == (y is None):
@@ -185,6 +191,7 @@ class PolynomialTask:
             allowed = f"(D,) = ({D},) or (K, D)"
             task.beta = real_array("beta", beta, [(D,), (None, D)], allowed)
             task.y, task.y_test = task.target(task.X), task.target(task.X_test)
+            task._check_labels("beta")
             return task
         if target_degree is not None or (X_test is None) != (y_test is None):
             raise ValueError(
@@ -196,7 +203,16 @@ class PolynomialTask:
         if y_test is not None:
             n_test = task.X_test.shape[0]
             task.y_test = real_array("y_test", y_test, (n_test,), f"(n_test,) = ({n_test},)")
+        task._check_labels("y")
         return task
+
+    def _check_labels(self, name: str) -> None:
+        """Raise ``ValueError`` where the squares of the labels would be no numbers, or all 0."""
+        for side, y in (("", self.y), ("test ", self.y_test)):
+            largest = float(y.abs().max()) if len(y) else 0.0
+            if largest != 0 and not 1 / LARGEST_LABEL <= largest <= LARGEST_LABEL:
+                allowed = f"0 or from {1 / LARGEST_LABEL:g} to {LARGEST_LABEL:g} in size"
+                raise ValueError(f"{name}: the largest {side}label is {largest:g}: must be {allowed}")
 
     def __repr__(self) -> str:
         made = "from arrays" if self.seed is None else f"seed = {self.seed}"
@@ -379,6 +395,9 @@ def _mixing(covariance: object, D: int) -> Tensor | None:
         allowed = f"I/D, or a matrix (D, D) = ({D}, {D}) of numbers"
         raise ValueError(f"inputs = {shown(covariance)}: must be {allowed}")
     matrix = symmetric_matrix("inputs", covariance, D)
+    if not 1 / LARGEST_VARIANCE <= (largest := float(matrix.abs().max())) <= LARGEST_VARIANCE:
+        allowed = f"from {1 / LARGEST_VARIANCE:g} to {LARGEST_VARIANCE:g}"
+        raise ValueError(f"inputs has the largest entry {largest:g}: must be {allowed}")
     root, failed = torch.linalg.cholesky_ex(D * matrix)
     if int(failed):
         smallest = float(torch.linalg.eigvalsh(matrix)[0])

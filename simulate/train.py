@@ -21,6 +21,7 @@ from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import (
     Diverged,
     DivergenceError,
+    extremes,
     stable_learning_rate,
     stable_rate_of_kernel,
     within_range,
@@ -146,8 +147,14 @@ class Plan:
     config: dict
     descent_tolerance: float | None
 
+    def extremes(self) -> list[str]:
+        """Return the extreme numbers of the run as text."""
+        task = self.training.task
+        largest = {"the largest entry of X": task.X, "the largest label": task.y}
+        return extremes(self.config | {k: float(v.abs().max()) for k, v in largest.items()})
 
-@within_range()
+
+@within_range
 def plan(task: Any, **given: Any) -> Plan:
     """Check all arguments of ``train``, given by name, and return the run that they ask for.
 
@@ -241,7 +248,7 @@ class Recording:
         return _divergence(self._plan.training, step, self._last)
 
 
-@within_range()
+@within_range
 def run_plan(wanted: Plan) -> Run:
     """Return the run that was planned. Raises ``NumericalError`` where it fails."""
     recording = Recording(wanted)

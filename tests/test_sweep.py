@@ -482,7 +482,10 @@ def test_a_flow_that_cannot_be_followed_is_that_cells_result(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"weight_decay": 1e300}, "a number left the range of floating point: take less extreme"),
+        (
+            {"weight_decay": 1e300},
+            "weight_decay = 1e+300: a number left the range of floating point: take less extreme",
+        ),
         ({"epsilon": 1e70}, "learning_rate = 0.5, steps = 40, epsilon = 1e+70: the flow is too"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 from sympy import MatrixSymbol
 
-from lazyrich.support.arguments import one_of, shown
+from lazyrich.support.arguments import dense, one_of, shown
 from lazyrich.theory import values
 from lazyrich.theory.symbols import Sigma, SymmetricMatrixSymbol
 
@@ -17,7 +17,9 @@ Symbol = sp.Symbol | MatrixSymbol
 
 def read(xp, name: str, value: Any, symbol: Symbol, like: Any) -> Any:
     """A Python number, or a floating array of the type and on the device of ``like``, checked."""
-    if not hasattr(value, "dtype"):
+    if hasattr(value, "dtype"):
+        dense(name, value, numbers_needed=not _is_torch(xp))
+    else:
         try:
             value = _plain(name, value, symbol)
         except RecursionError:

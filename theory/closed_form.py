@@ -176,7 +176,7 @@ class ClosedForm:
         symbols = self._named()
         for name in point:
             one_of("argument", name, symbols)
-        found = {name: _read(name, given, symbols[name]) for name, given in point.items()}
+        found = {name: values.read(name, given, symbols[name]) for name, given in point.items()}
         laws = {"Sigma": Sigma} if symbols.get("Sigma") == Sigma else {}
         for name, covariance in (laws | dict(self.covariances)).items():
             _check_covariance(name, covariance, found, symbols)
@@ -238,12 +238,6 @@ class ClosedForm:
     def _check_defined(self, found: Any) -> None:
         if any(item in (sp.nan, sp.zoo) or item != item for item in _leaves(found)):
             raise ValueError(f"{self.name} has no value here. It assumes: {self.assumptions}")
-
-
-def _read(name: str, given: Any, symbol: Symbol) -> Any:
-    if isinstance(symbol, MatrixSymbol):
-        return values.table(name, given, symbol)
-    return values.scalar(name, given, symbol)
 
 
 def _check_covariance(

@@ -15,7 +15,7 @@ import sympy as sp
 from sympy import MatrixSymbol
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.support.arguments import shown
+from lazyrich.support.arguments import dense, shown
 from lazyrich.theory.symbols import SymmetricMatrixSymbol
 
 _FRACTION = re.compile(r"[+-]?\d{1,400}/0*[1-9]\d{0,399}")
@@ -79,6 +79,18 @@ def _is_infinite(expr: sp.Expr) -> bool:
     return expr.is_finite is False or expr == sp.nan
 
 
+def read(name: str, value: Any, symbol: sp.Symbol | MatrixSymbol) -> Any:
+    """The value of a symbol, as ``table`` gives it for vectors and matrices, ``scalar`` for others.
+
+    >>> from lazyrich.theory.symbols import alpha, beta
+    >>> read("alpha", "1/4", alpha), read("beta", [1, 2], beta)
+    (1/4, [1, 2])
+    """
+    if isinstance(symbol, MatrixSymbol):
+        return table(name, value, symbol)
+    return scalar(name, value, symbol)
+
+
 def scalar(name: str, value: Any, symbol: sp.Symbol) -> sp.Expr:
     """The value of a scalar symbol, which must fit what the symbol is declared to be.
 
@@ -90,6 +102,7 @@ def scalar(name: str, value: Any, symbol: sp.Symbol) -> sp.Expr:
     ...
     ValueError: D = 2.5: must be a positive whole number
     """
+    dense(name, value)
     found = number(value)
     laws, allowed = next(
         (laws, allowed) for laws, allowed in _LAWS if all(_obeys(symbol, law) for law in laws)
@@ -125,6 +138,7 @@ def table(name: str, value: Any, symbol: MatrixSymbol) -> list:
     the symbol is a ``SymmetricMatrixSymbol``.
     """
     is_column = symbol.shape[1] == 1
+    dense(name, value)
     given = value.tolist() if hasattr(value, "tolist") else value
     rows = [row if _is_list(row) else [row] for row in given] if _is_list(given) else []
     entries = [[number(entry) for entry in row] for row in rows]

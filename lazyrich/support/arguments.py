@@ -9,6 +9,7 @@ import itertools
 import math
 import numbers
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -208,6 +209,52 @@ def functions(name: str, value: Any) -> dict[str, Any]:
     ):
         raise ValueError(f"{name} = {shown(value)}: must map names to functions")
     return dict(value)
+
+
+def dense(name: str, value: Any, *, numbers_needed: bool = True) -> None:
+    """Raise ``ValueError`` for an array that doesn't hold its numbers one after the other.
+
+    Those are tensors of torch that are sparse, quantized, nested, or of 8-bit floats; on the device
+    meta where ``numbers_needed``; arrays of NumPy with masked entries, of records or of dates; and
+    sparse arrays of SciPy. Anything that is no array passes.
+
+    >>> import scipy.sparse
+    >>> dense("M", scipy.sparse.eye(2))
+    Traceback (most recent call last):
+    ...
+    ValueError: M is a sparse array: must be a dense array of numbers
+    """
+    torch = sys.modules.get("torch")  # theory never loads it
+    if torch is not None and isinstance(value, torch.Tensor):
+        odd = _odd_tensor(value, torch, numbers_needed)
+    else:
+        odd = _odd_array(value)
+    if odd:
+        raise ValueError(f"{name} is {odd}: must be a dense array of numbers")
+
+
+def _odd_tensor(value: Any, torch: Any, numbers_needed: bool) -> str:
+    if value.is_nested:
+        return "a nested tensor"
+    if value.layout != torch.strided:
+        return "a sparse tensor"
+    if value.is_meta and numbers_needed:
+        return "a tensor on the device meta, which holds no numbers"
+    if value.is_quantized:
+        return "a quantized tensor"
+    is_tiny = value.is_floating_point() and value.element_size() < 2
+    return f"a tensor of {value.dtype}" if is_tiny else ""
+
+
+def _odd_array(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "") in ("M", "m", "V"):
+        return f"an array of {dtype}"
+    if "scipy.sparse" in type(value).__module__:
+        return "a sparse array"
+    if getattr(value, "mask", None) is not None and getattr(value.mask, "any", bool)():
+        return "a masked array with masked entries"
+    return ""
 
 
 def fits_memory(what: str, size: float) -> None:

@@ -24,6 +24,7 @@ from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import DivergenceError, has_diverged
 from lazyrich.support.arguments import (
     below_one,
+    dense,
     finite,
     functions,
     listed,
@@ -136,8 +137,10 @@ class Given:
         return "time" if self.rate is None else "step"
 
     def checked(self, times: Iterable) -> np.ndarray:
+        dense("times", times)
         given = listed("times", times, "numbers")
         try:
+            given = [t.item() if getattr(t, "shape", None) == () else t for t in given]
             found = np.asarray(given, dtype=float)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"times = {shown(times)}: must be a list of numbers") from None

@@ -77,7 +77,7 @@ class DiagonalNet:
         if isinstance(self.start, int | float):
             finite("start", self.start, positive=True)
 
-    @within_range()
+    @within_range
     @checks_its_arguments
     def train(
         self,

@@ -65,7 +65,7 @@ class MatrixFactorisation:
     ([0.0, 0.0], [0.262, 0.0])
     """
 
-    @within_range()
+    @within_range
     @checks_its_arguments
     def train(
         self,

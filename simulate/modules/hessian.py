@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import grad, vjp
 
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.frozen import checked_model, copied
+from lazyrich.simulate.modules.frozen import called, checked_model, copied
 from lazyrich.simulate.modules.jacobian import MISSING, at
 from lazyrich.simulate.modules.losses import Loss, check_value
 from lazyrich.simulate.modules.trees import Tree, call, mapped, rows, taken
@@ -65,7 +65,12 @@ class Hessian:
             self._by_differences()
         with torch.no_grad(), differentiable(self._model):
             _, X, y = next(self._parts())
-            check_value(loss, at(self._model, self._at, X), y)
+            try:
+                f = at(self._model, self._at, X)
+            except RuntimeError:
+                called(self._model, X)  # it says in one line why it can't be
+                raise
+            check_value(loss, f, y)
 
     def __matmul__(self, vector: np.ndarray) -> np.ndarray:
         """Return the product with a vector, in float64."""

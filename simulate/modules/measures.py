@@ -13,7 +13,7 @@ from lazyrich.simulate.arrays import numbers
 from lazyrich.simulate.metrics import alignment
 from lazyrich.simulate.modules.ntk import as_matrix
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, shown
+from lazyrich.support.arguments import dense, finite, shown
 from lazyrich.support.patience import SILENCE
 
 
@@ -253,6 +253,7 @@ def parameter_change(model: nn.Module, start: Mapping[str, Tensor]) -> float:
     if not isinstance(start, Mapping) or weights.keys() != start.keys():
         raise ValueError(f"start = {shown(start)}: must be weights by name (trained_weights)")
     for name, value in weights.items():
+        dense(f"start {name}", start[name])
         if not isinstance(start[name], Tensor) or start[name].shape != value.shape:
             reason = f"must be a tensor of shape {tuple(value.shape)}"
             raise ValueError(f"start {name} = {shown(start[name])}: {reason}")

@@ -267,7 +267,7 @@ def as_matrix(K: Float[Tensor, "..."]) -> Float[Tensor, "rows columns"]:
     >>> as_matrix(torch.zeros(4, 2, 5, 2)).shape, as_matrix(torch.zeros(4, 5)).shape
     (torch.Size([8, 10]), torch.Size([4, 5]))
     """
-    K = K if isinstance(K, Tensor) else numbers("K", K)
+    K = numbers("K", K)
     if K.dim() % 2 or not K.dim():
         raise ValueError(
             f"K has shape {tuple(K.shape)}: must have as many axes for rows as columns"

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lazyrich.support.arguments import dense
+
 # A tensor, an array, or a tuple or dict of these; every one has a row for each sample.
 Tree = Any
 
@@ -66,6 +68,7 @@ def rows(name: str, tree: Tree) -> int:
     """
     found = leaves(tree)
     for leaf in found:
+        dense(name, leaf)
         if not isinstance(leaf, Tensor | np.ndarray):
             raise ValueError(
                 f"{name} is or holds {type(leaf).__name__}: must be a tensor, a NumPy array, or a "
@@ -98,7 +101,9 @@ def tensors(tree: Tree, like: Tensor) -> Tree:
     def made(leaf: Any) -> Tensor:
         if isinstance(leaf, Tensor):
             return leaf.detach()
-        found = torch.as_tensor(np.ascontiguousarray(leaf), device=like.device)
+        leaf = np.ascontiguousarray(leaf)
+        leaf = leaf.astype(np.float64) if leaf.dtype == np.longdouble else leaf
+        found = torch.as_tensor(leaf, device=like.device)
         return found.to(like.dtype) if found.is_floating_point() else found
 
     return mapped(made, tree)

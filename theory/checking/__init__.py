@@ -13,6 +13,7 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from lazyrich.support.arguments import one_of, shown
+from lazyrich.theory import values
 from lazyrich.theory.checking import points
 from lazyrich.theory.checking.compare import Plain, decide
 from lazyrich.theory.checking.points import Counterexample
@@ -250,8 +251,10 @@ def _checked(subject: Subject, formula: str, at: dict[str, Any]) -> Check:
 
 def _at(expr: Any, at: dict[str, Any], subject: Subject) -> Any:
     """An expression at these values, taken exactly."""
-    for name in at:
+    for name, value in at.items():
         one_of("argument", name, subject.names)
+        if isinstance(symbol := subject.names[name], sp.Symbol | sp.MatrixSymbol):
+            values.read(name, value, symbol)  # also where the formulas don't have it
     form = ClosedForm(subject.name, subject.title, expr, [], subject.assumptions, "")
     exact = {k: sp.Rational(str(v)) if isinstance(v, float) else v for k, v in at.items()}
     return form.subs({k: v for k, v in exact.items() if k in form.symbols}).expr

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 from sympy import MatrixSymbol
 
-from lazyrich.support.arguments import finite, shown
+from lazyrich.support.arguments import dense, finite, shown
 from lazyrich.support.differences import LARGE, apart
 from lazyrich.theory import gaussian_pair as pair
 from lazyrich.theory import generate
@@ -143,8 +143,15 @@ def _complete(problem: "Problem", weights: Array, values: dict[str, Any]) -> dic
             if symbol == Sigma:
                 check_covariance(name, value)
         else:
-            complete[name] = finite(name, float(value) if hasattr(value, "item") else value)
+            complete[name] = _number(name, value)
     return complete
+
+
+def _number(name: str, value: Any) -> float:
+    dense(name, value)
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()  # of NumPy or torch
+    return finite(name, value)
 
 
 class _Neurons:
@@ -236,6 +243,9 @@ def _namespace(array: Array) -> Any:
 
 def _as_array(name: str, value: Any, ndim: int, like: Any = None) -> Array:
     """A floating array of the kind of ``like``, or else of its own; must be finite in its shape."""
+    dense(name, value)
+    if _is_torch(value) and value.is_complex():
+        raise ValueError(f"{name} is an array of complex numbers: must be real")
     if _is_torch(like):
         array = _namespace(like).as_tensor(value, dtype=like.dtype, device=like.device)
     elif _is_torch(value):
