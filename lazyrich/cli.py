@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 
+from lazyrich.support.arguments import escaped
 from lazyrich.support.interruption import Ended, signals
 
 # Each name NAME is the command ``command`` in lazyrich/commands/NAME.py.
@@ -73,7 +74,7 @@ def command() -> None:
 
 
 def _say(message: str) -> None:
-    print("lazyrich:", " ".join(message.split()), file=sys.stderr)
+    print("lazyrich:", escaped(" ".join(message.split())), file=sys.stderr)
 
 
 def _stop(message: str, code: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lazyrich.paper_figures.checks import OUTCOMES, judged
+from lazyrich.support.arguments import escaped
 from lazyrich.support.files import write_whole
 from lazyrich.support.pages import page, table, table_row
 
@@ -47,7 +48,9 @@ def _read(path: Path, name: str) -> dict[str, Any] | None:
         report = {}
     if _is_report(report) and report["figure"] == name:
         return report
-    warnings.warn(f"{path} is no report of figure {name}: not in the gallery", stacklevel=3)
+    warnings.warn(
+        f"{escaped(path)} is no report of figure {name}: not in the gallery", stacklevel=3
+    )
     return None
 
 

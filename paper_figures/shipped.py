@@ -23,6 +23,7 @@ import xarray
 from lazyrich.simulate.netcdf import encoded
 from lazyrich.simulate.runs import Experiment, Function, Settings
 from lazyrich.simulate.store import address, damage, sealed
+from lazyrich.support.arguments import escaped
 from lazyrich.support.files import write_whole
 
 FOLDER = Path(__file__).parent / "finished_runs"
@@ -63,7 +64,7 @@ def find(
         wrong = damage(content, name)
         if wrong is None:
             return content
-    warnings.warn(f"{path} {wrong}: this run is done again", stacklevel=2)
+    warnings.warn(f"{escaped(path)} {wrong}: this run is done again", stacklevel=2)
     return None
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lazyrich.support.arguments import natural as natural
 from lazyrich.support.arguments import dense, shown
+from lazyrich.support.arguments import natural as natural
 
 # Every random object has its own stream, so that two objects made from one seed share no number.
 STREAMS = {

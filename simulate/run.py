@@ -22,6 +22,7 @@ from lazyrich.simulate.layout import Layouts
 from lazyrich.simulate.netcdf import check_contents, decoded
 from lazyrich.simulate.outcome import SHARE, Outcome, outcome
 from lazyrich.simulate.shapes import checks_its_arguments
+from lazyrich.support.arguments import escaped
 from lazyrich.support.files import has_checksum, is_damaged, user_path, with_checksum, write_whole
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def load(path: str | os.PathLike) -> Any:
     """
     path = user_path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such result file")
+        raise FileNotFoundError(f"{escaped(path)}: no such result file")
     content = path.read_bytes()
     try:
         found = _loaded(content)
@@ -221,7 +222,7 @@ def load(path: str | os.PathLike) -> Any:
         reason = str(error)
     else:
         return found
-    raise ValueError(f"{path}: {' '.join(reason.split())}")
+    raise ValueError(f"{escaped(path)}: {' '.join(reason.split())}")
 
 
 def _loaded(content: bytes) -> Run | xarray.Dataset:

@@ -22,6 +22,7 @@ import xarray
 
 from lazyrich.simulate.layout import Layouts
 from lazyrich.simulate.netcdf import array_of, check_contents, encoded
+from lazyrich.support.arguments import escaped
 from lazyrich.support.files import (
     check_regular,
     has_checksum,
@@ -118,9 +119,9 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            raise OSError(f"{path}: can't be read: {error.strerror or error}") from None
+            raise OSError(f"{escaped(path)}: can't be read: {error.strerror or error}") from None
         if wrong is not None:
-            warnings.warn(f"{path} {wrong}: this run is done again", stacklevel=2)
+            warnings.warn(f"{escaped(path)} {wrong}: this run is done again", stacklevel=2)
         return wrong is None
 
     def save(self, contents: Mapping[str, bytes]) -> None:

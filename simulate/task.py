@@ -212,7 +212,9 @@ class PolynomialTask:
             largest = float(y.abs().max()) if len(y) else 0.0
             if largest != 0 and not 1 / LARGEST_LABEL <= largest <= LARGEST_LABEL:
                 allowed = f"0 or from {1 / LARGEST_LABEL:g} to {LARGEST_LABEL:g} in size"
-                raise ValueError(f"{name}: the largest {side}label is {largest:g}: must be {allowed}")
+                raise ValueError(
+                    f"{name}: the largest {side}label is {largest:g}: must be {allowed}"
+                )
 
     def __repr__(self) -> str:
         made = "from arrays" if self.seed is None else f"seed = {self.seed}"

@@ -39,9 +39,12 @@ def workers(jobs: Any = -1, scheduler: Any = None) -> "Workers":
     reached, raise an ``OSError`` of one line as they are used.
     """
     if scheduler is None:
-        return Processes(
-            _cores() if isinstance(jobs, int) and jobs == -1 else positive_integer("jobs", jobs)
-        )
+        if isinstance(jobs, int) and jobs == -1:
+            return Processes(_cores())
+        try:
+            return Processes(positive_integer("jobs", jobs))
+        except ValueError as error:
+            raise ValueError(f"{error}, or -1: one for each core") from None
     try:
         from distributed.comm.addressing import get_address_host_port
     except ImportError:

@@ -101,7 +101,7 @@ def test_a_function_on_tensors_gives_shapes_without_numbers():
     """On the device meta, as torch's users look for shapes."""
     found = LOSS.function("torch")(**MOMENTS | {"M": torch.eye(3, device="meta")})
     assert (found.shape, found.is_meta) == ((), True)
-    with pytest.raises(ValueError, match="^M is a sparse tensor"):
+    with pytest.raises(ValueError, match=r"^M is a sparse tensor"):
         LOSS.function("torch")(**MOMENTS | {"M": torch.eye(3).to_sparse()})
 
 
@@ -127,12 +127,12 @@ def test_other_views_of_numbers_are_taken(view):
 
 
 def test_complex_numbers_are_refused_as_such():
-    with pytest.raises(ValueError, match="^c = .*: must be a finite number$"):
+    with pytest.raises(ValueError, match=r"^c = .*: must be a finite number$"):
         OWN.population_loss(W=np.eye(3), beta=[1, 0, 0], c=np.array(1j))
-    with pytest.raises(ValueError, match="^W is an array of complex numbers: must be real$"):
+    with pytest.raises(ValueError, match=r"^W is an array of complex numbers: must be real$"):
         OWN.population_loss(W=torch.eye(3) * 1j, beta=[1, 0, 0], c=0.1)
 
 
 def test_inputs_that_no_weights_take_are_one_line_of_sharpness():
-    with pytest.raises(ValueError, match="^the model can't be called on X: .*data.to"):
+    with pytest.raises(ValueError, match=r"^the model can't be called on X: .*data\.to"):
         simulate.sharpness(network(), data().to(torch.float64), "mse")

@@ -176,6 +176,8 @@ class InnerMeans:
         self, integrand: sp.Expr, named: tuple[str, ...] | None, fixed: tuple[str, ...]
     ) -> sp.Expr:
         columns = columns_of(integrand)
+        if not columns:  # the mean of a constant, such as that of a mean
+            return integrand
         over = named
         if over is None and self.over is not None:
             over = tuple(name for name in self.over if name in columns)

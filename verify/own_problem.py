@@ -6,7 +6,6 @@ comparison has a control that it must reject.
 
 import json
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lazyrich.support.arguments import fits_memory, one_of, positive_integer
-from lazyrich.support.files import path_of_kind, user_path, write_whole
+from lazyrich.support.files import path_of_kind, write_whole
 from lazyrich.support.patience import followed, told
+from lazyrich.support.toml_file import read_toml
 
 if TYPE_CHECKING:
     from lazyrich.theory import Problem
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NOUNS = ("activation", "target", "readouts", "inputs")
 _SIZES = {"D": 5, "P": 20, "N": 40}
+LARGEST = 1e30  # entries of vectors and matrices
 SUFFIXES = (".html", ".json", ".txt")
 
 
@@ -149,13 +150,7 @@ def problem(
 def _entries(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
-    path = user_path(source, "problem")
-    if not path.is_file():
-        raise ValueError(f"problem = {path}: no such file")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"problem = {path}: not a TOML file: {error}") from None
+    return read_toml("problem", source)
 
 
 def _setting(entries: dict[str, Any], seed: int) -> "Setting":
@@ -241,6 +236,8 @@ def _array(name: str, entries: Mapping[str, Any], shape: tuple, random: Any) -> 
         raise ValueError(f"{name} = {entries[name]!r}: must be numbers in equal rows") from None
     if value.shape != shape or not np.isfinite(value).all():
         raise ValueError(f"{name} has shape {value.shape}: must be {shape}")
+    if (largest := float(np.abs(value).max())) > LARGEST:
+        raise ValueError(f"{name} has an entry of {largest:g} in size: must be at most {LARGEST:g}")
     return value
 
 
@@ -309,8 +306,16 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
 
 
 def _checked(name: str, statement: str, attack: Callable, setting: "Setting") -> Check:
+    import numpy as np
+
+    from lazyrich.simulate.stability import OVERFLOWS, NumericalError
+
     start = time.perf_counter()
-    finding: Finding = attack(setting)
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            finding: Finding = attack(setting)
+    except (NumericalError, *OVERFLOWS) as error:
+        raise ValueError(_beyond(name, setting, error)) from error
     return Check(
         name=name,
         statement=statement,
@@ -320,6 +325,18 @@ def _checked(name: str, statement: str, attack: Callable, setting: "Setting") ->
         + ("rejected" if finding.control_rejected else "NOT REJECTED"),
         seconds=time.perf_counter() - start,
     )
+
+
+def _beyond(name: str, setting: "Setting", error: Exception) -> str:
+    """Which value is too extreme for a check, which ended with this error."""
+    from lazyrich.simulate.stability import DivergenceError
+
+    sizes = {k: abs(v) for k, v in setting.values.items() if not hasattr(v, "shape") and v}
+    most = max(sizes, key=lambda k: max(sizes[k], 1 / sizes[k]), default=None)
+    given = f"{most} = {setting.values[most]:g}: " if most else ""
+    diverges = isinstance(error, DivergenceError)
+    why = "training diverges" if diverges else "a number leaves the range of floating point"
+    return f"{given}the check {name} can't be made, as {why}: take values nearer 1"
 
 
 def _prove_kernel(setting: "Setting") -> "Finding":

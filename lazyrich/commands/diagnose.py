@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import escaped, one_of
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -174,7 +174,9 @@ def _model(network: str) -> "nn.Module":
     made = made_by("MODULE:FUNCTION", network)
     if not isinstance(made, nn.Module):
         kind = type(made).__name__
-        raise ValueError(f"MODULE:FUNCTION = {network}: gives {kind}: must give a torch.nn.Module")
+        raise ValueError(
+            f"MODULE:FUNCTION = {escaped(network)}: gives {kind}: must give a torch.nn.Module"
+        )
     return made
 
 
@@ -201,7 +203,9 @@ def _optimiser(
 
     for option, value in (("--learning-rate", learning_rate), ("--momentum", momentum)):
         if value:
-            raise ValueError(f"{option} {value:g}: must be left out, as {name} has its own")
+            raise ValueError(
+                f"{option} {value:g}: must be left out, as {escaped(name)} has its own"
+            )
     return function_of("--optimiser", name)
 
 
@@ -210,7 +214,9 @@ def _run(file: str) -> Any:
 
     found = load(file)
     if not isinstance(found, Run):
-        raise ValueError(f"--run {file}: must be the run of fit or fit_flow, written by run.save")
+        raise ValueError(
+            f"--run {escaped(file)}: must be the run of fit or fit_flow, written by run.save"
+        )
     return found
 
 
@@ -223,4 +229,4 @@ def _data(file: str) -> "Data":
     try:
         return Data(*(arrays[name] for name in ARRAYS))
     except ValueError as error:
-        raise ValueError(f"--data {file}: {error}") from None
+        raise ValueError(f"--data {escaped(file)}: {error}") from None

@@ -98,6 +98,7 @@ def _list(groups: dict[str, dict[str, str]]) -> str:
 
 def _report(figure: "Result") -> str:
     from lazyrich.paper_figures.checks import explained
+    from lazyrich.support.arguments import escaped
 
     lines = [f"Figure {figure.name}: {figure.title} ({figure.seconds:.1f} s)"]
     for check in figure.checks:
@@ -106,5 +107,5 @@ def _report(figure: "Result") -> str:
         lines += [f"      {check.judged}"] if check.judged else []
     lines += [f"  {figure.not_run}"] if figure.not_run else []
     lines += [f"  ({line})" for line in explained(check.outcome for check in figure.checks)]
-    lines += [f"  wrote {path}" for path in figure.paths]
+    lines += [f"  wrote {escaped(path)}" for path in figure.paths]
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from lazyrich.support.arguments import escaped, shown
+
 at_option = click.option(
     "--at",
     "assignments",
@@ -21,7 +23,7 @@ at_option = click.option(
 def point(assignments: tuple[str, ...]) -> dict[str, Any]:
     """The values of ``--at`` by key."""
     return {
-        key: _entries(f"--at {assignment}", text)
+        key: _entries(f"--at {escaped(assignment)}", text)
         for key, text, assignment in _pairs("--at", assignments)
     }
 
@@ -40,7 +42,7 @@ def constants(assignments: tuple[str, ...]) -> dict[str, Any]:
     {'c': 0.25, 'b': [1.0, 0.0]}
     """
     return {
-        key: floats(f"--constant {assignment}", text)
+        key: floats(f"--constant {escaped(assignment)}", text)
         for key, text, assignment in _pairs("--constant", assignments)
     }
 
@@ -63,11 +65,11 @@ def _array(given: str, text: str) -> Any:
 
     file = given_path(given, text)
     if not file.is_file():
-        raise ValueError(f"{given}: no such file")
+        raise ValueError(f"{escaped(given)}: no such file")
     try:
         return np.load(file, allow_pickle=False).astype(float).tolist()
     except (ValueError, OSError, EOFError):
-        raise ValueError(f"{given}: not an .npy file of numbers") from None
+        raise ValueError(f"{escaped(given)}: not an .npy file of numbers") from None
 
 
 def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
@@ -76,16 +78,14 @@ def _pairs(option: str, assignments: tuple[str, ...]) -> Iterator[tuple[str, str
     for assignment in assignments:
         key, equals, text = (part.strip() for part in assignment.partition("="))
         if not (key and equals and text):
-            raise ValueError(f"{option} {assignment}: must be NAME=VALUE")
+            raise ValueError(f"{option} {escaped(assignment)}: must be NAME=VALUE")
         if key in seen:
-            raise ValueError(f"{option} {assignment}: {key} is given twice")
+            raise ValueError(f"{option} {escaped(assignment)}: {key} is given twice")
         seen.add(key)
         yield key, text, assignment
 
 
 def _entries(given: str, text: str) -> Any:
-    from lazyrich.support.arguments import shown
-
     try:
         # Quoting every entry makes JSON of lists of rationals.
         nested = json.loads(re.sub(r"[^\[\],\s]+", lambda entry: json.dumps(entry[0]), text))

@@ -8,6 +8,7 @@ import click
 from lazyrich.commands.points import constants as read_constants
 from lazyrich.commands.points import constants_option, floats
 from lazyrich.commands.typed import constants_as_typed
+from lazyrich.support.arguments import escaped
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def command(
     click.echo(_table(run.history))
     click.echo(_summary(run))
     for file in filter(None, (run_file, plot_file, film_file)):
-        click.echo(f"wrote {file}")
+        click.echo(f"wrote {escaped(file)}")
 
 
 def _covariance(inputs: str) -> Any:
@@ -197,8 +198,10 @@ def _covariance(inputs: str) -> Any:
     if inputs == "I/D":
         return None
     if not inputs.startswith("[") and not inputs.endswith(".npy"):
-        raise ValueError(f"--inputs {inputs}: must be I/D, a matrix [[1,0],[0,1/2]] or FILE.npy")
-    return floats(f"--inputs {inputs}", inputs)
+        raise ValueError(
+            f"--inputs {escaped(inputs)}: must be I/D, a matrix [[1,0],[0,1/2]] or FILE.npy"
+        )
+    return floats(f"--inputs {escaped(inputs)}", inputs)
 
 
 def _engine(dimension: int, options: dict[str, Any], quiet: bool) -> str:

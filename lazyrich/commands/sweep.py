@@ -1,6 +1,5 @@
 """``lazyrich sweep``: a grid of runs from a TOML file, kept cell by cell."""
 
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +57,7 @@ def command(
     tables = _tables(file_path)
     where = given_path("--folder", folder) if folder is not None else file_path.with_suffix("")
     from lazyrich import simulate
+    from lazyrich.support.arguments import escaped
     from lazyrich.support.files import with_checksum, write_whole
 
     with progress_bar("sweeping", quiet) as progress:
@@ -76,34 +76,30 @@ def command(
     sizes = " x ".join(f"{found.sizes[name]} {name}" for name in tables["grid"])
     counts = ((status, int((found.status == status).sum())) for status in STATUSES)
     failed = "".join(f"; {count} {status}" for status, count in counts if count)
-    click.echo(f"{found.status.size} cells ({sizes}) in {where}{failed or '; all finished'}")
+    click.echo(
+        f"{found.status.size} cells ({sizes}) in {escaped(where)}{failed or '; all finished'}"
+    )
     if dataset_file:
-        click.echo(f"wrote {dataset_file}")
+        click.echo(f"wrote {escaped(dataset_file)}")
 
 
 def _tables(file: Path) -> dict[str, dict[str, Any]]:
     """The two tables of the file. Raises ``ValueError`` in one line for anything else."""
-    from lazyrich.support.arguments import one_of
+    from lazyrich.support.arguments import escaped, one_of
+    from lazyrich.support.toml_file import read_toml
 
-    if not file.is_file():
-        raise ValueError(f"FILE.toml = {file}: no such file")
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"FILE.toml = {file}: not TOML: {error}") from None
-    except OSError as error:  # one that names no file would read as one of standard output
-        raise ValueError(f"FILE.toml = {file}: can't be read: {error.strerror}") from None
+    tables, given = read_toml("FILE.toml", file), f"FILE.toml = {escaped(file)}"
     for name, table in tables.items():
         one_of("table", name, TABLES)
         if not isinstance(table, dict):
-            raise ValueError(f"FILE.toml = {file}: {name} must be a table, [{name}]")
+            raise ValueError(f"{given}: {name} must be a table, [{name}]")
     if "grid" not in tables:
-        raise ValueError(f"FILE.toml = {file}: must have a table [grid]")
+        raise ValueError(f"{given}: must have a table [grid]")
     from lazyrich.simulate.cells import defaults
 
     for name, table in tables.items():
         for key in table:
-            one_of(f"FILE.toml = {file}: [{name}] key", key, defaults())
+            one_of(f"{given}: [{name}] key", key, defaults())
     return {"fixed": {}, **tables}
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.support.arguments import escaped
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -105,7 +106,7 @@ def _verify_problem(
     from lazyrich.support.output import output_file
 
     if unused := [name for name, value in others.items() if value]:
-        raise ValueError(f"--problem {file}: takes no {unused[0]} as well")
+        raise ValueError(f"--problem {escaped(file)}: takes no {unused[0]} as well")
     report_file = output_file("--report", report, OWN_REPORTS)
     from lazyrich.verify.own_problem import problem
 

@@ -38,6 +38,18 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:45]}..."
 
 
+def escaped(text: object) -> str:
+    """Return a text, such as the name of a file, with escapes for what is no printable character.
+
+    >>> escaped("a\nb.nc"), escaped("\x1b[31m.nc"), escaped("β.nc")
+    ('a\\nb.nc', '\\x1b[31m.nc', 'β.nc')
+    """
+    given = str(text)
+    if given.isprintable():
+        return given
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in given)
+
+
 def in_a_line(error: BaseException) -> str:
     """Return the kind and the text of an error in one line.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import escaped, one_of
 from lazyrich.support.output import given_path
 
 
@@ -25,15 +25,19 @@ def read_arrays(
 
     file = given_path(option, str(path))
     if not file.is_file():
-        raise ValueError(f"{option} {path}: no such file")
+        raise ValueError(f"{option} {escaped(path)}: no such file")
     try:
         with np.load(file, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
     except Exception:  # zipfile, numpy and pickle have a dozen between them
-        raise ValueError(f"{option} {path}: not an .npz file of arrays of numbers") from None
+        raise ValueError(
+            f"{option} {escaped(path)}: not an .npz file of arrays of numbers"
+        ) from None
     for name in arrays:
-        one_of(f"{option} {path}: array", name, allowed)
+        one_of(f"{option} {escaped(path)}: array", name, allowed)
     for name in needed:
         if name not in arrays:
-            raise ValueError(f"{option} {path}: has no {name}: must hold {', '.join(needed)}")
+            raise ValueError(
+                f"{option} {escaped(path)}: has no {name}: must hold {', '.join(needed)}"
+            )
     return arrays

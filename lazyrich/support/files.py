@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lazyrich.support.arguments import one_of, shown
+from lazyrich.support.arguments import escaped, one_of, shown
 
 _LONGEST = 255  # bytes of a name, on the file systems in use
 _CHECKSUM = 65  # 64 hexadecimal digits of SHA-256, and the end of the line
@@ -79,7 +79,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[Path], object]) -> Non
             raise
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-        raise type(error)(f"{path}: can't be written: {reason}") from error
+        raise type(error)(f"{escaped(path)}: can't be written: {reason}") from error
 
 
 def user_path(path: str | os.PathLike, name: str = "path") -> Path:
@@ -102,7 +102,7 @@ def user_path(path: str | os.PathLike, name: str = "path") -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"{name} = {path}: there is no such home folder") from None
+        raise ValueError(f"{name} = {escaped(path)}: there is no such home folder") from None
 
 
 def path_of_kind(path: str | os.PathLike, suffixes: Iterable[str]) -> Path:
@@ -140,7 +140,7 @@ def make_folder(name: str, folder: str | os.PathLike) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
-        raise type(error)(f"{name} = {folder}: can't be made: {reason}") from None
+        raise type(error)(f"{name} = {escaped(folder)}: can't be made: {reason}") from None
     return path
 
 
@@ -154,7 +154,7 @@ def check_writable(name: str, folder: str | os.PathLike) -> None:
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise type(error)(f"{name} = {folder}: can't be written to: {reason}") from None
+        raise type(error)(f"{name} = {escaped(folder)}: can't be written to: {reason}") from None
 
 
 def _sync(path: str | os.PathLike) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lazyrich.support.arguments import one_of
+from lazyrich.support.arguments import escaped, one_of
 from lazyrich.support.files import check_regular, check_writable, user_path
 
 
@@ -35,15 +35,17 @@ def output_file(option: str, path: str | None, suffixes: tuple[str, ...]) -> Pat
     try:
         one_of("suffix", file.suffix, suffixes)
     except ValueError as error:
-        raise ValueError(f"{option} {path}: {error}") from None
+        raise ValueError(f"{option} {escaped(path)}: {error}") from None
     try:
         check_regular(file)
     except OSError as error:
-        raise ValueError(f"{option} {path}: {error}; must be a file") from None
+        raise ValueError(f"{option} {escaped(path)}: {error}; must be a file") from None
     if not file.parent.is_dir():
-        raise ValueError(f"{option} {path}: the folder {file.parent} does not exist")
+        raise ValueError(
+            f"{option} {escaped(path)}: the folder {escaped(file.parent)} does not exist"
+        )
     try:
         check_writable("folder", file.parent)
     except OSError as error:
-        raise ValueError(f"{option} {path}: {error}") from None
+        raise ValueError(f"{option} {escaped(path)}: {error}") from None
     return file

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lazyrich.support.arguments import in_a_line
+from lazyrich.support.arguments import escaped, in_a_line
 
 
 def function_of(option: str, text: str) -> Callable[..., Any]:
@@ -28,13 +28,15 @@ def function_of(option: str, text: str) -> Callable[..., Any]:
     module, colon, name = text.partition(":")
     module = module.removesuffix(".py")
     if not (module and colon and name):
-        raise ValueError(f"{option} = {text}: must be a module, a colon, a function: net:make")
+        reason = "must be a module, a colon, a function: net:make"
+        raise ValueError(f"{option} = {escaped(text)}: {reason}")
     with _this_folder():
         found = _imported(option, text, module)
     if not callable(function := getattr(found, name, None)):
         near = difflib.get_close_matches(name, _functions(found), 1)
-        hint = f": did you mean {module}:{near[0]}?" if near else ""
-        raise ValueError(f"{option} = {text}: {module} has no function {name}{hint}")
+        hint = f": did you mean {escaped(module)}:{near[0]}?" if near else ""
+        reason = f"{module} has no function {name}"
+        raise ValueError(f"{option} = {escaped(text)}: {escaped(reason)}{hint}")
     return function
 
 
@@ -72,9 +74,8 @@ def _imported(option: str, text: str, module: str) -> ModuleType:
         here = [path.stem for path in Path.cwd().glob("*.py")]
         near = difflib.get_close_matches(module, here, 1, cutoff=0)
         hint = f": the nearest file is {near[0]}.py" if near else ": it holds no .py file"
-        raise ValueError(
-            f"{option} = {text}: no module {module} on the path or in the current folder{hint}"
-        ) from error
+        reason = f"no module {module} on the path or in the current folder"
+        raise ValueError(f"{option} = {escaped(text)}: {escaped(reason)}{hint}") from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise _of_the_user(option, text, error) from error
 
@@ -85,4 +86,4 @@ def _of_the_user(option: str, text: str, error: BaseException) -> ValueError:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if Path(f.filename).parent == Path.cwd()]
     where = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
-    return ValueError(f"{option} = {text}: {line}{where}")
+    return ValueError(f"{option} = {escaped(text)}: {escaped(line)}{where}")

@@ -12,13 +12,13 @@ from lazyrich.simulate.diagnosis.own_run import check_run
 from lazyrich.simulate.diagnosis.scales import check_scales
 from lazyrich.simulate.diagnosis.steps import Steps, steps_of
 from lazyrich.simulate.modules.data import Data, checked_data
-from lazyrich.simulate.modules.frozen import copied
+from lazyrich.simulate.modules.frozen import checked_model, copied, in_range_of
 from lazyrich.simulate.modules.logits import not_logits_of
 from lazyrich.simulate.modules.losses import Loss, check_loss, loss_function
 from lazyrich.simulate.modules.trainer import Optimiser
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import finite, not_negative, positive_integer
+from lazyrich.support.arguments import finite, positive_integer
 
 # Error of a step of the twin's flow, where its loss has no closed form.
 _RTOL = 1e-4
@@ -94,7 +94,8 @@ def asked(
     memory: int,
 ) -> Asked:
     """Return the arguments of ``diagnose``, checked. Raises ``ValueError``."""
-    loss, decay = loss_function(loss), not_negative("weight_decay", weight_decay)
+    loss = loss_function(loss)
+    decay = in_range_of(checked_model(model).parameters(), "weight_decay", weight_decay)
     model, data = _whole_precision(model, checked_data(data))
     horizon = None if time is None else finite("time", time, positive=True)
     budget, memory = positive_integer("budget", budget), positive_integer("memory", memory)

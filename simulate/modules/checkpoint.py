@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import lazyrich
+from lazyrich.support.arguments import escaped
 from lazyrich.support.files import (
     check_regular,
     check_writable,
@@ -32,14 +33,16 @@ class Checkpoint:
         self.path, self._identity = path, ""
         self._saved = time.monotonic()
         if path.is_dir():
-            raise ValueError(f"checkpoint = {path}: is a folder; must be a file")
+            raise ValueError(f"checkpoint = {escaped(path)}: is a folder; must be a file")
         if not path.parent.is_dir():
-            raise ValueError(f"checkpoint = {path}: the folder {path.parent} does not exist")
+            raise ValueError(
+                f"checkpoint = {escaped(path)}: the folder {escaped(path.parent)} does not exist"
+            )
         try:
             check_regular(path)
             check_writable("folder", path.parent)
         except OSError as error:
-            raise ValueError(f"checkpoint = {path}: {error}") from None
+            raise ValueError(f"checkpoint = {escaped(path)}: {error}") from None
 
     def load(self, identity: str, device: torch.device) -> dict[str, Any] | None:
         """Return the state kept in the file, None if there is none.
@@ -52,20 +55,22 @@ class Checkpoint:
             return None
         content = self.path.read_bytes()
         if not has_checksum(content):
-            raise ValueError(f"{self.path}: truncated, changed or not a checkpoint")
+            raise ValueError(f"{escaped(self.path)}: truncated, changed or not a checkpoint")
         try:
             file = io.BytesIO(without_checksum(content))
             state = torch.load(file, map_location=device, weights_only=True)
             found = state.pop("identity")
         except Exception as error:  # as many kinds as there are ways to spoil a zip file
-            raise ValueError(f"{self.path}: not a checkpoint") from error
+            raise ValueError(f"{escaped(self.path)}: not a checkpoint") from error
         if found != identity:
-            raise ValueError(f"{self.path}: checkpoint of another run, or of another version")
+            raise ValueError(
+                f"{escaped(self.path)}: checkpoint of another run, or of another version"
+            )
         return state
 
     def refuse(self, reason: str) -> None:
         """Raise ``ValueError``: what is in the file belongs to another run."""
-        raise ValueError(f"{self.path}: checkpoint of another run: {reason}")
+        raise ValueError(f"{escaped(self.path)}: checkpoint of another run: {reason}")
 
     def is_older_than(self, seconds: float) -> bool:
         """Return whether the last save, or the start, is longer ago than that."""

@@ -62,10 +62,12 @@ class Data:
     def fitted(self, model: nn.Module) -> "Data":
         """Return the data with NumPy arrays as tensors of the model's dtype and device.
 
-        Raises ``ValueError`` for what ``checked_model`` refuses.
+        Raises ``ValueError`` for what ``checked_model`` and ``tensors`` refuse.
         """
         like = next(p for p in checked_model(model).parameters() if p.requires_grad)
-        return Data(*(tensors(side, like) for side in self.sides()))
+        names = ("X", "y", "X_test", "y_test")
+        sides = zip(names, self.sides(), strict=True)
+        return Data(*(tensors(side, like, name) for name, side in sides))
 
 
 def checked_data(data: object) -> Data:

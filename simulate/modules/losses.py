@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.simulate.modules.frozen import called
-from lazyrich.simulate.modules.trees import leaves, mapped, rows, taken
+from lazyrich.simulate.modules.trees import check_range, leaves, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.support.arguments import in_a_line, one_of, shown
 
@@ -297,15 +297,18 @@ def check_loss(side: str, loss: Loss, f: Any, y: Any) -> None:
     ValueError: the test loss is nan at the initial weights: y_test has NaN or infinity in row 1
     """
     real = isinstance(y, Tensor) and y.is_floating_point()
-    y = y.to(f.dtype) if real and isinstance(f, Tensor) else y
-    check_value(loss, f, y, "y" if side == "train" else "y_test")
+    name = "y" if side == "train" else "y_test"
+    if real and isinstance(f, Tensor):
+        check_range(name, y, f.dtype)
+        y = y.to(f.dtype)
+    check_value(loss, f, y, name)
     value = float(loss(f, y))
     if math.isfinite(value):
         return
     reason = "must be finite"
     if real and not bool(y.isfinite().all()):
         row = int((~y.isfinite()).reshape(len(y), -1).any(1).nonzero()[0])
-        reason = f"{'y' if side == 'train' else 'y_test'} has NaN or infinity in row {row}"
+        reason = f"{name} has NaN or infinity in row {row}"
     raise ValueError(f"the {side} loss is {value} at the initial weights: {reason}")
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, one_hot
 from lazyrich.simulate.arrays import generator, natural
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.shapes import checks_its_arguments
-from lazyrich.support.arguments import positive_integer
+from lazyrich.support.arguments import escaped, positive_integer
 from lazyrich.support.files import user_path
 
 SIDE = 28
@@ -67,7 +67,9 @@ def _idx(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     images, labels = _read(folder, IMAGES, axes=3), _read(folder, LABELS, axes=1)
     if images.shape[1:] != (SIDE, SIDE) or len(images) != len(labels):
         shapes = f"{images.shape} images and {labels.shape} labels"
-        raise ValueError(f"folder = {folder}: has {shapes}: must be (n, {SIDE}, {SIDE}) and (n,)")
+        raise ValueError(
+            f"folder = {escaped(folder)}: has {shapes}: must be (n, {SIDE}, {SIDE}) and (n,)"
+        )
     return images.reshape(len(images), -1), labels
 
 
@@ -75,7 +77,7 @@ def _read(folder: Path, name: str, axes: int) -> np.ndarray:
     """Return the bytes of one IDX file: two zeros, type 8, the number of axes, lengths, data."""
     paths = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
     if not paths:
-        raise ValueError(f"folder = {folder}: must hold {name} or {name}.gz")
+        raise ValueError(f"folder = {escaped(folder)}: must hold {name} or {name}.gz")
     opened = gzip.open if paths[0].suffix == ".gz" else open
     try:
         with opened(paths[0], "rb") as file:

@@ -5,6 +5,7 @@ A tuple is the arguments of the module's ``forward`` in order, a dict its argume
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -89,10 +90,11 @@ def rows(name: str, tree: Tree) -> int:
     return counts[0]
 
 
-def tensors(tree: Tree, like: Tensor) -> Tree:
+def tensors(tree: Tree, like: Tensor, name: str = "X") -> Tree:
     """Return the tree with NumPy arrays as tensors: on the device of ``like``, floats in its dtype.
 
-    Tensors stay as they are, without a gradient of their own.
+    Tensors stay as they are, without a gradient of their own. Raises ``ValueError`` where all
+    numbers of an array are 0 in that dtype, or some infinite; ``name`` is that of the tree.
 
     >>> tensors({"x": np.ones(2), "label": np.arange(2)}, torch.zeros(1))
     {'x': tensor([1., 1.]), 'label': tensor([0, 1])}
@@ -104,9 +106,32 @@ def tensors(tree: Tree, like: Tensor) -> Tree:
         leaf = np.ascontiguousarray(leaf)
         leaf = leaf.astype(np.float64) if leaf.dtype == np.longdouble else leaf
         found = torch.as_tensor(leaf, device=like.device)
-        return found.to(like.dtype) if found.is_floating_point() else found
+        if not found.is_floating_point() or found.dtype == like.dtype:
+            return found
+        check_range(name, found, like.dtype)
+        return found.to(like.dtype)
 
     return mapped(made, tree)
+
+
+def check_range(name: str, values: Tensor, dtype: torch.dtype) -> None:
+    """Raise ``ValueError`` where finite numbers are infinite in another dtype, or all become 0.
+
+    >>> check_range("y", torch.tensor([1e300]).double(), torch.float32)
+    Traceback (most recent call last):
+    ...
+    ValueError: y has entries of up to 1e+300: torch.float32, in which the model computes, has no \
+such numbers; scale y
+    """
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    if not math.isfinite(largest) or largest == 0:
+        return
+    there = float(values.new_tensor(largest).to(dtype))
+    if there == 0 or not math.isfinite(there):
+        raise ValueError(
+            f"{name} has entries of up to {largest:g}: {dtype}, in which the model computes, has "
+            f"no such numbers; scale {name}"
+        )
 
 
 def joined(trees: list[Tree]) -> Tree:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from lazyrich.support.arguments import one_of, shown
+from lazyrich.support.arguments import escaped, one_of, shown
 from lazyrich.theory import values
 from lazyrich.theory.checking import points
 from lazyrich.theory.checking.compare import Plain, decide
@@ -84,7 +84,7 @@ class Check:
         return f"{where}: {points.plain(found.given)}, not {points.plain(found.right)}"
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.verdict}", f"  formula:    {text(self.given)}"]
+        lines = [f"{escaped(self.name)}: {self.verdict}", f"  formula:    {text(self.given)}"]
         if not self.equal:
             lines += [f"  right form: {text(self.right)}", f"  difference: {text(self.difference)}"]
         if self.counterexample:
