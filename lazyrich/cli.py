@@ -7,6 +7,7 @@ line (and a traceback where the environment variable LAZYRICH_TRACEBACK is set);
 ended by SIGHUP, by Ctrl-C or by SIGTERM.
 """
 
+import errno
 import gc
 import importlib
 import logging
@@ -104,12 +105,12 @@ def _no_stdout() -> None:
 
 
 def _prepare() -> None:
-    """Let no character, no closed stream and no notebook's backend of matplotlib raise."""
+    """Let no character, no closed stderr and no notebook's backend of matplotlib raise."""
     os.environ["MPLBACKEND"] = "agg"  # the commands draw to files
-    for name in ("stdout", "stderr"):
+    for name, rights in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         stream = getattr(sys, name)
-        if stream is None:  # closed by the caller: lazyrich >&-
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        if stream is None:  # closed by the caller: lazyrich >&-, to which no answer can be printed
+            setattr(sys, name, open(os.open(os.devnull, rights), "w"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8
 
@@ -168,7 +169,9 @@ def in_one_line(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         if error.errno and error.filename is None:  # of no file that lazyrich opened
             _no_stdout()
-            return f"standard output: can't be written: {os.strerror(error.errno)}", 2
+            closed = error.errno == errno.EBADF
+            reason = "is closed" if closed else f"can't be written: {os.strerror(error.errno)}"
+            return f"standard output: {reason}", 2
         return str(error), 2
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # of torch
         return f"not enough memory: {error or 'the numbers given are too large'}", 2

@@ -238,6 +238,8 @@ def _loaded(content: bytes) -> Run | xarray.Dataset:
             raise ValueError(f"result of format {found}: this version reads format {FORMAT}")
         groups = {name for name, entry in file.items() if isinstance(entry, h5py.Group)}
         if not groups:
+            for name, entry in file.items():
+                _check_variable(name, entry)
             return _sweep(content)
         if groups != {"history", "state"}:
             raise ValueError(f"has the groups {sorted(groups)}: must be history and state, or none")
@@ -271,6 +273,19 @@ def _sweep(content: bytes) -> xarray.Dataset:
         return xarray.load_dataset(io.BytesIO(content), engine="h5netcdf")
     except Exception as error:  # xarray and its engines have a dozen between them
         raise ValueError(f"not the dataset of a sweep ({error})") from None
+
+
+def _check_variable(name: str, entry: Any) -> None:
+    """Raise ``ValueError`` for what xarray doesn't write: it would warn of it, or leave it raw."""
+    if not isinstance(entry, h5py.Dataset) or entry.shape is None:
+        raise ValueError(f"{name!r} is no variable: only variables belong in a sweep's dataset")
+    is_text = h5py.check_string_dtype(entry.dtype) is not None
+    if entry.dtype.kind not in "biuf" and not is_text:
+        raise ValueError(f"{name!r} has dtype {entry.dtype}: must be numbers or text")
+    if entry.ndim and not entry.is_scale and "DIMENSION_LIST" not in entry.attrs:
+        raise ValueError(
+            f"{name!r} has no names of its dimensions, as each variable of a sweep has"
+        )
 
 
 def _state(found: xarray.Dataset) -> tuple[Any, Tensor | None]:

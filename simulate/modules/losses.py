@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lazyrich.simulate.modules.frozen import called
+from lazyrich.simulate.modules.frozen import called, differ
 from lazyrich.simulate.modules.trees import check_range, leaves, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.support.arguments import in_a_line, one_of, shown
@@ -112,6 +112,35 @@ def number_given(name: str, value: Any) -> float:
         raise ValueError(f"{name} gives {shown(value)}: must give one real number") from None
 
 
+class ChangedInPlaceError(ValueError):
+    """A function of the user changes what it is given."""
+
+
+def unchanging(name: str, function: Callable[[Any, Any], Any], f: Any, y: Any) -> Any:
+    """Return what a function of outputs and labels gives for copies of them.
+
+    Raises ``ValueError`` where it changes them in place: training would go on with other labels.
+
+    >>> unchanging("error", lambda f, y: y.sub_(f).abs().max(), torch.ones(2), torch.ones(2))
+    Traceback (most recent call last):
+    ...
+    lazyrich.simulate.modules.losses.ChangedInPlaceError: error changes its outputs or labels in \
+place: must leave them as they are
+    """
+    copies = mapped(_copy, f), mapped(_copy, y)
+    value = function(*copies)
+    pairs = zip(leaves(copies), leaves((f, y)), strict=True)
+    if any(isinstance(one, Tensor) and differ(one.detach(), two.detach(), 0) for one, two in pairs):
+        raise ChangedInPlaceError(
+            f"{name} changes its outputs or labels in place: must leave them as they are"
+        )
+    return value
+
+
+def _copy(leaf: Any) -> Any:
+    return leaf.clone() if isinstance(leaf, Tensor) else leaf
+
+
 def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
     """Raise ``ValueError`` where a loss is not one real number with a slope, or labels don't fit.
 
@@ -169,7 +198,9 @@ def _value(loss: Loss, f: Any, y: Any, name: str) -> Any:
 target tensor expected, multi-target not supported; reshape y to (2,)
     """
     try:
-        return loss(mapped(_with_slope, f), y)
+        return unchanging("loss", loss, mapped(_with_slope, f), y)
+    except ChangedInPlaceError:
+        raise
     except ValueError as error:
         if loss in LOSSES.values():
             raise
@@ -309,6 +340,8 @@ def check_loss(side: str, loss: Loss, f: Any, y: Any) -> None:
     if real and not bool(y.isfinite().all()):
         row = int((~y.isfinite()).reshape(len(y), -1).any(1).nonzero()[0])
         reason = f"{name} has NaN or infinity in row {row}"
+    elif real and len(y):
+        reason += f", and {name} has entries of up to {float(y.abs().max()):g}"
     raise ValueError(f"the {side} loss is {value} at the initial weights: {reason}")
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 import lazyrich
 from lazyrich.simulate.labels import note
 from lazyrich.simulate.modules.data import Data
-from lazyrich.simulate.modules.losses import Loss, number_given
+from lazyrich.simulate.modules.frozen import differ
+from lazyrich.simulate.modules.losses import Loss, number_given, unchanging
 from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
 from lazyrich.simulate.modules.trees import call, innermost, mapped, rows
 from lazyrich.simulate.modules.untouched import untouched
@@ -71,14 +72,35 @@ class Recorder:
             for side, (X, y) in sides.items():
                 f = call(self._model, X) if rows("X", X) else None
                 for name, function in self._metrics.items():
-                    value = math.nan if f is None else number_given(name, function(f, y))
-                    row[f"{side}_{name}"] = value
+                    row[f"{side}_{name}"] = (
+                        math.nan if f is None else self._of(name, function, f, y)
+                    )
         row["weight_norm"] = weight_norm(self._model)
         row["parameter_change"] = parameter_change(self._model, self._start)
-        for name, measure in self._measures.items():
-            row[name] = number_given(name, measure(self._model))
+        row |= self._measured()
         self.rows.append(row)
         return row["train_loss"]
+
+    def _of(self, name: str, function: Loss, f: Any, y: Any) -> float:
+        """Return what a function of outputs and labels gives; the first time, that it is one."""
+        first = not self.rows
+        return number_given(name, unchanging(name, function, f, y) if first else function(f, y))
+
+    def _measured(self) -> dict[str, float]:
+        """Return what the measures give. Raises ``ValueError`` where one changes the weights."""
+        found, kept = {}, [(p, p.detach().clone()) for p in self._model.parameters()]
+        for name, measure in self._measures.items():
+            with untouched(self._model):
+                found[name] = number_given(name, measure(self._model))
+            changed = [(p, value) for p, value in kept if differ(p.detach(), value, 0)]
+            if changed:
+                with torch.no_grad():
+                    for parameter, value in changed:
+                        parameter.data = value
+                raise ValueError(
+                    f"{name} changes the weights of the model: must leave them as they are"
+                )
+        return found
 
     def history(self, dtype: type, units: str) -> xarray.Dataset:
         """Return everything recorded, over the coordinate in this type and these units."""
