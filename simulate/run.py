@@ -283,9 +283,7 @@ def _check_variable(name: str, entry: Any) -> None:
     if entry.dtype.kind not in "biuf" and not is_text:
         raise ValueError(f"{name!r} has dtype {entry.dtype}: must be numbers or text")
     if entry.ndim and not entry.is_scale and "DIMENSION_LIST" not in entry.attrs:
-        raise ValueError(
-            f"{name!r} has no names of its dimensions, as each variable of a sweep has"
-        )
+        raise ValueError(f"{name!r} has no names of its dimensions: must have them")
 
 
 def _state(found: xarray.Dataset) -> tuple[Any, Tensor | None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -89,6 +88,8 @@ floating point: take less extreme ones (ZeroDivisionError: float division by zer
             if error.given or not (given := _extremes(places, names)):
                 raise
             raise OutOfRangeError(error.what, given) from error
+        except NumericalError:  # which has said why
+            raise
         except OVERFLOWS as error:
             raise OutOfRangeError(in_a_line(error), _extremes(places, names)) from error
 
@@ -115,7 +116,7 @@ def extremes(given: Mapping[str, Any]) -> list[str]:
     for name, value in given.items():
         if isinstance(value, Mapping):
             found += extremes(value)
-        elif isinstance(value, Real) and value and not 1 / EXTREME <= abs(value) <= EXTREME:
+        elif isinstance(value, int | float) and value and not 1 / EXTREME <= abs(value) <= EXTREME:
             found.append(f"{name} = {shown(value)}")
     return found
 

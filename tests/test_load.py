@@ -1,5 +1,8 @@
 """``simulate.load``: the same run, or one line, after any change to the file."""
 
+import io
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -169,3 +172,56 @@ def test_the_home_folder_is_read_as_save_reads_it(tmp_path, monkeypatch):
     run = run_of("moments")
     run.save("~/run.nc")
     assert simulate.load("~/run.nc").history.identical(run.history)
+
+
+@pytest.fixture(scope="module")
+def of_sweep(tmp_path_factory):
+    """The bytes of a sweep's dataset, as xarray writes it."""
+    folder = tmp_path_factory.mktemp("sweep")
+    options = {"D": 3, "P": 5, "steps": 3, "width": 4, "epsilon": 0.1}
+    return bytes(
+        simulate.sweep({"alpha": [1.0, 2.0]}, folder=folder, jobs=1, **options).to_netcdf(
+            engine="h5netcdf"
+        )
+    )
+
+
+NUMBERS, TEXT = h5py.vlen_dtype(np.int32), h5py.string_dtype()
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"data": np.arange(3)}, "has no names of its dimensions: must have them"),
+        ({"data": np.array([True])}, "has no names of its dimensions: must have them"),
+        ({"data": np.array(["x"], object), "dtype": TEXT}, "has no names of its dimensions"),
+        ({"data": np.array([1j])}, "has dtype complex128: must be numbers or text"),
+        ({"data": np.zeros((), [("a", float)])}, "has dtype .*: must be numbers or text"),
+        ({"shape": (2,), "dtype": NUMBERS}, "has dtype object: must be numbers or text"),
+        ({"data": h5py.Empty("f")}, "is no variable: only variables belong in a sweep's dataset"),
+    ],
+)
+def test_a_variable_that_xarray_does_not_write_is_one_line(place, of_sweep, entry, reason):
+    """xarray would load it, some of it with a warning of its own."""
+    content = io.BytesIO(of_sweep)
+    with h5py.File(content, "r+") as file:
+        file.create_dataset("odd\x1b[31m", **entry)
+    line = refused(place, with_checksum(content.getvalue()))
+    assert re.search(rf"'odd\\x1b\[31m' {reason}", line)
+
+
+def test_a_named_type_in_a_sweep_is_one_line(place, of_sweep):
+    content = io.BytesIO(of_sweep)
+    with h5py.File(content, "r+") as file:
+        file["odd"] = np.dtype("f8")
+    assert "'odd' is no variable" in refused(place, content.getvalue())
+
+
+def test_variables_of_your_own_in_a_sweep_are_loaded(place, of_sweep):
+    place.write_bytes(of_sweep)
+    found = simulate.load(place)
+    mine = found.assign(
+        mine=found.train_loss**2, word=("alpha", ["a", "β"]), true=((), True), made=((), "today")
+    )
+    place.write_bytes(bytes(mine.to_netcdf(engine="h5netcdf")))
+    assert simulate.load(place).equals(mine)
