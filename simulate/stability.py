@@ -92,6 +92,10 @@ floating point: take less extreme ones (ZeroDivisionError: float division by zer
             raise
         except OVERFLOWS as error:
             raise OutOfRangeError(in_a_line(error), _extremes(places, names)) from error
+        except RuntimeError as error:  # of torch: a number has no place in its precision
+            if "without overflow" not in str(error):
+                raise
+            raise OutOfRangeError(in_a_line(error), _extremes(places, names)) from error
 
     return guarded
 
