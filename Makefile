@@ -40,6 +40,8 @@ step = printf '\n--- Step %s. %s\n\n' "$(1)" "$(2)"
 # sys.path (also in the processes that tests start), and tests/test_package.py checks it.
 test: export PYTHONSAFEPATH = 1
 test: export LAZYRICH_TEST_INSTALLED = 1
+# Empty: else each process that a test starts compiles the tests and their assertions anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: style
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 

@@ -6,10 +6,31 @@ from typing import Any
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
-from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.precedence import PRECEDENCE, PRECEDENCE_FUNCTIONS, precedence_Mul
 from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.pretty_symbology import pretty_use_unicode
 from sympy.printing.pretty.stringpict import prettyForm
+
+
+
+def _precedence(product: sp.MatMul) -> int:
+    """SymPy's precedence of a product of matrices, without negating the product to find its sign.
+
+    >>> A, B = sp.MatrixSymbol("A", 2, 2), sp.MatrixSymbol("B", 2, 2)
+    >>> [_precedence(p) == precedence_Mul(p) for p in (A * B, -A * B, -sp.Symbol("x") * A)]
+    [True, True, True]
+    """
+    if any(hasattr(factor, "precedence") for factor in product.args):
+        return precedence_Mul(product)
+    return PRECEDENCE["Add" if _has_minus_sign(product) else "Mul"]
+
+
+def _has_minus_sign(product: sp.MatMul) -> bool:
+    first = product.args[0]
+    return bool(first.is_Number and first.is_extended_negative)
+
+
+PRECEDENCE_FUNCTIONS["MatMul"] = _precedence
 
 
 def whole(part: Any) -> Any:
@@ -43,6 +64,19 @@ class _Latex(LatexPrinter):
     def _print_MatAdd(self, expr):
         terms = [self._print(term) for term in _positive_first(expr)]
         return " + ".join(terms).replace("+ -", "-")
+
+    def _print_MatMul(self, expr):
+        """A product as by SymPy, which negates it to find its sign: slow."""
+        factors, sign = list(expr.args), ""
+        if _has_minus_sign(expr):
+            sign = "- "
+            factors = factors[1:] if factors[0] == -1 else [-factors[0], *factors[1:]]
+        return sign + " ".join(self._factor(factor, expr) for factor in factors)
+
+    def _factor(self, factor, product):
+        if isinstance(factor, sp.Mul) and not isinstance(factor, sp.MatMul):
+            return self._print(factor)
+        return self.parenthesize(factor, _precedence(product))
 
     def _print_DiagMatrix(self, expr):
         return rf"\operatorname{{diag}}\left({self._print(expr.args[0])}\right)"
