@@ -4,7 +4,8 @@ A new figure is a new line in ``FIGURES``.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -88,11 +89,18 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("figures")
 
 
+@cache
 def _data(number, folder):
     figure = paper_figures.module(number)
     p = figure.PRESETS["tiny"]
     with one_thread():
         return figure, p, run_all(figure.sweeps(p), folder / "runs")
+
+
+@cache
+def _made(number, folder):
+    """The files of the figure, drawn once for all tests that look at them."""
+    return replace(make(number, "tiny", out=folder), drawn=None)
 
 
 def test_every_figure_has_its_line_here():
@@ -130,7 +138,7 @@ def test_parts_that_were_not_run_are_missing_from_the_figure_and_nothing_else_is
 @pytest.mark.slow
 @pytest.mark.parametrize("number", list(FIGURES))
 def test_a_figure_is_written_with_what_it_shows(number, folder):
-    made = make(number, "tiny", out=folder)
+    made = _made(number, folder)
     assert [path.suffix for path in made.paths] == [".pdf", ".png", ".md", ".json"]
     report = json.loads(made.paths[3].read_text())
     assert made.passed
@@ -148,7 +156,7 @@ def test_a_figure_is_written_with_what_it_shows(number, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", ["1", "lyu-4", "phase-diagram", "17"])
 def test_a_figure_is_the_same_bytes_again_whatever_the_users_style(number, folder, monkeypatch):
-    made = make(number, "tiny", out=folder)
+    made = _made(number, folder)
     first = [path.read_bytes() for path in made.paths[:3]]
     for path in made.paths:
         path.unlink()
@@ -200,7 +208,7 @@ ALIKE = 3.0
 @pytest.mark.parametrize("number", ["4", "9"])
 def test_the_picture_is_the_one_that_was_looked_at(number, folder, tmp_path):
     kept = PICTURES / f"figure-{number}.png"
-    drawn = next(p for p in make(number, "tiny", out=folder).paths if p.suffix == ".png")
+    drawn = next(p for p in _made(number, folder).paths if p.suffix == ".png")
     # It writes the difference next to the picture that is compared.
     actual = tmp_path / "drawn.png"
     actual.write_bytes(drawn.read_bytes())
