@@ -36,7 +36,9 @@ pytest_plugins = ["tests.shapes"]
 def pytest_collection_modifyitems(items):
     """The long files first: each goes whole to one worker, which keeps the runs that it shares."""
     first = ["test_verdicts.py", "test_figures_tiny.py", "test_diagnose.py", "test_types.py"]
-    first += ["test_sweep.py", "test_docs.py"]
+    first += ["test_cli.py", "test_explore.py", "test_sweep.py", "test_own_problem.py"]
+    first += ["test_docs.py", "test_cluster.py", "test_cli_environment.py", "test_lazy_curve.py"]
+    first += ["test_tutorials.py", "test_rich_display.py", "test_flow.py", "test_verify.py"]
     items.sort(key=lambda item: [*first, item.path.name].index(item.path.name))
 
 

@@ -201,7 +201,7 @@ def test_an_animation_is_a_gif_and_mp4_says_what_it_needs(tmp_path, monkeypatch)
 
 def test_the_command_animates(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    small = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 20 --animate a.gif --quiet"
+    small = "simulate --D 4 --P 12 --width 8 --epsilon 0.5 --steps 4 --animate a.gif --quiet"
     main(small.split())
     assert "wrote a.gif" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
