@@ -39,6 +39,12 @@ def test_every_claim_and_every_part_has_evidence_with_a_control_and_a_place(name
         assert int(line) > 0
 
 
+def test_a_claim_that_rests_on_figures_alone_says_on_which_runs():
+    on_figures = [claim for claim in CLAIMS.values() if not claim.evidence]
+    assert on_figures
+    assert all("runs" in claim.sizes for claim in on_figures)
+
+
 @pytest.mark.parametrize("name", CLAIMS)
 def test_no_recorded_outcome_of_a_figure_contradicts_the_verdict(name):
     claim = CLAIMS[name]

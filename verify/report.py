@@ -174,19 +174,19 @@ def found(row: Row) -> list[str]:
 def seen(check: FigureCheck) -> str:
     """A line on a figure's check; the figure runs it.
 
-    >>> seen(FigureCheck("fig-3e", "kumar/figure3", "paper_figures/kumar/figure3.py:9", False))
-    'seen: kumar/figure3 records that it does not hold (paper_figures/kumar/figure3.py:9)'
+    >>> seen(FigureCheck("fig-3e", "kumar/figure3", "figure3.py:9", False))
+    'seen: `lazyrich figures 3` checks it, and it is recorded not to hold (figure3.py:9)'
     """
+    draws = f"seen: `lazyrich figures {check.name}` checks"
     if check.expected is None or check.judges is None:
-        told = f"`lazyrich figures {check.name}` tells whether it holds"
-        return f"seen: {check.figure} checks it at settings of its own; {told} ({check.where})"
+        return f"{draws} it at settings of its own, and tells whether it holds ({check.where})"
     what = {
         "statement": "it",
-        "without assumption": "without the assumption it",
+        "without assumption": "it without the assumption",
         "right form": "the right form",
     }[check.judges]
-    holds = "holds" if check.expected else "does not hold"
-    return f"seen: {check.figure} records that {what} {holds} ({check.where})"
+    holds = "to hold" if check.expected else "not to hold"
+    return f"{draws} {what}, and it is recorded {holds} ({check.where})"
 
 
 def to_json(report: Report) -> str:

@@ -5,9 +5,11 @@ from functools import cache
 from math import factorial
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
 
+from lazyrich.simulate.outcome import settled_at
 from lazyrich.theory import ClosedForm, closed_form
 from lazyrich.theory.hermite import (
     h,
@@ -24,8 +26,10 @@ from lazyrich.theory.wick import dot, expectation
 from lazyrich.verify.certificates import hermite as certificates
 from lazyrich.verify.counterexample import smallest
 from lazyrich.verify.evidence import attach, attacked, counterexample, equality, evidence, proof
-from lazyrich.verify.ledger import Evidence
+from lazyrich.verify.hermite_runs import hermite_runs
+from lazyrich.verify.ledger import Budget, Evidence
 from lazyrich.verify.properties import hermite as laws
+from lazyrich.verify.statistics import Array, mostly
 
 
 @cache
@@ -223,3 +227,58 @@ attach(
         lambda: D * (D + 1) * (D + 2) / 6,
     ),
 )
+
+
+def _falls(loss: Array) -> Array:
+    """The record, from 1, from which each run's loss stays below half that of f = 0; else inf."""
+    return np.apply_along_axis(
+        lambda row: settled_at(np.arange(1.0, row.size + 1), row, 0.5), -1, loss
+    )
+
+
+def _groks(k: int, budget: Budget, P: int | None) -> str:
+    def later(first: int, count: int) -> Array:
+        runs = hermite_runs(k, first, count, P)
+        train, test = _falls(runs.train), _falls(runs.test)
+        return np.isfinite(test) & (test > 1.1 * train)
+
+    what = f"He_{k}: the test loss falls, at least a tenth later than the train loss,"
+    return mostly(what, later, budget.seed)
+
+
+@evidence(
+    "fig-15",
+    "measured",
+    "He_3, D = 10, P = 150: the test loss falls after the train loss; with 30 samples it doesn't",
+    control={"P": 30},
+)
+def groks_on_degree_3(budget: Budget, P: int | None = None) -> str:
+    return _groks(3, budget, P)
+
+
+@evidence(
+    "fig-15",
+    "measured",
+    "He_4, D = 6, P = 200: the test loss falls after the train loss; with 24 samples it doesn't",
+    control={"P": 24},
+)
+def groks_on_degree_4(budget: Budget, P: int | None = None) -> str:
+    return _groks(4, budget, P)
+
+
+@evidence(
+    "sec-15.2-as-expected",
+    "measured",
+    "He_3: in 3 of 4 draws or more the test loss rises by a hundredth or more, most of it linear "
+    "power; on He_4 in 1 of 4 or less",
+    control={"k": 4},
+)
+def linear_power_first(budget: Budget, k: int = 3) -> str:
+    def linear(first: int, count: int) -> Array:
+        runs = hermite_runs(k, first, count)
+        at = np.arange(count), runs.test.argmax(-1)
+        rise = runs.test[at] - runs.test[:, 0]
+        return (rise > 0.01) & (runs.linear[at] > 0.5 * rise)
+
+    what = f"He_{k}: a rise that is mostly linear power"
+    return mostly(what, linear, budget.seed, share=0.75, against=0.25)

@@ -182,3 +182,23 @@ def inputs_can_be_turned(turned_back: bool = True) -> str:
     before, after = (w @ x.T for w, x in ((W, X), turned))
     assert (V @ before**2 == V @ after**2).all(), "the outputs change"
     return "same outputs, so the same loss and accuracy, for inputs that are not the one-hot ones"
+
+
+@evidence(
+    "fig-16-epochs",
+    "measured",
+    "p = 13: at half the rate the training pairs are right in twice the epochs, not in the same",
+    control={"power": 0.0},
+)
+def epochs_follow_the_rate(budget: Budget, power: float = 1.0) -> str:
+    """So the text's epochs fix nothing while its rate may mean several: sec-8.3-learning-rate."""
+
+    def slower(first: int, count: int) -> Array:
+        settings = {"p": 13, "width": 48, "seeds": count, "first_seed": first, "every": 5}
+        whole = addition(learning_rate=100.0, steps=300, **settings)
+        half = addition(learning_rate=50.0, steps=600, **settings)
+        fast, slow = (run.reaches(run.train_accuracy, 0.95) for run in (whole, half))
+        return np.log2(slow / fast)
+
+    what = "power of 1/rate in the epochs until 95% of the training pairs are right"
+    return mean_is(what, slower, budget.seed, power, smallest=0.5)
