@@ -188,7 +188,7 @@ def make(
     from lazyrich.paper_figures.report import Result, write
     from lazyrich.plotting import house_style, rendered
     from lazyrich.simulate.runs import run_all
-    from lazyrich.simulate.workers import one_thread
+    from lazyrich.simulate.threads import threads
 
     began = time.perf_counter()
     parameters = figure.PRESETS[preset]
@@ -199,7 +199,7 @@ def make(
     else:
         chosen = plan.available(figure, parameters, folder / "runs")
     parameters, not_run = chosen.parameters, chosen.note(name)
-    with one_thread():
+    with threads(1):
         data = run_all(chosen.runs, folder / "runs", jobs, progress, chosen.given)
         small = too_small(name) if preset == "tiny" else set()
         found = figure.claims(parameters, data) if chosen.complete else []

@@ -11,7 +11,7 @@ import xarray
 
 from lazyrich.paper_figures.experiments import lyu
 from lazyrich.simulate.runs import Function, Runs
-from lazyrich.simulate.workers import one_thread
+from lazyrich.simulate.threads import threads
 
 # An update of a small network takes as long as this many multiplications, at any size.
 OVERHEAD = 1_000_000
@@ -63,7 +63,7 @@ def seconds(wanted: Iterable[Runs], jobs: int = 1) -> float:
     True
     """
     matrix = torch.ones(256, 256, dtype=torch.float64)
-    with one_thread():
+    with threads(1):
         torch.matmul(matrix, matrix)  # the first call sets up the library
         began = time.perf_counter()
         for _ in range(5):

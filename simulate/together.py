@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lazyrich.simulate.batch import train_batch
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.stability import NumericalError
+from lazyrich.simulate.threads import threads
 from lazyrich.simulate.train import Plan, run_plan
 
 
@@ -15,7 +16,10 @@ def trained(plans: Sequence[Plan]) -> list[Run | NumericalError]:
     []
     """
     try:
-        return list(train_batch(plans)) if len(plans) > 1 else [run_plan(one) for one in plans]
+        if len(plans) < 2:
+            return [run_plan(one) for one in plans]
+        with threads():
+            return list(train_batch(plans))
     except NumericalError as error:
         if len(plans) == 1:
             return [error]

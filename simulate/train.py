@@ -1,6 +1,7 @@
 """``train``: one run of one network on one task, by any of the engines."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from lazyrich.simulate.stability import (
     within_range,
 )
 from lazyrich.simulate.task import PolynomialTask
+from lazyrich.simulate.threads import threads
 from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.support.arguments import by_name, finite, one_of, positive_integer, shown, tolerance
 from lazyrich.support.patience import told
@@ -153,6 +155,14 @@ class Plan:
         largest = {"the largest entry of X": task.X, "the largest label": task.y}
         return extremes(self.config | {k: float(v.abs().max()) for k, v in largest.items()})
 
+    @property
+    def product(self) -> float:
+        """Return the multiplications of the largest product of two matrices in a step."""
+        task, W = self.training.task, self.training.network.W
+        width = math.inf if W is None else W.shape[0]
+        return self.engine.product({"P": task.P, "D": task.D, "width": width})
+
+
 
 @within_range
 def plan(task: Any, **given: Any) -> Plan:
@@ -253,8 +263,9 @@ def run_plan(wanted: Plan) -> Run:
     """Return the run that was planned. Raises ``NumericalError`` where it fails."""
     recording = Recording(wanted)
     try:
-        for snapshot in wanted.engine.descend(wanted.training):
-            recording.take(snapshot)
+        with threads(product=wanted.product):
+            for snapshot in wanted.engine.descend(wanted.training):
+                recording.take(snapshot)
     except Diverged as event:
         raise recording.divergence(event.step) from None
     return recording.finish()

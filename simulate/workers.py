@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from lazyrich.simulate.threads import threads
 from lazyrich.support.arguments import positive_integer, shown
 from lazyrich.support.patience import Progress, told
 
@@ -91,21 +92,6 @@ def run(
         results.close()
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch, BLAS and LAPACK use one thread: the same bits in every process."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -123,7 +109,7 @@ class Processes:
         if count > 1:
             yield from self._in_processes(count, function, calls)
             return
-        with one_thread():
+        with threads(1):
             for name, arguments in calls:
                 yield name, function(*arguments)
 

@@ -17,7 +17,7 @@ from matplotlib.testing.compare import compare_images
 from lazyrich import paper_figures, verify
 from lazyrich.paper_figures import PRESETS, make, names
 from lazyrich.simulate.runs import run_all
-from lazyrich.simulate.workers import one_thread
+from lazyrich.simulate.threads import threads
 from lazyrich.verify.figure_checks import agrees
 
 CLAIMS = verify.claims()
@@ -93,7 +93,7 @@ def folder(tmp_path_factory):
 def _data(number, folder):
     figure = paper_figures.module(number)
     p = figure.PRESETS["tiny"]
-    with one_thread():
+    with threads(1):
         return figure, p, run_all(figure.sweeps(p), folder / "runs")
 
 

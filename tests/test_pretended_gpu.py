@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lazyrich.simulate.workers import one_thread
+from lazyrich.simulate.threads import threads
 
 HERE = Path(__file__).parent
 
@@ -36,7 +36,7 @@ def test_devices_that_mix_are_noticed():
 
 @pytest.mark.parametrize("name", list(WORKLOADS))
 def test_the_script_for_a_gpu_mixes_no_devices(name):
-    with one_thread():
+    with threads(1):
         here = np.asarray(WORKLOADS[name]("cpu"))
         with PretendedGPU():
             there = np.asarray(WORKLOADS[name](DEVICE))

@@ -1,11 +1,9 @@
 """Running the evidence of many claims: here, or in processes of one thread each."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
-
+from lazyrich.simulate.threads import threads
 from lazyrich.simulate.workers import run as run_tasks
 from lazyrich.simulate.workers import workers
 from lazyrich.verify.attack import nothing_left_behind
@@ -28,23 +26,12 @@ def check_all(
     if jobs > 1:
         return _in_processes(claims, budget, progress, jobs)
     rows = []
-    with nothing_left_behind(), one_thread():
+    with nothing_left_behind(), threads(1):
         for done, claim in enumerate(claims, start=1):
             rows.append(check(claim, budget))
             if progress is not None:
                 progress(done, len(claims))
     return tuple(rows)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within this, PyTorch uses one thread: more of them only wait for each other here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _in_processes(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lazyrich.commands.threads_option import threads_option, use_threads
 from lazyrich.support.arguments import escaped, one_of
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
@@ -73,6 +74,7 @@ ARRAYS = ("X", "y", "X_test", "y_test")
 )
 @click.option("--report", metavar="FILE.html", help="Write the answer as a page.")
 @format_option("Print sentences and a table, or everything as JSON.")
+@threads_option
 @quiet_option
 def command(
     network: str,
@@ -90,6 +92,7 @@ def command(
     memory: int,
     report: str | None,
     form: str,
+    threads: int | None,
     quiet: bool,
 ) -> None:
     """Say whether a torch module is lazy or rich, whether it will grok, when, and why.
@@ -140,6 +143,8 @@ def command(
     rule = _optimiser(optimiser, learning_rate, momentum, weight_decay)
     run = None if run_file is None else _run(run_file)
     model = _model(network)
+    weights = sum(one.numel() for one in model.parameters())
+    use_threads(threads, weights * len(arrays.X))
     with progress_bar("diagnosing", quiet) as progress:
         found = diagnose(
             model,

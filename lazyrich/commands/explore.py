@@ -28,7 +28,7 @@ def command(port: int, no_browser: bool) -> None:
     mathml("x")  # the extra is there, or one line says how to install it
     from lazyrich.explore.memory import give_back
     from lazyrich.explore.server import Server
-    from lazyrich.simulate.workers import one_thread
+    from lazyrich.simulate.threads import threads
 
     give_back()
     server = Server(port)
@@ -36,7 +36,7 @@ def command(port: int, no_browser: bool) -> None:
     if not no_browser:
         threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
     try:
-        with one_thread():  # small matrices gain nothing from more, and wait where cores are busy
+        with threads(1):  # small matrices gain nothing from more, and wait where cores are busy
             server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
         click.echo("stopped")

@@ -7,6 +7,7 @@ import click
 
 from lazyrich.commands.points import constants as read_constants
 from lazyrich.commands.points import constants_option
+from lazyrich.commands.threads_option import threads_option, use_threads
 from lazyrich.commands.typed import constants_as_typed
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
@@ -67,6 +68,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str | No
     "A symbol of --activation or --target, or sigma: a number, [1,0], [[1,0],[0,1]] or FILE.npy."
 )
 @format_option("text to read, or json: all numbers by name, with those of each data set.")
+@threads_option
 @quiet_option
 @constants_as_typed
 def command(
@@ -82,6 +84,7 @@ def command(
     inputs: str | None,
     noise: float | None,
     constants: tuple[str, ...],
+    threads: int | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -114,7 +117,7 @@ def command(
     only_lazy = activation is not None or readouts is not None
     rich = options["alpha"] is not None and not only_lazy
     if not rich and (constants or any(value is not None for value in own.values())):
-        rest = options | {"data": data, "draws": draws, "seed": seed}
+        rest = options | {"data": data, "draws": draws, "seed": seed, "threads": threads}
         _own_problem(own, constants, dimension, samples, rest, form)
         return
     for name in ("alpha", "epsilon"):
@@ -135,6 +138,7 @@ def command(
         for name in ("D", "P"):
             if name not in drawn:
                 raise ValueError(f"--{name} is missing: give --D and --P, or --data FILE.npz")
+    use_threads(threads, math.inf)  # forecast knows what pays
     _predict(data, given | drawn, form, quiet)
 
 

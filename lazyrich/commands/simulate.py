@@ -7,6 +7,7 @@ import click
 
 from lazyrich.commands.points import constants as read_constants
 from lazyrich.commands.points import constants_option, floats
+from lazyrich.commands.threads_option import threads_option, use_threads
 from lazyrich.commands.typed import constants_as_typed
 from lazyrich.support.arguments import escaped
 from lazyrich.support.progress import progress_bar, quiet_option
@@ -93,6 +94,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option(
     "--animate", metavar="FILE", help="Animate weights and losses here: .gif, or .mp4 with ffmpeg."
 )
+@threads_option
 @quiet_option
 @constants_as_typed
 def command(
@@ -108,6 +110,7 @@ def command(
     out: str | None,
     plot: str | None,
     animate: str | None,
+    threads: int | None,
     **options: Any,
 ) -> None:
     """Train a two-layer network on a polynomial task, and print its losses and whether it groks.
@@ -154,6 +157,7 @@ def command(
 
     of_target, of_activation = shared_out(read_constants(constants), target, options["activation"])
     moments_fit_memory(dimension)
+    use_threads(threads, samples**2 * dimension)
     task = PolynomialTask(
         D=dimension,
         P=samples,

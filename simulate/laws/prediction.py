@@ -20,6 +20,7 @@ from lazyrich.simulate.laws.prediction_report import finite_only, report, text
 from lazyrich.simulate.network import moments_fit_memory
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
+from lazyrich.simulate.threads import threads
 from lazyrich.simulate.train import STEPS, Plan, plan_of
 from lazyrich.support.arguments import positive_integer, shown
 from lazyrich.support.patience import told
@@ -153,9 +154,10 @@ def forecast(
     found, plans, progress = [], [], told(progress, "the forecast")
     total = 1 if data is not None else count
     for i, task in enumerate(tasks):
-        one = _planned(task, network | {"seed": first + i})
-        progress(i, total)
-        found.append(_one(one, _part(progress, i, total)))
+        with threads(product=task.P**2 * task.D):  # the kernel of the training inputs
+            one = _planned(task, network | {"seed": first + i})
+            progress(i, total)
+            found.append(_one(one, _part(progress, i, total)))
         plans = plans or [one]
     progress(total, total)
     return Prediction(report(found, plans[0], drawn=data is None), tuple(found))

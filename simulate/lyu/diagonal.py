@@ -24,6 +24,7 @@ from lazyrich.simulate.lyu.measure import history, measure
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
+from lazyrich.simulate.threads import threads
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite, one_of, positive_integer, shown, tolerance
 from lazyrich.support.patience import Progress, told
@@ -118,13 +119,15 @@ class DiagonalNet:
         if engine == "dual":
             if learning_rate is not None:
                 raise ValueError(f"learning_rate = {shown(learning_rate)}: is for engine 'neurons'")
-            path = self._dual(task, alpha, decay, start).solve(times, rtol, progress)
-            path = self._layers(task, alpha, decay, start, times, path)
+            with threads(product=task.X.numel()):
+                path = self._dual(task, alpha, decay, start).solve(times, rtol, progress)
+                path = self._layers(task, alpha, decay, start, times, path)
         else:
             rate = finite("learning_rate", learning_rate, positive=True)
             steps = steps_at(times, time, rate)
             times = np.array(steps) * rate
-            path = self._descend(task, alpha, decay, start, rate, steps, progress)
+            with threads(product=task.X.numel()):
+                path = self._descend(task, alpha, decay, start, rate, steps, progress)
         given = {"alpha": alpha, "weight_decay": decay, "time": time, "engine": engine}
         given |= {"rtol": rtol} if engine == "dual" else {"learning_rate": learning_rate}
         return self._run(task, path, times, start, given)

@@ -28,6 +28,7 @@ from lazyrich.simulate.lyu.dual import SolverError
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import Float, checks_its_arguments
 from lazyrich.simulate.stability import within_range
+from lazyrich.simulate.threads import threads
 from lazyrich.simulate.times import checked_times
 from lazyrich.support.arguments import finite, one_of, shown, tolerance
 from lazyrich.support.patience import Progress, told
@@ -115,14 +116,16 @@ class MatrixFactorisation:
             if learning_rate is not None:
                 raise ValueError(f"learning_rate = {shown(learning_rate)}: is for engine 'neurons'")
             _refuse_endless(alpha, decay, time, 2 / stable)
-            layers = _flow(task, start, decay, times, rtol, left, progress)
+            with threads(product=task.d**3):
+                layers = _flow(task, start, decay, times, rtol, left, progress)
             given |= {"rtol": rtol}
         else:
             rate = finite("learning_rate", learning_rate, positive=True)
             steps = steps_at(times, time, rate)
             warn_of_instability(rate, stable)
             times = np.array(steps) * rate
-            layers = _descend(task, start, decay, rate, steps, progress)
+            with threads(product=task.d**3):
+                layers = _descend(task, start, decay, rate, steps, progress)
             given |= {"learning_rate": rate}
         config = {"task": task.describe(), "net": "MatrixFactorisation", **given}
         config |= {"lazyrich": lazyrich.__version__, "torch": str(torch.__version__)}
