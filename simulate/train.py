@@ -163,7 +163,6 @@ class Plan:
         return self.engine.product({"P": task.P, "D": task.D, "width": width})
 
 
-
 @within_range
 def plan(task: Any, **given: Any) -> Plan:
     """Check all arguments of ``train``, given by name, and return the run that they ask for.
