@@ -52,7 +52,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
         speed=rule.speed,
     )
     gap = DescentGap(flow, flow.velocity(flow.start), rate, float(rule.momentum))
-    near = Nearby(flow, torch.float32)
+    near = Nearby(flow, torch.float32 if flow.is_moderate else start.columns.dtype)
     view = _View(training, flow, start, near)
     end = training.stops[-1] * rate
     stops = iter(training.stops)
@@ -111,7 +111,7 @@ class _View:
         self, training: Training, flow: GradientFlow, start: PseudoNeurons, near: Nearby
     ) -> None:
         self._training, self._flow, self._start, self._near = training, flow, start, near
-        self._coarse = True
+        self._coarse = flow.is_moderate
         self._stops: list[tuple[int, int]] = []
         self._states: list[tuple[Tensor, Tensor]] = []
 

@@ -36,6 +36,8 @@ FADED = 1e-6
 ROUNDING = 10.0
 # Keeps 0/0 out of relative errors.
 TINY = 1e-300
+# Up to here, and down to its inverse, products of four numbers are within float32.
+MODERATE = 1e8
 
 
 class GradientFlow:
@@ -101,6 +103,14 @@ class GradientFlow:
         f = torch.addmv(G[0] * self.gain, squares.mT, self.quadratic)
         self._state, self._G, self.point = state, G, (H, f.sub_(self._target))
         self._sizes: float | None = None
+
+    @property
+    def is_moderate(self) -> bool:
+        """Whether products of several of its numbers at the start are well within float32."""
+        tensors = (self.X, self.start, self.point[0], self.point[1])
+        largest = [float(one.abs().max()) for one in tensors]
+        scales = map(abs, (self.epsilon, self.decay, self.size, self.gain, self.rate))
+        return all(1 / MODERATE < one < MODERATE for one in (*largest, *scales) if one)
 
     @property
     def samples(self) -> int:
