@@ -456,7 +456,7 @@ def test_bad_input_is_one_line(options, message):
 
 @pytest.mark.parametrize("extreme", [{"epsilon": 1e-12}, {"alpha": 1e14}, {"sigma": 1e-10}])
 def test_numbers_beyond_float32_are_followed_in_float64(extreme):
-    """Stages in float32 would overflow, or lose the curvature: the flow is descent's at any size."""
+    """Stages in float32 would overflow or lose the curvature: flow is descent at any size."""
     task = simulate.PolynomialTask(D=6, P=25, n_test=5)
     given = {"alpha": 1.0, "epsilon": 0.5, "width": 8, "steps": 20, "learning_rate": 1e-3} | extreme
     flow = simulate.train(task, engine="flow", rtol=1e-6, **given).history
