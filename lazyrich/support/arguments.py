@@ -39,7 +39,7 @@ def shown(value: Any) -> str:
 
 
 def escaped(text: object) -> str:
-    """Return a text, such as the name of a file, with escapes for what is no printable character.
+    r"""Return a text, such as the name of a file, with escapes for what is no printable character.
 
     >>> escaped("a\nb.nc"), escaped("\x1b[31m.nc"), escaped("β.nc")
     ('a\\nb.nc', '\\x1b[31m.nc', 'β.nc')

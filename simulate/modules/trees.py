@@ -117,7 +117,7 @@ def tensors(tree: Tree, like: Tensor, name: str = "X") -> Tree:
 def check_range(name: str, values: Tensor, dtype: torch.dtype) -> None:
     """Raise ``ValueError`` where finite numbers are infinite in another dtype, or all become 0.
 
-    >>> check_range("y", torch.tensor([1e300]).double(), torch.float32)
+    >>> check_range("y", torch.tensor([1e300], dtype=torch.float64), torch.float32)
     Traceback (most recent call last):
     ...
     ValueError: y has entries of up to 1e+300: torch.float32, in which the model computes, has no \
