@@ -1,5 +1,7 @@
 """What a user types never writes to the terminal but as text: no line breaks, no colours."""
 
+import os
+
 import pytest
 
 from lazyrich import cli, simulate, theory, verify
@@ -84,8 +86,11 @@ def test_a_key_of_toml_is_shown_escaped(capsys, tmp_path, command):
     assert r"'a\nb\x1b[31m': Allowed: " in line
 
 
+KINDS = ["missing", "a folder", "a pipe", "no text", "no TOML", "digits", "deep", "no rights"]
+
+
 @pytest.mark.parametrize("command", [("sweep",), ("verify", "--problem")])
-@pytest.mark.parametrize("kind", ["missing", "a folder", "no text", "no TOML", "no rights"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_toml_file_that_can_not_be_read_is_one_line(capsys, tmp_path, monkeypatch, command, kind):
     file = tmp_path / "own.toml"
     right = {
@@ -93,12 +98,19 @@ def test_a_toml_file_that_can_not_be_read_is_one_line(capsys, tmp_path, monkeypa
         "a folder": "is a folder; must be a TOML file",
         "no text": "not a TOML file: 'utf-8' codec can't decode byte 0xff",
         "no TOML": "not a TOML file: ",
+        "a pipe": "is no file; must be a TOML file",
+        "digits": "must have integers of fewer digits",
+        "deep": "must be nested less deep",
         "no rights": "can't be read: Permission denied",
     }[kind]
     if kind == "a folder":
         file.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(file)
     elif kind != "missing":
-        file.write_bytes({"no text": b"\xff", "no TOML": b"[[["}.get(kind, b""))
+        contents = {"no text": b"\xff", "no TOML": b"[[[", "digits": b"a = " + 6000 * b"9"}
+        contents["deep"] = b"a = " + 5000 * b"["
+        file.write_bytes(contents.get(kind, b""))
     if kind == "no rights":  # root may read all
 
         def refuse(*_, **__):

@@ -935,6 +935,28 @@ def test_code_of_the_user_that_ends_the_process_is_one_line(tmp_path, monkeypatc
         made_by("net", "ends_in_call:make")
 
 
+ENDS = """
+import torch
+def make(): return torch.nn.Linear(1, 1).double()
+def loss(f, y): raise SystemExit(0)
+"""
+
+
+def test_a_loss_that_ends_the_process_and_a_decay_that_ends_every_pilot(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ends_later.py").write_text(ENDS)
+    X = np.linspace(-1, 1, 6)[:, None]
+    np.savez(tmp_path / "set.npz", X=X, y=X, X_test=X + 0.1, y_test=X + 0.1)
+    given = ["diagnose", "ends_later:make", "--data", "set.npz", "--quiet"]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*given, "--loss", "ends_later:loss"])
+    assert "the network or the loss ends the program" in capsys.readouterr().err
+    cli.main([*given, "--weight-decay", "1e300", "--budget", "10"])
+    assert "not within time 0" in capsys.readouterr().out
+
+
 def test_a_delay_is_given_with_its_range_and_how_often_such_were_right():
     row = reliability.words_of_delay(decays=False)
     n = reliability.counts()

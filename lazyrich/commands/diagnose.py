@@ -1,6 +1,8 @@
 """``lazyrich diagnose``: is your own network lazy or rich, will it grok, when, and why."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -145,7 +147,7 @@ def command(
     model = _model(network)
     weights = sum(one.numel() for one in model.parameters())
     use_threads(threads, weights * len(arrays.X))
-    with progress_bar("diagnosing", quiet) as progress:
+    with progress_bar("diagnosing", quiet) as progress, _no_exit():
         found = diagnose(
             model,
             arrays,
@@ -166,6 +168,16 @@ def command(
     if (ended := found.interruption.by) is not None:
         sys.stdout.flush()
         raise ended
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Make one line of the end of the program that the user's network or loss asks for."""
+    try:
+        yield
+    except SystemExit as error:
+        reason = "the network or the loss ends the program (SystemExit): must return a tensor"
+        raise ValueError(f"MODULE:FUNCTION: {reason}") from error
 
 
 def _model(network: str) -> "nn.Module":

@@ -23,11 +23,19 @@ def read_toml(name: str, path: str | os.PathLike) -> dict[str, Any]:
     given = f"{name} = {escaped(file)}"
     try:
         if file.is_dir():
-            raise ValueError(f"{given}: is a folder; must be a TOML file")
-        if not file.is_file():
-            raise ValueError(f"{given}: no such file")
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{given}: not a TOML file: {escaped(error)}") from None
+            reason = "is a folder; must be a TOML file"
+        elif not file.exists():
+            reason = "no such file"
+        elif not file.is_file():  # a pipe or a device
+            reason = "is no file; must be a TOML file"
+        else:
+            return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = f"not a TOML file: {escaped(error)}"
+    except RecursionError:
+        reason = "must be nested less deep"
+    except ValueError:  # of Python, at thousands of digits
+        reason = "must have integers of fewer digits"
     except OSError as error:  # one that names no file would read as one of standard output
-        raise ValueError(f"{given}: can't be read: {error.strerror}") from None
+        reason = f"can't be read: {error.strerror}"
+    raise ValueError(f"{given}: {reason}")

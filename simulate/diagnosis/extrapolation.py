@@ -282,7 +282,7 @@ def enough(pilot: Pilot) -> float:
     that has fallen.
     """
     factor = 4.0
-    if math.isinf(pilot.outcome.train_fall):
+    if math.isinf(pilot.outcome.train_fall) and pilot.outcome.end > 0:
         factor = min(max(1.5 * _prolonged(pilot) / pilot.outcome.end, 2.0), 100.0)
     return float(f"{factor * pilot.evaluations:.0e}")
 
@@ -291,6 +291,8 @@ def _prolonged(pilot: Pilot) -> float:
     """Return when a train loss that has not fallen yet will, as a power of time like its last."""
     history = pilot.run.history.isel(time=slice(1, None))
     time = history.time.values
+    if not len(time):  # it ended before its first record
+        return math.inf
     share = np.minimum.accumulate(history.train_loss.values / float(history.zero_train_loss))
     late = time > time[-1] / 10
     power = 0.0
