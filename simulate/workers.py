@@ -264,7 +264,7 @@ class Cluster:
             while futures:
                 batch = list(finished.next_batch(block=False)) if not finished.is_empty() else []
                 for future in batch:
-                    yield futures.pop(future), self._result(future)
+                    yield futures.pop(future), self._result(client, future)
                 if not batch:
                     alive = self._look(client, alive)
                     time.sleep(0.05)
@@ -272,11 +272,19 @@ class Cluster:
             with suppress(Exception):
                 client.close(timeout=2)
 
-    def _result(self, future: Any) -> Any:
+    def _result(self, client: Any, future: Any) -> Any:
+        """Return a result; its worker may have died with it before it was fetched."""
         from dask.distributed import CancelledError, KilledWorker
 
+        alive, seconds = time.monotonic(), 1.0
         try:
-            return future.result()
+            while True:
+                try:
+                    return future.result(timeout=seconds)
+                except TimeoutError:
+                    if future.status == "error":  # the task's own
+                        raise
+                alive, seconds = self._look(client, alive), 2 * seconds
         except KilledWorker as error:
             raise self._failed(
                 f"{error.allowed_failures + 1} workers died on the same task",
