@@ -52,8 +52,9 @@ def descend(training: Training) -> Iterator[Snapshot]:
         speed=rule.speed,
     )
     gap = DescentGap(flow, flow.velocity(flow.start), rate, float(rule.momentum))
-    near = Nearby(flow, torch.float32 if flow.is_moderate else start.columns.dtype)
-    view = _View(training, flow, start, near)
+    coarse = flow.is_moderate
+    near = Nearby(flow, torch.float32 if coarse else start.columns.dtype)
+    view = _View(training, flow, start, near, coarse)
     end = training.stops[-1] * rate
     stops = iter(training.stops)
     stop = next(stops)
@@ -108,10 +109,15 @@ class _View:
     """What the states of a flow mean: V, or alpha (V - V(0)) of the centred predictor."""
 
     def __init__(
-        self, training: Training, flow: GradientFlow, start: PseudoNeurons, near: Nearby
+        self,
+        training: Training,
+        flow: GradientFlow,
+        start: PseudoNeurons,
+        near: Nearby,
+        coarse: bool,
     ) -> None:
         self._training, self._flow, self._start, self._near = training, flow, start, near
-        self._coarse = flow.is_moderate
+        self._coarse = coarse
         self._stops: list[tuple[int, int]] = []
         self._states: list[tuple[Tensor, Tensor]] = []
 

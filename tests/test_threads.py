@@ -126,7 +126,7 @@ BUSY = "while True: pass"
 
 
 @pytest.mark.slow
-def test_a_run_beside_others_takes_at_most_twice_the_processor_time():
+def test_a_run_on_busy_cores_takes_at_most_twice_the_processor_time():
     """Threads that wait for each other spin: with two of them it was six times as much."""
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
 
@@ -139,10 +139,10 @@ def test_a_run_beside_others_takes_at_most_twice_the_processor_time():
     alone = seconds()
     others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(CORES)]
     try:
-        beside = seconds()
+        busy = seconds()
     finally:
         for one in others:
             one.kill()
         for one in others:
             one.wait()
-    assert beside < 2 * alone
+    assert busy < 2 * alone
