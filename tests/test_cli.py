@@ -443,7 +443,7 @@ def test_a_file_of_a_sweep_that_nests_too_deep_is_one_line(run, tmp_path):
     file.write_text(f"[grid]\nalpha = {'[' * 3000}{']' * 3000}\n")
     code, out, err = run(f"sweep {file}")
     assert (code, out) == (2, "")
-    assert f"FILE.toml = {file}: not a TOML file: " in err
+    assert f"FILE.toml = {file}: must be nested less deep" in err
     assert err.count("\n") == 1
 
 
