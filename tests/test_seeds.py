@@ -29,10 +29,13 @@ def unused():
 
 @evidence("one", "measured", "a sentence", control={"n": 5})
 @evidence("two", "measured", "a sentence", control={"n": 6})
-def below(budget, n=1):
+def below(budget, n=1) -> str:
     """Words."""
+    line = f"n is {n}"
     assert double(n) + laws.zero(n) < LIMIT, "too large"
-    return "found"
+    if n > 8:
+        raise AssertionError("n above 8")
+    return f"found {line} after {laws.asserts(n)}"
 
 
 attach("one", proof("both sides", double, 8), Evidence("read", f"page {LIMIT}", used))
@@ -41,7 +44,10 @@ FILES = {
     "toy": "",
     "evidence": EVIDENCE,
     "helpers": "FACTOR = 2\n\ndef double(n):\n    return FACTOR * n\n",
-    "laws": "def zero(n):\n    return 0 * n\n\ndef other(n):\n    return n\n",
+    "laws": (
+        "def zero(n):\n    return 0 * n\n\ndef other(n):\n    return n\n\n"
+        "def asserts(n):\n    assert n < 9\n    return 'a name'\n"
+    ),
 }
 
 
@@ -77,6 +83,9 @@ def toy(tmp_path, monkeypatch):
         ("return 1", "return 2"),
         ("double, 8", "double, 9"),
         ('"read"', '"seen"'),
+        ("asserts(n)}", "asserts(0)}"),
+        ("n < 9", "n < 10"),
+        ("'a name'", "'another name'"),
     ],
 )
 def test_a_row_is_stale_once_a_check_its_control_or_what_they_use_changes(toy, old, new):
@@ -91,6 +100,9 @@ def test_a_row_is_stale_once_a_check_its_control_or_what_they_use_changes(toy, o
         ("page {LIMIT}", "leaf"),
         ("Words.", "Other words."),
         ("too large", "larger"),
+        ("n is {n}", "{n + 1} is n"),
+        ("found {line}", "found at {LIMIT:.3g}, {max(n, 2)}"),
+        ("n above 8", "{n} is more than 8"),
         ("a sentence", "another sentence"),
         ('{"n": 6}', '{"n": 7}'),
         ("return n\n", "return n + 1\n"),

@@ -5,16 +5,20 @@ made by other checks is known to be stale. The code is the evidence itself (the 
 arguments of its control) and every definition in ``lazyrich.verify`` and
 ``lazyrich.paper_figures`` that it uses, directly or through others. It is read from the sources.
 What the evidence tests, ``lazyrich.theory`` and ``lazyrich.simulate``, is no part of it. Neither
-are comments, docstrings, messages of assertions, layout, and the wording of what is shown.
+are words: comments, docstrings, layout, the sentence on what is shown, and what a check says.
+
+What a check says are the messages of its assertions, and the texts that it returns or calls
+``line`` or ``what``. Calls of other checks within these texts do count.
 """
 
 import ast
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeGuard
 
 from lazyrich.simulate.fingerprint import source
 from lazyrich.verify.ledger import Claim
@@ -23,8 +27,13 @@ _FOLLOWED = ("lazyrich.verify", "lazyrich.paper_figures")
 # How a ledger is made of claims and evidence, which decides nothing about any of them.
 _PASSED_OVER = ("lazyrich.verify.ledger", "lazyrich.verify.record")
 _ATTACHING = ("evidence", "attach", "counterexample")
-# The place of the sentence among the arguments of what makes a piece of evidence.
-_SENTENCE = {"equality": 0, "proof": 0, "attacked": 0, "Evidence": 1}
+# The place of the sentence among the arguments of what makes a piece of evidence, or a test.
+_SENTENCE = {"Evidence": 1} | dict.fromkeys(
+    ("equality", "proof", "attacked", "mostly", "in_most", "mean_is", "mean_exceeds", "two_stages",
+     "grows", "slope_is", "rises", "rise_in_most"), 0
+)  # fmt: skip
+_SAID = ("line", "what")  # how a check names its texts
+_Words = Mapping[int, Sequence[ast.expr]]  # what counts of an expression that is said, by its id
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ def _digest(claim: str, places: tuple[str, ...]) -> str:
         module, line = _module_and_line(where)
         for statement in _read(module).statements:
             if _first_line(statement) <= line <= (statement.end_lineno or 0):
-                parts.add((module, "", _text(statement, claim)))
+                parts.add((module, "", _text(module, statement, claim)))
                 waiting += _uses(module, statement)
     seen: set[tuple[str, str]] = set()
     while waiting:
@@ -63,7 +72,7 @@ def _digest(claim: str, places: tuple[str, ...]) -> str:
         if (module, name) not in seen:
             seen.add((module, name))
             for where, statement in _definitions(module, name):
-                parts.add((where, name, _text(statement)))
+                parts.add((where, name, _text(where, statement)))
                 waiting += _uses(where, statement)
     return hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:8]
 
@@ -135,15 +144,23 @@ def _bound(statement: ast.stmt) -> set[str]:
     return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
-def _uses(module: str, statement: ast.stmt) -> Iterator[tuple[str, str]]:
+def _uses(module: str, statement: ast.AST) -> Iterator[tuple[str, str]]:
     """What a statement may refer to: names of its module, and names of modules it imports."""
-    for node in ast.walk(statement):
+    for node in _nodes(statement, _words(module, statement)):
         if isinstance(node, ast.Name) and node.id not in _ATTACHING:
             yield module, node.id
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             origin = _read(module).imported.get(node.value.id)
             if origin is not None and _is_followed(whole := ".".join(origin)) and source(whole):
                 yield whole, node.attr
+
+
+def _nodes(node: ast.AST, words: _Words) -> Iterator[ast.AST]:
+    """All nodes but words."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        for kept in words.get(id(child), [child]):
+            yield from _nodes(kept, words)
 
 
 def _definitions(module: str, name: str) -> list[tuple[str, ast.stmt]]:
@@ -161,17 +178,58 @@ def _is_followed(module: str) -> bool:
     return module.startswith(_FOLLOWED) and module not in _PASSED_OVER
 
 
-def _text(statement: ast.stmt, claim: str = "") -> str:
+def _text(module: str, statement: ast.stmt, claim: str = "") -> str:
     """The statement's syntax; of decorators that attach it to claims, only those to ``claim``."""
-    return repr(list(_parts(statement, claim)))
+    return repr(list(_parts(statement, claim, _words(module, statement))))
 
 
-def _parts(node: ast.AST, claim: str) -> Iterator[object]:
+@cache
+def _words(module: str, statement: ast.stmt) -> _Words:
+    """What the checks in a statement say."""
+    messages = [n.msg for n in ast.walk(statement) if isinstance(n, ast.Assert) and n.msg]
+    nodes = [n for check in ast.walk(statement) if _is_check(check) for n in ast.walk(check)]
+    said = [text for node in nodes for text in _said(node)]
+    return {id(text): [] for text in messages} | {
+        id(text): [n for n in ast.walk(text) if isinstance(n, ast.Call) and _counts(module, n)]
+        for text in said
+    }
+
+
+def _is_check(node: ast.AST) -> bool:
+    """A function that returns a text, and asserts something or is attached as evidence."""
+    if not (isinstance(node, ast.FunctionDef) and isinstance(node.returns, ast.Name)):
+        return False
+    calls = (d.func for d in node.decorator_list if isinstance(d, ast.Call))
+    attached = any(isinstance(f, ast.Name) and f.id == "evidence" for f in calls)
+    asserts = any(isinstance(one, ast.Assert | ast.Raise) for one in ast.walk(node))
+    return node.returns.id == "str" and (attached or asserts)
+
+
+def _said(node: ast.AST) -> Iterator[ast.expr]:
+    """The texts that a node of a check says."""
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        yield from node.exc.args
+    elif isinstance(node, ast.Return | ast.Assign) and _is_text(node.value):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if all(isinstance(target, ast.Name) and target.id in _SAID for target in targets):
+            yield node.value
+
+
+def _is_text(node: ast.expr | None) -> TypeGuard[ast.expr]:
+    is_constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return is_constant or isinstance(node, ast.JoinedStr)
+
+
+def _counts(module: str, call: ast.Call) -> bool:
+    """Whether a call is of a function that the digest follows, as it may be a check."""
+    uses = [_uses(module, call.func)] if isinstance(call.func, ast.Name | ast.Attribute) else []
+    return any(_definitions(*use) for one in uses for use in one)
+
+
+def _parts(node: ast.AST, claim: str, words: _Words) -> Iterator[object]:
     """A node as nested lists, without what is empty or only words: alike in every Python."""
     yield type(node).__name__
     for field, value in ast.iter_fields(node):
-        if isinstance(node, ast.Assert) and field == "msg":
-            continue
         values = value if isinstance(value, list) else [value]
         if isinstance(node, ast.Call) and field == "args":
             values = _without_sentence(node)
@@ -179,9 +237,10 @@ def _parts(node: ast.AST, claim: str) -> Iterator[object]:
             values = values[_has_docstring(node) :]
         if field == "decorator_list":
             values = [kept for v in values for kept in _kept(v, claim)]
+        values = [kept for v in values for kept in words.get(id(v), [v])]
         if values := [v for v in values if v is not None]:
             yield field
-            yield [list(_parts(v, claim)) if isinstance(v, ast.AST) else v for v in values]
+            yield [list(_parts(v, claim, words)) if isinstance(v, ast.AST) else v for v in values]
 
 
 def _has_docstring(node: ast.FunctionDef | ast.ClassDef) -> bool:
