@@ -12,9 +12,9 @@ from torch import Tensor
 from lazyrich.simulate.hermite import population_by_degree
 from lazyrich.simulate.linearised import LinearisedDescent
 from lazyrich.simulate.metrics import (
+    Alignments,
     mean_square,
     neuron_alignments,
-    ntk_alignments,
     population_terms,
 )
 from lazyrich.simulate.network import predictions, predictions_of_many
@@ -101,18 +101,24 @@ class MomentMeasures:
         self._start = training.network.start.to(dtype=torch.float64, device=device)
         # The centred predictor is that of the moved moments, which hold alpha already.
         self._alpha = 1.0 if self._network.centred else self._network.alpha
+        self._alignments_of: dict[str, Alignments] = {}
         self._aligned: tuple[Tensor, Tensor, Columns] | None = None
 
     @property
     def together(self) -> int:
         """How many snapshots to measure at once: while their arrays are small, if not late."""
-        return snapshots_of_a_flow(self._training.task.D) if self.late else self._kernels
+        D = self._training.task.D
+        if self.late:
+            return snapshots_of_a_flow(D)
+        rows = max(len(y) for _, y in self._data.values())
+        return min(self._kernels, max(1, STACK_BUDGET // (8 * max(rows * D, 1))))
 
     @property
     def _kernels(self) -> int:
         """How many kernels to make at once."""
-        rows = max(len(y) for _, y in self._data.values())
-        return max(1, STACK_BUDGET // (8 * max(rows, 1) * max(rows, self._training.task.D)))
+        D = self._training.task.D
+        held = max(Alignments.held(len(y), D) for _, y in self._data.values())
+        return max(1, STACK_BUDGET // (8 * held))
 
     def train_loss(self, snapshot: Snapshot) -> float:
         """Return the mean square error on the training set."""
@@ -147,8 +153,9 @@ class MomentMeasures:
             wbar, M = wbar[:1], M[:1]  # the linearised network keeps its kernel
         known = self._aligned
         if known is None or not (torch.equal(wbar, known[0]) and torch.equal(M, known[1])):
-            epsilon = self._network.epsilon
-            found = ntk_alignments(*self._data[name], wbar, M, epsilon=epsilon)
+            if name not in self._alignments_of:
+                self._alignments_of[name] = Alignments(*self._data[name])
+            found = self._alignments_of[name](wbar, M, epsilon=self._network.epsilon)
             known = self._aligned = wbar, M, found
         return {name: value.expand(len(snapshots)) for name, value in known[2].items()}
 

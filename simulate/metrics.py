@@ -6,6 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from lazyrich.simulate.compressed import Compressed, features, pays
 from lazyrich.simulate.hermite import Ridges, population_by_degree
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float, Number
@@ -141,6 +142,50 @@ def centred_alignment(
     return alignment(H_K_H, y - y.mean(-1, keepdim=True))
 
 
+class Alignments:
+    """``alignment`` and ``centred_alignment`` of the normalised NTK on X with y, for any weights.
+
+    Where the samples are many and the dimensions few, samples that stand for them are found once.
+    Else K is made ``block`` rows at a time, on and above the diagonal only, and never held whole:
+    its norm, its row sums and K y are enough. There the centred one loses the digits of |H K H|_F^2
+    against |K|_F^2.
+    """
+
+    def __init__(
+        self, X: Float[Tensor, "n D"], y: Float[Tensor, " n"], *, block: int = 128
+    ) -> None:
+        self._X, self._y, self._block = X, y, block
+        self._few: dict[str, Compressed] = {}
+        if pays(*X.shape):
+            self._few = {
+                "alignment": Compressed.of(X, y),
+                "centred_alignment": Compressed.of(X, y, centred=True),
+            }
+
+    @staticmethod
+    def held(n: int, D: int) -> int:
+        """Return how many numbers are held for each run."""
+        if pays(n, D):
+            return features(D) * max(features(D), D**2)
+        return max(n, 1) * max(n, D)
+
+    def __call__(
+        self, wbar: Float[Tensor, "*runs D"], M: Float[Tensor, "*runs D D"], *, epsilon: float
+    ) -> dict[str, Float[Tensor, "*runs"]]:
+        """Return both, for weights of these moments; NaN where it is 0/0."""
+        if self._few:
+            each = {}
+            for name, few in self._few.items():
+                K = few.kernel(wbar, M, epsilon=epsilon)
+                each[name] = alignment(K, few.y.expand(K.shape[:-1]))
+            return each
+
+        def kernel(rows: Tensor, columns: Tensor) -> Tensor:
+            return ntk_normalised(rows, columns, wbar, M, epsilon=epsilon)
+
+        return _in_blocks(kernel, self._X, self._y, wbar.shape[:-1], self._block)
+
+
 def ntk_alignments(
     X: Float[Tensor, "n D"],
     y: Float[Tensor, " n"],
@@ -150,11 +195,7 @@ def ntk_alignments(
     epsilon: float,
     block: int = 128,
 ) -> dict[str, Float[Tensor, "*runs"]]:
-    """Return ``alignment`` and ``centred_alignment`` of the normalised NTK on X, in little memory.
-
-    K is made ``block`` rows at a time, on and above the diagonal only, and never held whole:
-    its norm, its row sums and K y are enough. The centred one loses the digits of |H K H|_F^2
-    against |K|_F^2. NaN where it is 0/0.
+    """Return ``Alignments`` of these samples for these weights.
 
     >>> X, M = torch.tensor([[1.0, 0.5], [0.0, 2.0], [1.0, 1.0]]), torch.eye(2)
     >>> y, wbar = torch.tensor([1.0, 2.0, 0.0]), torch.tensor([0.5, 0.0])
@@ -165,11 +206,7 @@ def ntk_alignments(
     >>> bool(abs(both["centred_alignment"] - centred_alignment(K, y)) < 1e-6)
     True
     """
-
-    def kernel(rows: Tensor, columns: Tensor) -> Tensor:
-        return ntk_normalised(rows, columns, wbar, M, epsilon=epsilon)
-
-    return _in_blocks(kernel, X, y, wbar.shape[:-1], block)
+    return Alignments(X, y, block=block)(wbar, M, epsilon=epsilon)
 
 
 def neuron_alignments(

@@ -105,19 +105,27 @@ def stability_polynomial(stages: int, order: int, theta: float = 1.0) -> np.ndar
     >>> round(float(q.sum()), 12), round(float(slope * 2 / (INTERVAL * 5**2)), 12)
     (1.0, 1.0)
     """
+    dense = theta != 1 and stages <= 20
+    C, inverse_weight, matrix = _conditions(stages, order, dense)
+    values = np.zeros(len(C))
+    values[: order + 1] = (INTERVAL / 2 * theta) ** np.arange(order + 1.0)
+    return inverse_weight * (C.T @ np.linalg.solve(matrix, values))
+
+
+@cache
+def _conditions(stages: int, order: int, dense: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the conditions on a stability polynomial, weights and the matrix of its solution."""
     k = np.arange(stages + 1)
     # T_k^(m)(1) is the product of (k^2 - i^2)/(2 i + 1) over i < m; scaled by s^(-2 m).
     rows = [np.ones(stages + 1)]
     for i in range(order):
         rows.append(rows[-1] * (k**2 - i**2) / ((2 * i + 1) * stages**2))
-    values = (INTERVAL / 2 * theta) ** np.arange(order + 1.0)
-    if theta != 1 and stages <= 20:
+    if dense:
         # p_j of (Q - 1)/z is 2 w1 sum_k (k - j) q_k over k > j: the division of _quotient, solved.
         first, second = np.maximum(k - 1, 0), np.maximum(k - 2, 0)
         rows.append((B_1 * first + (16 * _second(stages) - 4) * second) / stages)
-        values = np.append(values, 0.0)
     C, inverse_weight = np.array(rows), np.where(k == 0, 1.0, 2.0)
-    return inverse_weight * (C.T @ np.linalg.solve((C * inverse_weight) @ C.T, values))
+    return C, inverse_weight, (C * inverse_weight) @ C.T
 
 
 def _quotient(q: np.ndarray, stages: int) -> np.ndarray:
