@@ -181,7 +181,8 @@ NO_FORMULA = {
     "sec-8.1-early-training": "what training does not depend on",
     "sec-8.1-under-adam": "what training does not depend on",
     **dict.fromkeys(
-        ("fig-5a", "fig-5b", "fig-5c", "fig-6a-vanish", "fig-19-last-eigenvector"), "a setting"
+        ("fig-5a", "fig-5b", "fig-5c", "fig-6a-vanish", "fig-6b-vanish", "fig-19-last-eigenvector"),
+        "a setting",
     ),
     **dict.fromkeys(
         ("sec-8.3-learning-rate", "sec-8.3-widths", "sec-8.3.2-deviations", "lyu-start-scale"),
@@ -191,13 +192,8 @@ NO_FORMULA = {
         ("lyu-cor-3.6", "lyu-thm-3.9", "lyu-thm-3.5", "lyu-thm-3.10", "lyu-cor-3.11-early"),
         "a limit, or the solution of a programme",
     ),
-    **dict.fromkeys(
-        ("lyu-l1-direction", "lyu-late-deep", "lyu-late-deep-classification"),
-        "the solution of a programme",
-    ),
-    **dict.fromkeys(
-        ("lyu-experiment-transition", "lyu-transition-time", "lyu-law-4"), "an order of magnitude"
-    ),
+    "lyu-l1-direction": "the solution of a programme",
+    **dict.fromkeys(("lyu-experiment-transition", "lyu-transition-time"), "an order of magnitude"),
 }
 _SIGNS = ("=", r"\frac", r"\langle")
 

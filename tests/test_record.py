@@ -109,6 +109,15 @@ def test_a_verdict_against_a_paper_rests_on_a_proof_or_on_the_papers_own_setting
     assert claim.counterexample or counterexample_for(claim) or own
 
 
+def test_a_repeated_slip_names_the_claim_that_stands_for_it():
+    repeated = [claim for claim in CLAIMS.values() if claim.same_as]
+    assert repeated
+    for claim in repeated:
+        first = CLAIMS[claim.same_as]
+        assert not first.same_as
+        assert (first.source, first.verdict) == (claim.source, claim.verdict)
+
+
 def test_notes_are_no_claims():
     names = {note.name for note in record.notes()}
     assert names

@@ -25,6 +25,24 @@ def report(*, passing=True, **texts):
     return Report(tuple(ledger.check(claim, Budget(), evidence) for claim in claims), Budget())
 
 
+def test_a_slip_is_counted_once_with_all_its_places():
+    names = ("eq-13", "eq-16", "sec-11.1-lambda-second-term", "sec-11.1-lambda-radial")
+    proved = [Evidence("proved", "by brute force", lambda _: "yes")]
+    claims = [verify.claims()[name] for name in names]
+    told = Report(tuple(ledger.check(claim, Budget(), proved) for claim in claims), Budget())
+    text = errata.markdown(told)
+    assert "2 corrections (at 4 places)." in text
+    assert (
+        "C2. App. 11.1, eq. (16); App. 11.1, below eq. (17); App. 11.1, below eq. (16).**" in text
+    )
+    assert text.count("*Also printed:*") == 2
+    assert "C3" not in text
+    assert str(told).count("4 misprint (2 different slips)") == 1
+    alone = Report(told.rows[2:3], Budget())
+    assert "1 correction." in errata.markdown(alone)
+    assert r"\item[C2.] \textbf{App. 11.1, eq. (16); App. 11.1, below" in errata.latex(told)
+
+
 def test_the_latex_note_is_a_whole_document(tmp_path):
     verify.write_errata(tmp_path / "errata.tex", report())
     text = (tmp_path / "errata.tex").read_text()

@@ -37,11 +37,11 @@ _TEX_SPECIAL = {
 
 
 class Part(NamedTuple):
-    """A part of the note: its letter numbers the entries."""
+    """A part of the note: its letter numbers the entries, each with all places of its slip."""
 
     title: str
     letter: str
-    rows: list[Row]
+    entries: list[list[Row]]
 
 
 def write(path: str | Path, report: Report) -> None:
@@ -92,17 +92,22 @@ def papers(report: Report) -> dict[str, list[Part]]:
     for source in ("", *SOURCES):
         rows = [row for row in report.rows if row.claim.source == source and _is_told(row)]
         kinds = (
-            Part("Corrections", "C", [r for r in rows if r.claim.verdict in AGAINST]),
-            Part("Not reproduced", "N", [r for r in rows if r.claim.verdict == "not reproduced"]),
-            Part("Assumptions to be stated", "A", [r for r in rows if _is_assuming(r)]),
+            Part("Corrections", "C", _by_slip(rows, *AGAINST)),
+            Part("Not reproduced", "N", _by_slip(rows, Verdict.NOT_REPRODUCED)),
+            Part("Assumptions to be stated", "A", _by_slip(rows, Verdict.ASSUMING)),
         )
         if rows:
-            found[source] = [part for part in kinds if part.rows]
+            found[source] = [part for part in kinds if part.entries]
     return found
 
 
-def _is_assuming(row: Row) -> bool:
-    return row.claim.verdict is Verdict.ASSUMING
+def _by_slip(rows: list[Row], *verdicts: Verdict) -> list[list[Row]]:
+    """The rows of these verdicts; those of one slip together, the one that they name first."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.claim.verdict in verdicts:
+            found.setdefault(row.claim.slip, []).append(row)
+    return [sorted(entry, key=lambda row: row.claim.same_as != "") for entry in found.values()]
 
 
 def latex(report: Report) -> str:
@@ -118,10 +123,10 @@ def latex(report: Report) -> str:
             lines += ["", rf"\subsection*{{{part.title}}}"]
             lines += [r"\begin{list}{}{\leftmargin=2.6em \labelwidth=2.2em"]
             lines += [r"  \itemsep=3pt \parsep=0pt \topsep=0pt}"]
-            for number, row in enumerate(part.rows, start=1):
-                head = f"{tex(row.claim.place)}.}} {tex(_cited(row.claim.statement, cited))}"
+            for number, rows in enumerate(part.entries, start=1):
+                head = f"{tex(_places(rows))}.}} {tex(_cited(rows[0].claim.statement, cited))}"
                 lines.append(rf"\item[{part.letter}{number}.] \textbf{{{head}")
-                for entries in _entries(row):
+                for entries in [*_entries(rows[0]), *_repeated(rows)]:
                     texts = [rf"\emph{{{k}:}} {_ended(tex(_cited(v, cited)))}" for k, v in entries]
                     lines.append(r"\newline " + " ".join(texts))
             lines.append(r"\end{list}")
@@ -142,11 +147,12 @@ def markdown(report: Report) -> str:
         cited = _labels(parts)
         for part in parts:
             lines += ["", f"### {part.title}", ""]
-            for number, row in enumerate(part.rows, start=1):
-                statement = formulas.to_markdown(_cited(row.claim.statement, cited))
-                place = formulas.to_markdown(row.claim.place)
+            for number, rows in enumerate(part.entries, start=1):
+                statement = formulas.to_markdown(_cited(rows[0].claim.statement, cited))
+                place = formulas.to_markdown(_places(rows))
                 lines += [f"- **{part.letter}{number}. {place}.** {statement}", ""]
-                for label, text in (pair for entries in _entries(row) for pair in entries):
+                said = [*_entries(rows[0]), *_repeated(rows)]
+                for label, text in (pair for entries in said for pair in entries):
                     lines.append(f"    - *{label}:* {formulas.to_markdown(_cited(text, cited))}")
                 lines.append("")
         notes = _editorial(report, source)
@@ -161,11 +167,33 @@ def markdown(report: Report) -> str:
 
 
 def _counts(parts: list[Part]) -> str:
-    """How many entries of each kind, in a sentence."""
+    """How many entries of each kind, and at how many places, in a sentence."""
     nouns = {"C": ("correction", ""), "N": ("statement", " not reproduced")}
     nouns["A"] = ("assumption", " to be stated")
-    kinds = [(len(part.rows), *nouns[part.letter]) for part in parts]
-    return ", ".join(f"{counted(count, noun)}{rest}" for count, noun, rest in kinds) + "."
+    lines = []
+    for part in parts:
+        noun, rest = nouns[part.letter]
+        count, places = len(part.entries), sum(map(len, part.entries))
+        at = f" (at {places} places)" if places > count else ""
+        lines.append(f"{counted(count, noun)}{rest}{at}")
+    return ", ".join(lines) + "."
+
+
+def _places(rows: list[Row]) -> str:
+    return "; ".join(row.claim.place for row in rows)
+
+
+def _repeated(rows: list[Row]) -> list[list[tuple[str, str]]]:
+    """The same slip at other places, where it is printed in another form there."""
+    first = rows[0].claim
+    return [
+        [
+            ("Also printed", f"{row.claim.place}: {row.claim.printed}"),
+            ("Should be", row.claim.right),
+        ]
+        for row in rows[1:]
+        if row.claim.printed != first.printed
+    ]
 
 
 def _editorial(report: Report, source: str) -> list[str]:
@@ -191,7 +219,8 @@ def _labels(parts: list[Part]) -> dict[str, str]:
     return {
         row.claim.name: f"{part.letter}{number}"
         for part in parts
-        for number, row in enumerate(part.rows, start=1)
+        for number, rows in enumerate(part.entries, start=1)
+        for row in rows
     }
 
 

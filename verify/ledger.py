@@ -100,9 +100,11 @@ class Claim:
     """A formula or statement of a paper, or a law of ours, with its verdict.
 
     Texts are plain with their mathematics between dollar signs. ``parts`` are the statements that
-    a compound claim is made of, by a short key. Raises ``ValueError`` where the verdict lacks what
-    it needs: a misprint and a refuted claim the ``printed`` and the ``right`` form, a claim that
-    was not reproduced the ``sizes`` that were run, one under an assumption the ``assumption``.
+    a compound claim is made of, by a short key. ``same_as`` names the claim whose slip this one
+    repeats at another place of the paper: what is wrong is counted by ``slip``. Raises
+    ``ValueError`` where the verdict lacks what it needs: a misprint and a refuted claim the
+    ``printed`` and the ``right`` form, a claim that was not reproduced the ``sizes`` that were run,
+    one under an assumption the ``assumption``.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Claim:
     sizes: str = ""
     counterexample: str = ""
     derivation: str = ""
+    same_as: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -124,6 +127,11 @@ class Claim:
         for name in NEEDS.get(self.verdict, ()):
             if not getattr(self, name):
                 raise ValueError(f"claim {self.name!r}: {self.verdict.value} needs {name}")
+
+    @property
+    def slip(self) -> str:
+        """The name of the claim that stands for all places of the same slip."""
+        return self.same_as or self.name
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:

@@ -55,7 +55,10 @@ def summary(report: Report) -> str:
         rows = [row for row in report.rows if row.claim.source == source]
         if rows:
             counts = Counter(verdict(row) for row in rows)
-            parts = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+            parts = ", ".join(
+                f"{count} {kind}{slips([r.claim for r in rows if verdict(r) == kind])}"
+                for kind, count in counts.most_common()
+            )
             lines.append(f"{title}: {counted(len(rows), 'claim')}: {parts}")
     return "\n".join(lines)
 
@@ -67,6 +70,16 @@ def counted(count: int, what: str) -> str:
     ('1 claim', '2 claims')
     """
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def slips(claims: Sequence[Claim]) -> str:
+    """How many slips are made in these claims, where one is made in several; else "".
+
+    >>> slips([read()[name] for name in ("eq-5", "eq-18", "eq-16")]), slips([read()["eq-5"]])
+    (' (2 different slips)', '')
+    """
+    different = len({claim.slip for claim in claims})
+    return f" ({counted(different, 'different slip')})" if different < len(claims) else ""
 
 
 def listed_notes(report: Report, source: str) -> tuple[Note, ...]:
@@ -151,6 +164,7 @@ def remarks(claim: Claim, counterexample: str) -> dict[str, str]:
     pairs = {
         "printed": claim.printed,
         "right": claim.right,
+        "same slip as": claim.same_as,
         "assumption": claim.assumption,
         "sizes that were run": claim.sizes,
         "counter-example": counterexample,

@@ -9,7 +9,7 @@ from pathlib import Path
 from lazyrich import paper_figures, verify
 from lazyrich.verify.ledger import LEVELS, MEANING, Claim, Verdict
 from lazyrich.verify.record import SOURCES
-from lazyrich.verify.report import remarks, seen
+from lazyrich.verify.report import remarks, seen, slips
 from parts.typeset import markdown
 
 FOLDER = "record"
@@ -39,11 +39,9 @@ TOPICS = {
     "early": "Lyu et al.: the early bias",
     "late": "Lyu et al.: the late bias",
     "transition": "Lyu et al.: when the transition comes",
-    "deep": "Lyu et al.: deep diagonal nets",
-    "oracles": "Lyu et al.: regularised problems",
     "generalisation": "Lyu et al.: generalisation and grokking",
     "completion": "Lyu et al.: matrix completion",
-    "laws": "Our laws for the systems of Lyu et al.",
+    "homogeneous": "Our laws: the systems of Lyu et al.",
     "scaling": "Our laws: scales",
     "population": "Our laws: infinitely many samples",
     "finite_samples": "Our laws: finitely many samples",
@@ -96,16 +94,23 @@ def overview() -> str:
         ),
     ]
     for kind in (Verdict.MISPRINT, Verdict.REFUTED, Verdict.NOT_REPRODUCED):
-        lines = [
-            f"- [{claim.name}]({FOLDER}/{key}.md#{_anchor(claim)})"
-            f" ({_place(claim)}): {markdown(claim.statement)}"
+        chosen = [
+            (key, claim)
             for key, (_, claims) in found.items()
             for claim in claims
             if claim.verdict is kind
         ]
+        lines = [
+            f"- [{claim.name}]({FOLDER}/{key}.md#{_anchor(claim)})"
+            f" ({_place(claim)}): {markdown(claim.statement)}"
+            + f" (The same slip as {claim.same_as}.)"
+            * bool(claim.same_as)
+            for key, claim in chosen
+        ]
+        count = f"{len(chosen)} statements{slips([claim for _, claim in chosen])}"
         blocks += [
             f"## {kind.value.capitalize()}",
-            f"{MEANING[kind].capitalize()}.",
+            f"{MEANING[kind].capitalize()}. {count}.",
             "\n".join(lines),
         ]
     pages = "\n".join(f"{FOLDER}/{key}" for key in found)
