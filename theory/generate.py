@@ -109,6 +109,9 @@ class _ArrayPrinter(PythonCodePrinter):
     def _print_asin(self, expr):
         return f"_asin(_array({self._print(expr.args[0])}))"
 
+    def _print_atan(self, expr):
+        return f"_xp.arctan(_array({self._print(expr.args[0])}))"
+
     def _print_Pi(self, expr):  # noqa: ARG002
         return repr(math.pi)
 

@@ -294,9 +294,9 @@ class Problem:
         >>> round(float(Problem().learning_curve(P=1, D=1, epsilon=1.0, sigma=1.0, beta=[1.0])), 3)
         0.217
         """
-        from lazyrich.theory.problem.eigenspaces import learning_curve, spectrum
+        from lazyrich.theory.problem.eigenspaces import highest_for, learning_curve, spectrum
 
-        found = spectrum(self, D, highest, symbols)
+        found = spectrum(self, D, highest_for(self, highest), symbols)
         if D == 1 and self.activation.kind == "relu":
             raise ValueError(f"D = 1: {RELU_ON_A_LINE}; they are no Gaussian features")
         return learning_curve(found, P, finite("ridge", ridge), not_negative("noise", noise))

@@ -1,8 +1,7 @@
 """The spectrum of the initial kernel in numbers, with the target on it, and the lazy curve.
 
-For a polynomial activation the blocks of ``radial`` are exact and are diagonalised. For erf and
-relu the kernel is integrated over angles (against the zonal polynomials) and norms, by
-Gauss-Legendre nodes; the stated error is the change from half as many nodes.
+For a polynomial activation the blocks of ``radial`` are exact and are diagonalised; for erf and
+relu the kernel is integrated (see ``integrated``).
 """
 
 from collections.abc import Sequence
@@ -16,14 +15,15 @@ from sympy import MatrixSymbol
 from lazyrich.support.arguments import finite, positive_integer
 from lazyrich.theory.activation import missing
 from lazyrich.theory.problem import radial
+from lazyrich.theory.problem.integrated import integrated_sectors
+from lazyrich.theory.problem.sectors import exact_sectors
 from lazyrich.theory.problem.target_power import harmonic_products
-from lazyrich.theory.symbols import D as _D
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
 
-_SMALL = 1e-13  # an eigenvalue below this part of the scale that it was computed at is rounding
-_ANGLES, _NORMS, _HIGHEST = 240, 96, 60
+HIGHEST = 60  # harmonic degree that erf and relu are integrated to
+_NOTHING = 1e-6  # of the target's power: what is too small to matter in a mean loss
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Spectrum:
     ``tail`` is the sum of the eigenvalues that were left out, those of higher harmonic degrees and
     those too small to be computed, ``null`` the target's power outside the eigenspaces. ``error``
     bounds that of an eigenvalue: the change from half as many nodes, 0 where nothing is integrated.
+    ``complete`` says that the kernel has no other eigenvalues.
     """
 
     D: int
@@ -53,6 +54,7 @@ class Spectrum:
     tail: float
     null: float
     error: float
+    complete: bool = True
 
     @property
     def rank(self) -> int:
@@ -70,24 +72,24 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
         )
     _check_resolvable(problem, D)
     numbers, with_target = _numbers(problem, values)
-    products = _products(problem, D, values) if with_target else {}
+    target = of_target(problem, D, values) if with_target else {}
     if problem.activation.degree is not None:
-        sectors, error = _exact_sectors(problem, D, numbers), 0.0
+        sectors, error = exact_sectors(problem, D, numbers), 0.0
         trace = sum(m * float(s.values.sum()) for m, s in sectors.values())
     else:
-        if (highest := positive_integer("highest", highest)) > _HIGHEST:
-            raise ValueError(f"highest = {highest}: must be at most {_HIGHEST}")
-        sectors, trace, error = _integrated(problem, D, highest, numbers)
+        if (highest := positive_integer("highest", highest)) > HIGHEST:
+            raise ValueError(f"highest = {highest}: must be at most {HIGHEST}")
+        sectors, trace, error = integrated_sectors(problem, D, highest, numbers)
+    # The kernel of a steep erf has a spike at x = x' which is nearly all of its trace.
+    seen = sum(m * float(s.values.clip(0).sum()) for m, s in sectors.values())
     spaces = []
     for l, (multiplicity, sector) in sectors.items():
         powers = (
-            sector.powers(products.get(l, {}))
-            if with_target
-            else np.full_like(sector.values, np.nan)
+            sector.powers(target.get(l, {})) if with_target else np.full_like(sector.values, np.nan)
         )
-        for value, power in zip(sector.values, powers, strict=True):
-            if value > _SMALL * sector.scale and multiplicity * value > _SMALL * trace:
-                spaces.append(Eigenspace(l, float(value), multiplicity, float(power)))
+        real = sector.kept(multiplicity, min(trace, 1e3 * seen))
+        for value, power in zip(sector.values[real], powers[real], strict=True):
+            spaces.append(Eigenspace(l, float(value), multiplicity, float(power)))
     spaces.sort(key=lambda space: -space.value)
     kept = sum(space.multiplicity * space.value for space in spaces)
     tail = trace - kept if trace - kept > 1e-9 * trace else 0.0
@@ -96,7 +98,14 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
         whole = _total_power(problem, D, values)
         null = whole - sum(space.power for space in spaces)
         null = 0.0 if abs(null) < 1e-12 * whole else null
-    return Spectrum(D, tuple(spaces), tail, null, error)
+    complete = problem.activation.degree is not None or not sectors
+    return Spectrum(D, tuple(spaces), tail, null, error, complete)
+
+
+def highest_for(problem: "Problem", highest: Any = 12) -> Any:
+    """Return the harmonic degree to integrate to: ``highest``, or that of the target above it."""
+    degree = min(problem.target.degree, HIGHEST)
+    return max(highest, degree) if isinstance(highest, int) else highest
 
 
 def _check_resolvable(problem: "Problem", D: int) -> None:
@@ -133,49 +142,7 @@ def _numbers(problem: "Problem", values: dict[str, Any]) -> tuple[dict[sp.Symbol
     return numbers, all(name in values for name in problem.target.symbols)
 
 
-@dataclass(frozen=True)
-class _Sector:
-    """One harmonic degree: eigenvalues (k,), and (k, n) inner products with |x|^(2i) Y by ``i``.
-
-    ``scale`` is the size of the numbers that the eigenvalues were computed from.
-    """
-
-    values: np.ndarray
-    products: dict[int, np.ndarray]
-    scale: float
-
-    def powers(self, target: dict[tuple[int, int], float]) -> np.ndarray:
-        """The target's power on each eigenfunction."""
-        total = np.zeros_like(self.values)
-        for (i, j), amount in target.items():
-            total = total + amount * self.products[i] * self.products[j]
-        return total
-
-
-def _exact_sectors(
-    problem: "Problem", D: int, numbers: dict[sp.Symbol, float]
-) -> dict[int, tuple[int, _Sector]]:
-    sectors = {}
-    for l, kappa in problem.coefficient_matrices.items():
-        multiplicity = int(radial.harmonics(l).subs(_D, D))
-        if multiplicity == 0:
-            continue
-        found = radial.reached(kappa)
-        table = np.array(kappa.extract(found, found).subs({_D: D, **numbers}).tolist(), dtype=float)
-        highest = max(found[-1], problem.target.degree // 2)
-        moments = [float(radial.weight(l, p).subs(_D, D)) for p in range(2 * highest + 1)]
-        gram = np.array([[moments[i + j] for j in found] for i in found])
-        root = np.linalg.cholesky(gram)
-        values, vectors = np.linalg.eigh(root.T @ table @ root)
-        functions = np.linalg.solve(root.T, vectors)  # columns, orthonormal under gram
-        products = {
-            i: functions.T @ np.array([moments[i + j] for j in found]) for i in range(highest + 1)
-        }
-        sectors[l] = multiplicity, _Sector(values, products, float(values[-1]))
-    return sectors
-
-
-def _products(
+def of_target(
     problem: "Problem", D: int, values: dict[str, Any]
 ) -> dict[int, dict[tuple[int, int], float]]:
     """{l: {(i, j): <H_i H_j> over weight(l, 0)}} of the target's harmonic parts, in numbers."""
@@ -208,86 +175,6 @@ def _value(problem: "Problem", key: str, expr: sp.Expr, D: int, values: dict[str
     return float(formula({"D": D, **values}))
 
 
-def _integrated(
-    problem: "Problem", D: int, highest: int, numbers: dict[sp.Symbol, float]
-) -> tuple[dict[int, tuple[int, _Sector]], float, float]:
-    """Sectors of harmonic degree up to ``highest``, the kernel's trace, and the error."""
-    from lazyrich.theory.problem.kernel import initial_parts
-
-    expr = sp.Add(*initial_parts(problem).values()).subs(numbers)
-    formula = problem.formula(f"kernel {numbers}", expr, "numpy")
-    fine = _sectors_by_nodes(problem, formula, D, highest, _ANGLES, _NORMS)
-    coarse = _sectors_by_nodes(problem, formula, D, highest, _ANGLES // 2, _NORMS // 2)
-    error = max(
-        abs(a - b)
-        for l, (_, sector) in fine.items()
-        for a, b in zip(sector.values[::-1], coarse[l][1].values[::-1], strict=False)
-    )
-    radii, masses = _norm_nodes(D, _NORMS)
-    squares = radii**2
-    diagonal = formula({"_q": squares, "_q_prime": squares, "_r": squares})
-    trace = float(masses @ diagonal)
-    return fine, trace, float(error)
-
-
-def _norm_nodes(D: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """|x| on Gauss-Legendre nodes within 14 standard deviations, and weights adding up to 1."""
-    nodes, masses = np.polynomial.legendre.leggauss(count)
-    low, high = max(0.0, 1 - 10 / np.sqrt(D)), 1 + 10 / np.sqrt(D)
-    radii = low + (high - low) * (nodes + 1) / 2
-    logs = (D - 1) * np.log(radii) - D * (radii**2 - 1) / 2
-    weights = masses * np.exp(logs)
-    return radii, weights / weights.sum()
-
-
-def _angle_nodes(D: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of the angle between two random directions, and weights adding up to 1."""
-    if D == 1:
-        return np.array([1.0, -1.0]), np.array([0.5, 0.5])
-    nodes, masses = np.polynomial.legendre.leggauss(count)
-    # Most of the mass lies within a few 1/sqrt(D) of a right angle; half the circle holds it all.
-    reach = min(np.pi / 2, 12 / np.sqrt(D))
-    angles = np.pi / 2 + reach * nodes
-    weights = masses * np.exp((D - 2) * np.log(np.maximum(np.sin(angles), 1e-300)))
-    return np.cos(angles), weights / weights.sum()
-
-
-def _zonals(D: int, highest: int, cosines: np.ndarray) -> list[np.ndarray]:
-    """The zonal polynomials of degrees 0, ..., highest, 1 at cosine 1."""
-    zonals = [np.ones_like(cosines), cosines]
-    for l in range(1, highest):
-        # From the recurrence of Gegenbauer polynomials of index D/2 - 1.
-        zonals.append(((2 * l + D - 2) * cosines * zonals[l] - l * zonals[l - 1]) / (l + D - 2))
-    return zonals[: highest + 1]
-
-
-def _sectors_by_nodes(
-    problem: "Problem", formula: Any, D: int, highest: int, angles: int, norms: int
-) -> dict[int, tuple[int, _Sector]]:
-    radii, masses = _norm_nodes(D, norms)
-    squares = radii**2
-    cosines, weights = _angle_nodes(D, angles)
-    product = (radii[:, None] * radii)[..., None] * cosines
-    first, second = squares[:, None, None], squares[None, :, None]
-    kernel = formula({"_q": first, "_q_prime": second, "_r": product}) + 0 * product
-    highest = min(highest, 1) if D == 1 else highest
-    scale = float(np.sqrt(masses @ (kernel**2 @ weights) @ masses))
-    zonals = _zonals(D, highest, cosines)
-    roots = np.sqrt(masses)
-    sectors = {}
-    for l in range(highest + 1):
-        table = kernel @ (weights * zonals[l])
-        values, vectors = np.linalg.eigh(roots[:, None] * (table + table.T) / 2 * roots)
-        parts = {
-            i: vectors.T
-            @ (roots * radii ** (2 * i + l))
-            * np.sqrt(float(radial.weight(l, 0).subs(_D, D) / radial.norm_moment(l).subs(_D, D)))
-            for i in range(problem.target.degree // 2 + 1)
-        }
-        sectors[l] = int(radial.harmonics(l).subs(_D, D)), _Sector(values, parts, scale)
-    return sectors
-
-
 def learning_curve(
     found: Spectrum, P: Sequence[int] | int, ridge: float = 0.0, noise: float = 0.0
 ) -> np.ndarray:
@@ -312,6 +199,11 @@ def _mean_loss(found: Spectrum, P: int, ridge: float, noise: float) -> float:
     if not len(values) or (ridge == 0 and found.rank <= P):
         if fixed == 0:
             return 0.0
+        if not found.complete and fixed > _NOTHING * (found.null + noise**2 + sum(powers)):
+            raise ValueError(
+                f"P = {P}: must be below {found.rank}: the kernel has more functions, but their "
+                "eigenvalues are so small that floating point can't tell them from 0"
+            )
         return fixed * P / (P - found.rank) if found.rank < P else float("inf")
 
     def samples(log_kappa: float) -> float:

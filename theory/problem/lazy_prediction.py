@@ -9,17 +9,20 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
-from lazyrich.support.arguments import not_negative, positive_integer
+from lazyrich.support.arguments import not_negative, positive_integer, shown
 from lazyrich.theory.activation import missing
 from lazyrich.theory.problem.description import RELU_ON_A_LINE, Problem
-from lazyrich.theory.problem.eigenspaces import learning_curve
+from lazyrich.theory.problem.eigenspaces import highest_for, learning_curve
+from lazyrich.theory.problem.floor import lazy_floor
 from lazyrich.theory.problem.spectrum import initial_rank
 from lazyrich.theory.symbols import D as dimension
 from lazyrich.theory.values import to_give
 
 _DIVERGES = "diverges: the variance is infinite, with as many samples as functions"
+_TOO_LARGE = "the mean square of the labels is beyond the range of floating point"
 _EVERY_DEGREE = "the kernel has functions of every degree"
 
 
@@ -67,9 +70,7 @@ class LazyPrediction:
         lines.append(f"  lazy floor, infinitely many samples:      {self.floor:.4g}")
         lines.append(f"  samples that reach the floor:             {self._enough()}")
         how = "The lazy test losses are approximate (Gaussian features)" if self.curve else ""
-        if self.exact_from is None:
-            how += f"{', the' if how else 'The'} floor is integrated numerically"
-        lines.append(f"{how}; the other numbers are exact.")
+        lines.append(f"{how}; the other numbers are exact." if how else "The numbers are exact.")
         return "\n".join(lines)
 
     def _enough(self) -> str:
@@ -99,6 +100,8 @@ def predict_lazy(
     (0.75, 0.75, 24)
     """
     D, P, noise = positive_integer("D", D), positive_integer("P", P), not_negative("noise", noise)
+    if not math.isfinite(noise * noise):
+        raise ValueError(f"noise = {noise:g}: {_TOO_LARGE}")
     scales = ("sigma",) if problem.readouts == "fixed" else ("sigma_w", "sigma_v")
     values: dict[str, Any] = {**dict.fromkeys(scales, 1.0), **symbols}
     drawn = _directions(problem, D, values)
@@ -106,18 +109,24 @@ def predict_lazy(
     for name, symbol in problem.target.symbols.items():
         if name not in values:
             raise ValueError(_without_value(problem, name, symbol))
-    sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
-    on_a_line = problem.activation.kind == "relu" and D == 1
-    spectrum = problem.spectrum(D=D, **values)
-    curve = [] if on_a_line else learning_curve(spectrum, sizes, noise=noise)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused below
+        spectrum = problem.spectrum(D=D, highest=highest_for(problem), **values)
     of_target = {name: values[name] for name in problem.target.symbols}
     powers = problem.closed_form("target-power").subs(D=D, **of_target).terms
     nothing = float(sum(powers.values())) + noise**2
+    if not math.isfinite(nothing):
+        given = ", ".join(f"{name} = {shown(values[name])}" for name in of_target)
+        raise ValueError(f"{given or problem.target.text}: {_TOO_LARGE}")
+    sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
+    on_a_line = problem.activation.kind == "relu" and D == 1
+    curve = [] if on_a_line else learning_curve(spectrum, sizes, noise=noise)
     exact_from, reason = None, RELU_ON_A_LINE if on_a_line else ""
     if problem.activation.degree is not None:
         own = problem.activation.symbols
         point = {symbol: sp.Rational(str(float(values[n]))) for n, symbol in own.items()}
         exact_from = int(initial_rank(problem, {dimension: D, **point}))
+    elif not spectrum.spaces:
+        exact_from = 0
     elif not on_a_line:
         reason = _EVERY_DEGREE
     return LazyPrediction(
@@ -127,7 +136,7 @@ def predict_lazy(
         nothing=nothing,
         plateau=nothing - float(powers.get("degree_1", 0)),
         curve={} if on_a_line else dict(zip(sizes, map(float, curve), strict=True)),
-        floor=spectrum.null + noise**2,
+        floor=lazy_floor(problem, spectrum, values) + noise**2,
         exact_from=exact_from,
         reason=reason,
         directions=_said(drawn, D),
