@@ -13,7 +13,7 @@ import torch
 
 import lazyrich
 from lazyrich.paper_figures import module, shipped
-from lazyrich.simulate.runs import Function
+from lazyrich.simulate.experiment import Function
 from lazyrich.simulate.store import Failure, Store
 
 

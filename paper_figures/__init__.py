@@ -13,8 +13,8 @@ figures draw).
 import importlib
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lazyrich.support.arguments import one_of, positive_integer
@@ -81,7 +81,7 @@ _CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
 }
 PRESETS = ("tiny", "quick", "paper")
 
-__all__ = ["PRESETS", "groups", "make", "module", "names", "seconds"]
+__all__ = ["PRESETS", "groups", "make", "make_each", "module", "names", "seconds"]
 
 
 def groups() -> dict[str, dict[str, str]]:
@@ -176,7 +176,25 @@ def make(
     ...
     ValueError: preset = 'papper': did you mean 'paper'? Allowed: tiny, quick, paper
     """
-    figure = module(name)
+    (result,) = make_each([name], preset, out, jobs, progress, mnist, fresh)
+    return result
+
+
+def make_each(
+    wanted: Sequence[str],
+    preset: str = "quick",
+    out: str | os.PathLike = "figures",
+    jobs: int = 1,
+    progress: Callable[[float, float], Any] | None = None,
+    mnist: str | None = None,
+    fresh: bool = False,
+) -> Iterator["Result"]:
+    """Yield what ``make`` returns for one figure after another.
+
+    While a figure is drawn, the processes do the runs of the next. ``progress`` is told of the
+    figure that is waited for.
+    """
+    figures = {name: module(name) for name in wanted}
     one_of("preset", preset, PRESETS)
     positive_integer("jobs", jobs)
     if mnist is not None and not user_path(mnist, "mnist").is_dir():
@@ -184,44 +202,23 @@ def make(
     folder = make_folder("out", out)
     check_writable("out", folder)
     from lazyrich.paper_figures import plan
-    from lazyrich.paper_figures.gallery import write_gallery
-    from lazyrich.paper_figures.report import Result, write
-    from lazyrich.plotting import house_style, rendered
-    from lazyrich.simulate.runs import run_all
+    from lazyrich.paper_figures.drawing import draw
+    from lazyrich.simulate.runs import run_each
     from lazyrich.simulate.threads import threads
 
+    plans = {}
+    for name, figure in figures.items():
+        parameters = figure.PRESETS[preset]
+        if mnist is not None and hasattr(parameters, "mnist"):
+            parameters = replace(parameters, mnist=mnist)
+        if fresh or preset != "paper":
+            plans[name] = plan.everything(figure, parameters)
+        else:
+            plans[name] = plan.available(figure, parameters, folder / "runs")
+    runs = {name: each.runs for name, each in plans.items()}
+    given = {key: content for each in plans.values() for key, content in each.given.items()}
     began = time.perf_counter()
-    parameters = figure.PRESETS[preset]
-    if mnist is not None and hasattr(parameters, "mnist"):
-        parameters = replace(parameters, mnist=mnist)
-    if fresh or preset != "paper":
-        chosen = plan.everything(figure, parameters)
-    else:
-        chosen = plan.available(figure, parameters, folder / "runs")
-    parameters, not_run = chosen.parameters, chosen.note(name)
     with threads(1):
-        data = run_all(chosen.runs, folder / "runs", jobs, progress, chosen.given)
-        small = too_small(name) if preset == "tiny" else set()
-        found = figure.claims(parameters, data) if chosen.complete else []
-        checks = tuple(replace(check, too_small=check.name in small) for check in found)
-        with house_style():
-            drawn = figure.picture(parameters, data) if chosen.complete else plan.empty()
-            pictures = rendered(plan.marked(drawn, not_run), ("pdf", "png"))
-    caption = figure.caption(parameters, data) if chosen.complete else ""
-    caption, _, notes = caption.partition("\n\n")
-    result = Result(
-        name=name,
-        title=names()[name],
-        preset=preset,
-        caption=caption,
-        parameters=asdict(parameters),
-        checks=checks,
-        seconds=time.perf_counter() - began,
-        paths=tuple(folder / f"figure-{name}.{suffix}" for suffix in ("pdf", "png", "md", "json")),
-        notes=notes,
-        not_run=not_run,
-        drawn=drawn,
-    )
-    write(result, pictures)
-    write_gallery(folder, list(names()))
-    return result
+        for name, data in run_each(runs, folder / "runs", jobs, progress, given):
+            yield draw(name, preset, plans[name], data, folder, began)
+            began = time.perf_counter()

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from lazyrich.paper_figures import shipped
 from lazyrich.paper_figures.interface import FigureModule
 from lazyrich.plotting import WIDTH
-from lazyrich.simulate.runs import Experiment, Runs, Settings
+from lazyrich.simulate.experiment import Experiment, Settings
+from lazyrich.simulate.runs import Runs
 from lazyrich.simulate.store import Store, address
 
 # Multiplications a second of one core while it trains: 0.8 to 3e10 measured in these experiments.

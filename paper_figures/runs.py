@@ -10,7 +10,8 @@ import torch
 import xarray
 
 from lazyrich.paper_figures.experiments import lyu
-from lazyrich.simulate.runs import Function, Runs
+from lazyrich.simulate.experiment import Function
+from lazyrich.simulate.runs import Runs
 from lazyrich.simulate.threads import threads
 
 # An update of a small network takes as long as this many multiplications, at any size.

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import xarray
 
+from lazyrich.simulate.experiment import Experiment, Function, Settings
 from lazyrich.simulate.netcdf import encoded
-from lazyrich.simulate.runs import Experiment, Function, Settings
 from lazyrich.simulate.store import address, damage, sealed
 from lazyrich.support.arguments import escaped
 from lazyrich.support.files import write_whole

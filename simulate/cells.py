@@ -17,16 +17,9 @@ from typing import Any
 from lazyrich.simulate.batch import batch_size, train_batch
 from lazyrich.simulate.constants import shared_out
 from lazyrich.simulate.engines import ENGINES, known
+from lazyrich.simulate.experiment import Experiment, Outcome, Settings, code_of, failed, plain
 from lazyrich.simulate.network import WIDTH, moments_fit_memory
 from lazyrich.simulate.run import Run
-from lazyrich.simulate.runs import (
-    Experiment,
-    Outcome,
-    Settings,
-    code_of,
-    failed,
-    plain,
-)
 from lazyrich.simulate.stability import NumericalError, within_range
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.together import trained

@@ -7,9 +7,10 @@ from typing import Any
 import xarray
 
 from lazyrich.simulate.cells import NETWORK
+from lazyrich.simulate.experiment import plain
 from lazyrich.simulate.record import DESCRIPTIONS
 from lazyrich.simulate.run import FORMAT
-from lazyrich.simulate.runs import Runs, complete_store, gather, plain
+from lazyrich.simulate.runs import Runs, complete_store, gather
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.store import Store
 from lazyrich.simulate.workers import workers
@@ -61,7 +62,7 @@ def sweep(
     (wanted,) = runs.settings()
     NETWORK.check(wanted)
     progress, pool, store = told(progress, "the sweep"), workers(jobs, scheduler), Store(folder)
-    (keys,) = complete_store([(NETWORK, wanted)], store, pool, progress)
+    ((_, (keys,)),) = complete_store({"": [(NETWORK, wanted)]}, store, pool, progress)
     found = gather(runs.axes(), keys, store)
     return found.assign_attrs(lazyrich_format=FORMAT)  # so that ``load`` opens it
 

@@ -369,7 +369,7 @@ def test_a_figure_whose_check_fails_gives_exit_code_1(run, monkeypatch):
     for holds in (True, False):
         check = Check("delay", "it groks", "1", "above 2", holds=holds)
         result = Result("1", "Title", "quick", "", {}, (check,), 0.0, ())
-        monkeypatch.setattr(paper_figures, "make", lambda *_, result=result, **__: result)
+        monkeypatch.setattr(paper_figures, "make_each", lambda *_, made=result, **__: iter([made]))
         code, out, err = run("figures 1")
         assert (code, err) == (0 if holds else 1, "")
         assert "it groks" in out

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lazyrich.paper_figures import make
+from lazyrich.paper_figures import make, make_each
 from lazyrich.paper_figures.checks import Check
 
 
@@ -47,6 +47,20 @@ def test_progress_rises_to_the_whole(tmp_path):
     shares = [done / total for done, total in reports]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
+
+
+def test_several_figures_are_those_made_one_by_one(tmp_path):
+    """Law: that the processes go on while a figure is drawn changes no byte."""
+    names, reports = ["1", "7"], []
+    made = make_each(
+        names, "tiny", tmp_path / "both", jobs=2, progress=lambda *each: reports.append(each)
+    )
+    for name, both in zip(names, made, strict=True):
+        assert (both.name, reports[-1][0]) == (name, pytest.approx(reports[-1][1]))
+        reports.clear()
+        alone = make(name, "tiny", out=tmp_path / "alone", jobs=2)
+        for first, second in zip(both.paths[:3], alone.paths[:3], strict=True):
+            assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from lazyrich.paper_figures.experiments import modular_perceptron, student_and_t
 from lazyrich.paper_figures.kumar import figure2, figure8
 from lazyrich.paper_figures.runs import of_fit
 from lazyrich.paper_figures.studies import modular, student
-from lazyrich.simulate import runs
+from lazyrich.simulate import experiment
 from lazyrich.simulate.modules.checkpoint import Checkpoint
 from lazyrich.simulate.runs import Runs
 
@@ -63,7 +63,7 @@ def test_a_finished_run_is_found_again_and_another_is_not(tmp_path, monkeypatch)
     more.run(tmp_path, progress=lambda *r: reports.append(r))
     assert len(list(tmp_path.rglob("*.nc"))) == 6  # alpha = 1 was there
     assert [done / total for done, total in reports] == [0.5, 1.0]
-    monkeypatch.setattr(runs, "code_of", lambda _: "other code")
+    monkeypatch.setattr(experiment, "code_of", lambda _: "other code")
     FITS.run(tmp_path)
     assert len(list(tmp_path.rglob("*.nc"))) == 10
 

@@ -141,7 +141,10 @@ RUNS = {
     "flow of Lyu et al.": (of_flow("regression"), FLOW | {"seed": 0}),
 }
 # What stores runs and shares them out: it computes nothing.
-MACHINERY = {f"lazyrich.simulate.{name}" for name in ("runs", "store", "workers", "sweep")}
+MACHINERY = {
+    f"lazyrich.simulate.{name}"
+    for name in ("runs", "experiment", "completing", "store", "workers", "sweep")
+}
 
 
 @pytest.mark.parametrize("name", list(RUNS))
@@ -149,7 +152,7 @@ def test_every_function_that_a_run_goes_through_is_in_its_code(name, tmp_path, m
     """Read from the sources, the graph is held against what is called while a run goes on."""
     experiment, settings = RUNS[name]
     settings, seen = experiment.complete(settings), {}
-    for module in (cells, sys.modules["lazyrich.simulate.runs"]):
+    for module in (cells, sys.modules["lazyrich.simulate.experiment"]):
         monkeypatch.setattr(module, "code_of", partial(_modules, seen))
     experiment.code(settings)
     files: set[str] = set()

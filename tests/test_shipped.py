@@ -10,7 +10,8 @@ import xarray
 from lazyrich.paper_figures import make, module, names, plan, seconds, shipped
 from lazyrich.paper_figures.experiments import modular_perceptron
 from lazyrich.paper_figures.runs import of_fit
-from lazyrich.simulate.runs import Function, Runs, run_all
+from lazyrich.simulate.experiment import Function
+from lazyrich.simulate.runs import Runs, run_all
 
 EXPERIMENT = of_fit(modular_perceptron)
 FIXED = {"p": 5, "width": 4, "fraction": 0.6, "alpha": 1.0, "learning_rate": 1.0, "steps": 3}

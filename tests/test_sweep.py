@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from lazyrich import simulate
-from lazyrich.simulate import cells, engines, record, runs, workers
+from lazyrich.simulate import cells, completing, engines, record, workers
 from lazyrich.simulate.store import Store, address, damage
 from tests.disk import files_of_at_most
 
@@ -299,7 +299,7 @@ def test_a_folder_in_which_no_file_can_be_made_is_one_line_before_any_work():
 
 
 def test_a_finished_sweep_opens_where_nothing_can_be_written(finished, reference, monkeypatch):
-    monkeypatch.setattr(runs, "check_writable", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(completing, "check_writable", lambda *_: pytest.fail("asked"))
     assert simulate.sweep(GRID, folder=finished, jobs=1, **FIXED).identical(reference)
 
 
@@ -665,6 +665,6 @@ def test_a_worker_with_other_code_is_refused(tmp_path):
     """Its results would be stored under the address of this code."""
     cell = cells.complete(CELL)
     key = address(cell, cells.NETWORK.code(cell))
-    assert list(runs._contents(cells.NETWORK, [cell], {0: key}, tmp_path / "c.pt")) == [key]
+    assert list(completing._contents(cells.NETWORK, [cell], {0: key}, tmp_path / "c.pt")) == [key]
     with pytest.raises(ValueError, match="a worker has other code"):
-        runs._contents(cells.NETWORK, [cell], {0: address(cell, "other")}, tmp_path / "c.pt")
+        completing._contents(cells.NETWORK, [cell], {0: address(cell, "other")}, tmp_path / "c.pt")

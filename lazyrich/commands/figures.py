@@ -1,11 +1,13 @@
 """``lazyrich figures``: draw the figures and check what they are said to show."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from lazyrich.support.patience import silent
 from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def command(
       lazyrich figures 1 4 --preset quick --out pictures
       lazyrich figures kumar --preset paper --jobs 2
     """
-    from lazyrich.paper_figures import PRESETS, groups, make, names, seconds
+    from lazyrich.paper_figures import PRESETS, groups, make_each, names, seconds
     from lazyrich.support.arguments import one_of, positive_integer
 
     if not wanted:
@@ -70,21 +72,34 @@ def command(
         one_of("NAME", name, [*names(), *whole])
     one_of("--preset", preset, PRESETS)
     positive_integer("--jobs", jobs)
-    chosen = [figure for name in wanted for figure in whole.get(name, [name])]
-    passed = True
-    for name in dict.fromkeys(chosen):
-        minutes = seconds(name, preset, jobs, fresh) / 60
-        if minutes > 1 and not quiet:
+    chosen = list(dict.fromkeys(figure for name in wanted for figure in whole.get(name, [name])))
+    minutes = {name: seconds(name, preset, jobs, fresh) / 60 for name in chosen}
+    passed, report = True, _Waited()
+    made = make_each(chosen, preset, Path(out), jobs, report, mnist, fresh)
+    for name in chosen:
+        if minutes[name] > 1 and not quiet:
             text = (
-                f"figure {name}: about {minutes:.0f} min on {jobs} processes, if none is finished"
+                f"figure {name}: about {minutes[name]:.0f} min on {jobs} processes, if none is "
+                "finished"
             )
             click.echo(text, err=True)
-        with progress_bar(f"figure {name}", quiet) as progress:
-            figure = make(name, preset, Path(out), jobs, progress, mnist, fresh)
+        with progress_bar(f"figure {name}", quiet) as report.bar:
+            figure = next(made)
         click.echo(_report(figure))
         passed = passed and figure.passed
     if not passed:
         sys.exit(1)
+
+
+class _Waited:
+    """Progress on the bar of the figure that is waited for."""
+
+    def __init__(self) -> None:
+        self.bar: Callable[[float, float], None] = silent
+
+    def __call__(self, done: float, total: float) -> None:
+        """Show how far this figure is."""
+        self.bar(done, total)
 
 
 def _list(groups: dict[str, dict[str, str]]) -> str:

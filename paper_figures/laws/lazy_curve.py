@@ -15,9 +15,10 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.experiments import lazy_draws
 from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
+from lazyrich.simulate.experiment import Function
 from lazyrich.simulate.laws import lazy
 from lazyrich.simulate.measures import zero_losses
-from lazyrich.simulate.runs import Function, Runs
+from lazyrich.simulate.runs import Runs
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.theory import closed_form
 

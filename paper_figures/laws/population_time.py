@@ -12,8 +12,9 @@ from xarray import Dataset
 from lazyrich.paper_figures.checks import Check
 from lazyrich.paper_figures.experiments import population_flow
 from lazyrich.plotting import BLACK, GREY, WIDTH, letter, shades
+from lazyrich.simulate.experiment import Function
 from lazyrich.simulate.laws import population
-from lazyrich.simulate.runs import Function, Runs
+from lazyrich.simulate.runs import Runs
 from lazyrich.theory import closed_form
 
 SHARE = 0.5  # of the target along beta that is learned
