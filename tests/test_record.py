@@ -1,7 +1,9 @@
 """The record is one: claims and evidence name each other, and nothing contradicts a verdict."""
 
 import ast
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +45,23 @@ def test_a_claim_that_rests_on_figures_alone_says_on_which_runs():
     on_figures = [claim for claim in CLAIMS.values() if not claim.evidence]
     assert on_figures
     assert all("runs" in claim.sizes for claim in on_figures)
+
+
+def test_every_check_of_a_figure_says_what_was_found():
+    assert [check.where for check in figure_checks() if not re.search(r"\d", check.found)] == []
+
+
+def test_what_figures_measured_is_that_of_the_gallery():
+    """If it fails: docs/collect_figures.py writes both files."""
+    root = Path(__file__).resolve().parent.parent
+    drawn, known = (
+        json.loads((root / file).read_text(encoding="utf-8"))
+        for file in ("docs/images/figures/figures.json", "paper_figures/measured.json")
+    )
+    for name, report in drawn.items():
+        assert known[name]["preset"] == report["preset"]
+        measured = [c["measured"] for c in report["checks"] if c.get("claim")]
+        assert [found for *_, found in known[name]["checks"]] == measured
 
 
 @pytest.mark.parametrize("name", CLAIMS)

@@ -14,13 +14,15 @@ def smallest(
     printed: Callable[..., Any],
     derived: Callable[..., Any],
     coincidences: int = 2,
+    agree_where: str = "",
     **domain: Sequence[Any],
 ) -> str:
     """The first point of the domain at which the two formulas differ, with both exact values.
 
     ``domain`` lists the values of each argument from simple to less simple; points are tried in the
-    order of the sum of places in these lists. The line names the first points at which the formulas
-    agree by coincidence. Raises ``AssertionError`` if they agree everywhere.
+    order of the sum of places in these lists. The line says ``agree_where`` the formulas agree, or
+    names the first points at which they do by coincidence. Raises ``AssertionError`` if they agree
+    everywhere.
 
     >>> smallest(lambda e: 2 * e, lambda e: 2 * e**2, e=SIMPLE)
     'e = 2: printed 4, derived 8 (they agree by coincidence at e = 1)'
@@ -33,8 +35,8 @@ def smallest(
         if sp.simplify(left - right) == 0:
             agreeing.append(text)
             continue
-        shown = "; ".join(agreeing[:coincidences])
-        note = f" (they agree by coincidence at {shown})" if shown else ""
+        shown = f"by coincidence at {'; '.join(agreeing[:coincidences])}"
+        note = f" (they agree {agree_where or shown})" if agreeing else ""
         return f"{text}: printed {left}, derived {right}{note}"
     raise AssertionError(f"printed and derived agree at all {len(agreeing)} points of the search")
 

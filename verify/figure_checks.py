@@ -7,9 +7,12 @@ cites a place in a paper and names no claim.
 """
 
 import ast
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -47,7 +50,8 @@ def agrees(claim: Claim, judges: str, holds: bool) -> bool:
 class FigureCheck:
     """A check in the source of a figure.
 
-    ``expected`` and ``judges`` are None where they depend on the run.
+    ``expected`` and ``judges`` are None where they depend on the run. ``pattern`` matches the names
+    of the checks that this place in the source makes.
     """
 
     claim: str
@@ -55,6 +59,22 @@ class FigureCheck:
     where: str
     expected: bool | None
     judges: str | None = "statement"
+    pattern: str = ""
+
+    @property
+    def found(self) -> str:
+        """What was measured when the gallery was drawn, and by which runs; "" where it wasn't.
+
+        >>> next(check.found for check in figure_checks() if check.claim == "fig-6a-vanish")[:60]
+        'quick runs: 80% of the test set 1.26 [1.18, 1.86] times late'
+        """
+        drawn = _drawn().get(self.name, {"preset": "", "checks": []})
+        of_claim = {name: found for claim, name, found in drawn["checks"] if claim == self.claim}
+        # The name stands before or after that of a case, where a figure repeats its checks.
+        for pattern in (self.pattern, f"{self.pattern}-.+", f".+-{self.pattern}"):
+            if found := [one for name, one in of_claim.items() if re.fullmatch(pattern, name)]:
+                return f"{drawn['preset']} runs: {'; '.join(found)}"
+        return ""
 
     @property
     def name(self) -> str:
@@ -96,6 +116,7 @@ def figure_checks() -> tuple[FigureCheck, ...]:
             where,
             _constant(call, "expected", True),
             _constant(call, "judges", "statement"),
+            _pattern(call),
         )
         for where, call in _calls()
         if (claim := _constant(call, "claim", ""))
@@ -128,6 +149,27 @@ def _calls() -> Iterator[tuple[str, ast.Call]]:
                 if isinstance(node, ast.Call):
                     place = f"paper_figures/{file.relative_to(folder).as_posix()}:{node.lineno}"
                     yield place, node
+
+
+@cache
+def _drawn() -> dict[str, Any]:
+    """What the figures of the gallery measured: made by ``docs/collect_figures.py``."""
+    file = files("lazyrich.paper_figures").joinpath("measured.json")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _pattern(call: ast.Call) -> str:
+    r"""A regular expression for the first argument: the name of the check, or of several.
+
+    >>> [_pattern(ast.parse(f"Check({name}, 1)", mode="eval").body) for name in (
+    ...     '"a-b"', 'f"a-{k}"', 'name')]
+    ['a\\-b', 'a\\-.+', '.+']
+    """
+    first = call.args[0] if call.args else None
+    parts = first.values if isinstance(first, ast.JoinedStr) else [first]
+    return "".join(
+        re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts
+    )
 
 
 def _name(call: ast.Call) -> str:

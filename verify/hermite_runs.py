@@ -28,6 +28,7 @@ class Sizes:
 
 # P is of the order of D^k/k!, the number of functions of degree k.
 SIZES = {3: Sizes(10, 150, 8.0, 6000), 4: Sizes(6, 200, 16.0, 3000)}
+FEW = Sizes(10, 60, 8.0, 3000)  # where degrees are compared: the test loss rises at each
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,14 @@ def he(k: int, h: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=16)
-def hermite_runs(k: int, first_seed: int, seeds: int, P: int | None = None) -> HermiteRuns:
-    """Train networks on He_k (k = 3, 4) from these seeds; ``P`` samples, as in ``SIZES`` if None.
+def hermite_runs(k: int, first_seed: int, seeds: int, size: Sizes) -> HermiteRuns:
+    """Train networks on He_k (k = 2, 3, 4) from these seeds.
 
-    >>> runs = hermite_runs(3, 0, 2, P=5)
+    >>> runs = hermite_runs(3, 0, 2, Sizes(10, 5, 8.0, 6000))
     >>> runs.train.shape, bool((runs.linear >= 0).all()), runs.train[:, 0].tolist()
     ((2, 121), True, [1.0, 1.0])
     """
-    size = SIZES[k]
-    X, T, W, beta = _drawn(size.D, size.P if P is None else P, first_seed, seeds)
+    X, T, W, beta = _drawn(size.D, size.P, first_seed, seeds)
     scale, rate = size.alpha / N, RATE * N / size.alpha**2
 
     def output(inputs: Tensor, W: Tensor) -> Tensor:

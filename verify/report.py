@@ -192,15 +192,17 @@ def seen(check: FigureCheck) -> str:
     'seen: `lazyrich figures 3` checks it, and it is recorded not to hold (figure3.py:9)'
     """
     draws = f"seen: `lazyrich figures {check.name}` checks"
+    measured = f". Found in {check.found}" if check.found else ""
     if check.expected is None or check.judges is None:
-        return f"{draws} it at settings of its own, and tells whether it holds ({check.where})"
+        says = f"{draws} it at settings of its own, and tells whether it holds"
+        return f"{says}{measured} ({check.where})"
     what = {
         "statement": "it",
         "without assumption": "it without the assumption",
         "right form": "the right form",
     }[check.judges]
     holds = "to hold" if check.expected else "not to hold"
-    return f"{draws} {what}, and it is recorded {holds} ({check.where})"
+    return f"{draws} {what}, and it is recorded {holds}{measured} ({check.where})"
 
 
 def to_json(report: Report) -> str:
@@ -246,6 +248,7 @@ def _json(row: Row) -> dict:
                 "figure": check.figure,
                 "judges": check.judges,
                 "expected": check.expected,
+                "found": check.found,
                 "where": check.where,
             }
             for check in claim.figures

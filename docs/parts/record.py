@@ -196,8 +196,8 @@ def _seen(claim: Claim) -> Iterator[str]:
         if check.expected is None or check.judges is None:
             open_places.setdefault(name, []).append(f"`{check.where}`")
             continue
-        says = markdown(seen(check).removeprefix(f"seen: {check.figure} ").split(" (")[0])
-        yield f"- *seen*: [figure {name}](../figures/{name}.md) {says} (`{check.where}`)"
+        says = markdown(seen(check).removeprefix("seen: ").removesuffix(f" ({check.where})"))
+        yield f"- *seen*: [figure {name}](../figures/{name}.md): {says} (`{check.where}`)"
     for name, places in open_places.items():
         outcomes = "; ".join(outcomes_of(claim.name, name))
         yield f"- *seen*: [figure {name}](../figures/{name}.md): {outcomes} ({', '.join(places)})"

@@ -112,7 +112,7 @@ def _loss_then(p: Parameters, runs: Dataset) -> Check:
         bool(((loss > 0.05) & (loss < 0.07)).all()),
         expected=False,
         source="Sec. 16.1",
-        claim="fig-16-epochs",
+        claim="fig-16-train-loss",
     )
 
 

@@ -314,6 +314,7 @@ for _claim in ("eq-5", "eq-18"):  # the same formula, printed twice
                 lambda N, alpha: _kernel_at(closed_form("ntk").expr, alpha, N),
                 N=(1, 2, 3),
                 alpha=SIMPLE,
+                agree_where="where alpha^2 = N",
             )
             + ", at D = 1 and epsilon = x = x' = wbar = M = 1"
         ),

@@ -3,8 +3,11 @@
 In the published setting, as ``modular`` has it: p = 23, 100 neurons, squares, 90% of the pairs.
 """
 
+import math
+
 import numpy as np
 
+from lazyrich.simulate.outcome import settled_at
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.kumar.modular import PILOT, published
 from lazyrich.verify.ledger import Budget
@@ -181,7 +184,10 @@ def inputs_can_be_turned(turned_back: bool = True) -> str:
     turned = W[:, order], X[:, order] if turned_back else X
     before, after = (w @ x.T for w, x in ((W, X), turned))
     assert (V @ before**2 == V @ after**2).all(), "the outputs change"
-    return "same outputs, so the same loss and accuracy, for inputs that are not the one-hot ones"
+    return (
+        f"the same {before.shape[1] * len(V)} outputs, so the same loss and accuracy, for inputs "
+        "that are not the one-hot ones"
+    )
 
 
 @evidence(
@@ -202,3 +208,88 @@ def epochs_follow_the_rate(budget: Budget, power: float = 1.0) -> str:
 
     what = "power of 1/rate in the epochs until 95% of the training pairs are right"
     return mean_is(what, slower, budget.seed, power, smallest=0.5)
+
+
+def _longer(first: int, count: int) -> Addition:
+    """``published`` until every test loss has dipped."""
+    settings = {"width": 100, "learning_rate": 200.0, "steps": 2000}
+    return addition(23, **settings, first_seed=first, seeds=count)
+
+
+def _when_perfect(run: Addition) -> tuple[Array, Array]:
+    """The step from which all training pairs are right, and the train loss at the record there."""
+    steps = run.reaches(run.train_accuracy, 1.0)
+    at = np.minimum(np.searchsorted(run.steps, steps), len(run.steps) - 1)
+    return steps, run.train[np.arange(len(at)), at]
+
+
+def _dip(of_training: bool, factor: float) -> Sample:
+    """log of the step of the dip over that at which training is perfect."""
+
+    def sample(first: int, count: int) -> Array:
+        run = _longer(first, count)
+        perfect, level = _when_perfect(run)
+        pairs = zip(run.train if of_training else run.test, level, strict=True)
+        dips = np.array([settled_at(run.steps, row / one, 1.0) for row, one in pairs])
+        return np.log(factor * dips / perfect)
+
+    return sample
+
+
+@evidence(
+    "fig-16-dip",
+    "measured",
+    "p = 23: the dip comes 1.5 times as late or later, not at once, as the train loss does",
+    control={"of_training": True},
+    own_setting=True,
+)
+def dips_later(budget: Budget, of_training: bool = False) -> str:
+    what = "log of the step of the dip over that of perfect training"
+    sample = _dip(of_training, 1.0)
+    return mean_exceeds(what, sample, budget.seed, 0.0, smallest=math.log(1.5))
+
+
+@evidence(
+    "fig-16-dip",
+    "measured",
+    "p = 23: the dip comes at most twice as late, not three times; one twice as late as ours isn't",
+    control={"factor": 2.0},
+    own_setting=True,
+)
+def dips_before_three(budget: Budget, factor: float = 1.0) -> str:
+    def left(first: int, count: int) -> Array:
+        return math.log(3) - _dip(False, factor)(first, count)
+
+    what = "log of 3 over the step of the dip over that of perfect training"
+    return mean_exceeds(what, left, budget.seed, 0.0, smallest=math.log(1.5))
+
+
+def _over_printed(outputs: int) -> Sample:
+    """log of the train loss at perfect accuracy over 0.06, as the sum over outputs over these."""
+    return lambda first, count: np.log(_when_perfect(_longer(first, count))[1] / outputs / 0.06)
+
+
+@evidence(
+    "fig-16-train-loss",
+    "measured",
+    "p = 23: as a sum over the outputs it is twice 0.06 or more; as their mean it isn't",
+    control={"outputs": 23},
+)
+def loss_as_a_sum(budget: Budget, outputs: int = 1) -> str:
+    what = "log of the train loss when training is perfect over 0.06"
+    sample = _over_printed(outputs)
+    return mean_exceeds(what, sample, budget.seed, 0.0, smallest=math.log(2))
+
+
+@evidence(
+    "fig-16-train-loss",
+    "measured",
+    "p = 23: as a mean over the outputs it is half of 0.06 or less; as their sum it isn't",
+    control={"outputs": 1},
+)
+def loss_as_a_mean(budget: Budget, outputs: int = 23) -> str:
+    def below(first: int, count: int) -> Array:
+        return -_over_printed(outputs)(first, count)
+
+    what = "log of 0.06 over the train loss, a mean over outputs, when training is perfect"
+    return mean_exceeds(what, below, budget.seed, 0.0, smallest=math.log(2))
