@@ -44,7 +44,7 @@ def test_the_spectrum_of_a_steep_erf_is_that_of_the_sign(D, a, rel):
 
 
 @pytest.mark.parametrize("readouts", ["fixed", "trained"])
-@pytest.mark.parametrize(("D", "a"), [(2, 30.0), (2, 1e5), (2, 1e30), (3, 1e3), (5, 1e4)])
+@pytest.mark.parametrize(("D", "a"), [(2, 30.0), (2, 1e5), (2, 1e65), (3, 1e3), (5, 1e4)])
 def test_the_kernel_of_a_steep_erf_is_integrated_as_adaptively(D, a, readouts):
     """The trace of K^(2l) Z_l over angles at |x| = |x'| = 1, against mpmath's own subdivision."""
     from lazyrich.theory.problem import integrated
@@ -74,6 +74,25 @@ def test_the_kernel_of_a_steep_erf_is_integrated_as_adaptively(D, a, readouts):
         whole = mpmath.quad(lambda angle: mpmath.sin(angle) ** (D - 2), [0, mpmath.pi / 2])
         expected = float(mpmath.quad(exact, ends) / whole)
     assert found == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("a", [1e3, 1e5])
+def test_in_the_plane_the_eigenvalues_of_a_steep_erf_add_up_as_its_elliptic_integrals_say(a):
+    """Their sum in degree 1 is the mean of K(|x|, |x|) over angles, and |x|^2 ~ Exp(1)."""
+    with mpmath.workdps(60):
+        A = mpmath.mpf(a) ** 2
+
+        def mean(q):
+            B, C = 1 + 4 * A * q, 4 * A**2 * q**2
+            n = C / B
+            integral = ((n + 1) * mpmath.ellipk(-n) - mpmath.ellipe(-n)) / n / mpmath.sqrt(B)
+            return mpmath.exp(-q) * 8 * A * q / mpmath.pi**2 * integral
+
+        ends = [0, *(mpmath.mpf(10) ** k for k in range(-40, 2, 2)), 10, 30, 80]
+        expected = float(mpmath.quad(mean, sorted(set(ends))))
+    spaces = _ERF.spectrum(D=2, a=a, sigma=1.0).spaces
+    found = sum(space.value for space in spaces if space.degree == 1)
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def _symbols(problem):
@@ -181,7 +200,7 @@ def test_a_small_coefficient_counts_as_any_other(c):
 
 
 def test_more_digits_give_the_same_eigenvalues():
-    """Where floating point suffices; and at c = 1e-9 the determinant is that of the blocks."""
+    """Where floating point suffices."""
     problem = Problem("h + c*h^3 + c*h^5", "(beta.x)^3")
     numbers = {problem.activation.symbols["c"]: 0.3}
     numbers |= {s: 1.0 for s in problem.coefficient_matrices[1].free_symbols if s.name == "sigma"}
@@ -195,10 +214,15 @@ def test_more_digits_give_the_same_eigenvalues():
         assert again.values == pytest.approx(plain[l][1].values, rel=1e-9, abs=1e-12)
         for i, product in again.products.items():
             assert abs(product) == pytest.approx(abs(plain[l][1].products[i]), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("power", [7, 8, 9, 10, 11, 12, 60])
+def test_the_two_eigenvalues_of_degree_1_have_the_determinant_and_trace_of_their_block(power):
     cubic = Problem("h + c*h^3")
-    values = [s.value for s in cubic.spectrum(D=3, c=1e-9, sigma=1.0).spaces if s.degree == 1]
+    c = float(f"1e-{power}")
+    values = [s.value for s in cubic.spectrum(D=3, c=c, sigma=1.0).spaces if s.degree == 1]
     block = cubic.closed_form("ntk-eigenvalues").terms["harmonics_1"][0]
-    at = {"D": 3, "sigma": 1, "c": sectors.sp.Rational(1, 10**9)}
+    at = {"D": 3, "sigma": 1, "c": sectors.sp.Rational(1, 10**power)}
     exact = (
         sectors.sp.Matrix([list(row) for row in block])
         .subs(at)
@@ -239,6 +263,7 @@ def test_what_leaves_the_range_of_floating_point_is_one_line_with_its_name(
 def test_an_activation_of_0_has_a_kernel_without_functions(activation, a):
     found = predict_lazy(Problem(activation, "beta.x"), D=2, P=3, a=a)
     assert found.exact_from == 0
+    assert Problem(activation, "beta.x").spectrum(D=2, a=a, sigma=1.0).rank == 0
     assert [found.floor, found.curve[3]] == pytest.approx([1.0, 1.0], rel=1e-14)
 
 
@@ -246,3 +271,8 @@ def test_a_loss_that_depends_on_eigenvalues_below_rounding_is_refused():
     """With noise, and more samples than functions that can be told from 0."""
     with pytest.raises(ValueError, match=r"P = 500: must be below \d+: the kernel has more"):
         Problem("erf(h)", "beta.x").learning_curve(P=500, D=1, noise=0.5, sigma=1.0, beta=[1.0])
+
+
+def test_a_coefficient_of_0_leaves_no_eigenvalues_of_rounding():
+    spaces = Problem("h + c*h^3").spectrum(D=3, c=0.0, sigma=1.0).spaces
+    assert [(s.degree, s.multiplicity) for s in spaces] == [(1, 3)]

@@ -1,8 +1,6 @@
 """``lazyrich diagnose``: is your own network lazy or rich, will it grok, when, and why."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -138,6 +136,7 @@ def command(
       lazyrich diagnose net:make --data set.npz --optimiser Adam
     """
     from lazyrich.simulate import diagnose
+    from lazyrich.simulate.modules.frozen import checked_model
     from lazyrich.support.output import output_file
 
     page = output_file("--report", report, (".html",))
@@ -145,9 +144,10 @@ def command(
     rule = _optimiser(optimiser, learning_rate, momentum, weight_decay)
     run = None if run_file is None else _run(run_file)
     model = _model(network)
+    checked_model(model)
     weights = sum(one.numel() for one in model.parameters())
     use_threads(threads, weights * len(arrays.X))
-    with progress_bar("diagnosing", quiet) as progress, _no_exit():
+    with progress_bar("diagnosing", quiet) as progress:
         found = diagnose(
             model,
             arrays,
@@ -168,16 +168,6 @@ def command(
     if (ended := found.interruption.by) is not None:
         sys.stdout.flush()
         raise ended
-
-
-@contextmanager
-def _no_exit() -> Iterator[None]:
-    """Make one line of the end of the program that the user's network or loss asks for."""
-    try:
-        yield
-    except SystemExit as error:
-        reason = "the network or the loss ends the program (SystemExit): must return a tensor"
-        raise ValueError(f"MODULE:FUNCTION: {reason}") from error
 
 
 def _model(network: str) -> "nn.Module":

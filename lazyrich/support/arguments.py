@@ -249,7 +249,8 @@ def _odd_tensor(value: Any, torch: Any, numbers_needed: bool) -> str:
     if value.is_nested:
         return "a nested tensor"
     if value.layout != torch.strided:
-        return "a sparse tensor"
+        name = str(value.layout)
+        return "a sparse tensor" if "sparse" in name else f"a tensor of the layout {name}"
     if value.is_meta and numbers_needed:
         return "a tensor on the device meta, which holds no numbers"
     if value.is_quantized:

@@ -1,4 +1,4 @@
-"""Functions of the user's own files, named on the command line as MODULE:FUNCTION."""
+"""Functions of the user: named on the command line as MODULE:FUNCTION, or given in Python."""
 
 import difflib
 import importlib
@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lazyrich.support.arguments import escaped, in_a_line
+from lazyrich.support.arguments import escaped, functions, in_a_line
+from lazyrich.support.interruption import Ended
 
 
 def function_of(option: str, text: str) -> Callable[..., Any]:
@@ -46,13 +47,50 @@ def _functions(module: ModuleType) -> list[str]:
     return [n for n, f in mine if getattr(f, "__module__", None) == module.__name__]
 
 
+def end_of_program(what: str, error: BaseException) -> ValueError:
+    """Return what to raise where a function of the user ends the program, as by ``sys.exit``.
+
+    Raises the error again where it is no such end: errors, and signals from outside.
+
+    >>> end_of_program("the loss", SystemExit(3))
+    ValueError('the loss ends the program (SystemExit: 3): must return a value or raise an error')
+    """
+    if isinstance(error, Exception | KeyboardInterrupt | Ended):
+        raise error
+    line = escaped(in_a_line(error).removesuffix(": "))
+    return ValueError(f"{what} ends the program ({line}): must return a value or raise an error")
+
+
+def running(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of the user that can't end the program: ``ValueError`` in one line."""
+    module = getattr(function, "__module__", None) or ""  # None for code given to exec
+    if module.partition(".")[0] in ("torch", "lazyrich"):
+        return function
+
+    def kept(*args: Any, **named: Any) -> Any:
+        try:
+            return function(*args, **named)
+        except BaseException as error:
+            raise end_of_program(name, error) from error
+
+    kept.__name__ = getattr(function, "__name__", type(function).__name__)
+    return kept
+
+
+def functions_of_the_user(name: str, value: Any) -> dict[str, Any]:
+    """Return a mapping of names to functions of the user, which can't end the program."""
+    return {key: running(key, function) for key, function in functions(name, value).items()}
+
+
 def made_by(option: str, text: str) -> Any:
     """Return what the function returns. Raises ``ValueError``, in one line too where it raises."""
     function = function_of(option, text)
     with _this_folder():  # it may import on
         try:
             return function()
-        except (Exception, SystemExit) as error:  # the user's code may raise anything
+        except (KeyboardInterrupt, Ended):
+            raise
+        except BaseException as error:  # the user's code may raise anything
             raise _of_the_user(option, text, error) from error
 
 
@@ -76,7 +114,9 @@ def _imported(option: str, text: str, module: str) -> ModuleType:
         hint = f": the nearest file is {near[0]}.py" if near else ": it holds no .py file"
         reason = f"no module {module} on the path or in the current folder"
         raise ValueError(f"{option} = {escaped(text)}: {escaped(reason)}{hint}") from error
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
+    except (KeyboardInterrupt, Ended):
+        raise
+    except BaseException as error:  # the user's code may raise anything
         raise _of_the_user(option, text, error) from error
 
 

@@ -26,13 +26,13 @@ from lazyrich.support.arguments import (
     below_one,
     dense,
     finite,
-    functions,
     listed,
     one_of,
     positive_integer,
     shown,
 )
 from lazyrich.support.interruption import Interruption
+from lazyrich.support.user_code import functions_of_the_user
 
 METHODS = ("auto", "eigen", "lanczos")
 # Bytes that the kernels may take before "auto" does without them.
@@ -104,7 +104,7 @@ def lazy_curve(
         _at_least_zero("weight_decay", weight_decay),
         None if learning_rate is None else finite("learning_rate", learning_rate, positive=True),
         below_one("momentum", momentum),
-        functions("metrics", metrics),
+        functions_of_the_user("metrics", metrics),
         finite("rtol", rtol, positive=True),
     )
     one_of("method", method, METHODS)

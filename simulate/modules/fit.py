@@ -21,9 +21,10 @@ from lazyrich.simulate.record import checked_grid
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError
-from lazyrich.support.arguments import functions, not_negative, positive_integer, shown
+from lazyrich.support.arguments import not_negative, positive_integer, shown
 from lazyrich.support.files import user_path
 from lazyrich.support.patience import told
+from lazyrich.support.user_code import functions_of_the_user
 
 FitDivergenceError = DivergenceError  # its name before every trainer raised the same
 
@@ -90,7 +91,10 @@ def fit(
     seconds = not_negative("checkpoint_seconds", checkpoint_seconds)
     kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     batches = Batches(len(leaves(data.X)[0]), batch_size, natural("seed", seed))
-    metrics, measures = functions("metrics", metrics), functions("measures", measures)
+    metrics, measures = (
+        functions_of_the_user("metrics", metrics),
+        functions_of_the_user("measures", measures),
+    )
     if schedule is not None and not callable(schedule):
         raise ValueError(f"schedule = {shown(schedule)}: must be a function of the step, or None")
     trainer = Trainer(model, data, loss_function(loss), optimiser, batches, schedule)

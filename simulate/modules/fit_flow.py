@@ -38,9 +38,10 @@ from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.stability import TooStiffError
 from lazyrich.simulate.times import checked_times
-from lazyrich.support.arguments import finite, functions, listed, not_negative, tolerance
+from lazyrich.support.arguments import finite, listed, not_negative, tolerance
 from lazyrich.support.files import user_path
 from lazyrich.support.patience import told
+from lazyrich.support.user_code import functions_of_the_user
 
 # Beyond it even a stabilised integrator takes days.
 LONGEST = 1e12
@@ -108,7 +109,10 @@ def fit_flow(
     warn_unless_logits(loss, model, data.X, data.y)
     flow, progress = Flow(model, data, loss, decay, rtol), told(progress, "fit_flow")
     given = None if record is None else listed("record", record, "times")
-    metrics, measures = functions("metrics", metrics), functions("measures", measures)
+    metrics, measures = (
+        functions_of_the_user("metrics", metrics),
+        functions_of_the_user("measures", measures),
+    )
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
     recorder = Recorder("time", model, data, loss, metrics, counted, trained_weights(model))
     state = None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import is_lazy
 
 from lazyrich.simulate.modules.trees import (
     Tree,
@@ -22,7 +22,7 @@ from lazyrich.simulate.modules.trees import (
     taken,
 )
 from lazyrich.simulate.modules.untouched import untouched
-from lazyrich.support.arguments import not_negative
+from lazyrich.support.arguments import dense, not_negative
 
 
 class NotSamplesError(ValueError):
@@ -84,17 +84,26 @@ def checked_model(model: object) -> nn.Module:
             raise ValueError(f"{kind} mixes samples: call model.eval() first")
     parameters = dict(model.named_parameters())
     for name, parameter in parameters.items():
-        if isinstance(parameter, UninitializedParameter):
-            raise ValueError(f"model has no shape for {name} yet: call it on some inputs first")
+        _check_held(f"the parameter {name}", parameter)
         if parameter.requires_grad and parameter.is_complex():
             raise ValueError(
                 f"model has complex weights, {name}: must be real; keep their two parts as "
                 "parameters, and join them by torch.view_as_complex"
             )
+    for name, buffer in model.named_buffers():
+        _check_held(f"the buffer {name}", buffer)
     if not any(parameter.requires_grad for parameter in parameters.values()):
         reason = "all have requires_grad=False" if parameters else "it has no parameters"
         raise ValueError(f"model has nothing to train, {reason}: must have weights to train")
     return model
+
+
+def _check_held(name: str, value: Tensor) -> None:
+    """Raise ``ValueError`` for what can't be copied, compared and differentiated."""
+    if is_lazy(value):
+        raise ValueError(f"model has no shape for {name} yet: call it on some inputs first")
+    if value.is_nested or not (value.is_floating_point() and value.element_size() < 2):
+        dense(f"model: {name}", value)
 
 
 def checked_gradient(model: nn.Module, X: Tree) -> None:
@@ -144,6 +153,7 @@ def checked_function(model: nn.Module, X: Tree) -> None:
     count = min(n, _SAMPLES)
     with torch.no_grad(), untouched(model):
         first = _outputs(model, few)
+        dense("the model's output", first)
         _check_unchanged(few, taken(X, slice(0, _SAMPLES)))
         if first.dim() < 1 or len(first) != count:
             raise NotSamplesError(

@@ -12,6 +12,7 @@ from lazyrich.simulate.modules.frozen import called, differ
 from lazyrich.simulate.modules.trees import check_range, leaves, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.support.arguments import in_a_line, one_of, shown
+from lazyrich.support.user_code import running
 
 # A function of outputs and labels: a mean over the samples.
 Loss = Callable[[Any, Any], Tensor]
@@ -78,7 +79,8 @@ def loss_function(loss: object) -> Loss:
         )
     if isinstance(loss, nn.Module):
         loss = _plain(loss)
-    return cast(Loss, loss)
+    of_torch = isinstance(loss, nn.CrossEntropyLoss | nn.BCEWithLogitsLoss)  # or made from it
+    return cast(Loss, loss if of_torch else running("loss", cast(Loss, loss)))
 
 
 def _plain(loss: nn.Module) -> Any:

@@ -25,6 +25,7 @@ from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
 from lazyrich.support.arguments import in_a_line, not_negative, shown
+from lazyrich.support.user_code import running
 
 Optimiser = (
     Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -192,7 +193,7 @@ def made(optimiser: Optimiser, weights: list[nn.Parameter]) -> torch.optim.Optim
                 "function of the parameters"
             )
         try:
-            optimiser = optimiser(weights)  # pyright: ignore
+            optimiser = running("optimiser", optimiser)(weights)  # pyright: ignore
         except Exception as error:
             reason = f"fails on the list of the parameters: {in_a_line(error)}"
             raise ValueError(f"optimiser = {shown(optimiser)}: {reason}") from error

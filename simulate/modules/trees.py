@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.support.arguments import dense
+from lazyrich.support.user_code import end_of_program
 
 # A tensor, an array, or a tuple or dict of these; every one has a row for each sample.
 Tree = Any
@@ -149,11 +150,16 @@ def call(model: nn.Module, X: Tree) -> Any:
     >>> call(Both(), (three, one)), call(Both(), {"right": one, "left": three})
     (tensor([2]), tensor([2]))
     """
-    if isinstance(X, Mapping):
-        return model(**X) if _accepts(model, (), X) else model(X)
-    if isinstance(X, tuple):
-        return model(*X) if _accepts(model, X, {}) else model(X)
-    return model(X)
+    try:
+        if isinstance(X, Mapping):
+            return model(**X) if _accepts(model, (), X) else model(X)
+        if isinstance(X, tuple):
+            return model(*X) if _accepts(model, X, {}) else model(X)
+        return model(X)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise end_of_program("the model", error) from error
 
 
 def _accepts(model: nn.Module, places: tuple, names: Mapping[str, Any]) -> bool:

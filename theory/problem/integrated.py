@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _ANGLES, _NORMS = 240, 96
 _STEEP = 10.0  # slope of erf times deviation of the weights from which on angles are graded
-_FLAT = 1e-3  # and below which the kernel's usual spelling underflows
 _STEEPEST = 1e70  # its fourth power is a number
 _LARGEST = 1e150  # of the kernel, which is squared
 _gram = sp.Symbol("_gram", positive=True)  # |x|^2 |x'|^2 - (x.x')^2
@@ -72,7 +71,7 @@ def kernel_formula(problem: "Problem", numbers: dict[sp.Symbol, float]) -> Any:
     if problem.activation.kind == "erf":
         own = {n: numbers[s] for n, s in problem.activation.symbols.items()}
         steepness = abs(problem.activation.scale(**own)[1]) * numbers[deviation(problem)]
-        if not _FLAT <= steepness <= _STEEP:
+        if steepness > _STEEP:
             expr = without_cancellation(expr)
     return problem.formula(f"kernel {numbers}", expr.subs(numbers), "numpy")
 

@@ -1,0 +1,160 @@
+"""Odd modules and functions of the user: each is one line, and none ends the program."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from lazyrich import simulate
+from lazyrich.simulate.modules.losses import loss_function
+from lazyrich.support.user_code import end_of_program
+
+EYE = torch.eye(3)
+
+
+def _data():
+    X = torch.linspace(-1, 1, 12).reshape(4, 3)
+    return simulate.Data(X, X[:, :1], X + 0.1, X[:, :1])
+
+
+class Holds(nn.Linear):
+    """A line with one more buffer or parameter."""
+
+    def __init__(self, held):
+        super().__init__(3, 1)
+        if isinstance(held, nn.Parameter):
+            self.held = held
+        else:
+            self.register_buffer("held", held)
+
+
+class Gives(nn.Linear):
+    """A line whose outputs go through a function."""
+
+    def __init__(self, function):
+        super().__init__(3, 1)
+        self.function = function
+
+    def forward(self, x):
+        return self.function(super().forward(x))
+
+
+def _frozen(value):
+    return nn.Parameter(value, requires_grad=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (lambda: EYE.to_sparse(), "buffer held is a sparse tensor"),
+        (lambda: EYE.to_sparse_csr(), "buffer held is a sparse tensor"),
+        (lambda: EYE.to_mkldnn(), "buffer held is a tensor of the layout torch._mkldnn"),
+        (lambda: torch.ones(3, device="meta"), "buffer held is a tensor on the device meta"),
+        (lambda: torch.nested.nested_tensor([EYE, EYE[:2]]), "buffer held is a nested tensor"),
+        (
+            lambda: torch.quantize_per_tensor(EYE, 0.1, 0, torch.qint8),
+            "buffer held is a quantized tensor",
+        ),
+        (lambda: _frozen(EYE.to_sparse()), "parameter held is a sparse tensor"),
+        (lambda: _frozen(torch.ones(3, device="meta")), "parameter held is a tensor on the device"),
+    ],
+)
+def test_a_buffer_or_parameter_that_is_no_dense_array_is_one_line(held, said):
+    with pytest.raises(ValueError, match=said) as error:
+        simulate.ntk(Holds(held()), torch.ones(2, 3))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("held", [EYE * 1j, EYE.long(), EYE > 0, EYE.to(torch.float8_e4m3fn)])
+def test_constants_of_any_dense_kind_are_left_alone(held):
+    X = torch.ones(2, 3)
+    assert torch.allclose(simulate.ntk(Holds(held), X), torch.full((2, 2), 4.0))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda f: f.to_sparse(), "output is a sparse tensor"),
+        (lambda f: f.to("meta"), "output is a tensor on the device meta"),
+        (lambda f: torch.nested.nested_tensor(list(f)), "output is a nested tensor"),
+        (lambda f: f.detach().to_mkldnn(), "output is a tensor of the layout torch._mkldnn"),
+        (lambda f: torch.quantize_per_tensor(f, 0.1, 0, torch.qint8), "is a quantized tensor"),
+        (lambda f: f * 1j, "must return real numbers"),
+        (lambda f: f.long(), "does not depend on its weights"),
+    ],
+)
+def test_an_output_that_is_no_dense_array_is_one_line(function, said):
+    with pytest.raises(ValueError, match=said) as error:
+        simulate.ntk(Gives(function), torch.ones(2, 3))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("model", [nn.LazyLinear(1), nn.LazyBatchNorm1d(affine=False).eval()])
+def test_a_module_without_shapes_says_what_to_do(model):
+    whole = nn.Sequential(nn.Linear(3, 3), model)
+    with pytest.raises(ValueError, match=r"has no shape for .*: call it on some inputs first"):
+        simulate.diagnose(whole, _data())
+
+
+def _ends(error):
+    def function(*_):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), BaseException("q")])
+def test_no_function_of_the_user_ends_the_program(error):
+    kind, model = type(error).__name__, nn.Linear(3, 1)
+
+    def fit(model=model, **given):
+        given = {
+            "optimiser": lambda w: torch.optim.SGD(w, lr=0.1),
+            "steps": 2,
+            "loss": "mse",
+            **given,
+        }
+        return simulate.fit(model, _data(), **given)
+
+    for call in (
+        lambda: fit(Gives(_ends(error))),
+        lambda: fit(loss=_ends(error)),
+        lambda: fit(optimiser=_ends(error)),
+        lambda: fit(metrics={"mine": _ends(error)}),
+        lambda: fit(measures={"mine": _ends(error)}),
+        lambda: simulate.fit_flow(nn.Linear(3, 1), _data(), time=0.1, loss=_ends(error)),
+        lambda: simulate.fit_flow(
+            nn.Linear(3, 1), _data(), time=0.1, loss="mse", measures={"m": _ends(error)}
+        ),
+        lambda: simulate.ntk(Gives(_ends(error)), torch.ones(2, 3)),
+        lambda: simulate.diagnose(Gives(_ends(error)), _data()),
+        lambda: simulate.diagnose(model, _data(), loss=_ends(error)),
+        lambda: simulate.lazy_curve(model, _data(), times=[1.0], metrics={"m": _ends(error)}),
+    ):
+        with pytest.raises(ValueError, match=rf"ends the program \({kind}") as found:
+            call()
+        assert "\n" not in str(found.value)
+
+
+def test_what_comes_from_outside_still_ends_it():
+    with pytest.raises(KeyboardInterrupt):
+        simulate.ntk(Gives(_ends(KeyboardInterrupt())), torch.ones(2, 3))
+    with pytest.raises(ZeroDivisionError):
+        end_of_program("the loss", ZeroDivisionError())
+
+
+def test_losses_of_torch_stay_themselves_and_others_keep_their_name():
+    class Own(nn.CrossEntropyLoss):
+        pass
+
+    def mine(f, y):
+        return ((f - y) ** 2).mean() if len(y) else sys.exit()
+
+    own = Own()
+    assert loss_function(own) is own
+    assert loss_function(nn.functional.l1_loss) is nn.functional.l1_loss
+    assert loss_function(mine).__name__ == "mine"
+    assert float(loss_function(mine)(torch.ones(2), torch.zeros(2))) == 1
