@@ -208,7 +208,8 @@ def rendered(figure: Figure, suffixes: Sequence[str]) -> dict[str, bytes]:
     with house_style(), matplotlib.rc_context({"svg.hashsalt": "lazyrich"}):
         layout = figure.get_layout_engine()
         if layout is not None:  # once: it takes longer than drawing, and savefig does it twice
-            layout.execute(figure)
+            if figure.axes:
+                layout.execute(figure)
             figure.set_layout_engine("none")
         for suffix in suffixes:
             buffer = io.BytesIO()
