@@ -44,13 +44,18 @@ def test_finished_cells(measure, tmp_path, count):
     measure("Opening a finished sweep", f"{count} cells", run, at=count, rounds=1)
 
 
-def test_tiny_cells(measure, tmp_path):
-    """New cells of D = 4, P = 10, width 20 and 20 steps, engine moments, one process: nearly all of
-    the time is not the training. Time for one cell."""
+TINY = {"D": 4, "P": 10, "width": 20, "epsilon": 0.25, "steps": 20, "learning_rate": 0.5}
+LEAN = {"n_test": 10, "alignment": None, "engine": "moments", "centred": False}
+
+
+@pytest.mark.parametrize(("name", "options"), [("nothing but losses", LEAN), ("as it comes", {})])
+def test_tiny_cells(measure, tmp_path, name, options):
+    """New cells of D = 4, P = 10, width 20 and 20 steps, one process: nearly all of the time is not
+    the training. *Nothing but losses*: engine moments, 10 test samples, no alignments. *As it
+    comes*: engine flow, 1,000 test samples and alignments on them. Time for one cell of 300."""
     folders = (tmp_path / str(number) for number in itertools.count())
-    tiny = FIXED | {"D": 4, "P": 10, "n_test": 10, "width": 20, "steps": 20}
 
     def run():
-        return simulate.sweep(grid(300), folder=next(folders), jobs=1, **tiny)
+        return simulate.sweep(grid(300), folder=next(folders), jobs=1, **TINY, **options)
 
-    measure("Tiny cells", "one of 300", run, calls=300, rounds=2)
+    measure("Tiny cells", name, run, calls=300, rounds=2)
