@@ -41,6 +41,29 @@ COMMANDS = (
 RARELY = 50_000  # new objects between two collections of garbage; Python's default is 700
 
 
+class _Integer(click.types.IntParamType):
+    """A whole number in the digits 0 to 9: Python reads those of every script."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return super().convert(_in_ascii(self, value, param, ctx), param, ctx)
+
+
+class _Float(click.types.FloatParamType):
+    """A number in the digits 0 to 9."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return super().convert(_in_ascii(self, value, param, ctx), param, ctx)
+
+
+def _in_ascii(kind: click.ParamType, value: Any, param: Any, ctx: Any) -> Any:
+    if isinstance(value, str) and not value.isascii():
+        kind.fail(f"{value!r} is not a valid {kind.name}.", param, ctx)
+    return value
+
+
+_IN_ASCII: dict[click.ParamType, click.ParamType] = {click.INT: _Integer(), click.FLOAT: _Float()}
+
+
 class _Group(click.Group):
     """A group that imports a subcommand only when it is called or asked for its help."""
 
@@ -56,7 +79,10 @@ class _Group(click.Group):
             raise ValueError(
                 f"no command {cmd_name!r}: {hint}The commands are {', '.join(COMMANDS)}"
             )
-        return importlib.import_module(f"lazyrich.commands.{cmd_name}").command
+        found = importlib.import_module(f"lazyrich.commands.{cmd_name}").command
+        for parameter in found.params:
+            parameter.type = _IN_ASCII.get(parameter.type, parameter.type)
+        return found
 
 
 @click.group(cls=_Group)

@@ -48,7 +48,10 @@ def real_array(name: str, value: object, shape: Shape | list[Shape], allowed: st
     dense(name, value)
     try:
         raw = as_numpy(value)
-    except (ValueError, TypeError):  # a ragged list
+    except (ValueError, TypeError):
+        if isinstance(value, list | tuple):  # rows of different lengths
+            given = f"{name} = {shown(value)}"
+            raise ValueError(f"{given}: must be an array of real numbers, {allowed}") from None
         raw = np.asarray(None)
     if raw.dtype.kind not in "iuf":
         raise ValueError(f"{name} is {type(value).__name__}: must be an array of real numbers")

@@ -263,6 +263,9 @@ class NeuronMeasures:
         if self._network.centred:
             centred = {"W0": start.W, "v0": start.readouts}
             centred |= {"W_moved": snapshot.W_moved, "v_moved": snapshot.readouts_moved}
+        given = (now.W, now.readouts, *centred.values())
+        if not all(bool(each.isfinite().all()) for each in given if each is not None):
+            return {"population_loss": now.W.new_tensor(torch.nan)}  # the run has diverged
         loss = problem.population_loss(
             W=now.W,
             v=now.readouts,

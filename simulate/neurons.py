@@ -16,6 +16,7 @@ from lazyrich.simulate.shapes import Float
 from lazyrich.simulate.stability import CHECK_EVERY, Diverged, has_diverged
 from lazyrich.simulate.training import Snapshot, Training
 from lazyrich.simulate.two_layer import TwoLayer
+from lazyrich.support.user_code import running
 
 
 def network(
@@ -125,7 +126,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
                 raise Diverged(done)
             (loss + state.penalty()).backward()
             decoupled = state.decoupled()
-            state.optimiser.step()
+            running("optimiser", state.optimiser.step)()
             with torch.no_grad():
                 for array, part in zip(state.parameters, decoupled, strict=True):
                     array.sub_(part)

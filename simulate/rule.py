@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lazyrich.simulate.shapes import Number
 from lazyrich.support.arguments import finite, not_negative, shown
+from lazyrich.support.user_code import running
 
 NUMBERS = ("learning_rate", "momentum", "weight_decay", "decoupled_weight_decay")
 DECAYS = ("weight_decay", "decoupled_weight_decay")
@@ -103,7 +104,7 @@ class Rule:
         ``in_loss``: the decay of the loss is in the gradients already.
         """
         if self.optimiser is not None:
-            made = self.optimiser(parameters)
+            made = running("optimiser", self.optimiser)(parameters)
             if not isinstance(made, torch.optim.Optimizer):
                 raise ValueError(
                     f"optimiser returned {shown(made)}: must return a torch.optim.Optimizer"

@@ -356,7 +356,7 @@ class PolynomialTask:
         >>> PolynomialTask(D=2, P=1, indices=2).formula()
         'y = sum_k (beta_k.x)^2/2, k = 1..2'
         """
-        noise = f" + noise of variance {self.noise**2:g}" if self.noise else ""
+        noise = f" + noise of deviation {self.noise:g}" if self.noise else ""
         if self.goal is not None:
             return f"y = {self.goal.text}{noise}"
         indices = self.directions.shape[0]

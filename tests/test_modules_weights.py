@@ -144,7 +144,10 @@ REFUSED = [
     (frozen, "nothing to train, all have requires_grad=False"),
     (nn.Tanh, "nothing to train, it has no parameters"),
     (lambda: Net(COMPLEX, True), "model has complex weights, more: must be real"),
-    (lambda: nn.Sequential(nn.LazyLinear(1)).double(), "no shape for 0.weight yet: call it on"),
+    (
+        lambda: nn.Sequential(nn.LazyLinear(1)).double(),
+        "no shape for the parameter 0.weight yet:",
+    ),
     (Cut, "output does not depend on its weights"),
 ]
 

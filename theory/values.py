@@ -18,8 +18,8 @@ from sympy.matrices.expressions.matexpr import MatrixExpr
 from lazyrich.support.arguments import dense, shown
 from lazyrich.theory.symbols import SymmetricMatrixSymbol
 
-_FRACTION = re.compile(r"[+-]?\d{1,400}/0*[1-9]\d{0,399}")
-_DECIMAL = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,3})?")
+_FRACTION = re.compile(r"[+-]?\d{1,400}/0*[1-9]\d{0,399}", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,3})?", re.ASCII)
 _ROUNDING = 1e-5  # of floats of order 1: the asymmetry that a symmetric matrix may have
 _LAWS = (  # the first that a symbol obeys says what its values must be
     (("integer", "positive"), "a positive whole number"),

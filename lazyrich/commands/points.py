@@ -65,7 +65,8 @@ def _array(given: str, text: str) -> Any:
 
     file = given_path(given, text)
     if not file.is_file():
-        raise ValueError(f"{escaped(given)}: no such file")
+        found = "no file, must be an .npy file" if file.exists() else "no such file"
+        raise ValueError(f"{escaped(given)}: {found}")
     try:
         return np.load(file, allow_pickle=False).astype(float).tolist()
     except (ValueError, OSError, EOFError):

@@ -30,7 +30,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str | No
     if value is None or value == "inf":
         return None if value is None else math.inf
     try:
-        return int(value)
+        return int(value.encode("ascii"))  # Python reads digits of every script
     except ValueError:
         raise ValueError(f"--width {value}: must be a positive integer or inf") from None
 

@@ -28,7 +28,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     if value == "inf":
         return math.inf
     try:
-        return int(value)
+        return int(value.encode("ascii"))  # Python reads digits of every script
     except ValueError:
         raise ValueError(f"--width {value}: must be a positive integer or inf") from None
 

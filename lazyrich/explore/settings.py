@@ -80,6 +80,8 @@ class Field:
             if isinstance(given, str) and given.strip() and len(given) <= LONGEST_TEXT:
                 return given.strip()
             raise ValueError
+        if isinstance(given, str) and not given.isascii():  # Python reads digits of every script
+            raise ValueError
         number = float(given) if isinstance(given, str) else given
         if self.infinite and number == math.inf:
             return math.inf

@@ -25,7 +25,8 @@ def read_arrays(
 
     file = given_path(option, str(path))
     if not file.is_file():
-        raise ValueError(f"{option} {escaped(path)}: no such file")
+        found = "no file, must be an .npz file" if file.exists() else "no such file"
+        raise ValueError(f"{option} {escaped(path)}: {found}")
     try:
         with np.load(file, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}

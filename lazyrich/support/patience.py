@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from lazyrich.support.arguments import shown
+from lazyrich.support.user_code import running
 
 # Seconds after which work without a callback says how far it is.
 SILENCE = 10.0
@@ -37,7 +38,7 @@ def told(
     """
     checked_progress(progress)
     if progress is not None:
-        return progress
+        return running("progress", progress)
     if _followed.get():
         return silent
     start, due, again = time.monotonic(), SILENCE, ""

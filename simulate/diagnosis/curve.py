@@ -141,6 +141,8 @@ class Given:
         given = listed("times", times, "numbers")
         try:
             given = [t.item() if getattr(t, "shape", None) == () else t for t in given]
+            if any(isinstance(t, str | bytes) for t in given):  # which NumPy reads
+                raise TypeError
             found = np.asarray(given, dtype=float)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"times = {shown(times)}: must be a list of numbers") from None

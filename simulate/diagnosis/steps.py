@@ -73,6 +73,12 @@ class Steps:
                 f"phase is only an indication. {words_with(self.name)}"
             )
         start = f"With {self.name} at learning rate {self.rate:g}"
+        if self.unstable and not self.stable > 0:
+            return (
+                f"No learning rate that floating point holds is stable at the start: with "
+                f"{self.name} at {self.rate:g} training diverges or leaves gradient flow, and the "
+                "forecast does not apply."
+            )
         if self.unstable:
             return (
                 f"Lower the learning rate below {self.stable:.3g}, the largest stable one at the "

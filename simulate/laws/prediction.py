@@ -22,7 +22,7 @@ from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.task import PolynomialTask
 from lazyrich.simulate.threads import threads
 from lazyrich.simulate.train import STEPS, Plan, plan_of
-from lazyrich.support.arguments import positive_integer, shown
+from lazyrich.support.arguments import LARGEST, positive_integer, shown
 from lazyrich.support.patience import told
 
 if TYPE_CHECKING:
@@ -150,6 +150,9 @@ def forecast(
     else:
         D, P = positive_integer("D", D), positive_integer("P", P)
         moments_fit_memory(D)
+        if first + count - 1 > LARGEST:
+            allowed = f"at most {LARGEST - count + 1}, as {count} data sets count on from it"
+            raise ValueError(f"seed = {first}: must be {allowed}")
         tasks = (PolynomialTask(D, P, seed=first + i, **law) for i in range(count))
     found, plans, progress = [], [], told(progress, "the forecast")
     total = 1 if data is not None else count

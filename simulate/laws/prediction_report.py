@@ -104,6 +104,11 @@ def _rate_advice(
         return ""
     rate, share = float(training.rule.learning_rate), numbers[RATE]
     where = f" on {number} of {len(found)} data sets" if len(found) > 1 else ""
+    if share > 1 and rate / share == 0:
+        return (
+            f"At {rate:g} training diverges{where}, and so it does at every smaller learning rate "
+            "that floating point holds."
+        )
     if share > 1:
         return (
             f"Lower the learning rate below {rate / share:.3g}, the largest stable one at the "

@@ -218,6 +218,8 @@ def called(model: nn.Module, X: Tree, name: str = "X") -> Any:
         return call(model, X)
     except Exception as error:  # a module may raise any
         line = " ".join(str(error).split())[:300]
+        if isinstance(error.__cause__, SystemExit) and isinstance(error, ValueError):
+            raise NotSamplesError(f"{line}, called on {name}") from error
         if "dtype" in line:
             line += _hint_of_dtype(model, X, name)
         raise NotSamplesError(

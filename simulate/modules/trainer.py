@@ -53,7 +53,8 @@ class Trainer:
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = made(optimiser, self.weights)
         self._asks_again = _asks_again(self.optimiser)
-        self._batches, self._schedule = batches, schedule
+        self._batches = batches
+        self._schedule = schedule and running("schedule", schedule)
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         for rate in self._rates:
             in_range_of(self.weights, "learning_rate", float(rate))

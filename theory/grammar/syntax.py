@@ -52,10 +52,10 @@ def _tokens() -> str:
     # Gamma is a matrix too: it is the function before brackets with only numbers and D.
     gamma = r"Gamma(?=\s*\([\dD\s.()\/+*-]*\))"
     return rf"""
-NUMBER: /\d+(\.\d+)?([eE][+-]?\d+)?/ | /(?<![\w)\]}}|'])\.\d+([eE][+-]?\d+)?/
-FUNCTION.2: /(?:{functions}|He_(?:\d+|\{{\d+\}}))(?=\s*[(\[{{])|{gamma}/
+NUMBER: /[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/ | /(?<![\w)\]}}|'])\.[0-9]+([eE][+-]?[0-9]+)?/
+FUNCTION.2: /(?:{functions}|He_(?:[0-9]+|\{{[0-9]+\}}))(?=\s*[(\[{{])|{gamma}/
 TRACE.3: /(?<![{_LETTER}\d_])(?:tr|Tr|trace)(?=\s+[{_LETTER}])/
-WORD: /[{_LETTER}]̄?(?:[{_LETTER}\d{SUBSCRIPTS}]|_(?=[{_LETTER}\d_])|_\{{\w+\}})*/
+WORD: /[{_LETTER}]̄?(?:[{_LETTER}0-9{SUBSCRIPTS}]|_(?=[{_LETTER}0-9_])|_\{{\w+\}})*/
 TIMES.1: /\*(?!\*)|×/
 CARET.2: /\*\*|\^/
 DIVIDE: "/" | "÷"

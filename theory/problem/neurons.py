@@ -260,4 +260,14 @@ def _as_array(name: str, value: Any, ndim: int, like: Any = None) -> Array:
     if array.ndim != ndim or 0 in array.shape:
         wanted = "a vector" if ndim == 1 else "a matrix with one row for each neuron or dimension"
         raise ValueError(f"{name} has shape {tuple(array.shape)}: must be {wanted}")
+    if bad := _not_finite(array):
+        raise ValueError(f"{name} has {bad} NaN or infinite entries: must be finite")
     return array
+
+
+def _not_finite(array: Array) -> int:
+    """The number of entries that are NaN or infinite; 0 within ``vmap``, which shows none."""
+    try:
+        return int((~_namespace(array).isfinite(array)).sum())
+    except RuntimeError:
+        return 0
