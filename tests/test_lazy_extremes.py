@@ -141,7 +141,7 @@ def test_no_odd_function_lies_outside_of_the_kernel_of_a_steep_erf():
     assert found.curve[40] > 1 - math.pi / 4
 
 
-@pytest.mark.parametrize(("D", "degree"), [(1, 2), (2, 3), (4, 4), (100, 4), (10**5, 4)])
+@pytest.mark.parametrize(("D", "degree"), [(1, 2), (2, 3), (4, 4), (100, 4), (10**5, 4), (3, 14)])
 def test_the_floor_of_relu_needs_no_eigenvalue(D, degree):
     """At D = 10^5 the eigenvalue of degree 4 is 1e-20 of the largest: it counts all the same."""
 
@@ -276,3 +276,14 @@ def test_a_loss_that_depends_on_eigenvalues_below_rounding_is_refused():
 def test_a_coefficient_of_0_leaves_no_eigenvalues_of_rounding():
     spaces = Problem("h + c*h^3").spectrum(D=3, c=0.0, sigma=1.0).spaces
     assert [(s.degree, s.multiplicity) for s in spaces] == [(1, 3)]
+
+
+def test_a_target_of_degree_above_12_has_its_own_degree_in_the_curve():
+    """Control: without the kernel's functions of degree 14 the curve is another one."""
+    problem = Problem("relu(h)", "(beta.x)^14")
+    numbers = {"D": 3, "sigma": 1.0, "beta": [1.0, 0.0, 0.0]}
+    curve = problem.learning_curve(P=[4, 2000], **numbers)
+    assert list(curve) == list(problem.learning_curve(P=[4, 2000], highest=14, **numbers))
+    spaces = problem.spectrum(highest=14, **numbers).spaces
+    assert sum(space.power for space in spaces if space.degree == 14) > 0
+    assert not any(s.degree > 12 for s in problem.spectrum(highest=12, **numbers).spaces)

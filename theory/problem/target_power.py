@@ -147,12 +147,17 @@ def _falls(i: int, j: int, n: int) -> sp.Expr:
 
 @cache
 def harmonic_products(target: sp.Expr) -> dict[int, sp.Matrix]:
-    """Return {l: matrix of <H_i H_j> / weight(l, 0)} of the H of ``harmonic_parts``, in order."""
+    """Return {l: matrix of <H_i H_j> / weight(l, 0)} of the H of ``harmonic_parts``, in order.
+
+    By parts <H_i H_j> is D^-l H_i(grad) H_j, and the Laplacian of H_j is 0: the terms of H_i with
+    |x|^2 add nothing.
+    """
     products = {}
     for l, parts in harmonic_parts(target).items():
         items = list(parts.values())
         table = sp.zeros(len(items), len(items))
-        for a, left in enumerate(items):
+        for a, whole in enumerate(items):
+            left = whole.subs(dot(x, x), 0)
             for b in range(a, len(items)):
                 mean = expectation(left * items[b], isotropic(x)) / radial.weight(l, 0)
                 table[a, b] = table[b, a] = sp.factor(mean)
