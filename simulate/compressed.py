@@ -28,6 +28,20 @@ def pays(n: int, D: int) -> bool:
     return few <= n and 2 * few**2 * (few + D**2) < n**2 * (D + 4)
 
 
+def centred_part(
+    columns: Float[Tensor, "*batch n q"], centred: Float[Tensor, "*batch n q"]
+) -> Float[Tensor, "*batch n q"]:
+    """Return ``centred``, columns less their means, with 0 in place of what is rounding alone.
+
+    >>> columns = torch.tensor([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]])
+    >>> centred_part(columns, columns - columns.mean(0)).norm(dim=0)
+    tensor([0.0000, 1.4142])
+    """
+    rounding = columns.shape[-2] * torch.finfo(columns.dtype).eps
+    sizes, whole = (torch.linalg.vector_norm(x, dim=-2, keepdim=True) for x in (centred, columns))
+    return centred.where(sizes > rounding * whole, 0.0)
+
+
 @dataclass(frozen=True)
 class Compressed:
     """At most q + 1 rows in place of n samples and their labels, q the number of ``features``.
@@ -62,7 +76,7 @@ class Compressed:
         i, j = torch.triu_indices(D, D, device=X.device)
         columns = torch.cat([X, X[:, i] * X[:, j], y[:, None]], 1)
         if centred:
-            columns = columns - columns.mean(0)
+            columns = centred_part(columns, columns - columns.mean(0))
         R = torch.linalg.qr(columns, mode="r").R
         place = torch.empty(D, D, dtype=torch.long, device=X.device)
         place[i, j] = place[j, i] = torch.arange(D, D + len(i), device=X.device)

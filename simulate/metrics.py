@@ -6,7 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from lazyrich.simulate.compressed import Compressed, features, pays
+from lazyrich.simulate.compressed import Compressed, centred_part, features, pays
 from lazyrich.simulate.hermite import Ridges, population_by_degree
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float, Number
@@ -133,13 +133,18 @@ def centred_alignment(
 ) -> Float[Tensor, "*batch"]:
     """Return the alignment of H K H with H y, H = I - 1 1^T/n: centred in both arguments.
 
+    NaN where it is 0/0, that is, where all labels are equal, or K is constant, up to rounding.
+
     >>> K, y = torch.tensor([[4.0, 2.0], [2.0, 1.0]]), torch.tensor([2.0, 1.0])
     >>> bool(torch.allclose(centred_alignment(K, y), centred_alignment(K + 3, y + 5)))
     True
     """
     means = K.mean(-1, keepdim=True)
     H_K_H = K - means - means.mT + means.mean(-2, keepdim=True)
-    return alignment(H_K_H, y - y.mean(-1, keepdim=True))
+    centred = centred_part(y[..., None], y[..., None] - y.mean(-1)[..., None, None])[..., 0]
+    size, whole = (torch.linalg.matrix_norm(each) for each in (H_K_H, K))
+    found = alignment(H_K_H, centred)
+    return found.where(size > K.shape[-1] * torch.finfo(K.dtype).eps * whole, float("nan"))
 
 
 class Alignments:
@@ -148,7 +153,7 @@ class Alignments:
     Where the samples are many and the dimensions few, samples that stand for them are found once.
     Else K is made ``block`` rows at a time, on and above the diagonal only, and never held whole:
     its norm, its row sums and K y are enough. There the centred one loses the digits of |H K H|_F^2
-    against |K|_F^2.
+    against |K|_F^2, and is NaN where none is left.
     """
 
     def __init__(
@@ -183,6 +188,10 @@ class Alignments:
         def kernel(rows: Tensor, columns: Tensor) -> Tensor:
             return ntk_normalised(rows, columns, wbar, M, epsilon=epsilon)
 
+        if 0 < len(self._y) <= self._block:
+            K = kernel(self._X, self._X)
+            y = self._y.expand(K.shape[:-1])
+            return {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
         return _in_blocks(kernel, self._X, self._y, wbar.shape[:-1], self._block)
 
 
@@ -237,16 +246,18 @@ def _by_features(network: TwoLayer, X: Tensor, y: Tensor) -> dict[str, Tensor]:
     parts = range(0, n, max(1, FEATURES // (N * (D + 1))))
     blocks = [slice(top, top + parts.step) for top in parts]
     mean = sum(network.features(X[rows]).sum(0) for rows in blocks) / n
-    found = {}
+    found, whole = {}, torch.zeros(())
     for name, shift, labels in (
         ("alignment", 0.0, y),
-        ("centred_alignment", mean, y - y.mean()),
+        ("centred_alignment", mean, centred_part(y[:, None], y[:, None] - y.mean())[:, 0]),
     ):
         gram, with_labels = 0.0, 0.0
         for rows in blocks:
             J = network.features(X[rows]) - shift
             gram, with_labels = gram + J.T @ J, with_labels + labels[rows] @ J
         square, numerator = (torch.as_tensor(part).square().sum() for part in (gram, with_labels))
+        whole = square if name == "alignment" else whole
+        square = square.where(square > (n * torch.finfo(X.dtype).eps) ** 4 * whole, 0.0)
         found[name] = _quotient(numerator, square, labels.square().sum())
     return found
 
@@ -276,7 +287,10 @@ def _in_blocks(
     mean, power = y.mean(), y.square().sum()
     rows = products[..., 0].square().sum(-1)
     centred_square = square - 2 * rows / max(n, 1) + (ones_K_ones / max(n, 1)) ** 2
-    centred_power = (y - mean).square().sum()
+    centred_square = centred_square.where(
+        centred_square > n * torch.finfo(y.dtype).eps * square, 0.0
+    )
+    centred_power = centred_part(y[:, None], y[:, None] - mean).square().sum()
     centred_y_K_y = y_K_y - 2 * mean * ones_K_y + mean**2 * ones_K_ones
     return {
         "alignment": _quotient(y_K_y, square, power),

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazyrich.simulate import metrics
+from lazyrich.simulate.activations import Curved
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.compressed import Compressed, features, pays
-from lazyrich.simulate.metrics import Alignments, alignment, centred_alignment
+from lazyrich.simulate.metrics import (
+    Alignments,
+    alignment,
+    centred_alignment,
+    neuron_alignments,
+)
 from lazyrich.simulate.network import ntk_normalised
+from lazyrich.simulate.two_layer import TwoLayer
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIGNED = st.one_of(st.just(0.0), st.floats(-2, -1e-2), st.floats(1e-2, 2))
@@ -87,3 +94,21 @@ def test_numbers_held_are_those_of_the_way_that_is_taken():
     assert Alignments.held(1000, 4) == 14 * 16
     assert Alignments.held(1000, 100) == 1000 * 1000
     assert Alignments.held(0, 1) == 1
+
+
+@pytest.mark.parametrize(("n", "D"), [(40, 2), (300, 2), (300, 30), (20, 8)])
+@pytest.mark.parametrize("same", ["labels", "samples"])
+def test_centred_alignment_is_nan_where_only_rounding_is_left(n, D, same):
+    """Law: H y = 0 for equal labels and H K H = 0 for equal samples, for any numbers."""
+    X, y = standard_normal(0, "test inputs", (n, D)), standard_normal(0, "beta", (n,))
+    W = standard_normal(0, "weights", (5, D))
+    wbar, M = W.mean(0), W.T @ W / 5
+    if same == "labels":
+        y = torch.full_like(y, 0.1)
+    else:
+        X = X[:1].expand(n, D)
+    found = Alignments(X, y)(wbar, M, epsilon=0.3)
+    assert math.isnan(found["centred_alignment"])
+    assert 0 <= float(found["alignment"]) <= 1 + 1e-12
+    of_neurons = neuron_alignments(TwoLayer(W, None, 1.0, Curved(0.3)), X, y)
+    assert math.isnan(of_neurons["centred_alignment"])
