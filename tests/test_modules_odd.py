@@ -158,3 +158,20 @@ def test_losses_of_torch_stay_themselves_and_others_keep_their_name():
     assert loss_function(nn.functional.l1_loss) is nn.functional.l1_loss
     assert loss_function(mine).__name__ == "mine"
     assert float(loss_function(mine)(torch.ones(2), torch.zeros(2))) == 1
+
+
+@pytest.mark.parametrize(
+    "later", [torch.Tensor.long, lambda f: f.to(torch.complex64), torch.Tensor.to_sparse]
+)
+def test_a_module_whose_output_changes_its_kind_is_one_line(later):
+    calls = []
+    model = Gives(lambda f: later(f) if len(calls) > 1 else calls.append(1) or f)
+    with pytest.raises(ValueError, match=r"^the model[^\n]*must [^\n]*$"):
+        simulate.fit(model, _data(), loss="mse", optimiser=torch.optim.SGD, steps=3)
+
+
+def test_a_module_that_returns_no_number_is_one_line():
+    with pytest.raises(ValueError, match=r"^the model returns no number for a sample: must"):
+        simulate.fit(
+            Gives(lambda f: f[:, :0]), _data(), loss="mse", optimiser=torch.optim.SGD, steps=3
+        )

@@ -160,6 +160,8 @@ def checked_function(model: nn.Module, X: Tree) -> None:
                 f"the model returns shape {tuple(first.shape)} for {count} samples: must return "
                 "one row for each (samples are along the first axis of X)"
             )
+        if not first.numel():
+            raise ValueError("the model returns no number for a sample: must return one at least")
         if any(differ(first, _outputs(model, few), 100) for _ in range(_SAMPLES // count)):
             raise ValueError(
                 "the model gives other outputs at every call, so it is random: must be one "
@@ -249,10 +251,13 @@ def _in_parts(model: nn.Module, X: Tree, count: int, first: Tensor) -> tuple[Ten
 
 
 def differ(one: Tensor, other: Tensor, rounding: int) -> bool:
-    """Return whether tensors differ by more than ``rounding`` units of the largest's last place."""
-    if one.shape != other.shape:
+    """Return whether tensors differ by more than ``rounding`` units of the largest's last place.
+
+    Those of different shapes, types or layouts do.
+    """
+    if any(getattr(one, kind) != getattr(other, kind) for kind in ("shape", "dtype", "layout")):
         return True
-    if not one.is_floating_point():
+    if not one.is_floating_point() or not one.numel():
         return not torch.equal(one, other)
     scale = torch.nan_to_num(torch.maximum(one.abs(), other.abs()).double(), posinf=0).max()
     allowed = min(rounding * torch.finfo(one.dtype).eps, _AT_MOST) * float(scale)
