@@ -7,10 +7,11 @@ from typing import Any
 import xarray
 
 from lazyrich.simulate.cells import NETWORK
+from lazyrich.simulate.completing import complete_store
 from lazyrich.simulate.experiment import plain
 from lazyrich.simulate.record import DESCRIPTIONS
 from lazyrich.simulate.run import FORMAT
-from lazyrich.simulate.runs import Runs, complete_store, gather
+from lazyrich.simulate.runs import Runs, gather
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.simulate.store import Store
 from lazyrich.simulate.workers import workers

@@ -116,7 +116,10 @@ def test_bad_arguments_are_refused_by_name_value_and_what_is_allowed(given, mess
         ({"X": np.empty((0, 2))}, r"X has shape \(0, 2\)"),
         ({"X": [[1.0, math.nan]]}, "X has 1 NaN or infinite entries: must be finite"),
         ({"X": "abc"}, "X is str: must be an array of real numbers"),
-        ({"X": [[1.0], [1.0, 2.0]]}, "X is list: must be an array of real numbers"),
+        (
+            {"X": [[1.0], [1.0, 2.0]]},
+            r"X = \[\[1.0\], \[1.0, 2.0\]\]: must be an array of real numbers",
+        ),
         ({"X": [[1j, 0]]}, "X is list: must be an array of real numbers"),
         ({"X": None}, "X is NoneType: must be an array of real numbers"),
         ({"beta": [1.0]}, r"beta has shape \(1,\): must be \(D,\) = \(2,\)"),

@@ -264,12 +264,12 @@ def _summary(run: "Run") -> str:
     lines = [f"population loss of kernel regression with the initial kernel: {floor}"]
     if found.train_level == 0:
         return "\n".join([*lines, "the labels are 0 everywhere: there is nothing to learn"])
-    sides = (("train", "train loss", found.train_level), ("test", found.test, found.test_level))
-    for side, name, level in sides:
-        loss = name.replace("_", " ")
+    test = found.test.replace("_", " ")
+    sides = (("train", "train loss", found.train_level), ("test", test, found.test_level))
+    for side, loss, level in sides:
         lines.append(f"{loss} below {level:.4g} for good: {found.when(side)}")
-    at_once = found.phase == AT_ONCE
-    late = "from the train loss to the test loss" if at_once else "time to grok (test minus train)"
+    to_grok = f"time to grok ({test.removesuffix(' loss')} minus train)"
+    late = f"from the train loss to the {test}" if found.phase == AT_ONCE else to_grok
     lines += [f"{late}: {_delay(found)}", f"phase: {found.phase}"]
     if "descent_gap_population_loss" in history:
         gaps = abs(history.descent_gap_population_loss)

@@ -20,8 +20,10 @@ REPORTS, NOTES = (".html", ".md", ".json"), (".tex", ".md")
 @click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
 @click.option("--list", "listed", is_flag=True, help="List the claims and check none.")
 @click.option("--problem", metavar="FILE", help="Check your own network instead: a TOML file.")
-@click.option("--examples", type=int, help="Random examples for each property.")
-@click.option("--seed", type=int, help="Seed of the random examples.")
+@click.option("--examples", type=int, help="Random examples for each property.  [default: 25]")
+@click.option(
+    "--seed", type=int, help="Seed of the random examples and of what is measured.  [default: 0]"
+)
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes to use.")
 @format_option()
 @click.option("--report", metavar="FILE", help="Write a report as well: .html, .md or .json.")
@@ -47,8 +49,8 @@ def command(
     default: all. For each claim: its verdict and the kinds of evidence; for claims that are named
     also the statement, what is printed, what is right, a counter-example, and what was found.
 
-    Exits 1 if evidence fails, and then writes no errata. A misprint in a paper is a verdict, not a
-    failure.
+    Exits 1 if a check disagrees with the recorded verdict or lets a wrong statement pass, and then
+    writes no errata. A misprint in a paper is a verdict, not a failure.
 
     With --problem, check what lazyrich derives for your own network: each closed form is compared
     with automatic differentiation, numerical integration or training, and each check must also
