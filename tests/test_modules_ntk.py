@@ -162,14 +162,11 @@ print(held() - before)
 
 @pytest.mark.parametrize("outputs", ["full", "trace"])
 def test_the_memory_taken_is_that_given(outputs):
-    """40 samples of a 784-1024-4 perceptron in 64 MiB; a row of the Jacobian is 6 MiB.
-
-    A process's first kernel takes 20 MiB more, as the docstring of ``ntk`` says.
-    """
+    """40 samples of a 784-1024-4 perceptron in 64 MiB; a row of the Jacobian is 6 MiB."""
     memory = 64 * 2**20
     command = [sys.executable, "-c", MEASURED, outputs, str(memory)]
     taken = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-    assert int(taken) < memory + 20 * 2**20
+    assert int(taken) < 1.25 * memory
 
 
 def test_a_large_kernel_gives_a_warning(monkeypatch):

@@ -112,6 +112,7 @@ class Network:
                         raise NotImplementedError("torch.func is wrong for this size of a batch")
                     yield part
                     done += size
+                    del part  # before the next are made
                 return
             except MISSING:  # of some torch.func, one size of a batch fails and another does not
                 self._transforms = False
@@ -152,6 +153,7 @@ class Network:
             for start in range(0, n, most // self.C):
                 found = whole(self.weights, taken(X, slice(start, start + most // self.C)))
                 yield {name: value.flatten(0, 1) for name, value in found.items()}
+                del found  # before the next are made
             return
         wanted = torch.tensor(list(outputs), device=self.like.device)
         sample = torch.arange(n, device=self.like.device).repeat_interleave(len(wanted))

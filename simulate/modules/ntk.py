@@ -206,6 +206,7 @@ class _Kernel:
                 else:
                     K[number] = products.flatten()
                 number += 1
+            del part, values, row  # before the next rows are made
         return K
 
     def _products(self, row: dict[str, Tensor]) -> Tensor:
