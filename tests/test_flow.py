@@ -18,8 +18,7 @@ from lazyrich.simulate.gradient_flow import GradientFlow, Nearby
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 
 STEPS = 16
-# The reference's own noise, over the sum of |terms| of f: with local errors of 1e-12 it was seen
-# to come to 1e-10 where DOP853 is held back by stability, as it is once the loss has decayed.
+# The reference's own noise, over the sum of |terms| of f, with local errors of 1e-12.
 REFERENCE_NOISE = 1e-9
 
 
@@ -50,7 +49,7 @@ class Neurons:
             lambda _, w: self.velocity(w.reshape(self.W.shape)).ravel(),
             (0, times[-1]),
             self.W.ravel(),
-            method="DOP853",
+            method="LSODA",  # implicit where a loss has decayed: DOP853 is noisy there, to 3e-9
             rtol=1e-12,
             atol=1e-15,
             t_eval=times,
@@ -71,7 +70,7 @@ class Neurons:
             A = quadratic - np.outer(beta, beta)
             square = linear @ linear / D + (np.trace(A) ** 2 + 2 * (A * A).sum()) / (2 * D) ** 2
             population.append(np.sqrt(square))
-            H = np.abs(X) @ np.abs(W).T  # with the terms of w.x, which may cancel
+            H = np.abs(X @ W.T)
             terms = abs(self.alpha) * (H + abs(self.epsilon) / 2 * H**2).mean(1)
             scales.append(np.sqrt(((terms + np.abs(self.first) + self.y) ** 2).mean()))
         return np.array(train), np.array(population), np.array(scales)
@@ -107,7 +106,7 @@ def compare(task, W, alpha, epsilon, centred, duration, **options):
     return run, relative_errors(run, *neurons.roots(neurons.solve(times), task.beta.numpy()))
 
 
-@example(2, 1, 1, 2.0, -1, 0.0, 1.0, False, 47.0, 1)  # w.x almost cancels at the end
+@example(2, 1, 1, 2.0, -1, 0.0, 1.0, False, 47.0, 1)  # stiff, long after the loss has decayed
 @given(
     D=st.integers(1, 6),
     P=st.integers(1, 20),
