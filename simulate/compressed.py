@@ -28,18 +28,16 @@ def pays(n: int, D: int) -> bool:
     return few <= n and 2 * few**2 * (few + D**2) < n**2 * (D + 4)
 
 
-def centred_part(
-    columns: Float[Tensor, "*batch n q"], centred: Float[Tensor, "*batch n q"]
-) -> Float[Tensor, "*batch n q"]:
-    """Return ``centred``, columns less their means, with 0 in place of what is rounding alone.
+def centred(columns: Float[Tensor, "*batch n q"]) -> Float[Tensor, "*batch n q"]:
+    """Return columns less their means, H times them, with 0 in place of what is rounding alone.
 
-    >>> columns = torch.tensor([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]])
-    >>> centred_part(columns, columns - columns.mean(0)).norm(dim=0)
+    >>> centred(torch.tensor([[0.1, 1.0], [0.1, 2.0], [0.1, 3.0]])).norm(dim=0)
     tensor([0.0000, 1.4142])
     """
+    moved = columns - columns.mean(-2, keepdim=True)
     rounding = columns.shape[-2] * torch.finfo(columns.dtype).eps
-    sizes, whole = (torch.linalg.vector_norm(x, dim=-2, keepdim=True) for x in (centred, columns))
-    return centred.where(sizes > rounding * whole, 0.0)
+    sizes, whole = (torch.linalg.vector_norm(x, dim=-2, keepdim=True) for x in (moved, columns))
+    return moved.where(sizes > rounding * whole, 0.0)
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ class Compressed:
     The normalised NTK on n samples is Phi A Phi^T: Phi (n, q) has the monomials of each sample, and
     A depends on the weights. With (Phi, y) = Q R, Q of orthonormal columns, K = Q [R A R^T] Q^T: a
     norm of K, and y^T K y, are those of R A R^T and the last column of R. ``linear`` and
-    ``pairs`` are the monomials in R. ``centred``: the columns of Phi and y have mean 0, as in H K H
-    with H = I - 1 1^T/n.
+    ``pairs`` are the monomials in R. ``is_centred``: the columns of Phi and y are ``centred``, as
+    in H K H with H = I - 1 1^T/n.
 
     >>> from lazyrich.simulate.network import ntk_normalised
     >>> X, y = torch.linspace(-1, 2, 14).view(7, 2), torch.linspace(0, 1, 7)
@@ -69,14 +67,13 @@ class Compressed:
 
     @classmethod
     def of(
-        cls, X: Float[Tensor, "n D"], y: Float[Tensor, " n"], *, centred: bool = False
+        cls, X: Float[Tensor, "n D"], y: Float[Tensor, " n"], *, is_centred: bool = False
     ) -> "Compressed":
         """Return the rows that stand for the samples X with labels y."""
         D = X.shape[1]
         i, j = torch.triu_indices(D, D, device=X.device)
         columns = torch.cat([X, X[:, i] * X[:, j], y[:, None]], 1)
-        if centred:
-            columns = centred_part(columns, columns - columns.mean(0))
+        columns = centred(columns) if is_centred else columns
         R = torch.linalg.qr(columns, mode="r").R
         place = torch.empty(D, D, dtype=torch.long, device=X.device)
         place[i, j] = place[j, i] = torch.arange(D, D + len(i), device=X.device)

@@ -6,7 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from lazyrich.simulate.compressed import Compressed, centred_part, features, pays
+from lazyrich.simulate.compressed import Compressed, centred, features, pays
 from lazyrich.simulate.hermite import Ridges, population_by_degree
 from lazyrich.simulate.network import ntk_normalised
 from lazyrich.simulate.shapes import Float, Number
@@ -141,9 +141,8 @@ def centred_alignment(
     """
     means = K.mean(-1, keepdim=True)
     H_K_H = K - means - means.mT + means.mean(-2, keepdim=True)
-    centred = centred_part(y[..., None], y[..., None] - y.mean(-1)[..., None, None])[..., 0]
     size, whole = (torch.linalg.matrix_norm(each) for each in (H_K_H, K))
-    found = alignment(H_K_H, centred)
+    found = alignment(H_K_H, centred(y[..., None])[..., 0])
     return found.where(size > K.shape[-1] * torch.finfo(K.dtype).eps * whole, float("nan"))
 
 
@@ -164,7 +163,7 @@ class Alignments:
         if pays(*X.shape):
             self._few = {
                 "alignment": Compressed.of(X, y),
-                "centred_alignment": Compressed.of(X, y, centred=True),
+                "centred_alignment": Compressed.of(X, y, is_centred=True),
             }
 
     @staticmethod
@@ -189,9 +188,7 @@ class Alignments:
             return ntk_normalised(rows, columns, wbar, M, epsilon=epsilon)
 
         if 0 < len(self._y) <= self._block:
-            K = kernel(self._X, self._X)
-            y = self._y.expand(K.shape[:-1])
-            return {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
+            return _of_whole(kernel(self._X, self._X), self._y)
         return _in_blocks(kernel, self._X, self._y, wbar.shape[:-1], self._block)
 
 
@@ -234,11 +231,15 @@ def neuron_alignments(
     """
     n, (N, D) = X.shape[0], network.W.shape
     if n <= WHOLE:
-        K = network.ntk_normalised(X, X)
-        return {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
+        return _of_whole(network.ntk_normalised(X, X), y)
     if n * (N + D) > (N * (D + 1)) ** 2:
         return _by_features(network, X, y)
     return _in_blocks(network.ntk_normalised, X, y, (), block)
+
+
+def _of_whole(K: Tensor, y: Tensor) -> dict[str, Tensor]:
+    y = y.expand(K.shape[:-1])
+    return {"alignment": alignment(K, y), "centred_alignment": centred_alignment(K, y)}
 
 
 def _by_features(network: TwoLayer, X: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -246,17 +247,17 @@ def _by_features(network: TwoLayer, X: Tensor, y: Tensor) -> dict[str, Tensor]:
     parts = range(0, n, max(1, FEATURES // (N * (D + 1))))
     blocks = [slice(top, top + parts.step) for top in parts]
     mean = sum(network.features(X[rows]).sum(0) for rows in blocks) / n
-    found, whole = {}, torch.zeros(())
+    found, whole = {}, X.new_zeros(())
     for name, shift, labels in (
         ("alignment", 0.0, y),
-        ("centred_alignment", mean, centred_part(y[:, None], y[:, None] - y.mean())[:, 0]),
+        ("centred_alignment", mean, centred(y[:, None])[:, 0]),
     ):
         gram, with_labels = 0.0, 0.0
         for rows in blocks:
             J = network.features(X[rows]) - shift
             gram, with_labels = gram + J.T @ J, with_labels + labels[rows] @ J
         square, numerator = (torch.as_tensor(part).square().sum() for part in (gram, with_labels))
-        whole = square if name == "alignment" else whole
+        whole = torch.maximum(whole, square)  # that of K itself, which comes first
         square = square.where(square > (n * torch.finfo(X.dtype).eps) ** 4 * whole, 0.0)
         found[name] = _quotient(numerator, square, labels.square().sum())
     return found
@@ -290,7 +291,7 @@ def _in_blocks(
     centred_square = centred_square.where(
         centred_square > n * torch.finfo(y.dtype).eps * square, 0.0
     )
-    centred_power = centred_part(y[:, None], y[:, None] - mean).square().sum()
+    centred_power = centred(y[:, None]).square().sum()
     centred_y_K_y = y_K_y - 2 * mean * ones_K_y + mean**2 * ones_K_ones
     return {
         "alignment": _quotient(y_K_y, square, power),

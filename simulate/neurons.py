@@ -117,6 +117,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
     given = [network.W] if network.readouts is None else [network.W, network.readouts]
     start = [array.to(dtype=y.dtype, device=y.device) for array in given]
     state = (Changes if training.lazy else Weights)(training, start)
+    update = running("optimiser", state.optimiser.step)
     scale, done = training.loss_scale, 0
     for stop in training.stops:
         while done < stop:
@@ -126,7 +127,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
                 raise Diverged(done)
             (loss + state.penalty()).backward()
             decoupled = state.decoupled()
-            running("optimiser", state.optimiser.step)()
+            update()
             with torch.no_grad():
                 for array, part in zip(state.parameters, decoupled, strict=True):
                     array.sub_(part)

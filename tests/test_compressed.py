@@ -45,7 +45,7 @@ def test_alignments_on_few_rows_are_those_of_the_whole_kernel(D, more, kinds, se
     centre = torch.eye(n).double() - 1 / n
     lost = torch.linalg.matrix_norm(K) / torch.linalg.matrix_norm(centre @ K @ centre)
     for centred, (name, whole) in zip((False, True), BOTH.items(), strict=True):
-        few = Compressed.of(X, y, centred=centred)
+        few = Compressed.of(X, y, is_centred=centred)
         assert few.linear.shape == (features(D) + 1, D)
         labels = few.y.expand(2, -1)
         found = alignment(few.kernel(wbar, M, epsilon=epsilon), labels)

@@ -9,6 +9,7 @@ from lazyrich.commands.points import constants as read_constants
 from lazyrich.commands.points import constants_option
 from lazyrich.commands.threads_option import threads_option, use_threads
 from lazyrich.commands.typed import constants_as_typed
+from lazyrich.commands.width_option import read_width
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -26,15 +27,6 @@ _OF_TRAINING = (
 )
 
 
-def _width(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
-    if value is None or value == "inf":
-        return None if value is None else math.inf
-    try:
-        return int(value.encode("ascii"))  # Python reads digits of every script
-    except ValueError:
-        raise ValueError(f"--width {value}: must be a positive integer or inf") from None
-
-
 @click.command("predict", short_help="Predict whether and when a network will grok.")
 @click.option("--D", "dimension", type=int, help="Dimension of the inputs.")
 @click.option("--P", "samples", type=int, help="Number of training samples.")
@@ -45,7 +37,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str | No
 )
 @click.option("--alpha", type=float, help="Scale of the output; larger is lazier.")
 @click.option("--epsilon", type=float, help="Curvature of the activation.")
-@click.option("--width", callback=_width, help="Number N of neurons, or inf.  [default: 500]")
+@click.option("--width", callback=read_width, help="Number N of neurons, or inf.  [default: 500]")
 @click.option("--steps", type=int, help="Steps of gradient descent.  [default: 100000]")
 @click.option("--learning-rate", type=float, help="eta0; eta = eta0 N/alpha^2.  [default: 1]")
 @click.option(

@@ -9,6 +9,7 @@ from lazyrich.commands.points import constants as read_constants
 from lazyrich.commands.points import constants_option, floats
 from lazyrich.commands.threads_option import threads_option, use_threads
 from lazyrich.commands.typed import constants_as_typed
+from lazyrich.commands.width_option import read_width
 from lazyrich.support.arguments import escaped
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -24,15 +25,6 @@ ROUNDING = 1e-15
 FLOOR = "kernel_regression_population_loss"  # not known of Hermite activations
 
 
-def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
-    if value == "inf":
-        return math.inf
-    try:
-        return int(value.encode("ascii"))  # Python reads digits of every script
-    except ValueError:
-        raise ValueError(f"--width {value}: must be a positive integer or inf") from None
-
-
 @click.command(
     "simulate",
     short_help="Train a network and print its losses.",
@@ -45,7 +37,7 @@ def _width(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--target-degree", type=int, help="k: learn He_k(beta.x) instead of (beta.x)^2/2.")
 @click.option("--target", default="(beta.x)**2/2", help="A polynomial such as (beta.x)^3.")
 @click.option("--noise", type=float, default=0.0, help="Standard deviation of the labels' noise.")
-@click.option("--width", default="500", callback=_width, help="Number N of neurons, or inf.")
+@click.option("--width", default="500", callback=read_width, help="Number N of neurons, or inf.")
 @click.option("--alpha", type=float, default=1.0, help="Scale of the output; larger is lazier.")
 @click.option("--epsilon", type=float, default=0.02, help="Curvature of the activation.")
 @click.option("--activation", default="h + epsilon/2*h**2", help="phi(h), such as h + 0.1 h^3.")

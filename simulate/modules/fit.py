@@ -91,10 +91,8 @@ def fit(
     seconds = not_negative("checkpoint_seconds", checkpoint_seconds)
     kept = None if checkpoint is None else Checkpoint(user_path(checkpoint, "checkpoint"))
     batches = Batches(len(leaves(data.X)[0]), batch_size, natural("seed", seed))
-    metrics, measures = (
-        functions_of_the_user("metrics", metrics),
-        functions_of_the_user("measures", measures),
-    )
+    metrics = functions_of_the_user("metrics", metrics)
+    measures = functions_of_the_user("measures", measures)
     if schedule is not None and not callable(schedule):
         raise ValueError(f"schedule = {shown(schedule)}: must be a function of the step, or None")
     trainer = Trainer(model, data, loss_function(loss), optimiser, batches, schedule)

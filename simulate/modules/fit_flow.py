@@ -109,10 +109,8 @@ def fit_flow(
     warn_unless_logits(loss, model, data.X, data.y)
     flow, progress = Flow(model, data, loss, decay, rtol), told(progress, "fit_flow")
     given = None if record is None else listed("record", record, "times")
-    metrics, measures = (
-        functions_of_the_user("metrics", metrics),
-        functions_of_the_user("measures", measures),
-    )
+    metrics = functions_of_the_user("metrics", metrics)
+    measures = functions_of_the_user("measures", measures)
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
     recorder = Recorder("time", model, data, loss, metrics, counted, trained_weights(model))
     state = None
