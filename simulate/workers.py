@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from lazyrich.simulate.threads import threads
 from lazyrich.support.arguments import positive_integer, shown
-from lazyrich.support.patience import Progress, told
+from lazyrich.support.patience import Progress, followed, told
 
 # The name of a task, and the arguments of its call.
 Call = tuple[Any, tuple]
@@ -111,7 +111,7 @@ class Processes:
             return
         with threads(1):
             for name, arguments in calls:
-                yield name, function(*arguments)
+                yield name, _as_part(function, arguments)
 
     def _in_processes(self, count: int, function: Function, calls: Sequence[Call]) -> Results:
         waiting: queue.SimpleQueue[Call] = queue.SimpleQueue()
@@ -194,7 +194,7 @@ def serve() -> None:
     while True:
         try:
             function, arguments = pickle.loads(calls.get())
-            answer = ("result", function(*arguments))
+            answer = ("result", _as_part(function, arguments))
         except Exception as error:
             answer = ("error", _sendable(error))
         _send(output, answer)
@@ -334,7 +334,13 @@ def _with_one_thread(function: Function, arguments: tuple) -> Any:
     # For good: the tasks of a worker with several threads would undo each other's limits.
     torch.set_num_threads(1)
     threadpool_limits(1)
-    return function(*arguments)
+    return _as_part(function, arguments)
+
+
+def _as_part(function: Function, arguments: tuple) -> Any:
+    """Return the result of a task, which says nothing of its progress: the driver does."""
+    with followed():
+        return function(*arguments)
 
 
 Workers = Processes | Cluster

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from lazyrich import verify
 from lazyrich.commands.verify import command as verify_command
 from lazyrich.theory import Problem
-from lazyrich.verify.own_attacks import Setting
 from lazyrich.verify.own_problem import ProblemReport, problem
+from lazyrich.verify.own_setting import Setting
 
 PROBLEMS = [
     {"activation": "h + c h^3", "c": 0.3},
@@ -32,6 +32,21 @@ def test_right_theory_passes_at_every_seed(entries, seed):
     assert {"ntk", "ntk-at-init", "population-loss", "simulator", "laziness"} <= {
         c.name for c in report.checks
     }
+
+
+SIZES = [
+    {"activation": "h + h^2/2", "target": "c (beta.x)^2"},
+    {"activation": "c h + c h^2/2", "target": "beta.x", "readouts": "trained"},
+    {"activation": "c relu(h)", "target": "beta.x"},
+    {"activation": "erf(h)", "target": "c beta.x", "sigma": 1e3},
+]
+
+
+@pytest.mark.parametrize("c", [1e-8, 1e8])
+@pytest.mark.parametrize("entries", SIZES, ids=lambda e: f"{e['activation']} {e['target']}")
+def test_the_size_of_labels_and_outputs_changes_no_verdict(entries, c):
+    report = problem({**entries, "c": c})
+    assert report.passed, str(report)
 
 
 def test_a_coefficient_of_0_leaves_the_kernel_fewer_functions():

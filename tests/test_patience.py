@@ -1,16 +1,19 @@
 """Nothing goes on in silence: flows rest where nothing moves, and what can't end is one line."""
 
 import logging
+import threading
+import time
 
 import pytest
 import torch
 from torch import nn
 
 from lazyrich import simulate
+from lazyrich.cli import main
 from lazyrich.simulate import NumericalError, rkc
 from lazyrich.simulate.lyu import SolverError, factorisation
-from lazyrich.support import patience
-from lazyrich.support.progress import progress_bar
+from lazyrich.simulate.workers import run, workers
+from lazyrich.support import patience, progress
 
 TASK = simulate.PolynomialTask(D=5, P=20, n_test=50, seed=0)
 SMALL = {"alpha": 1.0, "epsilon": 0.5, "width": 8, "seed": 1}
@@ -137,27 +140,70 @@ def test_long_work_without_a_callback_says_how_far_it_is(kind, monkeypatch, capl
     assert "\n" not in record.getMessage()
 
 
-def test_it_says_so_again_whenever_the_time_has_doubled(monkeypatch):
-    lines, clock = [], iter([0.0, 5.0, 11.0, 19.0, 23.0, 40.0, 47.0])
+def test_it_says_so_again_whenever_the_time_has_doubled(monkeypatch, caplog):
+    clock = iter([0.0, 5.0, 11.0, 19.0, 23.0, 40.0, 47.0])
     monkeypatch.setattr(patience.time, "monotonic", lambda: next(clock))
-    report = patience.told(None, "training", say=lines.append)
-    for done in range(6):
-        report(done, 6)
+    report = patience.told(None, "training")
+    with caplog.at_level(logging.WARNING, "lazyrich"):
+        for done in range(6):
+            report(done, 6)
+    lines = [record.getMessage() for record in caplog.records]
     assert [line.split(" done")[0] for line in lines] == [
         f"training: still running, {share}%" for share in (17, 50, 83)
     ]
     assert ["progress=print" in line for line in lines] == [True, False, False]
 
 
-@pytest.mark.parametrize("quiet", [False, True])
-def test_a_command_without_a_terminal_says_what_runs_once(quiet, monkeypatch, caplog, capsys):
-    """Not an argument of Python, and its parts say nothing; with --quiet, nothing at all."""
+@pytest.mark.parametrize("reported", [(), (1, 4)])
+def test_a_command_without_a_terminal_says_what_runs(reported, monkeypatch, caplog, capsys):
+    """Also where the work reports nothing. Its parts say nothing, of arguments of Python least."""
     monkeypatch.setattr(patience, "SILENCE", 0.0)
-    with caplog.at_level(logging.WARNING, "lazyrich"), progress_bar("training", quiet) as report:
+    monkeypatch.setattr(progress, "SILENCE", 0.05)
+    said, end = "", time.monotonic() + 60
+    with (
+        caplog.at_level(logging.WARNING, "lazyrich"),
+        progress.progress_bar("training", False) as f,
+    ):
+        if reported:
+            f(*reported)
         simulate.train(TASK, **SMALL, steps=1000)
-        report(1, 4)
-        report(2, 4)
+        while said.count("\n") < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+            said += capsys.readouterr().err
     assert not caplog.records
-    lines = capsys.readouterr().err.splitlines()
-    said = "lazyrich: training: still running, 25% done after 0 s; a progress bar is shown where"
-    assert [line.startswith(said) for line in lines] == [True] * (not quiet)
+    share = ", 25% done" if reported else ""
+    first, second, *_ = said.splitlines()
+    assert first.startswith(
+        f"lazyrich: training: still running{share} after 0.05 s; a progress bar"
+    )
+    assert second == f"lazyrich: training: still running{share} after 0.1 s."
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
+
+
+def test_a_quiet_command_says_nothing(monkeypatch, caplog, capsys):
+    monkeypatch.setattr(patience, "SILENCE", 0.0)
+    monkeypatch.setattr(progress, "SILENCE", 0.05)
+    with caplog.at_level(logging.WARNING, "lazyrich"), progress.progress_bar("training", True):
+        simulate.train(TASK, **SMALL, steps=1000)
+        time.sleep(0.2)
+    assert not caplog.records
+    assert capsys.readouterr().err == ""
+
+
+def test_predict_and_derive_of_a_problem_of_your_own_are_not_silent(monkeypatch, capsys):
+    """Their derivations report nothing of their own."""
+    monkeypatch.setattr(progress, "SILENCE", 1e-3)
+    commands = {
+        "predicting": "predict --D 30 --P 10 --constant epsilon=1",
+        "deriving": "derive target-power",
+    }
+    for label, command in commands.items():
+        main([*command.split(), "--target", "(beta.x)^6"])
+        assert f"lazyrich: {label}: still running after" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_of_a_worker_says_nothing_of_its_own(jobs):
+    found, tasks = [], dict.fromkeys("ab", (None, "training"))
+    run(workers(jobs), patience.told, tasks, dict.fromkeys(tasks, 1.0), print, found.append)
+    assert found == [patience.silent, patience.silent]

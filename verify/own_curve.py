@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from lazyrich.theory.problem.eigenspaces import Spectrum
-from lazyrich.verify.own_attacks import Array, Finding, Setting, kernel_matrix
+from lazyrich.verify.own_setting import Array, Finding, Setting, kernel_matrix
 from lazyrich.verify.statistics import two_stages
 
 _D, _P = 100, 200  # large: Gaussian features have the curve's loss up to terms of order 1/P

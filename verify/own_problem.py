@@ -19,7 +19,7 @@ from lazyrich.support.toml_file import read_toml
 
 if TYPE_CHECKING:
     from lazyrich.theory import Problem
-    from lazyrich.verify.own_attacks import Finding, Setting
+    from lazyrich.verify.own_setting import Finding, Setting
 
 _NOUNS = ("activation", "target", "readouts", "inputs")
 _SIZES = {"D": 5, "P": 20, "N": 40}
@@ -157,7 +157,7 @@ def _setting(entries: dict[str, Any], seed: int) -> "Setting":
     import numpy as np
 
     from lazyrich.theory import Problem
-    from lazyrich.verify.own_attacks import Setting
+    from lazyrich.verify.own_setting import Setting
 
     if not isinstance(entries.get("inputs", ""), str):
         entries["Sigma"] = entries.pop("inputs")
@@ -208,7 +208,7 @@ def _without_zeros(problem: "Problem", entries: Mapping[str, Any]) -> "Problem":
 
 def _covariance(entries: Mapping[str, Any], D: int, random: Any) -> Any:
     from lazyrich.theory.values import check_covariance
-    from lazyrich.verify.own_attacks import drawn_covariance
+    from lazyrich.verify.own_setting import drawn_covariance
 
     if "Sigma" not in entries:
         return drawn_covariance(D, random)
@@ -244,7 +244,7 @@ def _array(name: str, entries: Mapping[str, Any], shape: tuple, random: Any) -> 
 def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
     """The checks that apply: name, statement, attack."""
     from lazyrich.verify import own_attacks as attacks
-    from lazyrich.verify import own_more as more
+    from lazyrich.verify import own_spectra as spectra
     from lazyrich.verify.own_curve import learning_curve
 
     described = setting.problem
@@ -265,10 +265,10 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
     if isotropic and degree is not None:
         yield (
             "ntk-eigenvalues",
-            ("the kernel on an exact cubature has this spectrum", attacks.spectrum),
+            ("the kernel on an exact cubature has this spectrum", spectra.spectrum),
         )
     elif isotropic:
-        yield "spectrum", ("eigenvalues add up, and so do their squares", more.traces)
+        yield "spectrum", ("eigenvalues add up, and so do their squares", spectra.traces)
     if isotropic and degree is None and described.target.degree > 0:
         yield (
             "learning-curve",
@@ -277,17 +277,17 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
     if isotropic and learns:
         yield (
             "target on the spectrum",
-            ("<y K y> and <y K^2 y> are sums over eigenspaces", attacks.power_on_spectrum),
+            ("<y K y> and <y K^2 y> are sums over eigenspaces", spectra.power_on_spectrum),
         )
     if isotropic and degree is not None and learns:
         yield (
             "target-decomposition",
-            ("the target's power outside the kernel's functions", more.target_decomposition),
+            ("the target's power outside the kernel's functions", spectra.target_decomposition),
         )
     if degree is not None and degree <= 4:
         yield (
             "loss-at-init",
-            ("the mean over initial weights, on an exact cubature", more.loss_at_init),
+            ("the mean over initial weights, on an exact cubature", attacks.loss_at_init),
         )
     if learns:
         yield (
@@ -316,27 +316,33 @@ def _checked(name: str, statement: str, attack: Callable, setting: "Setting") ->
             finding: Finding = attack(setting)
     except (NumericalError, *OVERFLOWS) as error:
         raise ValueError(_beyond(name, setting, error)) from error
+    if finding.holds and not finding.control_rejected:
+        raise ValueError(_beyond(name, setting))
     return Check(
         name=name,
         statement=statement,
-        passed=finding.holds and finding.control_rejected,
+        passed=finding.holds,
         found=f"error {finding.error:.1e} (allowed {finding.allowed:.0e}), {finding.detail}",
         control=f"{finding.control:.1e}, "
-        + ("rejected" if finding.control_rejected else "NOT REJECTED"),
+        + ("rejected" if finding.control_rejected else "not rejected"),
         seconds=time.perf_counter() - start,
     )
 
 
-def _beyond(name: str, setting: "Setting", error: Exception) -> str:
-    """Which value is too extreme for a check, which ended with this error."""
+def _beyond(name: str, setting: "Setting", error: Exception | None = None) -> str:
+    """Why a check says nothing at these values: it ended with this error, or its control passed."""
     from lazyrich.simulate.stability import DivergenceError
 
-    sizes = {k: abs(v) for k, v in setting.values.items() if not hasattr(v, "shape") and v}
-    most = max(sizes, key=lambda k: max(sizes[k], 1 / sizes[k]), default=None)
-    given = f"{most} = {setting.values[most]:g}: " if most else ""
-    diverges = isinstance(error, DivergenceError)
-    why = "training diverges" if diverges else "a number leaves the range of floating point"
-    return f"{given}the check {name} can't be made, as {why}: take values nearer 1"
+    if error is None:
+        why = "a wrong statement passes it as well"
+    elif isinstance(error, DivergenceError):
+        why = "training diverges"
+    else:
+        why = "a number leaves the range of floating point"
+    scalars = {k: v for k, v in setting.values.items() if not hasattr(v, "shape") and abs(v) != 1}
+    given = ", ".join(f"{k} = {v:g}" for k, v in scalars.items())
+    texts = f"{setting.problem.activation.text}, {setting.problem.target.text}"
+    return f"{given or texts}: the check {name} can't be made, as {why}: take values nearer 1"
 
 
 def _prove_kernel(setting: "Setting") -> "Finding":
@@ -361,7 +367,7 @@ def _prove_spectrum(setting: "Setting") -> "Finding":
 
 def _proved(certificate: Any, claimed: Mapping[str, Any], wrong: Mapping[str, Any]) -> "Finding":
     from lazyrich.verify.certificates import prove
-    from lazyrich.verify.own_attacks import Finding
+    from lazyrich.verify.own_setting import Finding
 
     def attempt(what: Mapping[str, Any]) -> tuple[float, str]:
         try:

@@ -13,7 +13,7 @@ from lazyrich.commands.points import point as at_point
 from lazyrich.commands.typed import errors_as_typed
 from lazyrich.support.format_option import format_option
 from lazyrich.support.problems import problem_options
-from lazyrich.support.progress import quiet_option
+from lazyrich.support.progress import progress_bar, quiet_option
 
 if TYPE_CHECKING:
     from lazyrich.theory import ClosedForm, Problem
@@ -99,7 +99,8 @@ def command(
         found = expected(formula, declarations, quiet)
     else:
         assert name is not None
-        found = closed_form(name)
+        with progress_bar("deriving", quiet):
+            found = closed_form(name)
     found.refuse_others(point)
     write = {"pretty": _pretty, "latex": _latex, "python": _python, "json": _json}[form]
     click.echo(write(found, point, steps))

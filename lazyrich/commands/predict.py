@@ -1,7 +1,7 @@
 """``lazyrich predict``: whether and when a network groks, before any training."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from lazyrich.commands.typed import constants_as_typed
 from lazyrich.commands.width_option import read_width
 from lazyrich.support.format_option import format_option
 from lazyrich.support.progress import progress_bar, quiet_option
+
+if TYPE_CHECKING:
+    from lazyrich.theory.problem.lazy_prediction import LazyPrediction
 
 # What is left out without --alpha, where only lazy training is predicted.
 _OF_TRAINING = (
@@ -110,7 +113,9 @@ def command(
     rich = options["alpha"] is not None and not only_lazy
     if not rich and (constants or any(value is not None for value in own.values())):
         rest = options | {"data": data, "draws": draws, "seed": seed, "threads": threads}
-        _own_problem(own, constants, dimension, samples, rest, form)
+        with progress_bar("predicting", quiet):
+            found = _own_problem(own, constants, dimension, samples, rest)
+        click.echo(found.json() if form == "json" else str(found))
         return
     for name in ("alpha", "epsilon"):
         if options[name] is None:
@@ -153,9 +158,8 @@ def _own_problem(
     dimension: int | None,
     samples: int | None,
     others: dict[str, Any],
-    form: str,
-) -> None:
-    """Print what lazy training of the user's own network reaches."""
+) -> "LazyPrediction":
+    """Return what lazy training of the user's own network reaches."""
     epsilon = others.pop("epsilon")
     for name, value in others.items():
         if value is not None:
@@ -176,5 +180,4 @@ def _own_problem(
     if epsilon is not None:
         values.setdefault("epsilon", epsilon)
     noise = 0.0 if own["--noise"] is None else own["--noise"]
-    found = predict_lazy(problem, dimension, samples, noise=noise, **values)
-    click.echo(found.json() if form == "json" else str(found))
+    return predict_lazy(problem, dimension, samples, noise=noise, **values)

@@ -23,14 +23,12 @@ _followed: ContextVar[bool] = ContextVar("followed", default=False)
 Progress = Callable[..., Any]
 
 
-def told(
-    progress: Any, what: str, more: str = IN_PYTHON, say: Callable[[str], Any] | None = None
-) -> Progress:
+def told(progress: Any, what: str) -> Progress:
     """Return ``progress``, or where it is None a callback that says a line after ``SILENCE``.
 
-    The line says what runs, how far it is, and how to see ``more``; another one follows whenever
-    the time has doubled. It is given to ``say``; unless given, to the logger ``lazyrich``, which
-    prints it on stderr unless told otherwise.
+    The line says what runs, how far it is, and how to see more; another one follows whenever the
+    time has doubled. It is given to the logger ``lazyrich``, which prints it on stderr unless told
+    otherwise.
 
     >>> told(print, "training")(1, 4)
     1 4
@@ -47,12 +45,21 @@ def told(
         nonlocal due, again
         spent = time.monotonic() - start
         if done < total and spent > due:
-            share = f"{100 * done / total:.2g}% done after {due:.3g} s"
-            line = f"{what}: still running, {share}{again or f'; {more}'}"
+            share = f"{percent(done, total)} done after {due:.3g} s"
+            line = f"{what}: still running, {share}{again or f'; {IN_PYTHON}'}"
             due, again = 2 * max(spent, _LATER), "."
-            (say or logging.getLogger("lazyrich").warning)(line)
+            logging.getLogger("lazyrich").warning(line)
 
     return report
+
+
+def percent(done: float, total: float) -> str:
+    """Return the share of the work that is done: at most 99%, as it goes on.
+
+    >>> percent(1, 8), percent(0.001, 50), percent(299, 300)
+    ('12%', '0.002%', '99%')
+    """
+    return f"{min(100 * done / total, 99):.2g}%"
 
 
 def checked_progress(progress: Any) -> None:

@@ -1,13 +1,18 @@
 """The progress bar that every subcommand shares."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from lazyrich.support.patience import followed, silent, told
+from lazyrich.support.patience import SILENCE, followed, percent, silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 # Shorter work ends before a bar would be read.
 PATIENCE_SECONDS = 1.0
@@ -16,37 +21,80 @@ IN_A_TERMINAL = "a progress bar is shown where stdout and stderr are a terminal"
 
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress bar.")
 
+Report = Callable[[float, float], None]
+
 
 @contextmanager
-def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[float, float], None]]:
+def progress_bar(label: str, quiet: bool) -> Iterator[Report]:
     """Give a function ``report(done, total)`` that draws a bar on stderr.
 
     The bar appears after a second and is removed at the end. Where stdout or stderr is no terminal,
-    one line says after ten seconds how far the work is. With ``quiet`` nothing is said.
+    one line says after ten seconds how far the work is, and another whenever the time has doubled.
+    Both come also where the work reports nothing. With ``quiet`` nothing is said.
     """
-    plain = silent if quiet else told(None, label, IN_A_TERMINAL, say=_on_stderr)
+    shows = _said if not (sys.stdout.isatty() and sys.stderr.isatty()) else _bar
     with followed():
-        if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
-            yield plain
+        if quiet:
+            yield silent
         else:
-            yield from _bar(label)
+            with shows(label) as report:
+                yield report
 
 
-def _on_stderr(line: str) -> None:
-    click.echo(f"lazyrich: {line}", err=True)
+@contextmanager
+def _said(label: str) -> Iterator[Report]:
+    """Lines from a thread of their own."""
+    known, ended, start = (0.0, 0.0), threading.Event(), time.monotonic()
 
+    def report(done: float, total: float) -> None:
+        nonlocal known
+        known = done, total
 
-def _bar(label: str) -> Iterator[Callable[[float, float], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
+    def lines() -> None:
+        due, more = SILENCE, f"; {IN_A_TERMINAL}"
+        while not ended.wait(start + due - time.monotonic()):
+            done, total = known
+            share = f", {percent(done, total)} done" if total else ""
+            click.echo(f"lazyrich: {label}: still running{share} after {due:.3g} s{more}", err=True)
+            due, more = 2 * due, "."
 
-    start = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        task = bar.add_task(label, total=None, visible=False)
-
-        def report(done: float, total: float) -> None:
-            visible = time.monotonic() - start > PATIENCE_SECONDS
-            bar.update(task, completed=done, total=total, visible=visible)
-            bar.refresh()
-
+    thread = threading.Thread(target=lines, name="progress", daemon=True)
+    thread.start()
+    try:
         yield report
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Report]:
+    """A bar of rich, which its own thread draws. Short work does not even import rich."""
+    known: tuple[float, float | None] = (0.0, None)
+    bars: list[Progress] = []
+
+    def show() -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        bar = Progress(console=Console(stderr=True), transient=True)
+        bar.update(bar.add_task(label), completed=known[0], total=known[1])
+        bar.start()
+        bars.append(bar)
+
+    def report(done: float, total: float) -> None:
+        nonlocal known
+        known = done, total
+        for bar in bars:
+            bar.update(bar.task_ids[0], completed=done, total=total)
+
+    timer = threading.Timer(PATIENCE_SECONDS, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield report
+    finally:
+        timer.cancel()
+        timer.join()
+        for bar in bars:
+            bar.stop()

@@ -22,7 +22,7 @@ from lazyrich.theory.symbols import D as dimension
 from lazyrich.theory.values import to_give
 
 _DIVERGES = "diverges: the variance is infinite, with as many samples as functions"
-_TOO_LARGE = "the mean square of the labels is beyond the range of floating point"
+_OUT_OF_RANGE = "the mean square of the labels is beyond the range of floating point"
 _EVERY_DEGREE = "the kernel has functions of every degree"
 
 
@@ -100,8 +100,8 @@ def predict_lazy(
     (0.75, 0.75, 24)
     """
     D, P, noise = positive_integer("D", D), positive_integer("P", P), not_negative("noise", noise)
-    if not math.isfinite(noise * noise):
-        raise ValueError(f"noise = {noise:g}: {_TOO_LARGE}")
+    if not math.isfinite(noise * noise) or (noise and not noise * noise):
+        raise ValueError(f"noise = {noise:g}: {_OUT_OF_RANGE}")
     scales = ("sigma",) if problem.readouts == "fixed" else ("sigma_w", "sigma_v")
     values: dict[str, Any] = {**dict.fromkeys(scales, 1.0), **symbols}
     drawn = _directions(problem, D, values)
@@ -113,10 +113,12 @@ def predict_lazy(
         spectrum = problem.spectrum(D=D, highest=highest_for(problem), **values)
     of_target = {name: values[name] for name in problem.target.symbols}
     powers = problem.closed_form("target-power").subs(D=D, **of_target).terms
-    nothing = float(sum(powers.values())) + noise**2
-    if not math.isfinite(nothing):
+    power = sum(powers.values())
+    nothing = float(power) + noise**2
+    vanishes = power != 0 and float(power) == 0
+    if vanishes or not math.isfinite(nothing):
         given = ", ".join(f"{name} = {shown(values[name])}" for name in of_target)
-        raise ValueError(f"{given or problem.target.text}: {_TOO_LARGE}")
+        raise ValueError(f"{given or problem.target.text}: {_OUT_OF_RANGE}")
     sizes = sorted({max(1, P // 4), max(1, P // 2), P, 2 * P})
     on_a_line = problem.activation.kind == "relu" and D == 1
     curve = [] if on_a_line else learning_curve(spectrum, sizes, noise=noise)

@@ -1,0 +1,122 @@
+"""Attacks on the spectrum of a user's problem: eigenvalues, and the target on their spaces."""
+
+from typing import Any
+
+import numpy as np
+
+from lazyrich.verify.cubature import gauss_hermite
+from lazyrich.verify.own_planes import kernel_on_circles
+from lazyrich.verify.own_setting import (
+    Array,
+    Finding,
+    Setting,
+    in_two_dimensions,
+    kernel_matrix,
+    relative,
+)
+
+_HIGHEST = 40  # harmonic degree
+_ZERO = 1e-10  # of the largest eigenvalue: what is below is rounding
+
+
+def spectrum(setting: Setting) -> Finding:
+    """Eigenvalues as often as their multiplicities say, and no others, on an exact cubature."""
+    degree = setting.problem.activation.degree
+    assert degree is not None
+    worst, control, sizes = 0.0, np.inf, []
+    values: dict[str, Any] = setting.of(setting.problem.activation.symbols) | setting.deviations
+    for D in (1, 2, 3):
+        points, weights = gauss_hermite(D, 2 * degree)
+        root = np.sqrt(weights)
+        table = root[:, None] * kernel_matrix(setting, points) * root
+        expected = np.linalg.eigvalsh(table)[::-1]
+        spaces = setting.problem.spectrum(D=D, **values).spaces
+        padded = np.zeros_like(expected)
+        numbers = np.repeat([s.value for s in spaces], [s.multiplicity for s in spaces])
+        padded[: len(numbers)] = numbers
+        worst = max(worst, relative(padded, expected))
+        if len(numbers):
+            # The control has the smallest eigenvalue once less: it is the hardest to tell.
+            shorter = padded.copy()
+            shorter[len(numbers) - 1] = 0.0
+            control = min(control, relative(shorter, expected))
+        sizes.append(f"{len(numbers)} at D = {D}")
+    return Finding(worst, 1e-11, control, f"eigenvalues: {', '.join(sizes)}")
+
+
+def traces(setting: Setting) -> Finding:
+    """The eigenvalues' sum is <K(x, x)>, that of their squares <K(x, x')^2>, by quadrature.
+
+    For activations with harmonics of every degree, in the plane; the squares of the degrees up to
+    40. The control has an eigenvalue of harmonic degree 1 once more.
+    """
+    plane = in_two_dimensions(setting)
+    values: dict[str, Any] = plane.of(plane.problem.activation.symbols) | plane.deviations
+    found = plane.problem.spectrum(D=2, highest=_HIGHEST, **values)
+    _, masses, kernel, along = kernel_on_circles(plane, _HIGHEST)
+    total = sum(s.multiplicity * s.value for s in found.spaces) + found.tail
+    ours = np.array([total, np.sqrt(sum(s.multiplicity * s.value**2 for s in found.spaces))])
+    squares = _waves(_HIGHEST) @ np.einsum("a,lab,b->l", masses, kernel**2, masses)
+    expected = np.array([masses @ along, np.sqrt(squares)])
+    error = float((np.abs(ours - expected) / expected).max())
+    one = next(s.value for s in found.spaces if s.degree == 1)
+    wrong = np.array([ours[0] + one, np.sqrt(ours[1] ** 2 + one**2)])
+    control = float((np.abs(wrong - expected) / expected).max())
+    return Finding(error, 1e-5, control, f"{len(found.spaces)} eigenvalues at D = 2, and the tail")
+
+
+def power_on_spectrum(setting: Setting) -> Finding:
+    """<y K y> and <y K^2 y> in the plane, circle by circle, against eigenvalues and powers."""
+    plane = in_two_dimensions(setting)
+    highest = plane.problem.target.degree
+    radii, masses, kernel, _ = kernel_on_circles(plane, highest)
+    angles = 2 * np.pi * np.arange(count := 2 * highest + 1) / count
+    directions = np.stack([np.cos(angles), np.sin(angles)], 1)
+    points = (radii[:, None, None] * directions / np.sqrt(2)).reshape(-1, 2)
+    # On a circle a target of degree n has the waves up to n: so many angles give them exactly.
+    y = np.fft.rfft(plane.labels(points).reshape(len(radii), count), axis=1).T / count
+    twice = _waves(highest)
+    values: dict[str, Any] = plane.of(plane.problem.symbols) | plane.deviations
+    found = plane.problem.spectrum(D=2, highest=20, **values)
+    # The scale is that of the largest eigenvalue on all of y; the control moves 10% of y there.
+    largest, square = found.spaces[0].value, twice @ (abs(y) ** 2 @ masses)
+    image, errors = y, []
+    for power in (1, 2):
+        image = np.einsum("lab,b,lb->la", kernel, masses, image)
+        ours = sum(s.power * s.value**power for s in found.spaces)
+        expected = twice @ ((y.conj() * image).real @ masses)
+        errors.append((ours - expected) / (square * largest**power))
+    control = max(abs(error + 0.1) for error in errors)
+    detail = f"D = 2, quadrature error of the eigenvalues {found.error:.0e}"
+    return Finding(max(map(abs, errors)), 0.02, control, detail)
+
+
+def _waves(highest: int) -> Array:
+    """How many waves on the circle there are of each degree."""
+    return np.array([1.0, *[2.0] * highest])
+
+
+def target_decomposition(setting: Setting) -> Finding:
+    """The target's power outside the kernel's functions is what they leave on a cubature.
+
+    The functions are the eigenvectors of the kernel on the cubature. The control leaves 0.1% of
+    <y^2> more.
+    """
+    plane = in_two_dimensions(setting)
+    described = plane.problem
+    assert described.activation.degree is not None
+    degree = 2 * max(described.activation.degree, described.target.degree)
+    points, weights = plane.cubature(degree)
+    root = np.sqrt(weights)
+    y = root * plane.labels(points)
+    table = root[:, None] * kernel_matrix(plane, points) * root
+    values, vectors = np.linalg.eigh(table)
+    known = vectors[:, values > _ZERO * values[-1]]
+    split = described.closed_form("target-decomposition")
+    found = float(split.evaluate_terms(**plane.numbers(described.symbols))["null"])
+    power = y @ y
+    expected = power - ((known.T @ y) ** 2).sum()
+    error, control = (abs(found + part * power - expected) / power for part in (0.0, 1e-3))
+    if ((values > 1e-3 * _ZERO * values[-1]) & (values < 1e3 * _ZERO * values[-1])).any():
+        error = control = 0.0  # nothing tells whether those functions are the kernel's
+    return Finding(error, 1e-10, control, f"{known.shape[1]} functions at D = 2")
