@@ -23,7 +23,7 @@ PAPERS = {
 }
 ABOUT = (
     "Notation and numbering are the papers'. Each entry rests on a check that can be run again "
-    "(lazyrich verify NAME), and each counter-example is computed."
+    "(lazyrich verify NAME). Counter-examples are computed, or short enough to check by hand."
 )
 _TOLD = (*AGAINST, Verdict.NOT_REPRODUCED, Verdict.ASSUMING)
 _TEX_SPECIAL = {

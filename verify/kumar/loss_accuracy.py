@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lazyrich.verify.evidence import attach, attacked, evidence
+from lazyrich.verify.evidence import attach, attacked, counterexample, evidence
 from lazyrich.verify.ledger import Budget
 from lazyrich.verify.small_networks import PUBLISHED, Student, student_and_teacher
 from lazyrich.verify.small_runs import Array, Setting, curves
@@ -207,6 +207,24 @@ def groks_in_accuracy_only(
         _DELAYED, _accuracy_delay(0.01), budget.seed, 0.5, smallest=2.0, pilot=_PILOT
     )
     return f"{fallen}; {delayed}"
+
+
+def _one_student() -> str:
+    """The student of seed 0 in numbers: its test loss, and when its outputs are near."""
+    found = _students(0, 1)
+    train, test = (_first(found.steps, part[0] >= 0.5)[0] for part in found.within[0.01])
+    halved = float(_when_halved(found.train[0], found.test[0])[0])
+    assert halved < 0.75, f"the test loss is at {halved:.2f} of its start"
+    assert test > 2 * train, f"within 0.01 from steps {train} and {test}"
+    later = f"not by step {found.steps[-1]}" if np.isinf(test) else f"from step {test:.0f} on"
+    return (
+        "the published student, seed 0: when the train loss has halved, the test loss is at "
+        f"{halved:.2f} of its start, so no grokking in loss; half of the outputs are within 0.01 "
+        f"of the teacher's from step {train:.0f} on in training, {later} in the test"
+    )
+
+
+counterexample("sec-16.1-equivalent", _one_student)
 
 
 def _early_accuracy_delay(theta: float) -> Sample:
