@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lazyrich.theory import Problem, closed_form
+from lazyrich.theory.problem import radial
 from lazyrich.theory.problem.kernel import share, v
 from lazyrich.theory.symbols import D, N, alpha, beta, isotropic, w, x, x_prime
 from lazyrich.theory.wick import dot, equal, expectation
@@ -494,3 +495,14 @@ def test_the_lazy_loss_of_the_eigenspaces_and_beyond_adds_up():
     parts = [e for name, e in form.terms.items() if name not in {"samples", "exact_from"}]
     point = {D: 3, dot(beta, beta): 2, form.symbols["kappa"]: 5, form.symbols["sigma"]: 1}
     assert sp.simplify((sp.Add(*parts) - form.expr).subs(point)) == 0
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 1000])
+def test_radial_weights_at_a_number_are_the_symbolic_ones_there(d):
+    for l in range(8 if d > 1 else 2):
+        for symbolic, number in (
+            (radial.harmonics(l), radial.harmonics(l, sp.Integer(d))),
+            *((radial.weight(l, p), radial.weight(l, p, sp.Integer(d))) for p in (0, 1, 3)),
+        ):
+            assert number == symbolic.subs(D, d)
+            assert number.is_Rational

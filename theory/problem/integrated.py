@@ -14,7 +14,6 @@ import sympy as sp
 
 from lazyrich.theory.problem import radial
 from lazyrich.theory.problem.sectors import Sector, beyond_floats
-from lazyrich.theory.symbols import D as _D
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
@@ -174,16 +173,15 @@ def _sectors_by_nodes(
     if width is not None:  # the spike at x = x' has a large square, but a small integral
         scale = float(masses @ absolute**2 @ masses)
     roots = np.sqrt(masses)
-    sectors = {}
+    sectors, dimension = {}, sp.Integer(D)
     for l, table in enumerate(tables):
         values, vectors = np.linalg.eigh(roots[:, None] * (table + table.T) / 2 * roots)
+        size = float(radial.weight(l, 0, dimension) / radial.norm_moment(l, dimension))
         parts = {
-            i: vectors.T
-            @ (roots * radii ** (2 * i + l))
-            * np.sqrt(float(radial.weight(l, 0).subs(_D, D) / radial.norm_moment(l).subs(_D, D)))
+            i: vectors.T @ (roots * radii ** (2 * i + l)) * np.sqrt(size)
             for i in range(problem.target.degree // 2 + 1)
         }
-        multiplicity = int(radial.harmonics(l).subs(_D, D))
+        multiplicity = int(radial.harmonics(l, dimension))
         sectors[l] = multiplicity, Sector(values, parts, math.sqrt(scale))
     return sectors
 

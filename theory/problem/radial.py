@@ -4,7 +4,7 @@ Such a kernel commutes with rotations. Written as sum_l sum_ij kappa_l[i, j] |x|
 Z_l(x, x'), with the zonal polynomials Z_l (homogeneous and harmonic in x and in x'), its operator
 maps |x|^(2k) Y, Y harmonic of degree l, to the functions |x|^(2j) Y with the same Y. So for each l
 there is one matrix, whose eigenvalues have the dimension of the harmonics as multiplicity.
-Everything holds for symbolic D.
+Everything holds for symbolic D; at a number, as the last argument, it is arithmetic of fractions.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ r = sp.Symbol("_r", real=True)  # x.x'
 
 
 @cache
-def harmonics(degree: int) -> sp.Expr:
+def harmonics(degree: int, dimension: sp.Expr = D) -> sp.Expr:
     """Return the dimension of the harmonic polynomials of a degree in D variables.
 
     All homogeneous polynomials less those that are |x|^2 times one of degree - 2.
@@ -31,23 +31,23 @@ def harmonics(degree: int) -> sp.Expr:
     """
 
     def homogeneous(n: int) -> sp.Expr:
-        return sp.rf(D, n) / sp.factorial(n) if n >= 0 else sp.S.Zero
+        return sp.rf(dimension, n) / sp.factorial(n) if n >= 0 else sp.S.Zero
 
     return sp.factor(sp.expand_func(homogeneous(degree) - homogeneous(degree - 2)))
 
 
 @cache
-def norm_moment(n: int) -> sp.Expr:
+def norm_moment(n: int, dimension: sp.Expr = D) -> sp.Expr:
     """Return <|x|^(2n)> over x ~ N(0, I/D).
 
     >>> norm_moment(2)
     (D + 2)/D
     """
-    return sp.Mul(*((D + 2 * k) / D for k in range(n)))
+    return sp.Mul(*((dimension + 2 * k) / dimension for k in range(n)))
 
 
 @cache
-def zonal(l: int) -> list[sp.Expr]:
+def zonal(l: int, dimension: sp.Expr = D) -> list[sp.Expr]:
     """Return the z_i of the zonal Z_l = sum_i z_i (x.x')^(l - 2i) (|x|^2 |x'|^2)^i, z_0 = 1.
 
     The Laplacian in x of r^m q^i is m (m - 1) r^(m-2) q^i q' + 2i (2i + 2m + D - 2) r^m q^(i-1);
@@ -59,7 +59,7 @@ def zonal(l: int) -> list[sp.Expr]:
     z = [sp.S.One]
     for i in range(l // 2):
         m = l - 2 * i
-        below = 2 * (i + 1) * (2 * (i + 1) + 2 * (m - 2) + D - 2)
+        below = 2 * (i + 1) * (2 * (i + 1) + 2 * (m - 2) + dimension - 2)
         z.append(sp.factor(-z[i] * m * (m - 1) / below))
     return z
 
@@ -81,16 +81,17 @@ def power_in_zonals(m: int) -> dict[int, sp.Expr]:
 
 
 @cache
-def weight(l: int, p: int) -> sp.Expr:
+def weight(l: int, p: int, dimension: sp.Expr = D) -> sp.Expr:
     """Return the c of <|x|^(2p) Z_l(x', x) Z_l(x, x'')> = c Z_l(x', x'') over x ~ N(0, I/D).
 
     On the sphere an average of Z_l Z_l is Z_l times the value of Z_l at coinciding unit vectors
     over the dimension of the harmonics, as traces show; the norm of x is independent.
 
-    >>> weight(1, 0), weight(2, 0), weight(0, 2)
-    (1/D, 2/D**2, (D + 2)/D)
+    >>> weight(1, 0), weight(2, 0), weight(0, 2), weight(2, 0, sp.Integer(4))
+    (1/D, 2/D**2, (D + 2)/D, 1/8)
     """
-    return sp.factor(sp.Add(*zonal(l)) * norm_moment(l + p) / harmonics(l))
+    top = sp.Add(*zonal(l, dimension)) * norm_moment(l + p, dimension)
+    return sp.factor(top / harmonics(l, dimension))
 
 
 def coefficient_matrices(kernel: sp.Expr) -> dict[int, sp.Matrix]:
