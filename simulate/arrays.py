@@ -69,7 +69,7 @@ def numbers(name: str, value: object) -> Tensor:
     """Return an array of numbers, of at least one axis, as a tensor. Raises ``ValueError``."""
     dense(name, value)
     with suppress(ValueError, TypeError, RuntimeError, OverflowError):
-        found = value if isinstance(value, Tensor) else torch.as_tensor(_as_array(value))
+        found = value if isinstance(value, Tensor) else torch.as_tensor(native(_as_array(value)))
         if found.dim() and found.numel() and not found.is_complex() and found.dtype != torch.bool:
             return found
     raise ValueError(f"{name} = {shown(value)}: must be an array of real numbers, not empty")
@@ -91,6 +91,17 @@ def _as_array(value: object) -> np.ndarray:
     if isinstance(value, range) and (value.stop - value.start) // value.step > _LONGEST_RANGE:
         raise ValueError("it would not fit into memory")
     return np.asarray(value)
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """Return an array in the byte order of this machine, and in a precision that torch has.
+
+    >>> native(np.array([1.0, 2.0], dtype=">f4")).dtype == np.float32
+    True
+    """
+    if array.dtype == np.longdouble:
+        return array.astype(np.float64)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _matches(found: tuple[int, ...], shape: Shape) -> bool:

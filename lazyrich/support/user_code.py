@@ -64,8 +64,12 @@ def end_of_program(what: str, error: BaseException) -> ValueError:
 def running(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of the user that can't end the program: ``ValueError`` in one line."""
     module = getattr(function, "__module__", None) or ""  # None for code given to exec
-    if module.partition(".")[0] in ("torch", "lazyrich"):
-        return function
+    ours = module.partition(".")[0] in ("torch", "lazyrich")
+    return function if ours else guarded(name, function)
+
+
+def guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same of any function, such as one of torch in which hooks of the user run."""
 
     def kept(*args: Any, **named: Any) -> Any:
         try:

@@ -114,6 +114,7 @@ def asked(
     check_loss("train", loss, expansion.f0, expansion.data.y)
     check_loss("test", loss, expansion.f0_test, expansion.data.y_test)
     check_scales(expansion, loss)
+    expansion.check_moves()
     note = not_logits_of(loss, model, expansion.data.X, expansion.data.y)
     given = Given(data, loss, decay, rtol=_RTOL)
     if run is not None:

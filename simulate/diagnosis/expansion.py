@@ -16,6 +16,7 @@ from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import called
 from lazyrich.simulate.modules.jacobian import Network, Weights
 from lazyrich.simulate.modules.ntk import ACTIVATIONS, MEMORY, as_matrix, ntk
+from lazyrich.simulate.modules.slopes import NotFiniteError, check_slopes
 from lazyrich.simulate.modules.trees import Tree, call, flat, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
 
@@ -48,6 +49,24 @@ class Expansion:
                 )
         self.size, self.size_test = self.n * self.C, self.m * self.C
 
+    def check_slopes(self) -> None:
+        """Raise ``NotFiniteError`` where a gradient at a training or test sample is NaN."""
+        for side in ("X", "X_test"):
+            check_slopes(self.model, getattr(self.data, side), side)
+
+    def check_moves(self) -> None:
+        """Raise ``ValueError`` where no weight moves any training output.
+
+        A combination of the outputs, drawn at random, has then the gradient 0.
+        """
+        draws = torch.Generator().manual_seed(0)
+        v = torch.randn(self.size, generator=draws, dtype=torch.float64)
+        if not any(bool(part.any()) for part in self.direction(v).values()):
+            raise ValueError(
+                "the model's output does not depend on its weights at the samples of X: every "
+                "gradient is 0, so nothing is learnt (look for dead ReLUs, saturation, sign, round)"
+            )
+
     @property
     def kernel_bytes(self) -> int:
         """Return the memory that the kernels to the training set take, in float64."""
@@ -70,12 +89,15 @@ class Expansion:
     def kernels(self, memory: int = MEMORY) -> tuple[Tensor, Tensor]:
         """Return the kernels (train, train) and (test, train) as matrices."""
         X, X_test = self.data.X, self.data.X_test
-        train = as_matrix(ntk(self.model, X, memory=memory, batch=self.batch)).double()
-        if not self.m:
-            return train, train.new_zeros(0, self.size)
-        return train, as_matrix(
-            ntk(self.model, X_test, X, memory=memory, batch=self.batch)
-        ).double()
+        try:
+            train = as_matrix(ntk(self.model, X, memory=memory, batch=self.batch)).double()
+            if not self.m:
+                return train, train.new_zeros(0, self.size)
+            test = as_matrix(ntk(self.model, X_test, X, memory=memory, batch=self.batch)).double()
+        except NotFiniteError:
+            self.check_slopes()  # it knows the names of the sides
+            raise
+        return train, test
 
     def direction(self, a: Tensor) -> Weights:
         """Return J^T a, in the weights, for a with a number for each training output."""
@@ -100,7 +122,10 @@ class Expansion:
 
     def product(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """Return K a on both sets, without the kernel."""
-        return self.response(self.direction(a))
+        moved = self.response(self.direction(a))
+        if not all(math.isfinite(float(part.sum())) for part in moved):
+            self.check_slopes()
+        return moved
 
     def drifts(self) -> tuple[Tensor, Tensor]:
         """Return g = J w0 on both sets."""

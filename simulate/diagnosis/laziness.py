@@ -12,7 +12,8 @@ from lazyrich.simulate.modules.frozen import copied
 from lazyrich.simulate.modules.jacobian import Weights
 from lazyrich.simulate.modules.measures import kernel_change
 from lazyrich.simulate.modules.ntk import ntk
-from lazyrich.simulate.modules.trees import Tree, call, flat, mapped, taken
+from lazyrich.simulate.modules.slopes import NotFiniteError
+from lazyrich.simulate.modules.trees import Tree, call, flat, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
 
 # Samples on which outputs and kernels are compared.
@@ -110,7 +111,7 @@ def along_the_path(
             f = flat(call(model, X)).double()
         times.append(time)
         errors.append(float((f - linear).norm()) / wanted)
-        changes.append(kernel_change(ntk(model, some, outputs="trace").double(), K0))
+        changes.append(kernel_change(kernel_if_finite(model, some), K0))
     either = [max(pair) for pair in zip(errors, changes, strict=True)]
     return Laziness(times, errors, changes, drifts, _first_above(times, either))
 
@@ -119,7 +120,16 @@ def kernel_watch(expansion: Expansion) -> Callable[[nn.Module], float]:
     """Return a function of a module: how far its kernel is from that of the expansion."""
     some = taken(expansion.data.X, slice(0, min(KERNEL_SAMPLES, expansion.n)))
     K0 = ntk(expansion.model, some, outputs="trace").double()
-    return lambda model: kernel_change(ntk(model, some, outputs="trace").double(), K0)
+    return lambda model: kernel_change(kernel_if_finite(model, some), K0)
+
+
+def kernel_if_finite(model: nn.Module, X: Tree) -> Tensor:
+    """Return the traced kernel, of NaN where training has made a gradient NaN or infinite."""
+    try:
+        return ntk(model, X, outputs="trace").double()
+    except NotFiniteError:
+        n = rows("X", X)
+        return torch.full((n, n), math.nan, dtype=torch.float64)
 
 
 def kernel_change_along(expansion: Expansion, move: Weights) -> Callable[[float], float]:

@@ -19,12 +19,11 @@ from lazyrich.simulate.diagnosis.advice import (
 )
 from lazyrich.simulate.diagnosis.curve import MOST_STEPS, Given, curve_of, followed
 from lazyrich.simulate.diagnosis.expansion import Expansion
-from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES
+from lazyrich.simulate.diagnosis.laziness import KERNEL_SAMPLES, kernel_if_finite
 from lazyrich.simulate.diagnosis.own_run import loaded
 from lazyrich.simulate.diagnosis.pilots import EARLY, Pilot
 from lazyrich.simulate.diagnosis.printed import printed
 from lazyrich.simulate.modules.measures import kernel_alignments, kernel_change
-from lazyrich.simulate.modules.ntk import ntk
 from lazyrich.simulate.modules.trees import call, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.outcome import (
@@ -192,7 +191,7 @@ def _kernels(
     y = data.y[: rows("X", some)]
     if not y.is_floating_point() and y.dim() == 1 and expansion.C > 1:
         y = nn.functional.one_hot(y.long(), expansion.C)
-    kernels = [ntk(model, some, outputs="trace").double() for model in (before, after)]
+    kernels = [kernel_if_finite(model, some) for model in (before, after)]
     labels = y.reshape(len(y), -1).double()
     found = [
         kernel_alignments(K, labels)["centred_alignment"] if bool(K.isfinite().all()) else math.nan

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lazyrich.simulate.arrays import native
 from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.modules.trees import Tree, leaves, mapped, rows, taken, tensors
 
@@ -102,7 +103,7 @@ def read(name: str, side: Any) -> Tree:
 
 
 def _moved(side: Any, args: tuple) -> Tensor:
-    side = torch.as_tensor(side)
+    side = side if isinstance(side, Tensor) else torch.as_tensor(native(side))
     if not side.is_floating_point():  # class labels and tokens keep their type
         args = tuple(a for a in args if not isinstance(a, torch.dtype))
     return side.to(*args) if args else side

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from lazyrich.simulate.arrays import natural
@@ -78,7 +79,6 @@ def fit(
     Raises ``ValueError`` for bad input, and ``DivergenceError`` when the loss grows without
     bound or is no number.
 
-    >>> import torch
     >>> X = torch.linspace(-1, 1, 20)[:, None]
     >>> run = fit(nn.Linear(1, 1), Data(X, 3 * X, X, 3 * X), loss="mse", steps=200,
     ...           optimiser=lambda weights: torch.optim.SGD(weights, lr=0.5))
@@ -105,7 +105,7 @@ def fit(
         [(*metrics, "|", *measures), batches.key, trainer.settings], steps, grid, record is None
     )
     marks, progress = sorted({*grid, steps}), told(progress, "fit")
-    with constant(trainer.data.X):
+    with constant(trainer.data.X), torch.enable_grad():
         for mark in marks:
             if mark < trainer.done:
                 continue

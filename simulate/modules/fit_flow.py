@@ -32,7 +32,7 @@ from lazyrich.simulate.modules.losses import (
 )
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.recorder import Recorder
-from lazyrich.simulate.modules.trees import call, leaves
+from lazyrich.simulate.modules.trees import call, gradients_of, leaves
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
@@ -185,8 +185,9 @@ class Flow:
         """Return dw/dt, and keep the loss and its gradient for the error of the step."""
         self.evaluations += 1
         vector_to_parameters(weights, self._parameters)
-        loss = self._loss(call(self._model, self._data.X), self._data.y)
-        parts = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
+        with torch.enable_grad():
+            loss = self._loss(call(self._model, self._data.X), self._data.y)
+        parts = gradients_of(loss, self._parameters, materialize_grads=True)
         self._last_gradient = torch.cat([part.flatten() for part in parts])
         self._last_loss, self._last_weights = float(loss.detach()), weights
         return torch.add(self._last_gradient, weights, alpha=self._decay).neg_()

@@ -102,6 +102,11 @@ def _check_held(name: str, value: Tensor) -> None:
     """Raise ``ValueError`` for what can't be copied, compared and differentiated."""
     if is_lazy(value):
         raise ValueError(f"model has no shape for {name} yet: call it on some inputs first")
+    if value.is_inference():
+        raise ValueError(
+            f"model: {name} was made in torch.inference_mode(), so it has no gradient: make the "
+            "model outside of it, or under torch.no_grad()"
+        )
     if value.is_nested or not (value.is_floating_point() and value.element_size() < 2):
         dense(f"model: {name}", value)
 
@@ -123,6 +128,8 @@ def checked_gradient(model: nn.Module, X: Tree) -> None:
 
 def checked_output(f: Tensor) -> None:
     """Raise ``ValueError`` unless an output, made with gradients, has one in a weight."""
+    if torch.is_inference_mode_enabled():
+        raise ValueError("torch.inference_mode() is on, and nothing has a gradient: call outside")
     if not f.requires_grad:
         raise ValueError(
             "the model's output does not depend on its weights: must have a gradient in those that "

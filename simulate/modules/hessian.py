@@ -19,7 +19,7 @@ from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import called, checked_model, copied
 from lazyrich.simulate.modules.jacobian import MISSING, at
 from lazyrich.simulate.modules.losses import Loss, check_value
-from lazyrich.simulate.modules.trees import Tree, call, mapped, rows, taken
+from lazyrich.simulate.modules.trees import Tree, backward, call, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
 from lazyrich.simulate.shapes import checks_its_arguments
 from lazyrich.support.arguments import shown
@@ -139,7 +139,7 @@ class Hessian:
         with torch.enable_grad():
             for share, X, y in self._parts():
                 self._model.zero_grad(set_to_none=True)
-                self._loss(call(self._model, X), y).backward()
+                backward(self._loss(call(self._model, X), y))
                 grads = [named[n].grad for n in self._at]
                 parts = [
                     torch.zeros(size, dtype=flat.dtype, device=flat.device)

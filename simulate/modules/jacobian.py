@@ -22,7 +22,16 @@ from lazyrich.simulate.modules.frozen import (
     checked_output,
     differ,
 )
-from lazyrich.simulate.modules.trees import Tree, call, flat, mapped, taken, tensors
+from lazyrich.simulate.modules.trees import (
+    Tree,
+    backward,
+    call,
+    flat,
+    gradients_of,
+    mapped,
+    taken,
+    tensors,
+)
 from lazyrich.simulate.modules.untouched import plain_kernels
 
 Weights = dict[str, Tensor]
@@ -138,7 +147,7 @@ class Network:
         with torch.enable_grad():
             f = flat(call(self.model, taken(X, slice(sample, sample + 1)))).flatten()
             chosen = list(outputs[first : last + 1])
-            plain = _gradients((f[chosen] * signs.to(f)).sum(), named)
+            plain = gradients((f[chosen] * signs.to(f)).sum(), named)
         one, other = [], []
         for (name, _), gradient in zip(named.items(), plain, strict=True):
             rows = part[name][size - len(chosen) :].to(self.dtype)
@@ -178,7 +187,7 @@ class Network:
                     f = flat(call(self.model, taken(X, slice(i, i + 1)))).flatten()
                 last = i
             assert f is not None
-            for (name, _), part in zip(named.items(), _gradients(f[a], named), strict=True):
+            for (name, _), part in zip(named.items(), gradients(f[a], named), strict=True):
                 if part is not None:
                     found[name][number] = part
         return found
@@ -203,7 +212,7 @@ class Network:
             named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
             with torch.enable_grad():
                 value = (flat(call(self.model, X)) * v).sum()
-            parts = zip(named.items(), _gradients(value, named), strict=True)
+            parts = zip(named.items(), gradients(value, named), strict=True)
             return {n: torch.zeros_like(p) if g is None else g for (n, p), g in parts}
 
 
@@ -290,14 +299,15 @@ class _Caller(nn.Module):
         return call(self.inner, X)
 
 
-def _gradients(value: Tensor, named: dict[str, nn.Parameter]) -> list[Tensor | None]:
+def gradients(value: Tensor, named: dict[str, nn.Parameter]) -> list[Tensor | None]:
+    """Return the gradient of a number in each of the parameters, by plain autograd."""
     weights = list(named.values())
     try:
-        return list(torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True))
+        return list(gradients_of(value, weights, retain_graph=True, allow_unused=True))
     except RuntimeError:  # activation checkpointing, in its reentrant form, wants backward()
         for weight in weights:
             weight.grad = None
-        value.backward(retain_graph=True)
+        backward(value, retain_graph=True)
         found = [weight.grad for weight in weights]
         for weight in weights:
             weight.grad = None

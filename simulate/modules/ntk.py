@@ -19,6 +19,7 @@ from lazyrich.simulate.arrays import numbers
 from lazyrich.simulate.modules.data import read
 from lazyrich.simulate.modules.frozen import checked_model
 from lazyrich.simulate.modules.jacobian import MISSING, Network
+from lazyrich.simulate.modules.slopes import NotFiniteError, check_slopes
 from lazyrich.simulate.modules.trees import Around, Tree, flat, rows, taken
 from lazyrich.simulate.modules.untouched import differentiable
 from lazyrich.simulate.shapes import Float, checks_its_arguments
@@ -64,8 +65,8 @@ def ntk(
     Before, about a millisecond goes into checks: that each sample has an output of its own, and
     that torch.func gives the gradients of plain autograd. At 20 samples that is half of the time.
 
-    Raises ``ValueError`` for bad input, and for a model that is random or mixes samples. Warns
-    before a kernel of more than 2 GiB.
+    Raises ``ValueError`` for bad input, for a model that is random or mixes samples, and where a
+    gradient is NaN or the kernel infinite. Warns before a kernel of more than 2 GiB.
 
     >>> model = nn.Linear(2, 1, bias=False).double()                   # f = w.x: K = x.x'
     >>> X = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
@@ -89,7 +90,14 @@ def ntk(
         X2 = X if X2 is None else network.others(X2)
         if batch is None:
             batch = network.batch(int(ACTIVATIONS * memory))
-        return _Kernel(network, X, X2, rows("X", X), m, memory, batch).made(outputs)
+        K = _Kernel(network, X, X2, rows("X", X), m, memory, batch).made(outputs)
+    if not math.isfinite(float(K.sum())) and not bool(K.isfinite().all()):  # a sum takes no memory
+        check_slopes(model, X)
+        if X2 is not X:
+            check_slopes(model, X2, "X2")
+        kind = f"{K.dtype}".removeprefix("torch.")
+        raise NotFiniteError(f"the kernel of X has entries beyond the numbers of {kind}")
+    return K
 
 
 class _Summed(Around):

@@ -21,11 +21,11 @@ from lazyrich.simulate.modules.frozen import (
 from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value, number_given
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.sharpness import stable_rate
-from lazyrich.simulate.modules.trees import call, leaves, mapped, taken
+from lazyrich.simulate.modules.trees import backward, call, leaves, mapped, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
 from lazyrich.support.arguments import in_a_line, not_negative, shown
-from lazyrich.support.user_code import running
+from lazyrich.support.user_code import guarded, running
 
 Optimiser = (
     Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -52,12 +52,14 @@ class Trainer:
         checked_gradient(model, self.data.X)
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = made(optimiser, self.weights)
-        self._asks_again = _asks_again(self.optimiser)
+        self._step, self._asks_again = step_of(self.optimiser)
         self._batches = batches
         self._schedule = schedule and running("schedule", schedule)
-        self._rates = [group["lr"] for group in self.optimiser.param_groups]
+        self._rates = [group["lr"] for group in self.optimiser.param_groups if "lr" in group]
+        if schedule is not None and len(self._rates) < len(self.optimiser.param_groups):
+            raise ValueError("optimiser has no lr in its groups: leave out schedule")
         for rate in self._rates:
-            in_range_of(self.weights, "learning_rate", float(rate))
+            in_range_of(self.weights, "learning_rate", one_number(rate))
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
         self.start = trained_weights(model)
         self.done, self._schedule_made = 0, hashlib.sha256()
@@ -78,10 +80,7 @@ class Trainer:
         """Return what multiplies the learning rates. Raises ``ValueError`` for what can't."""
         if self._schedule is None:
             return 1.0
-        factor = self._schedule(step)
-        if isinstance(factor, Tensor) and factor.numel() == 1:
-            factor = factor.item()
-        number = not_negative(f"schedule({step})", factor)
+        number = not_negative(f"schedule({step})", one_number(self._schedule(step)))
         for rate in self._rates if number > 1 else ():  # the rates themselves are in range
             in_range_of(self.weights, f"learning_rate * schedule({step})", float(rate) * number)
         return number
@@ -106,20 +105,25 @@ class Trainer:
         self._schedule_made.update(_bytes(factor))
         self.done += 1
         if self.done % CHECK_EVERY == 0:
-            self.check(float(loss))
+            self.check(self.train_loss() if loss is None else float(loss))
 
-    def _update(self, X: Any, y: Any) -> Any:
+    def _update(self, X: Any, y: Any) -> Tensor | None:
+        """Return the loss before the update; None where the optimiser did not ask for it."""
+        before: list[Tensor] = []
+
         def evaluated() -> Tensor:
             self.optimiser.zero_grad(set_to_none=True)
             loss = self.loss(call(self.model, X), y)
-            loss.backward()
+            backward(loss)
+            before.append(loss.detach())
             return loss
 
         if self._asks_again:
-            return self.optimiser.step(evaluated)  # pyright: ignore
-        loss = evaluated()
-        self.optimiser.step()
-        return loss.detach()
+            self._step(evaluated)
+        else:
+            evaluated()
+            self._step()
+        return before[0] if before else None
 
     def _finite(self) -> bool:
         return all(bool(w.isfinite().all()) for w in self.weights)
@@ -210,6 +214,11 @@ def made(optimiser: Optimiser, weights: list[nn.Parameter]) -> torch.optim.Optim
     return optimiser
 
 
+def one_number(value: Any) -> Any:
+    """Return the number that a tensor holds; anything else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+
+
 def _digest(factors: Iterable[Any]) -> Any:
     """Return the digest of what has multiplied the learning rate, step by step."""
     made = hashlib.sha256()
@@ -222,10 +231,29 @@ def _bytes(factor: Any) -> bytes:
     return struct.pack("<d", float(factor))
 
 
-def _asks_again(optimiser: torch.optim.Optimizer) -> bool:
-    """Return whether a step needs a function that evaluates the loss anew, as LBFGS's does."""
-    closure = inspect.signature(optimiser.step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
+def step_of(optimiser: torch.optim.Optimizer) -> tuple[Callable[..., Any], bool]:
+    """Return the step, and whether it needs a function that evaluates the loss, as LBFGS's does.
+
+    The step can't end the program. Raises ``ValueError`` for one that needs anything else.
+
+    >>> [step_of(kind([torch.zeros(1)]))[1] for kind in (torch.optim.LBFGS, torch.optim.Adam)]
+    [True, False]
+    """
+    if inspect.unwrap(type(optimiser).step) is inspect.unwrap(torch.optim.Optimizer.step):
+        raise ValueError(f"optimiser {type(optimiser).__name__} has no step: must have one")
+    step = guarded("optimiser", optimiser.step)
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(optimiser.step).parameters
+    needed = {
+        name: one.kind
+        for name, one in parameters.items()
+        if one.default is inspect.Parameter.empty and one.kind not in kinds
+    }
+    if others := [name for name in needed if name != "closure"]:
+        raise ValueError(f"optimiser.step needs {others[0]}: must need a closure at most")
+    if needed.get("closure") is inspect.Parameter.KEYWORD_ONLY:
+        return (lambda closure: step(closure=closure)), True
+    return step, bool(needed)
 
 
 def _shifted(f: Tensor) -> Tensor:

@@ -13,11 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lazyrich.simulate.arrays import native
 from lazyrich.support.arguments import dense
-from lazyrich.support.user_code import end_of_program
+from lazyrich.support.user_code import end_of_program, guarded
 
 # A tensor, an array, or a tuple or dict of these; every one has a row for each sample.
 Tree = Any
+# torch's own, which run the hooks of the user.
+gradients_of = guarded("the model's gradient", torch.autograd.grad)
+backward = guarded("the model's gradient", Tensor.backward)
 
 
 def mapped(function: Callable[[Any], Any], tree: Tree) -> Tree:
@@ -94,7 +98,8 @@ def rows(name: str, tree: Tree) -> int:
 def tensors(tree: Tree, like: Tensor, name: str = "X") -> Tree:
     """Return the tree with NumPy arrays as tensors: on the device of ``like``, floats in its dtype.
 
-    Tensors stay as they are, without a gradient of their own. Raises ``ValueError`` where all
+    Tensors stay as they are, without a gradient of their own; those of ``torch.inference_mode`` are
+    copied. Raises ``ValueError`` where all
     numbers of an array are 0 in that dtype, or some infinite; ``name`` is that of the tree.
 
     >>> tensors({"x": np.ones(2), "label": np.arange(2)}, torch.zeros(1))
@@ -102,10 +107,9 @@ def tensors(tree: Tree, like: Tensor, name: str = "X") -> Tree:
     """
 
     def made(leaf: Any) -> Tensor:
-        if isinstance(leaf, Tensor):
-            return leaf.detach()
-        leaf = np.ascontiguousarray(leaf)
-        leaf = leaf.astype(np.float64) if leaf.dtype == np.longdouble else leaf
+        if isinstance(leaf, Tensor):  # one made in inference mode has no use in a derivative
+            return leaf.clone() if leaf.is_inference() else leaf.detach()
+        leaf = native(np.ascontiguousarray(leaf))
         found = torch.as_tensor(leaf, device=like.device)
         if not found.is_floating_point() or found.dtype == like.dtype:
             return found

@@ -1,0 +1,167 @@
+"""Gradients that are NaN, 0 or missing: one line says so, and at which sample."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lazyrich import simulate
+from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.diagnosis.expansion import Expansion
+
+TIMES = [0.0, 1.0]
+
+
+class Length(nn.Module):
+    """The length of a linear map: its gradient is 0/0 at x = 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(3, 4, bias=False), nn.Linear(1, 1)
+
+    def forward(self, x):
+        return self.outer(self.inner(x).square().sum(1, keepdim=True).sqrt())
+
+
+def _samples(n=12, zero=None, stream="train inputs"):
+    X = standard_normal(0, stream, (n, 3)).float()
+    if zero is not None:
+        X[zero] = 0
+    return X
+
+
+def _data(X, X_test=None):
+    X_test = _samples(5, stream="test inputs") if X_test is None else X_test
+    return simulate.Data(X, X[:, :1] ** 2 + 0.1, X_test, X_test[:, :1] ** 2 + 0.1)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda model, data: simulate.ntk(model, data.X),
+        lambda model, data: simulate.ntk(model, data.X, outputs="trace", memory=1),
+        lambda model, data: simulate.lazy_curve(model, data, times=TIMES),
+        lambda model, data: simulate.lazy_curve(model, data, times=TIMES, method="lanczos"),
+        lambda model, data: simulate.lazy_curve(model, data, loss=nn.functional.l1_loss),
+        lambda model, data: simulate.lazy_curve(model, data, times=TIMES, weight_decay=0.1),
+        lambda model, data: simulate.diagnose(model, data),
+        lambda model, data: simulate.diagnose(model, data, memory=1),
+    ],
+)
+def test_a_gradient_that_is_nan_names_its_sample(measure):
+    said = r"^the model's gradient is NaN at sample 7 of X: must be finite [^\n]*$"
+    with pytest.raises(ValueError, match=said):
+        measure(Length(), _data(_samples(zero=7)))
+
+
+def test_the_sample_is_named_on_the_other_side_too():
+    X, zero = _samples(), _samples(5, zero=2, stream="test inputs")
+    with pytest.raises(ValueError, match="NaN at sample 2 of X2"):
+        simulate.ntk(Length(), X, zero)
+    for method in ("eigen", "lanczos"):
+        with pytest.raises(ValueError, match="NaN at sample 2 of X_test"):
+            simulate.lazy_curve(Length(), _data(X, zero), times=TIMES, method=method)
+
+
+def test_a_sample_far_down_is_found_and_finite_gradients_are_let_be():
+    X = _samples(300, zero=291)
+    with pytest.raises(ValueError, match="NaN at sample 291 of X"):
+        simulate.ntk(Length(), X, outputs="trace")
+    model = Length()
+    K = simulate.ntk(model, X[:291]).reshape(291, 291)
+    f = model(X[:1])
+    parts = torch.autograd.grad(f.sum(), list(model.parameters()))
+    assert float(K[0, 0]) == pytest.approx(sum(float(p.square().sum()) for p in parts), rel=1e-5)
+
+
+def test_outputs_that_are_nan_and_kernels_that_overflow_are_told_apart():
+    model, X = nn.Sequential(nn.Linear(3, 1), nn.Tanh()), _samples()
+    with torch.no_grad():
+        model[0].weight[0, 1] = torch.nan
+    with pytest.raises(ValueError, match=r"^the model's output is NaN at sample 0 of X: must be"):
+        simulate.ntk(model, X)
+    with pytest.raises(ValueError, match=r"^the kernel of X has entries beyond the numbers of fl"):
+        simulate.ntk(nn.Linear(3, 1), 1e25 * X)
+
+
+def _dead():
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1), nn.ReLU())
+    nn.init.constant_(model[2].bias, -50.0)
+    return model
+
+
+def _saturated():
+    model = nn.Sequential(nn.Linear(3, 1), nn.Hardtanh())
+    nn.init.constant_(model[0].bias, 50.0)
+    return model
+
+
+class Sign(nn.Linear):
+    def forward(self, x):
+        return torch.sign(super().forward(x))
+
+
+@pytest.mark.parametrize("made", [_dead, _saturated, lambda: Sign(3, 1)])
+@pytest.mark.parametrize("memory", [2**31, 1])
+def test_a_network_that_no_weight_moves_is_not_diagnosed(made, memory):
+    said = r"^the model's output does not depend on its weights at the samples of X: [^\n]*$"
+    with pytest.raises(ValueError, match=said):
+        simulate.diagnose(made(), _data(_samples()), memory=memory)
+
+
+def test_a_network_of_which_one_weight_moves_is_diagnosed():
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1))
+    nn.init.constant_(model[0].bias, -50.0)  # dead, but for the bias at the end
+    Expansion(model, _data(_samples())).check_moves()
+    found = simulate.diagnose(model, _data(_samples()), budget=100)
+    assert found.verdict == "not fitted"
+
+
+def test_a_model_made_in_inference_mode_is_one_line():
+    with torch.inference_mode():
+        model = nn.Linear(3, 1)
+    data = _data(_samples())
+    for call in (
+        lambda: simulate.ntk(model, data.X),
+        lambda: simulate.lazy_curve(model, data),
+        lambda: simulate.diagnose(model, data),
+        lambda: simulate.fit_flow(model, data, loss="mse", time=1.0),
+        lambda: simulate.fit(model, data, loss="mse", steps=1, optimiser=torch.optim.Adam),
+    ):
+        said = r"^model: the parameter weight was made in torch.inference_mode\(\)[^\n]*$"
+        with pytest.raises(ValueError, match=said):
+            call()
+
+
+def test_a_call_inside_inference_mode_is_one_line():
+    model, data = nn.Linear(3, 1), _data(_samples())
+    with (
+        torch.inference_mode(),
+        pytest.raises(ValueError, match=r"^torch.inference_mode\(\) is on"),
+    ):
+        simulate.fit(model, data, loss="mse", steps=1, optimiser=torch.optim.Adam)
+
+
+def _trained(data):
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    simulate.fit(model, data, loss="mse", steps=5, optimiser=lambda w: torch.optim.SGD(w, lr=0.1))
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_data_made_in_inference_mode_and_foreign_byte_order_are_data():
+    plain, model = _data(_samples()), nn.Linear(3, 1)
+    with torch.inference_mode():
+        made = simulate.Data(*(side.clone() for side in plain.sides()))
+    swapped = simulate.Data(*(side.numpy().astype(">f4") for side in plain.sides()))
+    for data in (made, swapped):
+        assert torch.equal(_trained(data), _trained(plain))
+        assert torch.equal(simulate.ntk(model, data.X), simulate.ntk(model, plain.X))
+    assert torch.equal(swapped.to(torch.float64).X, plain.X.double())
+    assert simulate.effective_dimension(np.diag([3.0, 1.0]).astype(">f8"), 1.0) == 1.25
+
+
+def test_training_under_no_grad_is_training():
+    plain = _trained(_data(_samples()))
+    with torch.no_grad():
+        assert torch.equal(_trained(_data(_samples())), plain)
