@@ -4,7 +4,9 @@ Networks are evaluated by torch, derivatives taken by autograd, means by quadrat
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +105,12 @@ class Setting:
         slope = abs(activation.scale(**self.of(activation.symbols))[1])
         return 1 / (slope * size) if slope * size else math.inf
 
+    @cached_property
+    def kernel(self) -> Callable[..., Array]:
+        """The derived kernel at initialisation, as a function of arrays x and x_prime."""
+        function = self.problem.closed_form("ntk-at-init").function("numpy")
+        return partial(function, **self.of(self.problem.activation.symbols), **self.deviations)
+
     @property
     def root(self) -> Array:
         """The R of x = R z for z ~ N(0, I/D): the unit matrix unless the inputs have a Sigma."""
@@ -182,9 +190,7 @@ def relative(found: Array, expected: Array) -> float:
 def kernel_matrix(setting: Setting, X: Array, Z: Array | None = None) -> Array:
     """Return the derived kernel at initialisation at the rows of X and Z."""
     Z = X if Z is None else Z
-    kernel = setting.problem.closed_form("ntk-at-init").function("numpy")
-    values = setting.of(setting.problem.activation.symbols) | setting.deviations
-    return kernel(x=X[:, None], x_prime=Z[None, :], **values) + np.zeros((len(X), len(Z)))
+    return setting.kernel(x=X[:, None], x_prime=Z[None, :]) + np.zeros((len(X), len(Z)))
 
 
 def in_two_dimensions(setting: Setting) -> Setting:
