@@ -1,6 +1,7 @@
 """Nothing goes on in silence: flows rest where nothing moves, and what can't end is one line."""
 
 import logging
+import sys
 import threading
 import time
 
@@ -188,6 +189,21 @@ def test_a_quiet_command_says_nothing(monkeypatch, caplog, capsys):
         time.sleep(0.2)
     assert not caplog.records
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("reported", [(), (1, 4)])
+def test_a_bar_shows_a_share_only_where_one_is_known(reported, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    with progress.progress_bar("deriving", False) as report:
+        time.sleep(0.3)
+        for share in [reported] * bool(reported):
+            report(*share)
+    shown = capsys.readouterr().err
+    assert "deriving" in shown
+    assert ("25%" in shown) is bool(reported)
+    assert ("%" in shown) is bool(reported)
 
 
 def test_predict_and_derive_of_a_problem_of_your_own_are_not_silent(monkeypatch, capsys):

@@ -78,9 +78,10 @@ def _bar(label: str) -> Iterator[Report]:
         from rich.progress import Progress
 
         bar = Progress(console=Console(stderr=True), transient=True)
-        bar.update(bar.add_task(label), completed=known[0], total=known[1])
+        task = bar.add_task(label, total=None)
+        bars.append(bar)  # from here on it is told
+        bar.update(task, completed=known[0], total=known[1])
         bar.start()
-        bars.append(bar)
 
     def report(done: float, total: float) -> None:
         nonlocal known
