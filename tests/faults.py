@@ -69,7 +69,10 @@ ROOMS = {
         "simulate/metrics.py simulate/hermite.py simulate/activations.py simulate/two_layer.py",
         "test_metrics test_hermite test_two_layer test_activations",
     ),
-    "flow": ("simulate/gradient_flow.py simulate/rkc.py simulate/times.py", "test_flow test_rkc"),
+    "flow": (
+        "simulate/gradient_flow.py simulate/rkc.py simulate/rkc_method.py simulate/times.py",
+        "test_flow test_rkc",
+    ),
     "outcome": ("simulate/outcome.py", "test_outcome"),
     "linearised": ("simulate/linearised.py", "test_linearised"),
 }
