@@ -124,7 +124,8 @@ def latex(report: Report) -> str:
             lines += [r"\begin{list}{}{\leftmargin=2.6em \labelwidth=2.2em"]
             lines += [r"  \itemsep=3pt \parsep=0pt \topsep=0pt}"]
             for number, rows in enumerate(part.entries, start=1):
-                head = f"{tex(_places(rows))}.}} {tex(_cited(rows[0].claim.statement, cited))}"
+                head = f"{_escaped(_places(rows))}.}} "
+                head += tex(_cited(rows[0].claim.statement, cited))
                 lines.append(rf"\item[{part.letter}{number}.] \textbf{{{head}")
                 for entries in [*_entries(rows[0]), *_repeated(rows)]:
                     texts = [rf"\emph{{{k}:}} {_ended(tex(_cited(v, cited)))}" for k, v in entries]
@@ -149,7 +150,7 @@ def markdown(report: Report) -> str:
             lines += ["", f"### {part.title}", ""]
             for number, rows in enumerate(part.entries, start=1):
                 statement = formulas.to_markdown(_cited(rows[0].claim.statement, cited))
-                place = formulas.to_markdown(_places(rows))
+                place = _places(rows)
                 lines += [f"- **{part.letter}{number}. {place}.** {statement}", ""]
                 said = [*_entries(rows[0]), *_repeated(rows)]
                 for label, text in (pair for entries in said for pair in entries):
@@ -265,6 +266,11 @@ def tex(text: str) -> str:
     5 \% of $\epsilon^2$ $\frac{1}{D}$ $D^{2}$
     """
     return "".join(
-        part if is_formula else "".join(_TEX_SPECIAL.get(char, char) for char in part)
+        part if is_formula else _escaped(part)
         for is_formula, part in formulas.pieces(formulas.typeset(text))
     )
+
+
+def _escaped(text: str) -> str:
+    """Plain text in LaTeX: places, where "2a,b" is no formula, and all between formulas."""
+    return "".join(_TEX_SPECIAL.get(char, char) for char in text)

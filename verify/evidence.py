@@ -147,7 +147,7 @@ def equality(sentence: str, derived: Make, claimed: Make, planted: Make) -> Evid
 
     def check(expr: Make) -> str:
         difference = _difference(derived(), expr())
-        assert difference == 0, f"differs from what is derived by {_short(difference)}"
+        assert difference == 0, f"differs from what is derived by {_in_part(difference)}"
         return f"both sides are {_short(derived())}"
 
     return Evidence("derived", sentence, lambda _: check(claimed), lambda _: check(planted))
@@ -205,6 +205,20 @@ def attacked(
         # It ends at the first input that it fails on, so that many cost little.
         lambda budget: attack(planted, *inputs, budget=searching(budget), shrink=False),
     )
+
+
+def _in_part(expr: Any) -> str:
+    """An expression, or how many terms it has and its shortest.
+
+    >>> _in_part(sp.Symbol("x") + 1), _in_part(sp.Add(*sp.symbols("A1:99")))
+    ('$x + 1$', '98 terms, one of them $A_{1}$')
+    """
+    from lazyrich.theory.closed_form import latex
+
+    short, terms = _short(expr), sp.Add.make_args(sp.sympify(expr).doit())
+    if short.startswith("$"):
+        return short
+    return f"{len(terms)} terms, one of them ${min(map(latex, terms), key=len)}$"
 
 
 def _short(expr: Any) -> str:

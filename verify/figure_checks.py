@@ -72,8 +72,11 @@ class FigureCheck:
         of_claim = {name: found for claim, name, found in drawn["checks"] if claim == self.claim}
         # The name stands before or after that of a case, where a figure repeats its checks.
         for pattern in (self.pattern, f"{self.pattern}-.+", f".+-{self.pattern}"):
-            if found := [one for name, one in of_claim.items() if re.fullmatch(pattern, name)]:
-                return f"{drawn['preset']} runs: {'; '.join(found)}"
+            found = {name: one for name, one in of_claim.items() if re.fullmatch(pattern, name)}
+            if len(found) > 1:  # of several cases each says which it is
+                found = {name: f"{name}: {one}" for name, one in found.items()}
+            if found:
+                return f"{drawn['preset']} runs: {'; '.join(found.values())}"
         return ""
 
     @property

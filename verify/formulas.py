@@ -40,6 +40,8 @@ def typeset(text: str) -> str:
 
     >>> typeset("beta^T M beta <= |beta|^2 for a run at eta_0 = 10^-4")
     '$\\beta^{T}\\,M\\,\\beta$ $\\leq$ $|\\beta|^{2}$ for a run at $\\eta_{0} = 10^{-4}$'
+    >>> typeset("|w - w0|/|w0| of (beta.x)^n")
+    '$|w - w_{0}|/|w_{0}|$ of ($\\beta \\cdot x$)$^{n}$'
     """
     return "".join(
         part if is_formula else _typeset_plain(part) for is_formula, part in pieces(text)
@@ -54,13 +56,15 @@ def _typeset_plain(text: str) -> str:
         parts = _FORMULA.split(whole)
         return "".join(p if p.startswith("$") else re.sub(pattern, write, p) for p in parts)
 
+    text = outside(r"\bw0\b", lambda _: "w_0", text)
     norm = rf"\|([^|$]{{1,30}})\|({_SCRIPTS})"
     text = outside(norm, lambda m: f"$|{symbols(m[1])}|{_scripts(m[2])}$", text)
     text = outside(r"sqrt\(([^()$]*)\)", lambda m: rf"$\sqrt{{{symbols(m[1])}}}$", text)
     dot = rf"(?<![\w.-])((?:{_GREEK}|[uwx]|wbar){_SCRIPTS}'?)\.(x{_SCRIPTS}'?)(?!\w)"
     text = outside(dot, lambda m: rf"${symbols(m[1])} \cdot {symbols(m[2])}$", text)
+    text = outside(r"\)\^(-?\w+)", lambda m: f")$^{{{m[1]}}}$", text)
     text = outside(_SYMBOL, lambda m: f"${_symbol(m)}$", text)
-    text = re.sub(r"\)\^(-?\w+)", r")$^{\1}$", text)
+    text = re.sub(r"(?<=\|)\$/\$(?=\|)", "/", text)
     text = re.sub(r"\$ ([-+=]) \$", r" \1 ", text)
     text = re.sub(r"\$ \$", r"\\,", text)  # factors side by side are one product
     text = re.sub(r"\$ = (-?\d+(?:\.\d+)?)(?![\w./^])", r" = \1$", text)

@@ -62,6 +62,13 @@ AGAINST = (Verdict.MISPRINT, Verdict.REFUTED)
 _FOUND_AT = re.compile(r"^(?:Fals|Failing).*?\bvalues=\((.*?),?\s*\),?\s*\)\s*$", re.DOTALL)
 
 
+class Undecided(str):
+    """The message of a test that gives up: it would need more draws than it may take.
+
+    A claim fails by it, but a control is not rejected by it: nothing was seen of the planted error.
+    """
+
+
 @dataclass(frozen=True)
 class Budget:
     """How hard the attacks try: random examples for each property, and their seed."""
@@ -237,6 +244,8 @@ def _rejection(control: Callable[[Budget], str], budget: Budget) -> tuple[str, b
     try:
         accepted = control(budget)
     except AssertionError as error:
+        if error.args and isinstance(error.args[0], Undecided):
+            return f"the control decides nothing: {_line(error)}", False
         return _line(error), True
     except Exception as error:
         return f"the control broke: {_line(error)}", False
@@ -246,10 +255,22 @@ def _rejection(control: Callable[[Budget], str], budget: Budget) -> tuple[str, b
 def _line(error: Exception) -> str:
     """An error in one line, with the input at which Hypothesis found it."""
     notes = (_FOUND_AT.search(note) for note in getattr(error, "__notes__", []))
-    inputs = [f"(at the random input {note[1]})" for note in notes if note]
+    inputs = [f"(at the random input {_input(note[1])})" for note in notes if note]
     text = " ".join(" ".join([str(error), *inputs]).split())
     name = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
     return _plainly(f"{name}{text}")[:400]
+
+
+def _input(shown: str) -> str:
+    """An input as Hypothesis shows it, arrays as lists; those that it makes flat stay flat.
+
+    >>> _input("np.array([1.5, 2.0], dtype=float).reshape(shape), array([[ 1. , 2.5]])")
+    '[1.5, 2.0], [[1., 2.5]]'
+    """
+    shown = re.sub(
+        r"\b(?:np\.)?array\((\[[^()]*\])(?:, dtype=\w+)?\)(?:\.reshape\(shape\))?", r"\1", shown
+    )
+    return re.sub(r"(?<=\[) +| +(?=[],])", "", shown)
 
 
 def _plainly(found: str) -> str:
