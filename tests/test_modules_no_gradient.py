@@ -165,3 +165,119 @@ def test_training_under_no_grad_is_training():
     plain = _trained(_data(_samples()))
     with torch.no_grad():
         assert torch.equal(_trained(_data(_samples())), plain)
+
+
+def _fit(model, data, **options):
+    given = {"loss": "mse", "steps": 30, "optimiser": lambda w: torch.optim.SGD(w, lr=0.02)}
+    return simulate.fit(model, data, **{**given, **options})
+
+
+def _flow(model, data, loss="mse"):
+    return simulate.fit_flow(model, data, loss=loss, time=1.0)
+
+
+@pytest.mark.parametrize("train", [_fit, _flow])
+def test_training_from_a_gradient_that_is_nan_names_the_sample_and_not_the_rate(train):
+    said = r"^the model's gradient is NaN at sample 7 of X: must be finite [^\n]*$"
+    with pytest.raises(ValueError, match=said):
+        train(Length(), _data(_samples(zero=7)))
+    hooked = nn.Linear(3, 1)
+    hooked.weight.register_hook(lambda g: g * torch.nan)
+    with pytest.raises(ValueError, match=r"^the model's gradient is NaN at sample 0 of X"):
+        train(hooked, _data(_samples()))
+
+
+@pytest.mark.parametrize("train", [_fit, _flow])
+def test_training_by_a_loss_whose_gradient_is_nan_names_the_loss(train):
+    def size(f, y):
+        return (f - y).square().sum(1).sqrt().mean()
+
+    model, X = nn.Linear(3, 1), _samples()
+    y = model(X).detach() + torch.tensor([1.0] * 4 + [0.0] + [1.0] * 7)[:, None]
+    said = (
+        r"^the gradient of the loss in f\(X\) is NaN at sample 4: must be finite [^\n]*in loss\)$"
+    )
+    with pytest.raises(ValueError, match=said):
+        train(model, simulate.Data(X, y), loss=size)
+
+
+def test_a_rate_that_is_too_large_is_still_blamed_and_the_weights_are_those_at_the_end():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    with pytest.raises(simulate.DivergenceError, match=r"^learning_rate = 1e\+20: must be"):
+        _fit(model, _data(_samples()), steps=2000, optimiser=lambda w: torch.optim.SGD(w, lr=1e20))
+    assert max(float(p.detach().abs().max()) for p in model.parameters()) > 1e10
+
+
+class Switch(nn.Linear):
+    """Other outputs where gradients are off."""
+
+    def forward(self, x):
+        return super().forward(x) + (not torch.is_grad_enabled())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        _fit,
+        _flow,
+        lambda model, data: simulate.ntk(model, data.X),
+        lambda model, data: simulate.lazy_curve(model, data),
+        lambda model, data: simulate.diagnose(model, data),
+    ],
+)
+def test_outputs_that_differ_without_gradients_are_refused(call):
+    said = r"^the model gives other outputs with gradients than under torch.no_grad\(\): [^\n]*$"
+    with pytest.raises(ValueError, match=said):
+        call(Switch(3, 1), _data(_samples()))
+
+
+@pytest.mark.parametrize("call", [_fit, _flow, simulate.lazy_curve, simulate.diagnose])
+def test_losses_that_differ_without_gradients_are_refused(call):
+    def loss(f, y):
+        return ((f - y) ** 2).mean() * (1 if torch.is_grad_enabled() else 2)
+
+    with pytest.raises(ValueError, match=r"^loss gives [^\n]* with gradients and [^\n]*$"):
+        call(nn.Linear(3, 1), _data(_samples()), loss=loss)
+
+
+def test_a_random_loss_is_let_be():
+    draws = np.random.default_rng(0)
+
+    def of_numpy(f, y):
+        return ((f - y + draws.standard_normal()) ** 2).mean()
+
+    def of_torch(f, y):
+        return ((f - y + torch.randn(())) ** 2).mean()
+
+    for loss in (of_numpy, of_torch):
+        assert _fit(nn.Linear(3, 1), _data(_samples()), loss=loss).history.train_loss[-1] > 0
+
+
+class Later(nn.Linear):
+    """Gives something else from some call on."""
+
+    def __init__(self, change):
+        super().__init__(3, 1)
+        self.change, self.calls = change, []
+
+    def forward(self, x):
+        self.calls.append(1)  # what is changed in place is not put back
+        f = super().forward(x)
+        return self.change(f) if len(self.calls) > 15 else f
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda _: None, r"the model returns a NoneType, and at first a tensor \(n, 1\)"),
+        (lambda f: (f,), "the model returns a tuple of a tensor"),
+        (lambda f: f.detach().numpy(), "the model returns a ndarray, and"),
+        (lambda f: f[:-1], r"the model returns a tensor \(\d+, 1\) of torch.float32, and"),
+        (lambda f: f[:, 0], r"the model returns a tensor \(n\) of"),
+        (lambda f: f.to(torch.complex64), "the model returns .* of torch.complex64, and"),
+        (torch.detach, "the model's output does not depend on its weights"),
+    ],
+)
+def test_a_model_that_later_returns_something_else_is_one_line(change, said):
+    with pytest.raises(ValueError, match=rf"^{said}[^\n]*must [^\n]*$"):
+        _fit(Later(change), _data(_samples()))

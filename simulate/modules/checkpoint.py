@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import lazyrich
-from lazyrich.support.arguments import escaped
+from lazyrich.support.arguments import escaped, in_a_line
 from lazyrich.support.files import (
     check_regular,
     check_writable,
@@ -22,6 +22,8 @@ from lazyrich.support.files import (
     write_whole,
 )
 
+_UNHELD = "checkpoint: a file can't hold the state of the run: must be tensors, numbers and text"
+
 
 class Checkpoint:
     """A file that holds the state of one run, told from others by its ``identity``.
@@ -30,7 +32,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self._identity = path, ""
+        self.path, self._identity, self._readable = path, "", False
         self._saved = time.monotonic()
         if path.is_dir():
             raise ValueError(f"checkpoint = {escaped(path)}: is a folder; must be a file")
@@ -77,15 +79,47 @@ class Checkpoint:
         return time.monotonic() - self._saved > seconds
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the file, whole or not at all. Warns where that fails: the run goes on."""
-        buffer = io.BytesIO()
-        torch.save({"identity": self._identity, **state}, buffer)
-        content = with_checksum(buffer.getvalue())
+        """Write the file, whole or not at all. Warns where that fails: the run goes on.
+
+        Raises ``ValueError`` for a state that no file can hold.
+        """
+        state = {"identity": self._identity, **state}
+        if not self._readable:
+            reread(state)
+            self._readable = True
+        content = with_checksum(_written(state))
         try:
             write_whole(self.path, lambda part: part.write_bytes(content))
         except OSError as error:
             warnings.warn(f"{error}; the run is not kept in its checkpoint", stacklevel=3)
         self._saved = time.monotonic()
+
+
+def reread(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a state by way of a file. Raises ``ValueError`` where no file can hold it.
+
+    >>> reread({"step": 1, "w": torch.ones(1)})
+    {'step': 1, 'w': tensor([1.])}
+    >>> reread({"rule": torch.nn.ReLU()})                              # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: checkpoint: a file can't hold the state of the run: must be tensors, ...
+    """
+    try:
+        return torch.load(io.BytesIO(_written(state)), weights_only=True)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{_UNHELD} ({in_a_line(error)[:100]})") from error
+
+
+def _written(state: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        torch.save(state, buffer)
+    except Exception as error:  # what a state holds may raise any
+        raise ValueError(f"{_UNHELD} ({in_a_line(error)[:100]})") from error
+    return buffer.getvalue()
 
 
 def identity(call: object, tensors: Iterable[Tensor]) -> str:

@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from lazyrich.simulate.arrays import natural
+from lazyrich.simulate.modules import generators
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import Loss, loss_function
 from lazyrich.simulate.modules.recorder import Recorder
+from lazyrich.simulate.modules.resuming import fresh_of
 from lazyrich.simulate.modules.scaled import constant
 from lazyrich.simulate.modules.trainer import Optimiser, Trainer
 from lazyrich.simulate.modules.trees import leaves
@@ -68,9 +70,13 @@ def fit(
       ``measures``, a function of the model, ``NAME``.
     - ``checkpoint``: a file in which the run is kept, written about every ``checkpoint_seconds``
       and at the end, whole or not at all. If it is there, training goes on from it, and ends with
-      the same bits as if it had not been interrupted. More ``steps`` than in the file prolong the
-      run. A checkpoint of other data, initial weights, optimiser, loss, metrics or schedule raises
-      ``ValueError`` (of ``measures``, only the names are compared; of a schedule, the steps made).
+      the same bits as if it had not been interrupted. For this an optimiser keeps all that it
+      remembers in its ``state_dict``. One that is seen not to, at the second step, raises
+      ``ValueError``; what it counts to act on later is not seen. Random numbers that an optimiser
+      or a loss draws from the global generators of torch and NumPy go on too. More ``steps`` than
+      in the file prolong the run. A checkpoint of other data, initial weights, optimiser, loss,
+      metrics or schedule raises ``ValueError`` (of ``measures``, only the names are compared; of a
+      schedule, the steps made).
     - ``progress`` is called now and then with (steps done, steps).
 
     The same call gives the same bits on the same machine, with the same number of threads; on a
@@ -119,7 +125,7 @@ def fit(
                 trainer.check(trainer.train_loss())
             elif not recorder.has(mark):
                 trainer.check(recorder.add(mark))
-    run.save()
+    run.finish()
     progress(steps, steps)
     history = recorder.history(np.int64, units="gradient steps")
     history = history.assign_attrs(steps=steps, optimiser=trainer.settings[-1])
@@ -145,6 +151,10 @@ class _Kept:
         self._file, self._trainer, self._recorder = file, trainer, recorder
         self._seconds = seconds
         self._probes = {} if file is None else trainer.probes(metrics)
+        # Of the global random numbers: their state when fit was called, and digests of those when
+        # the run began, in this process or in an earlier one.
+        self._own = {} if file is None else generators.states()
+        self._begun = generators.digests(self._own)
 
     def resume(self, call: list, steps: int, grid: tuple[int, ...], default: bool) -> None:
         """Go on from the file, if it is there. Raises ``ValueError`` if it is another run's."""
@@ -153,6 +163,7 @@ class _Kept:
         trainer, device = self._trainer, leaves(self._trainer.data.X)[0].device
         state = self._file.load(identity(call, trainer.tensors()), device)
         if state is None:
+            trainer.fresh = fresh_of(trainer) if steps > 1 else None
             return
         for name, values in state["probes"].items():
             if not np.allclose(values, self._probes[name], rtol=1e-6, atol=0, equal_nan=True):
@@ -172,6 +183,8 @@ class _Kept:
                 )
         self._recorder.rows = rows
         trainer.restore(state)
+        self._begun = state["begun"]
+        generators.put(state["generators"])
 
     def save_now_and_then(self) -> None:
         """Write the file if the last time is long ago."""
@@ -181,5 +194,13 @@ class _Kept:
     def save(self) -> None:
         """Write the file."""
         if self._file is not None:
-            rows, probes = self._recorder.rows, self._probes
-            self._file.save({**self._trainer.state(), "rows": rows, "probes": probes})
+            rows, probes, random = self._recorder.rows, self._probes, generators.states()
+            kept = {"rows": rows, "probes": probes, "generators": random, "begun": self._begun}
+            self._file.save({**self._trainer.state(), **kept})
+
+    def finish(self) -> None:
+        """Write the file, and put generators back from which nothing was drawn."""
+        self.save()
+        now = generators.digests(generators.states()) if self._own else {}
+        unused = {name for name, digest in now.items() if digest == self._begun.get(name)}
+        generators.put({name: state for name, state in self._own.items() if name in unused})

@@ -18,6 +18,7 @@ from lazyrich.simulate import rkc
 from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.frozen import (
+    called,
     checked_function,
     checked_gradient,
     checked_model,
@@ -31,8 +32,10 @@ from lazyrich.simulate.modules.losses import (
     loss_function,
 )
 from lazyrich.simulate.modules.measures import trained_weights
+from lazyrich.simulate.modules.outputs import check_kind, kind_of
 from lazyrich.simulate.modules.recorder import Recorder
-from lazyrich.simulate.modules.trees import call, gradients_of, leaves
+from lazyrich.simulate.modules.slopes import NotFiniteError, check_training_slopes
+from lazyrich.simulate.modules.trees import call, gradients_of, leaves, rows
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.run import Run
 from lazyrich.simulate.shapes import checks_its_arguments
@@ -160,14 +163,18 @@ class Flow:
         self._radius, self._control = rkc.SpectralRadius(self.slope), rkc.StepControl()
         self._stall = rkc.Stall()
         with torch.no_grad(), untouched(model):
-            f = call(model, data.X)
+            f = called(model, data.X)
             check_value(loss, f, data.y)
+        self._kind = kind_of(f, rows("X", data.X))
         slope = self.slope(self.weights)
         self.scale = self._last_loss
         if not math.isfinite(self._last_loss):
             raise ValueError(
                 f"the loss is {self._last_loss} at the initial weights: must be finite"
             )
+        if not bool(slope.isfinite().all()):
+            check_training_slopes(model, data, loss)
+            raise NotFiniteError("the gradient of the loss is not finite at the initial weights")
         check_test_loss(model, loss, data.X_test, data.y_test)
         self.fastest = 1 / max(self._radius(self.weights, slope, False), TINY)
         self.put(self.weights)  # from where the radius was felt for
@@ -186,7 +193,12 @@ class Flow:
         self.evaluations += 1
         vector_to_parameters(weights, self._parameters)
         with torch.enable_grad():
-            loss = self._loss(call(self._model, self._data.X), self._data.y)
+            f = call(self._model, self._data.X)
+            try:
+                loss = self._loss(f, self._data.y)
+            except Exception:
+                check_kind(self._kind, f, rows("X", self._data.X))
+                raise
         parts = gradients_of(loss, self._parameters, materialize_grads=True)
         self._last_gradient = torch.cat([part.flatten() for part in parts])
         self._last_loss, self._last_weights = float(loss.detach()), weights

@@ -174,7 +174,14 @@ def checked_function(model: nn.Module, X: Tree) -> None:
                 "the model gives other outputs at every call, so it is random: must be one "
                 f"function f(x; w); {_HINT}"
             )
+        with torch.enable_grad():
+            with_gradients = _outputs(model, few).detach()
         parts = _in_parts(model, few, count, first)
+    if differ(first, with_gradients, ROUNDING):
+        raise ValueError(
+            "the model gives other outputs with gradients than under torch.no_grad(): must be one "
+            "function f(x; w) (look for torch.is_grad_enabled() in forward)"
+        )
     if parts is None:
         raise NotSamplesError(
             f"the model can be called on {count} samples, but not on some of them: must be one "

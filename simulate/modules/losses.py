@@ -188,6 +188,32 @@ def check_value(loss: Loss, f: Any, y: Any, name: str = "y") -> None:
             "loss does not depend on f(X): must have a gradient (look for detach(), no_grad() or "
             "argmax in it)"
         )
+    _check_modes(loss, f, y)
+
+
+def _check_modes(loss: Loss, f: Any, y: Any) -> None:
+    """Refuse a loss that is another number without gradients: what is recorded is not what falls.
+
+    A random loss is let be: it differs from itself.
+
+    >>> _check_modes(lambda f, y: (f - y).abs().sum() + torch.is_grad_enabled(), torch.ones(1), 3)
+    Traceback (most recent call last):
+    ...
+    ValueError: loss gives 3 with gradients and 2 under torch.no_grad(): must be one function of \
+outputs and labels (look for torch.is_grad_enabled() in it)
+    """
+    if getattr(loss, "__module__", "").startswith("torch") or loss in LOSSES.values():
+        return
+    found = []
+    for mode in (torch.enable_grad(), torch.no_grad(), torch.enable_grad()):
+        with torch.random.fork_rng(), mode:
+            found.append(loss(*mapped(_copy, (mapped(_with_slope, f), y))).detach().double())
+    if differ(found[0], found[1], 10) and not differ(found[0], found[2], 10):
+        raise ValueError(
+            f"loss gives {float(found[0]):.4g} with gradients and {float(found[1]):.4g} under "
+            "torch.no_grad(): must be one function of outputs and labels (look for "
+            "torch.is_grad_enabled() in it)"
+        )
 
 
 def _value(loss: Loss, f: Any, y: Any, name: str) -> Any:

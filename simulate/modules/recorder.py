@@ -16,6 +16,7 @@ from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import differ
 from lazyrich.simulate.modules.losses import Loss, number_given, unchanging
 from lazyrich.simulate.modules.measures import parameter_change, trained_weights, weight_norm
+from lazyrich.simulate.modules.outputs import check_kind, kind_of
 from lazyrich.simulate.modules.trees import call, innermost, mapped, rows
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.run import Run
@@ -50,7 +51,7 @@ class Recorder:
     ) -> None:
         self._coordinate, self._model, self._data = coordinate, model, data
         self._metrics, self._measures = {"loss": loss, **metrics}, measures
-        self._start = start
+        self._start, self._kind = start, ""  # the kind of the first output
         self.rows: list[dict[str, int | float]] = []
         recorded = {coordinate, "train_loss", "test_loss", "weight_norm", "parameter_change"}
         of_outputs = [f"{side}_{name}" for name in metrics for side in ("train", "test")]
@@ -70,21 +71,25 @@ class Recorder:
         sides = {"train": (data.X, data.y), "test": (data.X_test, data.y_test)}
         with torch.no_grad(), untouched(self._model):
             for side, (X, y) in sides.items():
-                f = call(self._model, X) if rows("X", X) else None
+                n = rows("X", X)
+                f = call(self._model, X) if n else None
                 for name, function in self._metrics.items():
-                    row[f"{side}_{name}"] = (
-                        math.nan if f is None else self._of(name, function, f, y)
-                    )
+                    row[f"{side}_{name}"] = self._of(name, function, f, y, n) if n else math.nan
         row["weight_norm"] = weight_norm(self._model)
         row["parameter_change"] = parameter_change(self._model, self._start)
         row |= self._measured()
         self.rows.append(row)
         return row["train_loss"]
 
-    def _of(self, name: str, function: Loss, f: Any, y: Any) -> float:
+    def _of(self, name: str, function: Loss, f: Any, y: Any, n: int) -> float:
         """Return what a function of outputs and labels gives; the first time, that it is one."""
-        first = not self.rows
-        return number_given(name, unchanging(name, function, f, y) if first else function(f, y))
+        self._kind = self._kind or kind_of(f, n)
+        try:
+            value = function(f, y) if self.rows else unchanging(name, function, f, y)
+        except Exception:
+            check_kind(self._kind, f, n)
+            raise
+        return number_given(name, value)
 
     def _measured(self) -> dict[str, float]:
         """Return what the measures give. Raises ``ValueError`` where one changes the weights."""

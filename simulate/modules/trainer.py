@@ -13,15 +13,20 @@ from torch import Tensor, nn
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import (
+    called,
     checked_function,
     checked_gradient,
     checked_model,
+    checked_output,
     in_range_of,
 )
 from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value, number_given
 from lazyrich.simulate.modules.measures import trained_weights
+from lazyrich.simulate.modules.outputs import check_kind, kind_of
+from lazyrich.simulate.modules.resuming import Fresh, check_same, resumed_step
 from lazyrich.simulate.modules.sharpness import stable_rate
-from lazyrich.simulate.modules.trees import backward, call, leaves, mapped, taken
+from lazyrich.simulate.modules.slopes import check_training_slopes
+from lazyrich.simulate.modules.trees import backward, call, flat, leaves, mapped, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
 from lazyrich.support.arguments import in_a_line, not_negative, shown
@@ -51,8 +56,8 @@ class Trainer:
         checked_function(model, self.data.X)
         checked_gradient(model, self.data.X)
         self.weights = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = made(optimiser, self.weights)
-        self._step, self._asks_again = step_of(self.optimiser)
+        self.use(made(optimiser, self.weights))
+        self.fresh: Fresh | None = None
         self._batches = batches
         self._schedule = schedule and running("schedule", schedule)
         self._rates = [group["lr"] for group in self.optimiser.param_groups if "lr" in group]
@@ -64,12 +69,18 @@ class Trainer:
         self.start = trained_weights(model)
         self.done, self._schedule_made = 0, hashlib.sha256()
         with torch.no_grad(), untouched(model):
-            f = call(model, self.data.X)
+            f = called(model, self.data.X)
             check_value(loss, f, self.data.y)
+        self._kind = kind_of(f, rows("X", self.data.X))
         self.scale = self.train_loss() or 1.0  # a loss that starts at 0 has no scale of its own
         if not math.isfinite(self.scale):
             raise ValueError(f"the loss is {self.scale} at the initial weights: must be finite")
         check_test_loss(model, loss, self.data.X_test, self.data.y_test)
+
+    def use(self, optimiser: torch.optim.Optimizer) -> None:
+        """Train with this optimiser, of ``weights``."""
+        self.optimiser = optimiser
+        self._step, self._asks_again = step_of(optimiser)
 
     def has_made(self, schedule: str, steps: int) -> bool:
         """Return whether the schedule gives the digest of a ``state``; goes on from it, if so."""
@@ -86,35 +97,52 @@ class Trainer:
         return number
 
     def step(self) -> None:
-        """Make one update."""
-        indices = self._batches.at(self.done)
-        X, y = self.data.X, self.data.y
-        if indices is not None:
-            indices = indices.to(leaves(X)[0].device)
-            X, y = taken(X, indices), taken(y, indices)
+        """Make one update; the second also as a resumed run would, where there is a ``fresh``."""
         factor = self._factor(self.done)
-        if self._schedule is not None:
-            for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
-                group["lr"] = rate * factor
+        if self.done == 1 and self.fresh is not None:
+            resumed, self.fresh = resumed_step(self.fresh, self, factor), None
+            check_same(lambda: self._advance(factor), self, resumed)
+        else:
+            self._advance(factor)
+
+    def _advance(self, factor: float) -> None:
         try:
-            loss = self._update(X, y)
+            loss = self.updated(factor)
         except RuntimeError:
             if self._finite():
                 raise
             self.check(math.nan)  # some losses refuse outputs that are no numbers
+            raise
         self._schedule_made.update(_bytes(factor))
         self.done += 1
         if self.done % CHECK_EVERY == 0:
             self.check(self.train_loss() if loss is None else float(loss))
 
+    def updated(self, factor: float) -> Tensor | None:
+        """Update the weights, and return the loss before; None where nothing asked for it."""
+        indices = self._batches.at(self.done)
+        X, y = self.data.X, self.data.y
+        if indices is not None:
+            indices = indices.to(leaves(X)[0].device)
+            X, y = taken(X, indices), taken(y, indices)
+        if self._schedule is not None:
+            for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+                group["lr"] = rate * factor
+        return self._update(X, y)
+
     def _update(self, X: Any, y: Any) -> Tensor | None:
-        """Return the loss before the update; None where the optimiser did not ask for it."""
         before: list[Tensor] = []
 
         def evaluated() -> Tensor:
             self.optimiser.zero_grad(set_to_none=True)
-            loss = self.loss(call(self.model, X), y)
-            backward(loss)
+            f = call(self.model, X)
+            try:
+                loss = self.loss(f, y)
+                backward(loss)
+            except Exception:
+                check_kind(self._kind, f, rows("X", X))
+                checked_output(flat(f))
+                raise
             before.append(loss.detach())
             return loss
 
@@ -166,7 +194,24 @@ class Trainer:
     def check(self, loss: float) -> None:
         """Raise ``DivergenceError`` where a training loss says that the run has diverged."""
         if has_diverged(loss, self.scale):
+            if not math.isfinite(loss):
+                self._check_start()
             raise DivergenceError(self.done, self.rate(), self._stable_rate())
+
+    def _check_start(self) -> None:
+        """Raise ``ValueError`` where a gradient is no number at the start: no rate would help."""
+        now = trained_weights(self.model)
+        try:
+            self._put(self.start)
+            check_training_slopes(self.model, self.data, self.loss)
+        finally:
+            self._put(now)
+
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        named = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name, value in weights.items():
+                named[name].copy_(value)
 
     def rate(self) -> float | None:
         """Return the learning rate before any schedule, where all parameters have the same."""
@@ -249,11 +294,11 @@ def step_of(optimiser: torch.optim.Optimizer) -> tuple[Callable[..., Any], bool]
         for name, one in parameters.items()
         if one.default is inspect.Parameter.empty and one.kind not in kinds
     }
-    if others := [name for name in needed if name != "closure"]:
+    if others := [name for name in needed if name not in ("closure", "self")]:
         raise ValueError(f"optimiser.step needs {others[0]}: must need a closure at most")
     if needed.get("closure") is inspect.Parameter.KEYWORD_ONLY:
         return (lambda closure: step(closure=closure)), True
-    return step, bool(needed)
+    return step, "closure" in needed
 
 
 def _shifted(f: Tensor) -> Tensor:
