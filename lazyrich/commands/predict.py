@@ -178,6 +178,8 @@ def _own_problem(
     problem = Problem(**{name: value for name, value in nouns.items() if value is not None})
     values = read_constants(constants)
     if epsilon is not None:
-        values.setdefault("epsilon", epsilon)
+        if "epsilon" in values:
+            raise ValueError(f"--epsilon {epsilon}: epsilon is given twice, by --constant as well")
+        values["epsilon"] = epsilon
     noise = 0.0 if own["--noise"] is None else own["--noise"]
     return predict_lazy(problem, dimension, samples, noise=noise, **values)

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
-from sympy import MatrixSymbol
 
 from lazyrich.support.arguments import finite, positive_integer
 from lazyrich.theory.activation import missing
 from lazyrich.theory.problem import radial
+from lazyrich.theory.problem.floor import beyond_the_norm
 from lazyrich.theory.problem.integrated import integrated_sectors
-from lazyrich.theory.problem.sectors import exact_sectors
-from lazyrich.theory.problem.target_power import harmonic_products
+from lazyrich.theory.problem.sectors import exact_sectors, in_rationals
+from lazyrich.theory.problem.target_values import TargetValues, outside, products, to_float
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
 
 HIGHEST = 60  # harmonic degree that erf and relu are integrated to
-_NOTHING = 1e-6  # of the target's power: what is too small to matter in a mean loss
+# Of the power of one harmonic degree: what an eigenfunction, known up to the root of rounding, has
+# of another one's.
+_ROUNDING = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
         )
     _check_resolvable(problem, D)
     numbers, with_target = _numbers(problem, values)
-    target = of_target(problem, D, values) if with_target else {}
+    exact = products(problem, TargetValues(D, values)) if with_target else {}
+    target = {l: {k: to_float(v) for k, v in amounts.items()} for l, amounts in exact.items()}
     if problem.activation.degree is not None:
         sectors, error = exact_sectors(problem, D, numbers), 0.0
         trace = sum(m * float(s.values.sum()) for m, s in sectors.values())
@@ -82,24 +85,51 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
         sectors, trace, error = integrated_sectors(problem, D, highest, numbers)
     # The kernel of a steep erf has a spike at x = x' which is nearly all of its trace.
     seen = sum(m * float(s.values.clip(0).sum()) for m, s in sectors.values())
-    spaces = []
+    spaces, missed = [], {}
     for l, (multiplicity, sector) in sectors.items():
-        powers = (
-            sector.powers(target.get(l, {})) if with_target else np.full_like(sector.values, np.nan)
-        )
+        powers = sector.powers(target.get(l, {})) if with_target else sector.values * np.nan
         real = sector.kept(multiplicity, min(trace, 1e3 * seen))
+        missed[l] = float(powers[~real].sum()) if real.any() else None
         for value, power in zip(sector.values[real], powers[real], strict=True):
             spaces.append(Eigenspace(l, float(value), multiplicity, float(power)))
     spaces.sort(key=lambda space: -space.value)
-    kept = sum(space.multiplicity * space.value for space in spaces)
-    tail = trace - kept if trace - kept > 1e-9 * trace else 0.0
-    null = float("nan")
-    if with_target:
-        whole = _total_power(problem, D, values)
-        null = whole - sum(space.power for space in spaces)
-        null = 0.0 if abs(null) < 1e-12 * whole else null
     complete = problem.activation.degree is not None or not sectors
+    rest = trace - sum(space.multiplicity * space.value for space in spaces)
+    tail = 0.0 if complete or rest <= 1e-9 * trace else rest
+    null = _null(problem, D, numbers, exact, missed) if with_target else float("nan")
     return Spectrum(D, tuple(spaces), tail, null, error, complete)
+
+
+def _null(
+    problem: "Problem",
+    D: int,
+    numbers: dict[sp.Symbol, float],
+    target: dict[int, dict[tuple[int, int], sp.Expr]],
+    missed: dict[int, float | None],
+) -> float:
+    """The target's power outside of the eigenspaces: a sum over degrees, never a difference."""
+    if problem.activation.degree is None:
+        relu = problem.activation.kind == "relu"
+        return sum(_left(l, D, amounts, missed.get(l), relu) for l, amounts in target.items())
+    kernel = {l: in_rationals(k, D, numbers) for l, k in problem.coefficient_matrices.items()}
+    parts = (outside(l, D, amounts, kernel.get(l)) for l, amounts in target.items())
+    return to_float(sp.Add(*parts))
+
+
+def _left(
+    l: int, D: int, amounts: dict[tuple[int, int], sp.Expr], missed: float | None, relu: bool
+) -> float:
+    """The target's power of one degree outside of the eigenspaces that were integrated.
+
+    ``missed`` is its power on eigenfunctions that are not told from those of eigenvalue 0, None
+    where that is all of them.
+    """
+    whole = to_float(outside(l, D, amounts, None))
+    if missed is None:
+        return whole
+    if relu:  # one function of each degree, and it was found
+        return beyond_the_norm(l, D, amounts)
+    return missed if missed > _ROUNDING * whole else 0.0
 
 
 def highest_for(problem: "Problem", highest: Any = 12) -> Any:
@@ -142,39 +172,6 @@ def _numbers(problem: "Problem", values: dict[str, Any]) -> tuple[dict[sp.Symbol
     return numbers, all(name in values for name in problem.target.symbols)
 
 
-def of_target(
-    problem: "Problem", D: int, values: dict[str, Any]
-) -> dict[int, dict[tuple[int, int], float]]:
-    """{l: {(i, j): <H_i H_j> over weight(l, 0)}} of the target's harmonic parts, in numbers."""
-    from lazyrich.theory.problem.target_power import harmonic_parts
-
-    numbers = {}
-    for l, table in harmonic_products(problem.target.expr).items():
-        if l > 1 and D == 1:
-            continue
-        places = list(harmonic_parts(problem.target.expr)[l])
-        numbers[l] = {
-            (i, j): _value(problem, f"product {l} {i} {j}", table[a, b], D, values)
-            for a, i in enumerate(places)
-            for b, j in enumerate(places)
-        }
-    return numbers
-
-
-def _total_power(problem: "Problem", D: int, values: dict[str, Any]) -> float:
-    return _value(problem, "power", problem.power, D, values)
-
-
-def _value(problem: "Problem", key: str, expr: sp.Expr, D: int, values: dict[str, Any]) -> float:
-    formula = problem.formula(key, expr, "numpy")
-    for name, symbol in formula.names.items():
-        if isinstance(symbol, MatrixSymbol):
-            wanted = (D,) if symbol.shape[1] == 1 else (D, D)
-            if np.shape(values[name]) != wanted:
-                raise ValueError(f"{name} has shape {np.shape(values[name])}: must be {wanted}")
-    return float(formula({"D": D, **values}))
-
-
 def learning_curve(
     found: Spectrum, P: Sequence[int] | int, ridge: float = 0.0, noise: float = 0.0
 ) -> np.ndarray:
@@ -190,22 +187,53 @@ def learning_curve(
     return np.array(losses)[0] if np.ndim(P) == 0 else np.array(losses)
 
 
+def unresolved_from(found: Spectrum, noise: float = 0.0, ridge: float = 0.0) -> int | None:
+    """Return the P from which on the mean loss depends on eigenvalues that are not known, or None.
+
+    >>> unresolved_from(Spectrum(1, (Eigenspace(1, 1.0, 2, 1.0),), 0.0, 0.5, 0.0, complete=False))
+    2
+    """
+    is_known = found.complete or ridge + found.tail > 0 or found.null + noise**2 == 0
+    return None if is_known or not found.spaces else found.rank
+
+
 def _mean_loss(found: Spectrum, P: int, ridge: float, noise: float) -> float:
     """P = sum m value/(value + kappa) + ridge/kappa; loss = bias P/(P - sum m learned^2)."""
     values = np.array([space.value for space in found.spaces])
     counts = np.array([space.multiplicity for space in found.spaces], dtype=float)
     powers = np.array([space.power for space in found.spaces])
+    unknown_from = unresolved_from(found, noise, ridge)
     ridge, fixed = ridge + found.tail, found.null + noise**2
     if not len(values) or (ridge == 0 and found.rank <= P):
         if fixed == 0:
             return 0.0
-        if not found.complete and fixed > _NOTHING * (found.null + noise**2 + sum(powers)):
+        if unknown_from is not None:
             raise ValueError(
-                f"P = {P}: must be below {found.rank}: the kernel has more functions, but their "
+                f"P = {P}: must be below {unknown_from}: the kernel has more functions, but their "
                 "eigenvalues are so small that floating point can't tell them from 0"
             )
         return fixed * P / (P - found.rank) if found.rank < P else float("inf")
 
+    kappa = _effective_ridge(values, counts, P, ridge)
+    learned, missed = values / (values + kappa), kappa / (values + kappa)
+    rest = float(counts @ (learned * missed)) + ridge / kappa  # P - sum m learned^2
+    return (float(powers @ missed**2) + fixed) * P / rest
+
+
+def learned(found: Spectrum, P: int, ridge: float = 0.0) -> np.ndarray:
+    """Return the share of each eigenspace that P samples of Gaussian features teach.
+
+    >>> learned(Spectrum(1, (Eigenspace(1, 1.0, 4, 1.0),), 0.0, 0.0, 0.0), 2).round(9)
+    array([0.5])
+    """
+    values = np.array([space.value for space in found.spaces])
+    counts = np.array([space.multiplicity for space in found.spaces], dtype=float)
+    if ridge + found.tail == 0 and found.rank <= P:
+        return np.ones_like(values)
+    return values / (values + _effective_ridge(values, counts, P, ridge + found.tail))
+
+
+def _effective_ridge(values: np.ndarray, counts: np.ndarray, P: int, ridge: float) -> float:
     def samples(log_kappa: float) -> float:
         kappa = np.exp(log_kappa)
         return float(counts @ (values / (values + kappa)) + ridge / kappa) - P
@@ -213,7 +241,4 @@ def _mean_loss(found: Spectrum, P: int, ridge: float, noise: float) -> float:
     low, high = np.log(values.min()) - 60, np.log(values.max() * counts.sum() + ridge) + 5
     while low < (middle := (low + high) / 2) < high:  # SciPy's root finders take 0.3 s to load
         low, high = (middle, high) if samples(middle) > 0 else (low, middle)
-    kappa = np.exp(low)
-    learned, missed = values / (values + kappa), kappa / (values + kappa)
-    rest = float(counts @ (learned * missed)) + ridge / kappa  # P - sum m learned^2
-    return (float(powers @ missed**2) + fixed) * P / rest
+    return np.exp(low)

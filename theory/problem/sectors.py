@@ -57,7 +57,6 @@ def exact_sectors(
     Raises ``ValueError`` where its numbers leave the range of floating point.
     """
     sectors = {}
-    point = {_D: D, **{symbol: sp.Rational(str(v)) for symbol, v in numbers.items()}}
     for l, kappa in problem.coefficient_matrices.items():
         multiplicity = int(radial.harmonics(l).subs(_D, D))
         if multiplicity == 0:
@@ -65,7 +64,7 @@ def exact_sectors(
         found = radial.reached(kappa)
         part = kappa.extract(found, found)
         highest = max(found[-1], problem.target.degree // 2)
-        exact = part.subs(point)
+        exact = in_rationals(part, D, numbers)
         rank = radial.rank(exact) if any(exact) else 0
         sector = _in_floats(part.subs({_D: D, **numbers}), found, l, D, highest, rank)
         if rank and sector.values[-rank] <= SMALL * sector.scale:
@@ -74,6 +73,11 @@ def exact_sectors(
             raise ValueError(beyond_floats(problem, numbers))
         sectors[l] = multiplicity, sector
     return sectors
+
+
+def in_rationals(matrix: sp.Matrix, D: int, numbers: dict[sp.Symbol, float]) -> sp.Matrix:
+    """Return a matrix of the kernel at these numbers, each as the decimal that is typed for it."""
+    return matrix.subs({_D: D, **{symbol: sp.Rational(str(v)) for symbol, v in numbers.items()}})
 
 
 def beyond_floats(problem: "Problem", numbers: dict[sp.Symbol, float]) -> str:
