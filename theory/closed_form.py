@@ -1,5 +1,7 @@
 """A closed form: an expression with its named parts, its derivation and its ways of evaluation."""
 
+import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -102,7 +104,8 @@ class ClosedForm:
         (or SymPy matrices). Text such as "1/4" or "0.1" is read exactly. Arguments of the terms
         alone may be left out. The value is complex where the formula is, and infinite where it says
         so. Raises ``ValueError`` for a missing or unknown argument, for a value that does not fit
-        its symbol, and where the formula has no value.
+        its symbol, where the formula has no value, and where a value of floats leaves their range:
+        exact numbers have any size.
 
         >>> from lazyrich import theory
         >>> loss = theory.closed_form("test-loss")
@@ -110,7 +113,7 @@ class ClosedForm:
         147/16
         """
         known = self._known(self._with_norm(point), [self.expr])
-        found = _finished(value(self.expr, known))
+        found = self._finished(value(self.expr, known), point)
         self._check_defined(found)
         return found
 
@@ -124,7 +127,9 @@ class ClosedForm:
         {'variance': 49/16, 'misalignment': 49/8, 'linear': 0}
         """
         known = self._known(self._with_norm(point), list(self.terms.values()))
-        return {name: _finished(value(part, known)) for name, part in self.terms.items()}
+        return {
+            name: self._finished(value(part, known), point) for name, part in self.terms.items()
+        }
 
     def subs(self, point: Mapping[Any, Any] | None = None, /, **more: Any) -> "ClosedForm":
         """The closed form with values for some of its symbols; the others stay symbols.
@@ -145,14 +150,14 @@ class ClosedForm:
         sizes = arrays.sizes(known, shapes)
         known |= {k: sp.Integer(v) for k, v in sizes.items() if k not in known}
         at = {k: _to_sympy(v) for k, v in known.items()}
-        expr = _partly(self.expr, at)
+        expr = self._finished(_partly(self.expr, at), point)
         self._check_defined(expr)
-        text = ", ".join(f"{name} = {shown(given)}" for name, given in point.items())
+        text = _at(point)
         return replace(
             self,
             title=f"{self.title} at {text}" if text else self.title,
             expr=expr,
-            terms={name: _partly(part, at) for name, part in self.terms.items()},
+            terms={n: self._finished(_partly(part, at), point) for n, part in self.terms.items()},
         )
 
     def function(self, backend: str) -> Callable[..., Any]:
@@ -235,6 +240,16 @@ class ClosedForm:
             )
         return name
 
+    def _finished(self, result: Any, point: Mapping[Any, Any]) -> Any:
+        """See ``_finished``; an error says what was given."""
+        try:
+            return _finished(result)
+        except OverflowError as error:
+            raise ValueError(
+                f"{_at(point)}: {self.name} has a value of {error} there, outside of the range of "
+                "floats (1e-308 to 1e+308); whole numbers and fractions are exact, of any size"
+            ) from None
+
     def _check_defined(self, found: Any) -> None:
         if any(item in (sp.nan, sp.zoo) or item != item for item in _leaves(found)):
             raise ValueError(f"{self.name} has no value here. It assumes: {self.assumptions}")
@@ -261,10 +276,14 @@ def _to_sympy(given: Any) -> Any:
     return sp.ImmutableMatrix(given) if isinstance(given, list) else sp.sympify(given)
 
 
+def _at(point: Mapping[Any, Any]) -> str:
+    return ", ".join(f"{name} = {shown(given)}" for name, given in point.items())
+
+
 def _partly(part: Part, known: Mapping[str, Any]) -> Any:
     """The value of a part where its symbols have one, else the part at those that have."""
     is_complete = generate.arguments(whole(part)).keys() <= known.keys()
-    return _finished(value(part, known, free=not is_complete))
+    return value(part, known, free=not is_complete)
 
 
 def _leaves(part: Any) -> Iterator[Any]:
@@ -276,16 +295,26 @@ def _leaves(part: Any) -> Iterator[Any]:
 
 
 def _finished(result: Any) -> Any:
-    """A float or complex where a float came in, immutable matrices, nan where there is no value."""
+    """A float or complex where a float came in, immutable matrices, nan where there is no value.
+
+    Raises ``OverflowError``, with the number, for one that no float comes near.
+    """
     if isinstance(result, tuple):
         return tuple(map(_finished, result))
     if isinstance(result, sp.MatrixBase):
+        for entry in result:
+            _finished(entry)
         return sp.ImmutableMatrix(result)
     if result == sp.zoo:
         return sp.nan
     if not result.has(sp.Float) or result.free_symbols or isinstance(result, MatrixExpr):
         return result
     try:
-        return float(result)
+        found: complex = float(result)
     except TypeError:
-        return complex(result)
+        found = complex(result)
+    for part, exact in ((found.real, sp.re(result)), (found.imag, sp.im(result))):
+        is_small = abs(part) < sys.float_info.min and exact != 0
+        if is_small or (math.isinf(part) and exact.is_finite):
+            raise OverflowError(str(sp.N(exact, 3)))
+    return found

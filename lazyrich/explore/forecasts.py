@@ -8,7 +8,7 @@ from lazyrich.explore.formulas import described
 from lazyrich.explore.watch import Watch
 from lazyrich.simulate import PolynomialTask, forecast
 from lazyrich.simulate.activations import Curved
-from lazyrich.theory.problem.lazy_prediction import predict_lazy
+from lazyrich.theory.problem.lazy_prediction import FAR, predict_lazy
 
 _LOOKS = {"train": "train_loss", "test": "population_loss"}
 _SHARED = ("alpha", "steps", "width", "learning_rate", "centred", "seed")
@@ -58,10 +58,12 @@ def _lazy(settings: dict[str, Any]) -> dict[str, Any]:
     D, P, noise = (settings[name] for name in ("D", "P", "noise"))
     found = predict_lazy(problem, D, P, noise=noise, **symbols)
     plateau = chart.level("plateau", "plateau with many samples (mean)", found.plateau, "l1")
-    loss = f"{found.curve[P]:.4g}" if found.curve else "not known"
+    loss = f"{found.curve[P]:.4g}" if P in found.curve else "not known"
     facts = [
         chart.fact("mean_lazy_loss", "forecast: mean lazy test loss", loss),
         chart.fact("mean_plateau", "forecast: plateau with many samples", f"{found.plateau:.4g}"),
     ]
     notes = ["With this activation, lazy training alone is forecast: a mean over data sets."]
+    if P in found.unreliable:
+        notes.append(f"The mean lazy test loss is not reliable: {FAR}")
     return {"marks": [], "levels": [plateau], "facts": facts, "notes": notes}

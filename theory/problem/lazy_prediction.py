@@ -28,7 +28,8 @@ from lazyrich.theory.values import to_give
 _DIVERGES = "diverges: the variance is infinite, with as many samples as functions"
 _OUT_OF_RANGE = "the mean square of the labels is beyond the range of floating point"
 _UNRESOLVED = "not known: the kernel's other eigenvalues are too small for floating point"
-_FAR = (
+# Of a mean loss on real inputs that may be far from the lazy curve; the numbers are from the docs.
+FAR = (
     "in few dimensions a few samples far from 0 decide. In 137 such problems the mean loss on "
     "drawn inputs was 0.4 to 18,000 times this one, and off by a factor above 1.5 in 63."
 )
@@ -96,7 +97,7 @@ class LazyPrediction:
         ]
         if self.unreliable:
             sizes = ", ".join(map(str, self.unreliable))
-            lines.append(f"Not reliable at P = {sizes}: {_FAR}")
+            lines.append(f"Not reliable at P = {sizes}: {FAR}")
         return lines
 
     def _enough(self) -> str:
