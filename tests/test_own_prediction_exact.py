@@ -9,6 +9,7 @@ import sympy as sp
 
 from lazyrich.cli import main
 from lazyrich.theory import Problem
+from lazyrich.theory.problem import one_direction, target_power
 from lazyrich.theory.problem.far_samples import real_inputs_differ
 from lazyrich.theory.problem.lazy_prediction import predict_lazy
 from lazyrich.theory.problem.target_power import harmonic_parts, harmonic_products
@@ -147,3 +148,33 @@ def test_the_mean_loss_on_real_inputs_is_far_from_the_curve_where_that_is_said(
         losses.append(np.mean((K[P:] @ a - y[P:]) ** 2) + 0.09)
     is_far = float(np.mean(losses)) > 1.5 * curve
     assert is_far is real_inputs_differ(spectrum, P)
+
+
+@pytest.mark.parametrize("D", [1, 2, 5])
+@pytest.mark.parametrize("target", ["(beta.x)^5/3 - k (beta.x)^2 + 2", "He_4(beta.x) + beta.x"])
+def test_the_numbers_of_one_direction_are_those_of_the_general_derivation(target, D):
+    """By words of matrices for symbolic D, with values put in at the end."""
+    problem = Problem("h", target)
+    values = {"beta": [sp.Rational(1, n + 2) for n in range(D)], "k": sp.Rational(2, 3)}
+    values = {name: values[name] for name in problem.target.symbols}
+    given, square = one_direction.coefficients(problem.target, TargetValues(D, values))
+    terms = problem.closed_form("target-power").evaluate_terms(D=D, **values)
+    powers = one_direction.hermite_powers(given, problem.target.degree, square / D)
+    assert {f"degree_{n}": power for n, power in powers.items()} == terms
+    tables, exact = harmonic_products(problem.target.expr), TargetValues(D, values).exact
+    for l, found in one_direction.harmonic_products(given, square, D).items():
+        places = list(harmonic_parts(problem.target.expr)[l])
+        assert found == {
+            (i, j): exact(tables[l][places.index(i), places.index(j)])
+            for i in places
+            for j in places
+        }
+
+
+def test_a_target_of_high_degree_takes_no_algebra_of_words(monkeypatch):
+    """(beta.x)^24 in D = 3 took over a minute; its power is 47!! = 47 * 45 * ... * 1."""
+    for name in ("harmonic_parts", "hermite_parts"):
+        monkeypatch.setattr(target_power, name, None)
+    found = predict_lazy(Problem("h", "(beta.x)^24"), D=3, P=9)
+    assert found.nothing == pytest.approx(math.prod(range(1, 48, 2)), rel=1e-14)
+    assert found.floor == found.plateau == pytest.approx(found.nothing, rel=1e-14)

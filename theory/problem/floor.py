@@ -19,7 +19,6 @@ from lazyrich.theory.problem.target_values import (
     products,
     to_float,
 )
-from lazyrich.theory.symbols import D as _D
 
 if TYPE_CHECKING:
     from lazyrich.theory.problem.description import Problem
@@ -55,8 +54,8 @@ def beyond_the_norm(l: int, D: int, amounts: dict[tuple[int, int], sp.Expr]) -> 
     if l % 2:
         return to_float(outside(l, D, amounts, sp.ones(1, 1) if l == 1 else None))
     with mpmath.workdps(50 + 2 * (l + max(i for i, _ in amounts) + 2) * len(str(D))):
-        size = radial.weight(l, 0) / radial.norm_moment(l)
-        size = in_digits(size.xreplace({_D: sp.Integer(D)}))
+        dimension = sp.Integer(D)
+        size = in_digits(radial.weight(l, 0, dimension) / radial.norm_moment(l, dimension))
         total = mpmath.mpf(0)
         for (i, j), amount in amounts.items():
             both = _norm_mean(D, 2 * (i + j + l))

@@ -8,6 +8,7 @@ Everything holds for symbolic D; at a number, as the last argument, it is arithm
 """
 
 from functools import cache
+from typing import Any
 
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
@@ -65,19 +66,27 @@ def zonal(l: int, dimension: sp.Expr = D) -> list[sp.Expr]:
 
 
 @cache
-def power_in_zonals(m: int) -> dict[int, sp.Expr]:
+def power_in_zonals(m: int, dimension: sp.Expr = D) -> dict[int, sp.Expr]:
     """Return {l: a} with (x.x')^m = sum_l a (|x| |x'|)^(m - l) Z_l.
 
-    >>> power_in_zonals(2)
-    {2: 1, 0: 1/D}
+    >>> power_in_zonals(2), power_in_zonals(2, sp.Integer(4))
+    ({2: 1, 0: 1/D}, {2: 1, 0: 1/4})
     """
-    parts = {m: sp.S.One}
-    for i, z in enumerate(zonal(m)):
+    found = _power_in_zonals(m, dimension)
+    return {l: sp.factor(a.as_expr()) if dimension.is_Symbol else sp.sympify(a) for l, a in found}
+
+
+@cache
+def _power_in_zonals(m: int, dimension: sp.Expr) -> list[tuple[int, Any]]:
+    """The same in the field of fractions in D, whose arithmetic is fast, or in fractions."""
+    read = sp.QQ.frac_field(dimension).from_sympy if dimension.is_Symbol else sp.QQ.from_sympy
+    parts = {m: read(sp.S.One)}
+    for i, z in enumerate(zonal(m, dimension)):
         if i == 0:
             continue
-        for l, a in power_in_zonals(m - 2 * i).items():
-            parts[l] = sp.factor(parts.get(l, sp.S.Zero) - z * a)
-    return parts
+        for l, a in _power_in_zonals(m - 2 * i, dimension):
+            parts[l] = parts.get(l, read(sp.S.Zero)) - read(z) * a
+    return list(parts.items())
 
 
 @cache

@@ -93,7 +93,7 @@ def _in_floats(
     part: sp.Matrix, found: list[int], l: int, D: int, highest: int, rank: int
 ) -> Sector:
     table = np.array(part.tolist(), dtype=float)
-    moments = [float(radial.weight(l, p).subs(_D, D)) for p in range(2 * highest + 1)]
+    moments = [float(radial.weight(l, p, sp.Integer(D))) for p in range(2 * highest + 1)]
     gram = np.array([[moments[i + j] for j in found] for i in found])
     root = np.linalg.cholesky(gram)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -112,7 +112,7 @@ def _in_digits(
     part: sp.Matrix, found: list[int], l: int, D: int, highest: int, rank: int
 ) -> Sector:
     """The same with more and more digits, until ``rank`` eigenvalues differ from 0."""
-    exact = [sp.Rational(radial.weight(l, p).subs(_D, D)) for p in range(2 * highest + 1)]
+    exact = [radial.weight(l, p, sp.Integer(D)) for p in range(2 * highest + 1)]
     for digits in _DIGITS:
         with mpmath.workdps(digits):
             moments = [_number(moment) for moment in exact]

@@ -167,13 +167,21 @@ def in_digits(value: sp.Expr) -> Any:
 
 def powers(problem: "Problem", target: TargetValues) -> dict[int, sp.Expr]:
     """Return the target's power by Hermite degree, exactly."""
+    from lazyrich.theory.problem import one_direction
+
+    if problem.inputs.isotropic and (line := one_direction.coefficients(problem.target, target)):
+        given, square = line
+        return one_direction.hermite_powers(given, problem.target.degree, square / target.D)
     return {n: target.exact(power) for n, power in problem.powers.items()}
 
 
 def products(problem: "Problem", target: TargetValues) -> dict[int, dict[tuple[int, int], sp.Expr]]:
     """{l: {(i, j): <H_i H_j> over weight(l, 0)}} of the target's harmonic parts, exactly."""
+    from lazyrich.theory.problem import one_direction
     from lazyrich.theory.problem.target_power import harmonic_parts, harmonic_products
 
+    if line := one_direction.coefficients(problem.target, target):
+        return one_direction.harmonic_products(*line, target.D)
     found = {}
     for l, table in harmonic_products(problem.target.expr).items():
         if l > 1 and target.D == 1:
@@ -201,7 +209,8 @@ def outside(
     own = sorted({i for i, _ in amounts})
 
     def gram(rows: list[int], columns: list[int]) -> sp.Matrix:
-        return radial.gram(l, rows, columns).xreplace({_D: sp.Integer(D)})
+        entries = [[radial.weight(l, i + j, sp.Integer(D)) for j in columns] for i in rows]
+        return sp.Matrix(entries)
 
     left = gram(own, own)
     if kappa is not None and any(kappa):
