@@ -157,7 +157,9 @@ def test_the_numbers_of_one_direction_are_those_of_the_general_derivation(target
     problem = Problem("h", target)
     values = {"beta": [sp.Rational(1, n + 2) for n in range(D)], "k": sp.Rational(2, 3)}
     values = {name: values[name] for name in problem.target.symbols}
-    given, square = one_direction.coefficients(problem.target, TargetValues(D, values))
+    line = one_direction.coefficients(problem.target, TargetValues(D, values))
+    assert line is not None
+    given, square = line
     terms = problem.closed_form("target-power").evaluate_terms(D=D, **values)
     powers = one_direction.hermite_powers(given, problem.target.degree, square / D)
     assert {f"degree_{n}": power for n, power in powers.items()} == terms
