@@ -314,7 +314,7 @@ def _finished(result: Any) -> Any:
     except TypeError:
         found = complex(result)
     for part, exact in ((found.real, sp.re(result)), (found.imag, sp.im(result))):
-        is_small = abs(part) < sys.float_info.min and exact != 0
+        is_small = abs(part) < sys.float_info.min and not exact.is_zero
         if is_small or (math.isinf(part) and exact.is_finite):
             raise OverflowError(str(sp.N(exact, 3)))
     return found

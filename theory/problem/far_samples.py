@@ -38,7 +38,7 @@ def real_inputs_differ(found: Spectrum, P: int, *, homogeneous: bool = False) ->
         if part > LEARNED:
             degree = 1 if homogeneous else space.degree + 2 * place
             total += space.multiplicity * part**2 * spread(found.D, degree)
-    return total > LARGEST * P
+    return bool(total > LARGEST * P)
 
 
 def spread(D: int, n: int) -> float:
