@@ -146,7 +146,7 @@ def test_the_mean_loss_on_real_inputs_is_far_from_the_curve_where_that_is_said(
         values, vectors = values[P - rank :], vectors[:, P - rank :]
         a = vectors @ (vectors.T @ (y[:P] + 0.3 * rng.standard_normal(P)) / values)
         losses.append(np.mean((K[P:] @ a - y[P:]) ** 2) + 0.09)
-    is_far = float(np.mean(losses)) > 1.5 * curve
+    is_far = bool(np.mean(losses) > 1.5 * curve)
     assert is_far is real_inputs_differ(spectrum, P)
 
 
