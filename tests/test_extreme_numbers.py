@@ -65,8 +65,8 @@ def test_simulate_names_the_number(capsys, options, message):
         ),
         (
             'activation = "h + c*h^3"\ntarget = "beta.x"\nc = 1e5\nD = 2\nP = 3\nN = 2',
-            "c = 100000: the check simulator can't be made, as training diverges: take values "
-            "nearer 1",
+            "c = 100000: the check ntk-eigenvalues can't be made, as a wrong statement passes it "
+            "as well: take values nearer 1",
         ),
         (
             'activation = "h"\ntarget = "b.x"\nb = [1e300, 1]\nD = 2',

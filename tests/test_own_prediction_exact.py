@@ -93,8 +93,9 @@ def test_sizes_whose_eigenvalues_floating_point_lacks_are_left_out(capsys):
     assert f"from P = {found['unknown_from']} on:" in capsys.readouterr().out
 
 
-def test_epsilon_given_twice_is_one_line(capsys):
-    asked = ["predict", "--D", "3", "--P", "9", "--activation", "h + epsilon h^2"]
+@pytest.mark.parametrize("command", ["predict", "simulate"])
+def test_epsilon_given_twice_is_one_line(command, capsys):
+    asked = [command, "--D", "3", "--P", "9", "--activation", "h + epsilon h^2"]
     with pytest.raises(SystemExit) as stopped:
         main([*asked, "--epsilon", "0.1", "--constant", "epsilon=0.2"])
     assert stopped.value.code == 2

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from lazyrich import verify
 from lazyrich.commands.verify import command as verify_command
+from lazyrich.simulate.stability import DivergenceError
 from lazyrich.theory import Problem
+from lazyrich.verify import own_attacks
 from lazyrich.verify.own_problem import ProblemReport, problem
 from lazyrich.verify.own_setting import Setting
 
@@ -146,6 +148,16 @@ def test_a_wrong_activation_in_the_simulation_fails(monkeypatch):
     monkeypatch.setattr(Setting, "phi", lambda self, h: right(self, h) + 0.01 * h**2)
     names = failed(problem({"activation": "h + c h^3", "c": 0.3}))
     assert {"ntk", "ntk-at-init", "population-loss", "simulator"} <= names
+
+
+def test_a_check_that_diverges_says_so(monkeypatch):
+    def diverges(_setting):
+        raise DivergenceError(1, 2.0, 1.0)
+
+    monkeypatch.setattr(own_attacks, "simulator", diverges)
+    message = r"^c = 0.3, t = 7: the check simulator can't be made, as training diverges: take"
+    with pytest.raises(ValueError, match=message):
+        problem({"activation": "h + c h^3", "c": 0.3, "target": "t beta.x", "t": 7})
 
 
 def test_the_report_as_text_json_and_html(tmp_path):
