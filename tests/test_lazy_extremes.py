@@ -5,10 +5,11 @@ import math
 import mpmath
 import numpy as np
 import pytest
+import sympy as sp
 
 from lazyrich.cli import main
-from lazyrich.theory import Problem
-from lazyrich.theory.problem import sectors
+from lazyrich.theory import Problem, symbols
+from lazyrich.theory.problem import kernel, radial, sectors
 from lazyrich.theory.problem.lazy_prediction import predict_lazy
 
 _ERF = Problem("erf(a h)", "beta.x")
@@ -41,6 +42,29 @@ def test_the_spectrum_of_a_steep_erf_is_that_of_the_sign(D, a, rel):
     for l in (1, 3, 5):
         largest = max(space.value for space in spaces if space.degree == l)
         assert largest == pytest.approx(_limit_of_sign(D, l), rel=rel)
+
+
+def test_a_high_degree_of_a_steep_erf_is_that_of_the_sign():
+    """Degree 59 oscillates at angles of order 1, where nodes graded to 1e-65 are few."""
+    spaces = _ERF.spectrum(D=4, a=1e65, sigma=1.0, highest=60).spaces
+    found = max(space.value for space in spaces if space.degree == 59)
+    assert found == pytest.approx(_limit_of_sign(4, 59), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("activation", "D"),
+    [("h + h^3 + h^5", 10**5), ("h + h^3 + h^5", 10**7), ("h + h^3 + h^5 + h^7", 1000)],
+)
+def test_eigenvalues_far_below_rounding_have_the_product_that_the_determinant_says(activation, D):
+    """The least is 1e-20 to 1e-29 of the largest: in floats it is off by 1e-5 to 70%."""
+    problem = Problem(activation, "beta.x")
+    spaces = problem.spectrum(D=D, sigma=1.0).spaces
+    sigma = kernel.deviation(problem)
+    for l, kappa in problem.coefficient_matrices.items():
+        block = radial.block(l, kappa).subs({symbols.D: D, sigma: 1})
+        found = [space.value for space in spaces if space.degree == l]
+        assert len(found) == block.rows
+        assert float(sp.Mul(*map(sp.Float, found)) / block.det()) == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("readouts", ["fixed", "trained"])
