@@ -13,6 +13,8 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
+from lazyrich.verify.ledger import Undecided
+
 ALARM, MISS = 1e-3, 1e-2
 # What "in most draws" means: in at least this share of them, against the toss of a coin. A true
 # share can be told to be 0.99 from hundreds of draws only, so that no test may assume it.
@@ -68,7 +70,7 @@ def mostly(
     if_true, if_false = math.log(share / against), math.log((1 - share) / (1 - against))
     found, tried, ratio = 0, 0, 0.0  # its logarithm
     while math.log(ALARM) < ratio < -math.log(MISS):
-        assert tried <= _MOST, f"{what}: {found} of {tried} draws decide nothing"
+        assert tried <= _MOST, Undecided(f"{what}: {found} of {tried} draws decide nothing")
         missing = -math.log(MISS) - max(ratio, 0)
         count = max(math.ceil(missing / if_true), fewest - tried)  # if all hold, these decide
         holds = np.asarray(sample(seed + tried, count), dtype=bool)
@@ -95,7 +97,7 @@ def in_most(what: str, holds: Array, *, share: float = SHARE, against: float = 0
     n, found = holds.size, int(np.count_nonzero(holds))
     least = int(stats.binom.ppf(ALARM, n, share))
     enough = stats.binom.sf(least - 1, n, against) <= MISS
-    assert enough, f"{what}: {n} draws are too few to tell {share:g} from {against:g}"
+    assert enough, Undecided(f"{what}: {n} draws are too few to tell {share:g} from {against:g}")
     line = f"{what} in {found} of {n} draws"
     assert found >= least, f"{line}, fewer than {least}"
     return line
@@ -224,7 +226,7 @@ def _two_stages(
     first = np.asarray(sample(seed, pilot), dtype=float)
     assert np.isfinite(first).all(), f"{what}: a draw is {first[~np.isfinite(first)][0]}"
     needed = math.ceil((first.std(ddof=1) * (to_alarm + to_miss) / smallest) ** 2)
-    assert needed <= most, f"{what}: too noisy, {needed} draws needed, more than {most}"
+    assert needed <= most, Undecided(f"{what}: {needed} draws needed, more than {most}")
     if needed <= pilot:
         return first, to_alarm, to_miss
     more = np.asarray(sample(seed + pilot, needed - pilot), dtype=float)

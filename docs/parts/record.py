@@ -206,7 +206,7 @@ def _seen(claim: Claim) -> Iterator[str]:
 def outcomes_of(claim: str, figure: str) -> Iterator[str]:
     """What the picture in the gallery shows of a claim: each of its checks, and whether it holds.
 
-    >>> list(outcomes_of("sec-15.2-as-expected", "15"))[-1].endswith(": does not hold")
+    >>> list(outcomes_of("sec-15.2-as-expected-4", "15"))[-1].endswith(": does not hold")
     True
     """
     file = Path(__file__).parent.parent / "images" / "figures" / "figures.json"

@@ -91,7 +91,7 @@ def _groks(quantity: str, train: DataArray, test: DataArray) -> Check:
         "after train",
         f"{meant}: train at step {spread(train)}, test at {spread(test)}, "
         f"{spread(ratio)} times later",
-        "at least 1.5 times later in every seed",
+        "at least 1.5 times later in every seed, as 3,000 epochs over 2,000 in Sec. 16.1",
         bool((ratio >= 1.5).all()),
         source="Sec. 3, Fig. 2(a, b)",
         claim="fig-2-modular-grokking",

@@ -13,7 +13,7 @@ from lazyrich.theory.symbols import I, M, alpha, beta, epsilon, sigma, wbar
 from lazyrich.theory.wick import canonical, dot
 from lazyrich.verify.evidence import evidence
 from lazyrich.verify.ledger import Budget
-from lazyrich.verify.small_runs import MOSTLY_LATE, Curves, Setting, curves
+from lazyrich.verify.small_runs import LATER, Curves, Setting, curves, groks
 from lazyrich.verify.statistics import (
     DRAWS,
     Array,
@@ -21,7 +21,6 @@ from lazyrich.verify.statistics import (
     mean_exceeds,
     mean_is,
     rise_in_most,
-    sign_test,
 )
 
 FEW, SOME, MANY = 20, 60, 240
@@ -73,11 +72,14 @@ def _slope_of_initial_loss() -> Any:
     control={"sizes": (MANY, SOME, FEW)},
 )
 def three_regimes(budget: Budget, sizes: tuple[int, int, int] = (FEW, SOME, MANY)) -> str:
-    seeds = sign_test(MOSTLY_LATE, 0.5)[0]
-    (_, few), (fit, some), (all_fit, many) = (_falls(_run(budget, P, seeds=seeds)) for P in sizes)
+    (_, few), (fit, many) = (_falls(_run(budget, P)) for P in sizes[::2])
+
+    def some(first: int, count: int) -> Curves:
+        return curves((Setting(),), P=sizes[1], width=100, first_seed=first, seeds=count)
+
     never = in_most(f"P = {sizes[0]}: the test loss never falls", np.isinf(few))
-    late = in_most(f"P = {sizes[1]}: it falls late", 1.5 * fit < some, share=MOSTLY_LATE)
-    at_once = in_most(f"P = {sizes[2]}: it falls with the train loss", many < 1.5 * all_fit)
+    late = groks(f"P = {sizes[1]}", some, budget.seed)
+    at_once = in_most(f"P = {sizes[2]}: at once", many < LATER * fit)
     return f"{never}; {late}; {at_once}"
 
 

@@ -135,7 +135,8 @@ attach(
 @evidence(
     "sec-7-adaptive-neither",
     "measured",
-    "Adam on the polynomial task: no delay at P = 240; at P = 60 one",
+    "Adam on the polynomial task, P = 240: the test loss falls at once; at P = 60 late, or not "
+    "within the run",
     control={"P": 60},
 )
 def neither(budget: Budget, P: int = 240) -> str:
@@ -154,7 +155,7 @@ _cases = {
 
 
 @evidence(
-    "fig-12",
+    "sec-13-competing",
     "measured",
     "plain polynomial networks: five times the decay is faster, 2.8 times the alpha slower",
     control={"order": (1, 0, 2)},
@@ -188,6 +189,12 @@ _decays = (0.0, 1e-3, 1e-2)
     "measured",
     "decay alone takes even a lazy polynomial network, alpha = 64, from w0 within 100 steps; the "
     "order is not the other",
+    control={"order": -1},
+)
+@evidence(
+    "sec-13-past-works",
+    "measured",
+    "a lazy polynomial network, alpha = 64, leaves w0 by decay: the second of the two components",
     control={"order": -1},
 )
 @evidence(
