@@ -71,7 +71,7 @@ def doubling_panels(
     in length from either end: for functions that vary over ``smallest`` and more, near an end.
 
     >>> points, weights = doubling_panels(0, 1, 48, 1e-6)
-    >>> abs(float(weights @ (1e-6 / (1e-12 + points**2))) - np.arctan(1e6)) < 1e-9
+    >>> bool(abs(weights @ (1e-6 / (1e-12 + points**2)) - np.arctan(1e6)) < 1e-9)
     True
     >>> len(doubling_panels(0, 1, 48)[0])
     48
