@@ -310,4 +310,5 @@ def _polynomial_apart(first: int, count: int) -> Array:
 )
 def tracks_on_a_linear_axis(budget: Budget, gap: Sample = _apart) -> str:
     what = "largest gap of the losses over their start"
-    return mean_is(what, gap, budget.seed, 0.05, smallest=0.3, pilot=_PILOT)
+    # The control varies more from draw to draw: it takes thousands now and then.
+    return mean_is(what, gap, budget.seed, 0.05, smallest=0.3, pilot=_PILOT, most=8192)
