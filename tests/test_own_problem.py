@@ -40,7 +40,7 @@ SIZES = [
     {"activation": "h + h^2/2", "target": "c (beta.x)^2"},
     {"activation": "c h + c h^2/2", "target": "beta.x", "readouts": "trained"},
     {"activation": "c relu(h)", "target": "beta.x"},
-    {"activation": "erf(h)", "target": "c beta.x", "sigma": 1e3},
+    {"activation": "erf(h)", "target": "c beta.x", "sigma": 5.0},
 ]
 
 
