@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lazyrich import simulate
-from lazyrich.simulate import rkc
+from lazyrich.simulate import rkc, rkc_method
 from lazyrich.simulate.descent_gap import exponential
 from lazyrich.simulate.gradient_flow import GradientFlow, Nearby
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
@@ -74,7 +74,7 @@ def replay(change, tangent, V, numbers):
     slope, direction, h = change(V), V, 1e-9  # the length changes nothing but numbers
     for number in numbers:
         rkc.advance_by_changes(change, V, slope, h, number)
-        exponential(tangent, direction, h, rkc.INTERVAL * number**2 / h)
+        exponential(tangent, direction, h, rkc_method.INTERVAL * number**2 / h)
 
 
 @pytest.mark.parametrize("D", [10, 40])

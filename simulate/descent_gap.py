@@ -24,7 +24,7 @@ import torch
 import xarray
 from torch import Tensor
 
-from lazyrich.simulate import rkc
+from lazyrich.simulate import rkc, rkc_method
 from lazyrich.simulate.gradient_flow import GradientFlow, Nearby
 from lazyrich.simulate.rkc import Step
 from lazyrich.simulate.shapes import Float
@@ -57,7 +57,7 @@ class DescentGap:
         self._point = now
         self._time, self._end, h = step.time, step.end, step.end - step.time
         if step.radius > 0:  # the step of a flow at rest may have any length
-            h = min(h, rkc.INTERVAL * rkc.MAX_STAGES**2 / step.radius)
+            h = min(h, rkc_method.INTERVAL * rkc.MAX_STAGES**2 / step.radius)
         push = ((step.after - step.before) * (self._half / h)).float()
         self._before, rest = self._after, self._after - push
         self._after = exponential(self._near.tangent, rest, h, step.radius).add_(push)

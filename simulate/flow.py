@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lazyrich.simulate import rkc
+from lazyrich.simulate import rkc, rkc_method
 from lazyrich.simulate.descent_gap import DescentGap
 from lazyrich.simulate.gradient_flow import GradientFlow, Nearby, blown_up
 from lazyrich.simulate.measures import snapshots_of_a_flow
@@ -92,7 +92,7 @@ def descend(training: Training) -> Iterator[Snapshot]:
 
 def _refuse_endless(training: Training, stiffness: float) -> None:
     """Raise ``TooStiffError`` where the integrator's longest stable steps are too many."""
-    if stiffness / (rkc.INTERVAL * rkc.MAX_STAGES) > MOST_EVALUATIONS:
+    if stiffness / (rkc_method.INTERVAL * rkc.MAX_STAGES) > MOST_EVALUATIONS:
         raise _endless(training, MOST_EVALUATIONS)
 
 

@@ -20,7 +20,7 @@ import xarray
 from torch import Tensor
 
 import lazyrich
-from lazyrich.simulate import rkc
+from lazyrich.simulate import rkc, rkc_method
 from lazyrich.simulate.labels import note
 from lazyrich.simulate.lyu.completion_task import CompletionTask
 from lazyrich.simulate.lyu.descent import Layers, descend, steps_at, warn_of_instability
@@ -167,7 +167,7 @@ def _refuse_endless(alpha: float, decay: float, time: float, fastest: float) -> 
     keeps that mode above it times (a/alpha)^2 = exp(-2 weight_decay t).
     """
     faded = -math.expm1(-2 * decay * time) / (2 * decay) if decay else time
-    needed = fastest * faded / (rkc.INTERVAL * rkc.MAX_STAGES)
+    needed = fastest * faded / (rkc_method.INTERVAL * rkc.MAX_STAGES)
     if needed > MOST_EVALUATIONS:
         raise SolverError(
             0.0,
