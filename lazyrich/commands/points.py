@@ -35,16 +35,21 @@ def constants_option(help_text: str) -> Callable:
     )
 
 
-def constants(assignments: tuple[str, ...]) -> dict[str, Any]:
+def constants(assignments: tuple[str, ...], epsilon: float | None = None) -> dict[str, Any]:
     """The values of ``--constant`` by name, in floats.
+
+    ``epsilon`` is that of ``--epsilon``, where it was typed: then it can't be among them as well.
 
     >>> constants(("c=1/4", "b=[1,0]"))
     {'c': 0.25, 'b': [1.0, 0.0]}
     """
-    return {
+    found = {
         key: floats(f"--constant {escaped(assignment)}", text)
         for key, text, assignment in _pairs("--constant", assignments)
     }
+    if epsilon is not None and "epsilon" in found:
+        raise ValueError(f"--epsilon {epsilon}: epsilon is given twice, by --constant as well")
+    return found
 
 
 def floats(given: str, text: str) -> Any:

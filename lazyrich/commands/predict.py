@@ -176,10 +176,8 @@ def _own_problem(
 
     nouns = {name: own[f"--{name}"] for name in ("activation", "target", "readouts")}
     problem = Problem(**{name: value for name, value in nouns.items() if value is not None})
-    values = read_constants(constants)
+    values = read_constants(constants, epsilon)
     if epsilon is not None:
-        if "epsilon" in values:
-            raise ValueError(f"--epsilon {epsilon}: epsilon is given twice, by --constant as well")
         values["epsilon"] = epsilon
     noise = 0.0 if own["--noise"] is None else own["--noise"]
     return predict_lazy(problem, dimension, samples, noise=noise, **values)

@@ -147,11 +147,9 @@ def command(
     from lazyrich.simulate.network import moments_fit_memory
     from lazyrich.support.arguments import one_of
 
-    values = read_constants(constants)
     source = click.get_current_context().get_parameter_source("epsilon")
-    if "epsilon" in values and source is click.core.ParameterSource.COMMANDLINE:
-        epsilon = f"--epsilon {options['epsilon']}"
-        raise ValueError(f"{epsilon}: epsilon is given twice, by --constant as well")
+    is_typed = source is click.core.ParameterSource.COMMANDLINE
+    values = read_constants(constants, options["epsilon"] if is_typed else None)
     of_target, of_activation = shared_out(values, target, options["activation"])
     moments_fit_memory(dimension)
     use_threads(threads, samples**2 * dimension)

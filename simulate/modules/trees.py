@@ -99,8 +99,8 @@ def tensors(tree: Tree, like: Tensor, name: str = "X") -> Tree:
     """Return the tree with NumPy arrays as tensors: on the device of ``like``, floats in its dtype.
 
     Tensors stay as they are, without a gradient of their own; those of ``torch.inference_mode`` are
-    copied. Raises ``ValueError`` where all
-    numbers of an array are 0 in that dtype, or some infinite; ``name`` is that of the tree.
+    copied. Raises ``ValueError`` where all numbers of an array are 0 in that dtype, or some
+    infinite; ``name`` is that of the tree.
 
     >>> tensors({"x": np.ones(2), "label": np.arange(2)}, torch.zeros(1))
     {'x': tensor([1., 1.]), 'label': tensor([0, 1])}

@@ -58,7 +58,7 @@ def exact_sectors(
     """
     sectors = {}
     for l, kappa in problem.coefficient_matrices.items():
-        multiplicity = int(radial.harmonics(l).subs(_D, D))
+        multiplicity = int(radial.harmonics(l, sp.Integer(D)))
         if multiplicity == 0:
             continue
         found = radial.reached(kappa)
