@@ -56,27 +56,31 @@ def test_simulate_names_the_number(capsys, options, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("c", "check", "why"),
     [
-        (
-            'activation = "h + c*h^3"\ntarget = "beta.x"\nc = 1e300',
-            "c = 1e+300: the check ntk can't be made, as a number leaves the range of floating "
-            "point: take values nearer 1",
-        ),
-        (
-            'activation = "h + c*h^3"\ntarget = "beta.x"\nc = 1e5\nD = 2\nP = 3\nN = 2',
-            "c = 100000: the check ntk-eigenvalues can't be made, as a wrong statement passes it "
-            "as well: take values nearer 1",
-        ),
-        (
-            'activation = "h"\ntarget = "b.x"\nb = [1e300, 1]\nD = 2',
-            "b has an entry of 1e+300 in size: must be at most 1e+30",
-        ),
+        (1e300, "ntk", "a number leaves the range of floating point"),
+        (1e80, "simulator", "activation = 'c h^3 + h': the largest coefficient is 1e+80: must be"),
+        (1e5, "ntk-eigenvalues", "a wrong statement passes it as well"),
     ],
 )
-def test_a_check_that_can_not_be_made_names_the_value(capsys, tmp_path, text, message):
-    (tmp_path / "own.toml").write_text(text)
+def test_a_check_that_can_not_be_made_is_not_judged_and_the_others_are(c, check, why):
+    report = verify.problem(
+        {"activation": "h + c*h^3", "target": "beta.x", "c": c, "D": 2, "P": 3, "N": 2}
+    )
+    unknown = {check.name: check.found for check in report.not_judged}
+    assert unknown[check].startswith(f"at c = {c:g}: {why}")
+    verdicts = {check.name: check.verdict for check in report.checks}
+    assert verdicts["loss-at-init"] == verdicts["population-loss"] == "passed"
+    assert report.passed  # none of those that could be judged failed
+    assert f"of 12 checks passed, {len(unknown)} not judged" in str(report)
+    for shown in (str(report), report.to_json(), report.to_html()):
+        assert "not judged" in shown
+
+
+def test_the_entries_of_a_problem_are_bounded(capsys, tmp_path):
+    (tmp_path / "own.toml").write_text('activation = "h"\ntarget = "b.x"\nb = [1e300, 1]\nD = 2')
     command = ("verify", "--problem", str(tmp_path / "own.toml"), "--quiet")
+    message = "b has an entry of 1e+300 in size: must be at most 1e+30"
     assert refused(capsys, *command) == message
 
 

@@ -12,8 +12,9 @@ from lazyrich import verify
 from lazyrich.commands.verify import command as verify_command
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.theory import Problem
-from lazyrich.verify import own_attacks
-from lazyrich.verify.own_problem import ProblemReport, problem
+from lazyrich.verify import own_attacks, own_problem
+from lazyrich.verify.own_problem import problem
+from lazyrich.verify.own_report import ProblemReport
 from lazyrich.verify.own_setting import Setting
 
 PROBLEMS = [
@@ -155,9 +156,20 @@ def test_a_check_that_diverges_says_so(monkeypatch):
         raise DivergenceError(1, 2.0, 1.0)
 
     monkeypatch.setattr(own_attacks, "simulator", diverges)
-    message = r"^c = 0.3, t = 7: the check simulator can't be made, as training diverges: take"
-    with pytest.raises(ValueError, match=message):
-        problem({"activation": "h + c h^3", "c": 0.3, "target": "t beta.x", "t": 7})
+    report = problem({"activation": "h + c h^3", "c": 0.3, "target": "t beta.x", "t": 7})
+    assert {c.name: c.found for c in report.not_judged} == {
+        "simulator": "at c = 0.3, t = 7: training diverges"
+    }
+
+
+def test_a_problem_of_which_nothing_can_be_judged_is_refused(monkeypatch):
+    def diverges(_setting):
+        raise DivergenceError(1, 2.0, 1.0)
+
+    only = ("simulator", ("a statement", diverges))
+    monkeypatch.setattr(own_problem, "_attacks", lambda _setting: iter([only]))
+    with pytest.raises(ValueError, match=r"^no check can be made at c = 0.3: training diverges$"):
+        problem({"activation": "h + c h^3", "c": 0.3})
 
 
 def test_the_report_as_text_json_and_html(tmp_path):

@@ -4,18 +4,15 @@ The theory of the problem is compared with autograd, quadrature, exact cubatures
 comparison has a control that it must reject.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lazyrich.support.arguments import fits_memory, one_of, positive_integer
-from lazyrich.support.files import path_of_kind, write_whole
 from lazyrich.support.patience import followed, told
 from lazyrich.support.toml_file import read_toml
+from lazyrich.verify.own_report import Check, ProblemReport
 
 if TYPE_CHECKING:
     from lazyrich.theory import Problem
@@ -24,95 +21,6 @@ if TYPE_CHECKING:
 _NOUNS = ("activation", "target", "readouts", "inputs")
 _SIZES = {"D": 5, "P": 20, "N": 40}
 LARGEST = 1e30  # entries of vectors and matrices
-SUFFIXES = (".html", ".json", ".txt")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One statement of the theory about the problem, and what an attack on it found."""
-
-    name: str
-    statement: str
-    passed: bool
-    found: str
-    control: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ProblemReport:
-    """The checks of one problem."""
-
-    problem: str
-    settings: dict[str, Any]
-    checks: tuple[Check, ...]
-    not_available: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> tuple[Check, ...]:
-        """The checks that failed: the statement, or the rejection of its control."""
-        return tuple(check for check in self.checks if not check.passed)
-
-    @property
-    def passed(self) -> bool:
-        """Whether all checks passed."""
-        return not self.failed
-
-    def _by_reason(self) -> dict[str, list[str]]:
-        """The closed forms that are not available, by the reason."""
-        reasons: dict[str, list[str]] = {}
-        for name, why in self.not_available.items():
-            reasons.setdefault(why, []).append(name)
-        return reasons
-
-    def __str__(self) -> str:
-        width = max(len(check.name) for check in self.checks)
-        lines = [self.problem, ", ".join(f"{k} = {v}" for k, v in self.settings.items()), ""]
-        for check in self.checks:
-            verdict = "passed" if check.passed else "FAILED"
-            lines.append(f"{check.name:{width}}  {verdict}  {check.statement}")
-            lines.append(f"{'':{width}}          {check.found}; control: {check.control}")
-        for why, names in self._by_reason().items():
-            lines.append(f"\nnot available ({why}): {', '.join(names)}")
-        lines += ["", f"{len(self.checks) - len(self.failed)} of {len(self.checks)} checks passed"]
-        return "\n".join(lines)
-
-    def to_json(self) -> str:
-        """Return the report as JSON."""
-        return json.dumps({**asdict(self), "passed": self.passed}, indent=2, default=str)
-
-    def to_html(self) -> str:
-        """Return the report as one HTML page that needs nothing else."""
-        from lazyrich.support.pages import page, table, table_row
-
-        rows = "\n".join(
-            table_row(
-                escape(check.name),
-                escape(check.statement),
-                '<span class="confirmed">passed</span>'
-                if check.passed
-                else '<span class="failed">FAILED</span>',
-                escape(check.found),
-                escape(check.control),
-                f"{check.seconds:.2f} s",
-            )
-            for check in self.checks
-        )
-        settings = ", ".join(f"{k} = {v}" for k, v in self.settings.items())
-        head = ("check", "statement", "verdict", "found", "control", "time")
-        why = "".join(
-            f"<li>{escape(reason)}: {escape(', '.join(names))}</li>"
-            for reason, names in self._by_reason().items()
-        )
-        missing = f"<h2>Not available, and why</h2><ul>{why}</ul>" if why else ""
-        body = f"<p>{escape(self.problem)}</p><p>{escape(settings)}</p>{table(head, rows)}{missing}"
-        return page("Your problem, verified", body)
-
-    def write(self, path: str | Path) -> None:
-        """Write the report, .html, .json or .txt: the whole file or none."""
-        file = path_of_kind(path, SUFFIXES)
-        text = {".html": self.to_html, ".json": self.to_json, ".txt": self.__str__}[file.suffix]()
-        write_whole(file, lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 
 def problem(
@@ -141,6 +49,8 @@ def problem(
         with followed():
             checks.append(_checked(name, statement, attack, setting))
         progress(number, len(attacks))
+    if all(check.verdict == "not judged" for check in checks):
+        raise ValueError(f"no check can be made {checks[0].found}")
     shown = {"D": setting.D, "P": setting.P, "N": setting.N, "seed": seed}
     shown |= {k: v for k, v in setting.values.items() if not hasattr(v, "shape")}
     described = setting.problem
@@ -308,41 +218,39 @@ def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
 def _checked(name: str, statement: str, attack: Callable, setting: "Setting") -> Check:
     import numpy as np
 
-    from lazyrich.simulate.stability import OVERFLOWS, NumericalError
+    from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError
 
     start = time.perf_counter()
+    finding, why = None, "a wrong statement passes it as well"
     try:
         with np.errstate(over="raise", invalid="raise"):
-            finding: Finding = attack(setting)
-    except (NumericalError, *OVERFLOWS) as error:
-        raise ValueError(_beyond(name, setting, error)) from error
-    if finding.holds and not finding.control_rejected:
-        raise ValueError(_beyond(name, setting))
+            finding: Finding | None = attack(setting)
+    except DivergenceError:
+        why = "training diverges"
+    except (NumericalError, np.linalg.LinAlgError, *OVERFLOWS):
+        why = "a number leaves the range of floating point"
+    except ValueError as error:  # what it needs isn't defined at these values
+        why = str(error)
+    seconds = time.perf_counter() - start
+    if finding is None or (finding.holds and not finding.control_rejected):
+        found = f"at {_given(setting)}: {why}"
+        return Check(name, statement, "not judged", found, "", seconds)
     return Check(
         name=name,
         statement=statement,
-        passed=finding.holds,
+        verdict="passed" if finding.holds else "FAILED",
         found=f"error {finding.error:.1e} (allowed {finding.allowed:.0e}), {finding.detail}",
         control=f"{finding.control:.1e}, "
         + ("rejected" if finding.control_rejected else "not rejected"),
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
     )
 
 
-def _beyond(name: str, setting: "Setting", error: Exception | None = None) -> str:
-    """Why a check says nothing at these values: it ended with this error, or its control passed."""
-    from lazyrich.simulate.stability import DivergenceError
-
-    if error is None:
-        why = "a wrong statement passes it as well"
-    elif isinstance(error, DivergenceError):
-        why = "training diverges"
-    else:
-        why = "a number leaves the range of floating point"
+def _given(setting: "Setting") -> str:
+    """The numbers that may lie too far apart; without any, activation and target."""
     scalars = {k: v for k, v in setting.values.items() if not hasattr(v, "shape") and abs(v) != 1}
     given = ", ".join(f"{k} = {v:g}" for k, v in scalars.items())
-    texts = f"{setting.problem.activation.text}, {setting.problem.target.text}"
-    return f"{given or texts}: the check {name} can't be made, as {why}: take values nearer 1"
+    return given or f"{setting.problem.activation.text}, {setting.problem.target.text}"
 
 
 def _prove_kernel(setting: "Setting") -> "Finding":
