@@ -143,6 +143,7 @@ class DivergenceError(NumericalError):
     ``learning_rate``: the rate used, None where there is not one. ``stable_learning_rate``: the
     largest stable one at the step ``stable_at``, which is the start of the run, or, where the rate
     used was stable there, the last recorded step before; None where it is unknown, as for Adam.
+    ``hint`` ends the message: what else may be the cause.
 
     >>> print(DivergenceError(300, 2.0, 1.5, 0))
     learning_rate = 2: must be below 1.5, the largest stable one at step 0: training diverged by \
@@ -157,12 +158,14 @@ step 300
         learning_rate: float | None = None,
         stable_learning_rate: float | None = None,
         stable_at: int = 0,
+        hint: str = "",
     ) -> None:
         self.step = step
         self.learning_rate = learning_rate
         self.stable_learning_rate = stable_learning_rate
         self.stable_at = stable_at
-        super().__init__(self._message())
+        self.hint = hint
+        super().__init__(self._message() + hint)
 
     def _message(self) -> str:
         """Say first what to do."""
@@ -189,6 +192,7 @@ step 300
             self.learning_rate,
             self.stable_learning_rate,
             self.stable_at,
+            self.hint,
         )
 
 

@@ -1,5 +1,7 @@
 """Gradients that are NaN, 0 or missing: one line says so, and at which sample."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -145,7 +147,7 @@ def test_a_call_inside_inference_mode_is_one_line():
 def _trained(data):
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
-    simulate.fit(model, data, loss="mse", steps=5, optimiser=lambda w: torch.optim.SGD(w, lr=0.1))
+    simulate.fit(model, data, loss="mse", steps=5, optimiser=lambda w: torch.optim.SGD(w, lr=0.25))
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
@@ -281,3 +283,28 @@ class Later(nn.Linear):
 def test_a_model_that_later_returns_something_else_is_one_line(change, said):
     with pytest.raises(ValueError, match=rf"^{said}[^\n]*must [^\n]*$"):
         _fit(Later(change), _data(_samples()))
+
+
+class Root(nn.Module):
+    """f = x sqrt(w): the gradient of f^2 is 0/0 where w = 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return x * self.w.sqrt()
+
+
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_a_gradient_that_first_fails_in_the_midst_is_said_to_be_a_cause(batch_size):
+    """The loss is w, which falls by 1/4 a step: after four steps the gradient is NaN."""
+    data = simulate.Data(torch.ones(2, 1), torch.zeros(2, 1))
+    options = {"loss": "mse", "steps": 300, "record": [0, 300], "batch_size": batch_size}
+    said = (
+        r"^learning_rate = 0.25: must be .* training diverged by step 256.*; the loss is NaN, and "
+        "was at most 1 before: look also for sqrt, norm, log or a division at 0 in forward or loss$"
+    )
+    with pytest.raises(simulate.DivergenceError, match=said) as error:
+        simulate.fit(Root(), data, optimiser=lambda w: torch.optim.SGD(w, lr=0.25), **options)
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)

@@ -37,6 +37,7 @@ Optimiser = (
     | type[torch.optim.Optimizer]
     | torch.optim.Optimizer
 )
+_GROWN = 10.0  # times the loss at the start: a run that diverges has passed it
 
 
 class Trainer:
@@ -68,6 +69,7 @@ class Trainer:
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
         self.start = trained_weights(model)
         self.done, self._schedule_made = 0, hashlib.sha256()
+        self._largest: Tensor | None = None  # of the losses since the run began or went on
         with torch.no_grad(), untouched(model):
             f = called(model, self.data.X)
             check_value(loss, f, self.data.y)
@@ -113,6 +115,8 @@ class Trainer:
                 raise
             self.check(math.nan)  # some losses refuse outputs that are no numbers
             raise
+        if loss is not None:  # of a loss that is NaN and another one the other
+            self._largest = loss if self._largest is None else torch.fmax(self._largest, loss)
         self._schedule_made.update(_bytes(factor))
         self.done += 1
         if self.done % CHECK_EVERY == 0:
@@ -196,7 +200,19 @@ class Trainer:
         if has_diverged(loss, self.scale):
             if not math.isfinite(loss):
                 self._check_start()
-            raise DivergenceError(self.done, self.rate(), self._stable_rate())
+            raise DivergenceError(
+                self.done, self.rate(), self._stable_rate(), hint=self._hint(loss)
+            )
+
+    def _hint(self, loss: float) -> str:
+        """Return where else to look, if the loss is NaN and has not grown before."""
+        largest = math.inf if self._largest is None else float(self._largest)
+        if not math.isnan(loss) or largest > _GROWN * self.scale:
+            return ""
+        return (
+            f"; the loss is NaN, and was at most {largest:.3g} before: look also for sqrt, norm, "
+            "log or a division at 0 in forward or loss"
+        )
 
     def _check_start(self) -> None:
         """Raise ``ValueError`` where a gradient is no number at the start: no rate would help."""
