@@ -332,15 +332,34 @@ def test_simulate_says_so_when_nothing_is_learnt_in_time(run):
     assert re.search(r"time to grok .*: none in this run", out)
 
 
-def test_a_failed_write_leaves_no_file(run, tmp_path, monkeypatch):
+def _full_disk(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    code, out, err = run(f"{SMALL} --out {tmp_path / 'run.nc'} --plot {tmp_path / 'run.pdf'}")
-    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (f"{SMALL} --out run.nc --plot run.pdf", "time to grok"),
+        ("verify eq-16 --examples 1 --report r.html", "eq-16"),
+        ("verify --problem own.toml --report r.html", "12 of 12 checks passed"),
+        ("check test-loss.linear 'alpha^2/D |wbar|^2' --report r.md", "test-loss.linear"),
+    ],
+)
+def test_a_failed_write_leaves_no_file_and_the_answer_is_printed(
+    command, answer, run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.toml").write_text('activation = "h + h^2"\ntarget = "beta.x"\nD = 2\n')
+    _full_disk(monkeypatch)
+    code, out, err = run(command)
+    assert (code, err.count("\n")) == (2, 1)
     assert "No space left" in err
-    assert list(tmp_path.iterdir()) == []
+    assert answer in out
+    assert "wrote" not in out
+    assert [file.name for file in tmp_path.iterdir()] == ["own.toml"]
 
 
 def test_verify_prints_and_writes_what_the_ledger_has_on_a_claim(run, tmp_path):

@@ -9,8 +9,9 @@ import click
 from lazyrich.commands.expectations import arguments, expectation_options
 from lazyrich.commands.points import at_option, point
 from lazyrich.commands.typed import errors_as_typed
+from lazyrich.support.files import write_whole
 from lazyrich.support.format_option import format_option
-from lazyrich.support.output import output_file
+from lazyrich.support.output import answer, output_file
 from lazyrich.support.problems import problem_options
 from lazyrich.support.progress import progress_bar, quiet_option
 
@@ -72,11 +73,15 @@ def command(
         problem = Problem(**described) if described else None
         values = point(assignments)
         found = check(name, formula, at=values, problem=problem, progress=progress, **given)
-    click.echo(json.dumps(_document(found), indent=2) if form == "json" else str(found))
-    if file is not None:
-        file.write_text(_report(found, file), encoding="utf-8")
+    text = json.dumps(_document(found), indent=2) if form == "json" else str(found)
+    answer(text, *[lambda: _write(found, file)] if file is not None else [])
     if not found:
         raise SystemExit(1)
+
+
+def _write(found: "Check", file: Path) -> None:
+    text = _report(found, file)
+    write_whole(file, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _document(found: "Check") -> dict[str, Any]:

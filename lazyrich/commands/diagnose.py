@@ -137,7 +137,7 @@ def command(
     """
     from lazyrich.simulate import diagnose
     from lazyrich.simulate.modules.frozen import checked_model
-    from lazyrich.support.output import output_file
+    from lazyrich.support.output import answer, output_file
 
     page = output_file("--report", report, (".html",))
     arrays, function = _data(data), _loss(loss)
@@ -162,9 +162,8 @@ def command(
             memory=memory,
             progress=progress,
         )
-    if page is not None:
-        found.html(page)
-    click.echo(found.json() if form == "json" else str(found))
+    text = found.json() if form == "json" else str(found)
+    answer(text, *[lambda: found.html(page)] if page is not None else [])
     if (ended := found.interruption.by) is not None:
         sys.stdout.flush()
         raise ended

@@ -1,6 +1,7 @@
 """``lazyrich simulate``: train one network on the polynomial task and print its losses."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,7 +133,7 @@ def command(
       lazyrich simulate --D 9 --P 50 --learning-rate 0.05 --readouts trained
       lazyrich simulate --D 9 --P 50 --indices 2
     """
-    from lazyrich.support.output import output_file
+    from lazyrich.support.output import answer, output_file
 
     run_file = output_file("--out", out, (".nc",))
     plot_file = output_file("--plot", plot, (".png", ".pdf"))
@@ -178,18 +179,19 @@ def command(
             run = film_of(task, film_file, **options)
         else:
             run = train(task, **options)
-    if run_file:
-        run.save(run_file)
-    if plot_file:
-        from lazyrich.plotting import rendered
-        from lazyrich.support.files import write_whole
-
-        picture = rendered(run.plot(), [plot_file.suffix[1:]])
-        write_whole(plot_file, lambda part: part.write_bytes(*picture.values()))
-    click.echo(_table(run.history))
-    click.echo(_summary(run))
+    writes = [lambda: run.save(run_file)] if run_file else []
+    writes += [lambda: _plot(run, plot_file)] if plot_file else []
+    answer(f"{_table(run.history)}\n{_summary(run)}", *writes)
     for file in filter(None, (run_file, plot_file, film_file)):
         click.echo(f"wrote {escaped(file)}")
+
+
+def _plot(run: "Run", file: Path) -> None:
+    from lazyrich.plotting import rendered
+    from lazyrich.support.files import write_whole
+
+    picture = rendered(run.plot(), [file.suffix[1:]])
+    write_whole(file, lambda part: part.write_bytes(*picture.values()))
 
 
 def _covariance(inputs: str) -> Any:

@@ -50,7 +50,7 @@ def command(
     \b
       lazyrich sweep FILE.toml --out all.nc
     """
-    from lazyrich.support.output import given_path, output_file
+    from lazyrich.support.output import answer, given_path, output_file
 
     dataset_file = output_file("--out", out, (".nc",))
     file_path = given_path("FILE.toml", file)
@@ -58,7 +58,6 @@ def command(
     where = given_path("--folder", folder) if folder is not None else file_path.with_suffix("")
     from lazyrich import simulate
     from lazyrich.support.arguments import escaped
-    from lazyrich.support.files import with_checksum, write_whole
 
     with progress_bar("sweeping", quiet) as progress:
         found = simulate.sweep(
@@ -69,18 +68,23 @@ def command(
             progress=progress,
             **tables["fixed"],
         )
-    if dataset_file:
-        # Built in memory: HDF5 on a full disk leaves more than one line behind.
-        content = with_checksum(bytes(_writable(found).to_netcdf(engine="h5netcdf")))
-        write_whole(dataset_file, lambda part: part.write_bytes(content))
     sizes = " x ".join(f"{found.sizes[name]} {name}" for name in tables["grid"])
     counts = ((status, int((found.status == status).sum())) for status in STATUSES)
     failed = "".join(f"; {count} {status}" for status, count in counts if count)
-    click.echo(
-        f"{found.status.size} cells ({sizes}) in {escaped(where)}{failed or '; all finished'}"
+    answer(
+        f"{found.status.size} cells ({sizes}) in {escaped(where)}{failed or '; all finished'}",
+        *[lambda: _write(found, dataset_file)] if dataset_file else [],
     )
     if dataset_file:
         click.echo(f"wrote {escaped(dataset_file)}")
+
+
+def _write(found: "Dataset", file: Path) -> None:
+    from lazyrich.support.files import with_checksum, write_whole
+
+    # Built in memory: HDF5 on a full disk leaves more than one line behind.
+    content = with_checksum(bytes(_writable(found).to_netcdf(engine="h5netcdf")))
+    write_whole(file, lambda part: part.write_bytes(content))
 
 
 def _tables(file: Path) -> dict[str, dict[str, Any]]:

@@ -72,7 +72,7 @@ def command(
     files = {"--report": report, "--errata": errata}
     if listed and (unused := [name for name, file in files.items() if file is not None]):
         raise ValueError(f"--list: takes no {unused[0]} as well, as it checks nothing")
-    from lazyrich.support.output import output_file
+    from lazyrich.support.output import answer, output_file
     from lazyrich.verify import record
 
     chosen = record.select(claims) if claims else list(record.read().values())
@@ -87,14 +87,9 @@ def command(
     with progress_bar("verifying", quiet) as progress:
         names = [claim.name for claim in chosen] if claims else None
         ledger = run(names, examples=examples, seed=seed, progress=progress, jobs=jobs)
-    if report_file:
-        ledger.write(report_file)
-    if form == "json":
-        click.echo(to_json(ledger), nl=False)
-    else:
-        click.echo(str(ledger))
-        if claims:
-            click.echo("".join(f"\n{_details(row)}\n" for row in ledger.rows), nl=False)
+    details = "".join(f"\n\n{_details(row)}" for row in ledger.rows) if claims else ""
+    text = to_json(ledger).rstrip("\n") if form == "json" else str(ledger) + details
+    answer(text, *[lambda: ledger.write(report_file)] if report_file else [])
     if ledger.failed:
         sys.exit(1)
     if errata_file:
@@ -105,7 +100,7 @@ def _verify_problem(
     file: str, seed: int | None, form: str, report: str | None, quiet: bool, others: dict[str, Any]
 ) -> None:
     """Check a user's own problem; exit code 1 if anything fails."""
-    from lazyrich.support.output import output_file
+    from lazyrich.support.output import answer, output_file
 
     if unused := [name for name, value in others.items() if value]:
         raise ValueError(f"--problem {escaped(file)}: takes no {unused[0]} as well")
@@ -114,9 +109,8 @@ def _verify_problem(
 
     with progress_bar("verifying", quiet) as progress:
         found = problem(file, seed=seed or 0, progress=progress)
-    if report_file:
-        found.write(report_file)
-    click.echo(found.to_json() if form == "json" else str(found))
+    text = found.to_json() if form == "json" else str(found)
+    answer(text, *[lambda: found.write(report_file)] if report_file else [])
     if not found.passed:
         sys.exit(1)
 
