@@ -46,7 +46,7 @@ TOO_SMALL = {
 }
 PRESETS = {
     "tiny": Parameters(
-        p=13, fraction=0.7, d_model=16, learning_rate=2e-3, steps=500, seeds=1, device="cpu"
+        p=13, fraction=0.7, d_model=16, learning_rate=2e-3, steps=300, seeds=1, device="cpu"
     ),
     "quick": Parameters(p=23, fraction=0.75, d_model=32, steps=3_000, device="cpu"),
     "paper": Parameters(),

@@ -59,7 +59,7 @@ PRESETS = {
         eigenvectors=(1, 14, 20),
         beyond=30,
         learning_rate=0.1,
-        steps=25_000,
+        steps=12_000,
         n_test=100,
         seeds=2,
     ),

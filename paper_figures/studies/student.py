@@ -38,7 +38,7 @@ _SHORT: dict[str, Any] = {
     "device": "cpu",
 }
 PRESETS = {
-    "tiny": Parameters(alphas=(0.1, 1.0), steps=600, seeds=2, **_SHORT),
+    "tiny": Parameters(alphas=(0.1, 1.0), steps=400, seeds=2, **_SHORT),
     "quick": Parameters(alphas=(0.1, 0.5, 1.0, 3.0), steps=10_000, seeds=3, **_SHORT),
     "paper": Parameters(),
 }
