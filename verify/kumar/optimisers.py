@@ -23,6 +23,7 @@ from lazyrich.verify.small_runs import (
     Curves,
     Setting,
     curves,
+    fall_times,
     groks,
     relative_change,
     with_error,
@@ -141,8 +142,9 @@ def without_decay(budget: Budget, P: int = 60) -> str:
 def with_decay(budget: Budget, P: int = 240) -> str:
     settings = (Setting(decay=1e-4),)
     found = curves(settings, P=P, centred=False, first_seed=budget.seed)
-    train, test = (found.falls(*part)[:, 0] for part in ((found.train, 0.1), (found.test, 0.25)))
-    return in_most(f"P = {P}, decay 1e-4: the test loss falls at once", test < LATER * train)
+    train, test = fall_times(found)
+    at_once = (test < LATER * train)[:, 0]
+    return in_most(f"P = {P}, decay 1e-4: the test loss falls at once", at_once)
 
 
 _level = sp.Symbol("level", positive=True)
