@@ -8,6 +8,8 @@ Pytest imports this module before lazyrich.simulate.
 
 import dataclasses
 import functools
+import importlib
+import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +52,12 @@ def _counted(function: Callable, prepare: Callable) -> Callable:
     marks = vars(called)  # simulate.shapes.checks_its_arguments adds one
     return called
 
+
+# beartype draws which item of a list it looks at: from numbers of its own, or a test of what
+# lazyrich leaves of Python's random numbers would see these draws.
+_drawn, random.getrandbits = random.getrandbits, random.Random(0).getrandbits
+importlib.import_module("beartype")
+random.getrandbits = _drawn
 
 jaxtyping.jaxtyped = at_first_calls  # where the import hook looks it up
 jaxtyping.install_import_hook("lazyrich.simulate", "beartype.beartype")

@@ -1,5 +1,7 @@
 """A resumed run is the run itself, or says at its second step that it would not be."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -8,16 +10,17 @@ from torch import nn
 from lazyrich import simulate
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.modules import generators
+from lazyrich.simulate.modules.checkpoint import reread
 from lazyrich.simulate.modules.mlp import mlp
 
 X = standard_normal(0, "train inputs", (12, 3))
 DATA = simulate.Data(X, X[:, :1] ** 2, X + 0.1, X[:, :1])
 
 
-def fitted(optimiser, steps=20, instance=False, **given):
-    model = simulate.Scaled(mlp((3, 8, 1), nn.Tanh), 2.0)
+def fitted(optimiser, steps=20, instance=False, model=None, **given):
+    model = model or simulate.Scaled(mlp((3, 8, 1), nn.Tanh), 2.0)
     made = optimiser(list(model.parameters())) if instance else optimiser
-    simulate.fit(model, DATA, loss="mse", optimiser=made, steps=steps, **given)
+    simulate.fit(model, DATA, optimiser=made, steps=steps, **{"loss": "mse", **given})
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
@@ -85,6 +88,7 @@ class Langevin(Plain):
         for _, p in self.each():
             p.data.add_(torch.randn_like(p), alpha=0.01)
             p.data.add_(float(np.random.normal()), alpha=0.01)  # noqa: NPY002
+            p.data.add_(random.gauss(0, 1), alpha=0.01)
 
 
 @pytest.mark.parametrize("kind", [Hidden, Counts, Gathers, OwnNoise])
@@ -135,9 +139,10 @@ def test_random_numbers_that_a_run_does_not_draw_are_left_alone(tmp_path):
     for seed in (1, 2):
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        before = generators.states()
         expected = _draw()
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+        generators.put(before)
         fitted(Plain, checkpoint=tmp_path / "c.pt", steps=25)
         assert _draw() == expected
 
@@ -178,8 +183,64 @@ def test_what_can_not_be_copied_is_trained_all_the_same(tmp_path):
     assert torch.equal(fitted(scheduled, checkpoint=tmp_path / "b.pt"), plain)
 
 
+DRAWS = {
+    "torch": lambda: float(torch.rand(())),
+    "numpy": lambda: float(np.random.random()),  # noqa: NPY002
+    "python": random.random,
+}
+
+
+def noisy(name):
+    """A loss whose labels are moved at random."""
+    return lambda f, y: ((f - y - 0.1 * DRAWS[name]()) ** 2).mean()
+
+
+@pytest.mark.parametrize("name", list(DRAWS))
+def test_what_measures_draws_no_random_numbers(name, tmp_path):
+    """Neither more records nor a checkpoint changes what is trained."""
+    ends = []
+    for given in ({}, {"record": range(21)}, {"checkpoint": tmp_path / "c.pt"}):
+        generators.put(START)
+        measured = {
+            "metrics": {"noisy": lambda f, _: f.mean() + DRAWS[name]()},
+            "measures": {"random": lambda _: DRAWS[name]()},
+        }
+        weights = fitted(Plain, **({"record": [0], "loss": noisy(name)} | given | measured))
+        ends.append((weights, _draw()))
+    for weights, drawn in ends[1:]:
+        assert torch.equal(weights, ends[0][0])
+        assert drawn == ends[0][1]
+
+
+@pytest.mark.parametrize("name", list(DRAWS))
+def test_random_numbers_of_a_loss_go_on_in_a_resumed_run(name, tmp_path):
+    given = {"loss": noisy(name), "record": [0]}
+    generators.put(START)
+    whole = fitted(Plain, steps=20, **given), _draw()
+    generators.put(START)
+    fitted(Plain, steps=11, checkpoint=tmp_path / "c.pt", **given)
+    _draw()
+    resumed = fitted(Plain, steps=20, checkpoint=tmp_path / "c.pt", **given), _draw()
+    assert torch.equal(resumed[0], whole[0])
+    assert resumed[1][list(DRAWS).index(name)] == whole[1][list(DRAWS).index(name)]
+
+
+def test_a_global_generator_of_another_kind_is_kept_too():
+    before = np.random.get_bit_generator()
+    try:
+        np.random.set_bit_generator(np.random.SFC64(3))
+        kept, first = generators.states(), np.random.random()  # noqa: NPY002
+        with generators.left_alone():
+            np.random.random()  # noqa: NPY002
+        np.random.random()  # noqa: NPY002
+        generators.put(reread(kept))
+        assert np.random.random() == first  # noqa: NPY002
+    finally:
+        np.random.set_bit_generator(before)
+
+
 def _draw():
-    return [float(torch.rand(())), float(np.random.random())]  # noqa: NPY002
+    return [draw() for draw in DRAWS.values()]
 
 
 START = generators.states()

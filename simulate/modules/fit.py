@@ -73,10 +73,10 @@ def fit(
       the same bits as if it had not been interrupted. For this an optimiser keeps all that it
       remembers in its ``state_dict``. One that is seen not to, at the second step, raises
       ``ValueError``; what it counts to act on later is not seen. Random numbers that an optimiser
-      or a loss draws from the global generators of torch and NumPy go on too. More ``steps`` than
-      in the file prolong the run. A checkpoint of other data, initial weights, optimiser, loss,
-      metrics or schedule raises ``ValueError`` (of ``measures``, only the names are compared; of a
-      schedule, the steps made).
+      or a loss draws from the global generators of torch, NumPy and Python go on too. More
+      ``steps`` than in the file prolong the run. A checkpoint of other data, initial weights,
+      optimiser, loss, metrics or schedule raises ``ValueError`` (of ``measures``, only the names
+      are compared; of a schedule, the steps made).
     - ``progress`` is called now and then with (steps done, steps).
 
     The same call gives the same bits on the same machine, with the same number of threads; on a

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lazyrich.simulate.modules import generators
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import (
@@ -167,7 +168,7 @@ class Trainer:
 
     def probes(self, metrics: Mapping[str, Loss]) -> dict[str, list[float]]:
         """Return values of loss and metrics at two outputs, which tell other functions apart."""
-        with torch.no_grad(), untouched(self.model):
+        with torch.no_grad(), untouched(self.model), generators.fixed():
             f = call(self.model, self.data.X)
             moved = mapped(_shifted, f)
             return {

@@ -8,12 +8,14 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lazyrich.simulate.modules import generators
+
 _PARTS = ("_parameters", "_buffers", "_modules")
 
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Leave buffers, attributes, gradients and torch's random numbers as they were.
+    """Leave buffers, attributes, gradients and the global random numbers as they were.
 
     Attributes that are changed in place (a list that grows) are beyond it.
 
@@ -27,7 +29,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     inner = [(part, [dict(getattr(part, name)) for name in _PARTS]) for part, _ in attributes]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    with torch.random.fork_rng():
+    with generators.left_alone():
         try:
             yield
         finally:
