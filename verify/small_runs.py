@@ -17,7 +17,7 @@ from lazyrich.simulate import PolynomialTask
 from lazyrich.simulate.arrays import standard_normal
 from lazyrich.simulate.metrics import mean_square, population_terms
 from lazyrich.simulate.moments import Descent
-from lazyrich.simulate.network import predictions
+from lazyrich.simulate.network import ntk_normalised, predictions
 from lazyrich.simulate.outcome import SHARE, settled_at
 from lazyrich.simulate.pseudo_neurons import PseudoNeurons
 from lazyrich.simulate.record import default_grid
@@ -235,6 +235,25 @@ def with_error(values: Array, digits: int = 3) -> str:
 def relative_change(found: Curves) -> Array:
     """|w - w0|/|w0| at the end, (seeds, settings)."""
     return np.sqrt(found.change_square[:, :, -1])
+
+
+def kernel_change(found: Curves) -> Array:
+    """|K - K0|_F/|K0|_F on the training inputs at the end, (seeds, settings).
+
+    Of the centred predictor of an infinitely wide network.
+
+    >>> lazy, rich = kernel_change(curves((Setting(alpha=64.0), Setting()), seeds=1))[0]
+    >>> bool(10 * lazy < rich)
+    True
+    """
+
+    def change(task: PolynomialTask, s: Setting, wbar: Tensor, M: Tensor) -> Tensor:
+        start, X = s.with_weights(math.inf, 0, task.beta), task.X
+        first = ntk_normalised(X, X, start.wbar, start.M, epsilon=s.epsilon)
+        moments = wbar[-1] + start.wbar, M[-1] + start.M
+        return (ntk_normalised(X, X, *moments, epsilon=s.epsilon) - first).norm() / first.norm()
+
+    return found.of_all(change)
 
 
 def fall_times(found: Curves) -> tuple[Array, Array]:

@@ -47,7 +47,7 @@ class Parameters:
 
 
 TOO_SMALL = {
-    "aligned-labels-move-together",
+    "aligned-labels-part-less",
     "larger-j-delays",
     "larger-j-is-harder",
 }
@@ -120,7 +120,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
     source = "Sec. 6.1, Fig. 5"
     harder = "the larger j, the higher the final test loss over that of predicting nothing"
     return [
-        _together(joint),
+        _part_less(joint),
         _groks(joint.isel(j=1)),
         _cannot(joint.isel(j=2), "c", expected=False, claim="fig-5c"),
         _cannot(
@@ -157,11 +157,12 @@ def _ratio(runs: Dataset) -> DataArray:
     return (times.test / times.train.clip(1)).where(np.isfinite(times.train), np.inf)
 
 
-def _together(joint: Dataset) -> Check:
+def _part_less(joint: Dataset) -> Check:
     one, middle = (_ratio(joint.isel(j=i)).values for i in (0, 1))
     return Check(
-        "aligned-labels-move-together",
-        f"with aligned labels (j = {int(joint.j[0])}) the learning curves move together",
+        "aligned-labels-part-less",
+        f"with aligned labels (j = {int(joint.j[0])}) the delay is less than half of that at j = "
+        f"{int(joint.j[1])}",
         f"the test loss is halved at {spread(one)} times the steps of the train loss, against "
         f"{spread(middle)} at j = {int(joint.j[1])}",
         "less than half of that, in the median seed",
@@ -177,8 +178,8 @@ def _groks(runs: Dataset) -> Check:
         "middle-j-groks",
         f"in the middle (j = {int(runs.j)}) the test loss falls long after the train loss",
         f"halved at {spread(ratio)} times the steps (inf: not within the run)",
-        "above 2, within the run, in the median seed",
-        bool(2 < np.median(ratio) < np.inf),
+        "above 3, within the run, in the median seed",
+        bool(3 < np.median(ratio) < np.inf),
         source="Fig. 5(b)",
         claim="fig-5b",
     )
