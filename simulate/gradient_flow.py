@@ -83,7 +83,7 @@ class GradientFlow:
         self._H0 = start.columns.mT @ self._XT if lazy else None
         self._pull = decay * alpha * start.columns if lazy and decay else None
         self._target = torch.zeros_like(y)
-        self._spread = float(start.columns[:, 1:].norm())
+        self._spread = rkc.norm(start.columns[:, 1:])
         self.evaluations, self._fastest, self._stall = 0, 0.0, rkc.Stall()
         self.start = torch.zeros_like(start.columns) if lazy else start.columns
         self._evaluate(self.start)
@@ -129,7 +129,7 @@ class GradientFlow:
         H, residual = self.point
         r = residual * self.rate
         T = H * (r * self.epsilon)
-        T[0] += r
+        T[0].add_(r)
         slope = self._decayed((T @ self.X).mT, state)
         return slope if self._pull is None else slope.sub_(self._pull)
 
@@ -159,13 +159,13 @@ class GradientFlow:
         of F relative to F and that of V relative to V: these matter near the saddles at V = 0
         and at F = 0, where f has yet to change and errors grow along with the weights.
         """
-        predictions = float(self._change(estimate.mT @ self._XT).norm())
+        predictions = rkc.norm(self._change(estimate.mT @ self._XT))
         predictions /= self.allowance(step, rtol, floor)
         V = step.after if self._V0 is None else self._V0 + step.after * self.size
         scaled = estimate * self.size if self._V0 is not None else estimate
-        whole = float(scaled.norm()) / (rtol * float(V.norm()) + TINY)
-        size = max(float(V[:, 1:].norm()), FADED * self._spread)
-        spread = float(scaled[:, 1:].norm()) / (rtol * size + TINY)
+        whole = rkc.norm(scaled) / (rtol * rkc.norm(V) + TINY)
+        size = max(rkc.norm(V[:, 1:]), FADED * self._spread)
+        spread = rkc.norm(scaled[:, 1:]) / (rtol * size + TINY)
         return max(predictions, STATE_WEIGHT * whole, STATE_WEIGHT * spread)
 
     def allowance(self, step: rkc.Step, rtol: float, floor: float = 0.0) -> float:
@@ -173,9 +173,9 @@ class GradientFlow:
         h_rho = (step.end - step.time) * step.radius
         eps = torch.finfo(step.after.dtype).eps
         if self._sizes is None:
-            self._sizes = float(self._terms().norm())
+            self._sizes = rkc.norm(self._terms())
         rounding = ROUNDING * eps * (1 + h_rho) * self._sizes
-        return rtol * max(float(self.point[1].norm()), floor) + rounding + TINY
+        return rtol * max(rkc.norm(self.point[1]), floor) + rounding + TINY
 
     def rests(self, slope: Float[Tensor, "D K"], radius: float) -> bool:
         """Return whether this slope, of the last state, is nothing but rounding.
@@ -184,7 +184,7 @@ class GradientFlow:
         integrator would follow from there on is noise.
         """
         del radius
-        eps, size = torch.finfo(slope.dtype).eps, float(slope.norm())
+        eps, size = torch.finfo(slope.dtype).eps, rkc.norm(slope)
         self._fastest = max(self._fastest, size)
         if not self._stall(size) or size > eps**0.5 * self._fastest:  # what follows takes time
             return False
@@ -194,7 +194,7 @@ class GradientFlow:
         terms = (T @ self.X.abs()).mT + (self._state * self.decay).abs()
         if self._pull is not None:
             terms = terms + self._pull.abs()
-        return size <= ROUNDING * eps * float(terms.norm())
+        return size <= ROUNDING * eps * rkc.norm(terms)
 
 
 class Nearby:
@@ -223,6 +223,7 @@ class Nearby:
         rows = len(self._quadratic), flow.samples
         # Reused: to allocate them takes as long as to fill them.
         self._G, self._work = (self._X.new_empty(rows) for _ in range(2))
+        self._mean, self._first = self._G[0], self._work[0]  # in small systems [0] costs as a sum
         self.place(*flow.point)
 
     def place(self, H: Float[Tensor, "K P"], residual: Float[Tensor, " P"]) -> None:
@@ -248,11 +249,11 @@ class Nearby:
             torch.add(self._twice, G, alpha=curvature, out=work).mul_(G)
         else:
             torch.mul(self._twice, G, out=work)
-        push = torch.addmv(G[0], work.mT, self._quadratic, beta=flow.gain).mul_(flow.rate)
+        push = torch.addmv(self._mean, work.mT, self._quadratic, beta=flow.gain).mul_(flow.rate)
         force = torch.add(self._force, push) if curvature else self._force
         torch.mul(self._H, push * flow.epsilon, out=work)
         work.addcmul_(G, force * (flow.epsilon * flow.size))
-        work[0] += push
+        self._first.add_(push)
         image = (work @ self._X).mT
         return image.sub_(U, alpha=flow.decay) if flow.decay else image
 
@@ -261,9 +262,9 @@ class Nearby:
         G, work = self._G, self._work
         torch.matmul(U.to(self.dtype).mT, self._XT, out=G)
         torch.add(self._twice, G, alpha=self._flow.size, out=work).mul_(G).abs_()
-        first = G[0].abs() * abs(self._flow.gain)
+        first = self._mean.abs() * abs(self._flow.gain)
         terms = torch.addmv(first, work.mT, self._quadratic.abs())
-        return torch.finfo(self.dtype).eps * float(terms.norm())
+        return torch.finfo(self.dtype).eps * rkc.norm(terms)
 
 
 def blown_up(error: rkc.StepSizeError, start: PseudoNeurons) -> NumericalError:
