@@ -268,11 +268,15 @@ def slope(values):
     ],
 )
 def test_distance_from_descent_is_of_first_order_and_its_estimate_of_second(options):
-    """Slopes in log(eta0): 1 for descent less flow, 2 for what the estimate leaves of it."""
+    """Slopes in log(eta0): 1 for descent less flow, 2 for what the estimate leaves of it.
+
+    What is left is 1.2e-6 and more; at a tenth of this rtol, for twice the work, it differs
+    by 3%.
+    """
     gaps, left = [], []
     for rate in RATES:
         flow, exact = (
-            descend(engine, rate, rtol=1e-8, **options) for engine in ("flow", "moments")
+            descend(engine, rate, rtol=1e-7, **options) for engine in ("flow", "moments")
         )
         truth = np.array([(exact[name] / flow[name] - 1).values for name in LOSSES])
         estimate = np.array([flow[f"descent_gap_{name}"].values for name in LOSSES])

@@ -1,7 +1,6 @@
 """A run uses one thread unless its products are large, so that a busy machine doesn't stop it."""
 
 import os
-import resource
 import subprocess
 import sys
 from importlib import import_module
@@ -118,31 +117,34 @@ def test_a_number_that_is_not_there_is_one_line(capsys, command, number):
 
 
 RUN = """
+import resource, subprocess, sys
 from lazyrich.simulate import PolynomialTask, train
 task = PolynomialTask(D=100, P=550, n_test=500)
-train(task, alpha=1.0, epsilon=0.02, width=500, steps=2000, engine="moments", alignment=None)
+options = {"alpha": 1.0, "epsilon": 0.02, "width": 500, "engine": "moments", "alignment": None}
+
+def seconds():
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    train(task, steps=400, **options)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime - before.ru_utime
+
+train(task, steps=1, **options)
+alone = seconds()
+others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(CORES)]
+try:
+    print(alone, seconds())
+finally:
+    for one in others:
+        one.kill()
+    for one in others:
+        one.wait()
 """
-BUSY = "while True: pass"
 
 
 @pytest.mark.slow
 def test_a_run_on_busy_cores_takes_at_most_twice_the_processor_time():
     """Threads that wait for each other spin: with two of them it was six times as much."""
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-
-    def seconds():
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", RUN], env=environment, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime
-
-    alone = seconds()
-    others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(CORES)]
-    try:
-        busy = seconds()
-    finally:
-        for one in others:
-            one.kill()
-        for one in others:
-            one.wait()
+    command = [sys.executable, "-c", f"CORES = {CORES}{RUN}"]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    alone, busy = map(float, done.stdout.split())
     assert busy < 2 * alone
