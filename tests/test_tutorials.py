@@ -13,8 +13,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "tutorials"
 CELL = re.compile(r"^```\{code-cell\} ipython3\n(?::[^\n]*\n)*\n?(.*?)^```$", re.M | re.S)
 # Seconds of one core on a quiet machine, where there are many; from 20 on a test is marked slow.
 SECONDS: dict[str, float] = {}
-# What runs in its place here: a tenth of the pictures, the ends and the middle of a sweep. The build
-# of the docs runs the whole, with all that it asserts.
+# What runs in its place here: a tenth of the pictures, the ends and the middle of a sweep. The
+# build of the docs runs the whole, with all that it asserts.
 SHORTER = {"frames=30,": "frames=3,", "[0.3, 1.0, 3.0, 10.0, 30.0]": "[0.3, 3.0, 30.0]"}
 PAGES = sorted(page.stem for page in FOLDER.glob("*.md"))
 
