@@ -73,7 +73,7 @@ def spectrum(problem: "Problem", D: Any, highest: int, values: dict[str, Any]) -
             "derived for inputs N(0, I/D) alone"
         )
     _check_resolvable(problem, D)
-    numbers, with_target = _numbers(problem, values)
+    numbers, with_target = kernel_numbers(problem, values)
     exact = products(problem, TargetValues(D, values)) if with_target else {}
     target = {l: {k: to_float(v) for k, v in amounts.items()} for l, amounts in exact.items()}
     if problem.activation.degree is not None:
@@ -154,8 +154,10 @@ def _check_resolvable(problem: "Problem", D: int) -> None:
         )
 
 
-def _numbers(problem: "Problem", values: dict[str, Any]) -> tuple[dict[sp.Symbol, float], bool]:
-    """The kernel's symbols with their values, and whether the target's have all theirs."""
+def kernel_numbers(
+    problem: "Problem", values: dict[str, Any]
+) -> tuple[dict[sp.Symbol, float], bool]:
+    """Return the kernel's symbols with their values, and whether the target's have all theirs."""
     from lazyrich.theory.problem.kernel import deviation, sigma_v
 
     deviations = [deviation(problem)] + ([sigma_v] if problem.readouts == "trained" else [])

@@ -7,7 +7,7 @@ at angles of 1/a: there the nodes lie evenly in the logarithm of the angle.
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import sympy as sp
@@ -41,9 +41,7 @@ def integrated_sectors(
     steepness = abs(slope) * numbers[deviation(problem)]
     if not 1 / _STEEPEST < steepness < _STEEPEST:
         raise ValueError(beyond_floats(problem, numbers))
-    formula = kernel_formula(problem, numbers)
-    is_steep = problem.activation.kind == "erf" and steepness > _STEEP
-    width = 1 / steepness if is_steep else None
+    formula, width = kernel_formula(problem, numbers), steep_width(problem, numbers)
     radii, masses = _norm_nodes(D, _NORMS)
     squares = radii**2
     at_equal = {"_q": squares, "_q_prime": squares, "_r": squares, "_gram": 0 * squares}
@@ -64,15 +62,23 @@ def integrated_sectors(
 
 def kernel_formula(problem: "Problem", numbers: dict[sp.Symbol, float]) -> Any:
     """Return the kernel as a function of arrays of |x|^2, |x'|^2, x.x' and ``_gram``."""
-    from lazyrich.theory.problem.kernel import deviation, initial_parts
+    from lazyrich.theory.problem.kernel import initial_parts
 
     expr = sp.Add(*initial_parts(problem).values())
-    if problem.activation.kind == "erf":
-        own = {n: numbers[s] for n, s in problem.activation.symbols.items()}
-        steepness = abs(problem.activation.scale(**own)[1]) * numbers[deviation(problem)]
-        if steepness > _STEEP:
-            expr = without_cancellation(expr)
+    if steep_width(problem, numbers) is not None:
+        expr = without_cancellation(expr)
     return problem.formula(f"kernel {numbers}", expr.subs(numbers), "numpy")
+
+
+def steep_width(problem: "Problem", numbers: dict[sp.Symbol, float]) -> float | None:
+    """Return the angle at which the kernel of a steep erf varies; None of other kernels."""
+    from lazyrich.theory.problem.kernel import deviation
+
+    if problem.activation.kind != "erf":
+        return None
+    own = {n: numbers[s] for n, s in problem.activation.symbols.items()}
+    steepness = abs(problem.activation.scale(**own)[1]) * numbers[deviation(problem)]
+    return 1 / steepness if steepness > _STEEP else None
 
 
 def without_cancellation(expr: sp.Expr) -> sp.Expr:
@@ -151,15 +157,22 @@ def _zonals(D: int, highest: int, cosines: np.ndarray) -> list[np.ndarray]:
     return zonals[: highest + 1]
 
 
-def _sectors_by_nodes(
-    problem: "Problem",
-    formula: Any,
-    D: int,
-    highest: int,
-    angles: int,
-    norms: int,
-    width: float | None,
-) -> dict[int, tuple[int, Sector]]:
+class Tables(NamedTuple):
+    """A kernel by harmonic degree on nodes of |x|, (norms, norms) each, and the root of <K^2>."""
+
+    radii: np.ndarray
+    masses: np.ndarray
+    tables: list[np.ndarray]
+    scale: float
+
+
+def tables_by_nodes(
+    formula: Any, D: int, highest: int, angles: int, norms: int, width: float | None
+) -> Tables:
+    """Return <K Z_l> over angles, Z_l the zonal polynomial that is 1 at angle 0, l to ``highest``.
+
+    The kernel is sum_l m_l tables[l] Z_l, with the dimension m_l of the harmonics.
+    """
     radii, masses = _norm_nodes(D, norms)
     highest = min(highest, 1) if D == 1 else highest
     tables, scale = [np.zeros((norms, norms)) for _ in range(highest + 1)], 0.0
@@ -172,6 +185,19 @@ def _sectors_by_nodes(
             table += kernel @ (weights * zonal)
     if width is not None:  # the spike at x = x' has a large square, but a small integral
         scale = float(masses @ absolute**2 @ masses)
+    return Tables(radii, masses, tables, math.sqrt(scale))
+
+
+def _sectors_by_nodes(
+    problem: "Problem",
+    formula: Any,
+    D: int,
+    highest: int,
+    angles: int,
+    norms: int,
+    width: float | None,
+) -> dict[int, tuple[int, Sector]]:
+    radii, masses, tables, scale = tables_by_nodes(formula, D, highest, angles, norms, width)
     roots = np.sqrt(masses)
     sectors, dimension = {}, sp.Integer(D)
     for l, table in enumerate(tables):
@@ -182,7 +208,7 @@ def _sectors_by_nodes(
             for i in range(problem.target.degree // 2 + 1)
         }
         multiplicity = int(radial.harmonics(l, dimension))
-        sectors[l] = multiplicity, Sector(values, parts, math.sqrt(scale))
+        sectors[l] = multiplicity, Sector(values, parts, scale)
     return sectors
 
 

@@ -7,7 +7,7 @@ said of rich training, for which there are laws only for phi = h + (epsilon/2) h
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,14 @@ import sympy as sp
 from lazyrich.support.arguments import not_negative, positive_integer, shown
 from lazyrich.theory.activation import missing
 from lazyrich.theory.problem.description import RELU_ON_A_LINE, Problem
-from lazyrich.theory.problem.eigenspaces import highest_for, learning_curve, unresolved_from
-from lazyrich.theory.problem.far_samples import real_inputs_differ
+from lazyrich.theory.problem.eigenspaces import (
+    Spectrum,
+    highest_for,
+    learning_curve,
+    unresolved_from,
+)
 from lazyrich.theory.problem.floor import lazy_floor
+from lazyrich.theory.problem.norms import Norms, differs, without_room
 from lazyrich.theory.problem.spectrum import initial_rank
 from lazyrich.theory.problem.target_values import Axis, TargetValues, to_float
 from lazyrich.theory.problem.target_values import powers as exact_powers
@@ -28,11 +33,12 @@ from lazyrich.theory.values import to_give
 _DIVERGES = "diverges: the variance is infinite, with as many samples as functions"
 _OUT_OF_RANGE = "the mean square of the labels is beyond the range of floating point"
 _UNRESOLVED = "not known: the kernel's other eigenvalues are too small for floating point"
-# Of a mean loss on real inputs that may be far from the lazy curve; the numbers are from the docs.
+# Where the mean loss on real inputs may be far from the lazy curve; the numbers are from the docs.
 FAR = (
-    "in few dimensions a few samples far from 0 decide. In 137 such problems the mean loss on "
-    "drawn inputs was 0.4 to 18,000 times this one, and off by a factor above 1.5 in 63."
+    "the samples differ too much in norm, or are too few. In 103 such problems the mean loss on "
+    "drawn inputs was 0.57 to 2e13 times this one, and off by a factor above 1.5 in 73."
 )
+_MOST = 10.0  # times the loss of predicting nothing: a mean above it is that of rare data sets
 _EVERY_DEGREE = "the kernel has functions of every degree"
 
 
@@ -47,8 +53,9 @@ class LazyPrediction:
     ``floor`` of 0 is reached. Noise, and what of the target lies outside of the kernel, leave more
     at every finite number: the loss falls to ``floor`` as 1/P. ``directions`` says which directions
     of the target were chosen here. ``unreliable`` are the sizes at which the mean loss on real
-    inputs may be far from that of the curve, ``unknown_from`` the number of samples from which on
-    there is no curve, as the kernel's eigenvalues are too small to be told from 0.
+    inputs may be far from that of the curve, and ``with_norms`` gives a better guess there, where
+    one is known. ``unknown_from`` is the number of samples from which on there is no curve, as the
+    kernel's eigenvalues are too small to be told from 0.
     ``print(prediction)`` shows it; ``json()`` is text.
     """
 
@@ -64,6 +71,7 @@ class LazyPrediction:
     directions: str = ""
     unknown_from: int | None = None
     unreliable: tuple[int, ...] = ()
+    with_norms: dict[int, float] = field(default_factory=dict)
 
     def json(self) -> str:
         """Return all of it as JSON, with null for a mean that diverges."""
@@ -98,6 +106,9 @@ class LazyPrediction:
         if self.unreliable:
             sizes = ", ".join(map(str, self.unreliable))
             lines.append(f"Not reliable at P = {sizes}: {FAR}")
+        if self.with_norms:
+            known = (f"{loss:.4g} at P = {size}" for size, loss in self.with_norms.items())
+            lines.append(f"Better there, as the norms are drawn too: {', '.join(known)}.")
         return lines
 
     def _enough(self) -> str:
@@ -147,6 +158,7 @@ def predict_lazy(
     sizes = [size for size in sizes if unknown_from is None or size < unknown_from]
     losses = learning_curve(spectrum, sizes, noise=noise) if sizes else []
     curve = dict(zip(sizes, map(float, losses), strict=True))
+    unreliable, with_norms = _on_inputs(problem, spectrum, values, curve, nothing, noise)
     exact_from, reason = None, RELU_ON_A_LINE if on_a_line else ""
     if problem.activation.degree is not None:
         own = problem.activation.symbols
@@ -168,12 +180,30 @@ def predict_lazy(
         reason=reason,
         directions=_said(drawn, D),
         unknown_from=unknown_from,
-        unreliable=tuple(
-            size
-            for size, loss in curve.items()
-            if 0 < loss < math.inf and real_inputs_differ(spectrum, size, homogeneous=relu)
-        ),
+        unreliable=unreliable,
+        with_norms=with_norms,
     )
+
+
+def _on_inputs(
+    problem: Problem,
+    spectrum: Spectrum,
+    values: dict[str, Any],
+    curve: dict[int, float],
+    nothing: float,
+    noise: float,
+) -> tuple[tuple[int, ...], dict[int, float]]:
+    """The sizes at which the curve is no guide, and the losses with norms there that are one."""
+    judged = {size: loss for size, loss in curve.items() if 0 < loss < math.inf}
+    if not spectrum.spaces or not judged:
+        return (), {}
+    norms = Norms(problem, spectrum, values)
+    found = {
+        size: math.nan if without_room(spectrum, size) else norms.loss(size, noise)
+        for size in judged
+    }
+    unreliable = tuple(size for size, loss in judged.items() if differs(found[size], loss))
+    return unreliable, {n: found[n] for n in unreliable if found[n] < _MOST * nothing}
 
 
 def _powers(problem: Problem, target: TargetValues, drawn: dict[str, Any]) -> dict[int, float]:
