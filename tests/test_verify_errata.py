@@ -102,7 +102,7 @@ def test_the_note_says_of_how_many_claims_it_is_and_what_it_leaves_out():
         text = " ".join(note)
         assert "of 1 claim on the papers" in text
         assert "Nothing is to be corrected or added" in text
-        assert "than the papers': abstract-kernel-first (confirmed under" in text
+        assert "that they do not give: abstract-kernel-first (confirmed under" in text
         assert "Editorial notes" not in text.replace("Editorial notes are", "")
 
 

@@ -23,7 +23,9 @@ PAPERS = {
 }
 ABOUT = (
     "Notation and numbering are the papers'. Each entry rests on a check that can be run again "
-    "(lazyrich verify NAME). Counter-examples are computed, or short enough to check by hand."
+    "(lazyrich verify NAME). Counter-examples are computed, or short enough to check by hand. A "
+    "network groks, as the glossary of lazyrich has it, if its test loss falls more than twice as "
+    "late as its train loss, each below 2/15 of that of predicting nothing."
 )
 _TOLD = (*AGAINST, Verdict.NOT_REPRODUCED, Verdict.ASSUMING)
 _TEX_SPECIAL = {
@@ -82,7 +84,8 @@ def _coverage(report: Report) -> list[str]:
     left = [r.claim for r in rows if r.claim.verdict in _TOLD and not _is_told(r)]
     if left:
         names = ", ".join(f"{claim.name} ({claim.verdict.value})" for claim in left)
-        paragraphs.append(f"Left out, as they rest on runs smaller than the papers': {names}.")
+        why = "on runs that are smaller than the papers' or in settings that they do not give"
+        paragraphs.append(f"Left out, as they rest {why}: {names}.")
     return paragraphs
 
 

@@ -225,7 +225,7 @@ def student_and_teacher(
 
 
 def student_and_twin(*, steps: int, seeds: int, first_seed: int = 0) -> Array:
-    """Train losses of the published student and of its linearised twin, (2, seeds, steps + 1).
+    """Train losses of the student of App. 8.3.1 and of its linearised twin, (2, seeds, steps + 1).
 
     Over the teacher's <y^2>. Both start from the same weights, twice the usual ones, and take the
     same steps of AdamW; torch's forward mode linearises, its backward mode has the slopes.

@@ -155,12 +155,14 @@ def _sharp(p: Parameters, sparse: Dataset) -> Check:
     times = settled(sparse.test_accuracy, 0.75, above=True, time=sparse.time).values / transition(p)
     return Check(
         "transition-at-log-alpha",
-        "the test accuracy passes 3/4 near log(α)/λ",
+        "the test accuracy passes 3/4 near log(α)/λ, at this α too",
         f"for good at {spread(times)} log(α)/λ",
-        "between 1/2 and 3/2 in every seed",
-        bool(((times > 0.5) & (times < 1.5)).all()),
+        "between 3/4 and 5/4 in every seed",
+        bool(((times > 0.75) & (times < 1.25)).all()),
+        expected=False,
         source="Thm 3.4, 3.5",
         claim="lyu-experiment-transition",
+        judges="without assumption",
     )
 
 

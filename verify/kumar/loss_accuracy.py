@@ -1,8 +1,9 @@
 """Claims of Kumar et al. 2024 on loss and accuracy, Sec. 16, and on student and teacher, 8.3.1.
 
-Student and teacher run in the published setting: 5-100-100-5, weights at twice their default,
-uncentred, AdamW at 3e-4 with decay 0.05, 100 samples. The polynomial task is that of
-``small_runs``. Accuracy is the share of |f - y| <= theta; losses are over that of predicting 0.
+Student and teacher: 5-100-100-5, weights at twice their default, AdamW, as the text says;
+uncentred, 100 samples, the rate 3e-4 and the decay 0.05 are those of the authors' experiment
+(fig-8). The polynomial task is that of ``small_runs``. Accuracy is the share of |f - y| <= theta;
+losses are over that of predicting 0.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ _THETAS = (0.1, 0.01)
 
 
 def _students(first: int, count: int) -> Student:
-    """Published students, long enough for the test loss to fall as well."""
+    """Students of App. 8.3.1, long enough for the test loss to fall as well."""
     return student_and_teacher(
         ((1.0, _SCALE),),
         first_seed=first,
@@ -110,7 +111,7 @@ def polynomial_groks(budget: Budget, P: int = 60) -> str:
 @evidence(
     "sec-14-both-grok",
     "measured",
-    "(b) in the published setting the test loss falls late; the polynomial one at P = 240 doesn't",
+    "(b) the student's test loss falls late; the polynomial one at P = 240 doesn't",
     control={"delay": _polynomial_delay(240)},
     part="student",
     own_setting=True,
@@ -186,14 +187,15 @@ _FALLEN = "1 less the test loss over its start, when the train loss has halved"
 @evidence(
     "sec-16.3-accuracy-alone",
     "measured",
-    "published student: accuracy at 0.01 is delayed, the test loss falls from the start",
+    "student of App. 8.3.1: accuracy at 0.01 is delayed, the test loss falls from the start",
     control={"halved": _polynomial_test_when_train_halves},
     own_setting=True,
 )
 @evidence(
     "sec-16.1-equivalent",
     "measured",
-    "published student: delayed in accuracy, yet the test loss falls with the train loss at first",
+    "student of App. 8.3.1: delayed in accuracy, yet the test loss falls with the train loss at "
+    "first",
     control={"halved": _polynomial_test_when_train_halves},
     own_setting=True,
 )
@@ -218,7 +220,7 @@ def _one_student() -> str:
     assert test > 2 * train, f"within 0.01 from steps {train} and {test}"
     later = f"not by step {found.steps[-1]}" if np.isinf(test) else f"from step {test:.0f} on"
     return (
-        "the published student, seed 0: when the train loss has halved, the test loss is at "
+        "the student of App. 8.3.1, seed 0: when the train loss has halved, the test loss is at "
         f"{halved:.2f} of its start, so no grokking in loss; half of the outputs are within 0.01 "
         f"of the teacher's from step {train:.0f} on in training, {later} in the test"
     )
@@ -228,7 +230,7 @@ counterexample("sec-16.1-equivalent", _one_student)
 
 
 def _early_accuracy_delay(theta: float) -> Sample:
-    """The delay in accuracy within the first 1000 steps of published students."""
+    """The delay in accuracy within the first 1000 steps of student of App. 8.3.1s."""
 
     def sample(first: int, count: int) -> Array:
         found = student_and_teacher(
@@ -248,7 +250,7 @@ def _early_accuracy_delay(theta: float) -> Sample:
 @evidence(
     "sec-16.2-thresholds",
     "measured",
-    "published student: delayed at theta = 0.01, hardly at 0.1; at 0.03 it is",
+    "student of App. 8.3.1: delayed at theta = 0.01, hardly at 0.1; at 0.03 it is",
     control={"coarse": 0.03},
     own_setting=True,
 )
@@ -303,12 +305,14 @@ def _polynomial_apart(first: int, count: int) -> Array:
 @evidence(
     "fig-18",
     "measured",
-    "published student: largest gap of train and test loss, each over its start; the polynomial "
-    "task's losses part",
+    "student of App. 8.3.1: the largest gap of train and test loss, each over its start, is below "
+    "a tenth; that of the polynomial task isn't",
     control={"gap": _polynomial_apart},
     own_setting=True,
 )
 def tracks_on_a_linear_axis(budget: Budget, gap: Sample = _apart) -> str:
-    what = "largest gap of the losses over their start"
-    # The control varies more from draw to draw: it takes thousands now and then.
-    return mean_is(what, gap, budget.seed, 0.05, smallest=0.3, pilot=_PILOT, most=8192)
+    def small(first: int, count: int) -> Array:
+        return gap(first, count) < 0.1
+
+    what = "the largest gap of the losses over their start is below a tenth"
+    return mostly(what, small, budget.seed, share=0.9, against=0.3)

@@ -298,8 +298,8 @@ def _tracked(until: float, within: float, seed: int) -> str:
 @evidence(
     "fig-13b-half",
     "measured",
-    "published student, AdamW: its train loss is within 0.5% of its linearised twin's until it has "
-    "halved; not until it is a tenth",
+    "student of App. 8.3.1, AdamW: its train loss is within 0.5% of its linearised twin's until it "
+    "has halved; not until it is a tenth",
     control={"until": 0.1},
     own_setting=True,
 )
@@ -310,8 +310,8 @@ def tracks_the_student(budget: Budget, until: float = 0.5) -> str:
 @evidence(
     "fig-13b-then",
     "measured",
-    "published student: its train loss is within 5% of its twin's until it is a tenth; not within "
-    "0.5%",
+    "student of App. 8.3.1: its train loss is within 5% of its twin's until it is a tenth; not "
+    "within 0.5%",
     control={"within": 0.005},
     own_setting=True,
 )
