@@ -104,6 +104,45 @@ def test_what_a_file_would_lose_is_said_at_the_second_step(kind, instance, tmp_p
     assert torch.isfinite(fitted(kind)).all()  # without a file it trains
 
 
+def of_generator():
+    own = torch.Generator().manual_seed(3)
+    return lambda f, y: ((f - y - 0.1 * torch.rand(1, generator=own)) ** 2).mean()
+
+
+def of_numpy():
+    own = np.random.default_rng(3)
+    return lambda f, y: ((f - y - 0.1 * own.random()) ** 2).mean()
+
+
+def of_python():
+    own = random.Random(3)
+    return lambda f, y: ((f - y) ** 2).mean() * (1 + 0.1 * own.random())
+
+
+def of_gradient():
+    """Its values are those of the mean square; its gradient counts."""
+    count = [0]
+
+    def loss(f, y):
+        count[0] += f.requires_grad
+        off = f - y
+        return (off * (off + count[0] * (off - off.detach()))).mean()
+
+    return loss
+
+
+@pytest.mark.parametrize("made", [of_generator, of_numpy, of_python, of_gradient])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS])
+def test_a_loss_that_remembers_is_blamed_and_not_the_optimiser(made, kind, tmp_path):
+    what = "gradient of the loss differs" if made is of_gradient else r"loss is [\d.e-]+ and [^\n]*"
+    said = rf"^checkpoint: resumed from it, the run would go on otherwise: the {what} at the same"
+    for given in ({}, {"batch_size": 5}):
+        with pytest.raises(ValueError, match=said) as error:
+            fitted(kind, loss=made(), checkpoint=tmp_path / "c.pt", **given)
+        assert "\n" not in str(error.value)
+    assert torch.isfinite(fitted(kind, loss=made())).all()
+
+
 @pytest.mark.parametrize("kind", [Plain, Momentum, Langevin])
 @pytest.mark.parametrize("steps", [1, 2, 11])
 def test_a_resumed_run_has_the_bits_of_the_whole_and_leaves_the_same_random_numbers(

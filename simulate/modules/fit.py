@@ -15,6 +15,7 @@ from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import Loss, loss_function
+from lazyrich.simulate.modules.probes import other_part, update_of
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.resuming import fresh_of
 from lazyrich.simulate.modules.scaled import constant
@@ -70,13 +71,15 @@ def fit(
       ``measures``, a function of the model, ``NAME``.
     - ``checkpoint``: a file in which the run is kept, written about every ``checkpoint_seconds``
       and at the end, whole or not at all. If it is there, training goes on from it, and ends with
-      the same bits as if it had not been interrupted. For this an optimiser keeps all that it
-      remembers in its ``state_dict``. One that is seen not to, at the second step, raises
-      ``ValueError``; what it counts to act on later is not seen. Random numbers that an optimiser
-      or a loss draws from the global generators of torch, NumPy and Python go on too. More
-      ``steps`` than in the file prolong the run. A checkpoint of other data, initial weights,
-      optimiser, loss, metrics or schedule raises ``ValueError`` (of ``measures``, only the names
-      are compared; of a schedule, the steps made).
+      the same bits as if it had not been interrupted. More ``steps`` than in the file prolong it.
+      Kept are the ``state_dict`` of the model and of the optimiser, the attributes of the model's
+      parts that are numbers or text, and the global random numbers of torch, NumPy and Python. An
+      optimiser or a loss that is seen to remember more, at the second step, raises ``ValueError``;
+      what they, or hooks and lists in the model, count to act on later is not seen.
+      A checkpoint of other data, initial weights, model, optimiser, loss, metrics or schedule
+      raises ``ValueError``: outputs, the gradient of the loss and the optimiser's step are compared
+      on copies of the model and optimiser (of ``measures``, only the names; of a schedule, the
+      steps made).
     - ``progress`` is called now and then with (steps done, steps).
 
     The same call gives the same bits on the same machine, with the same number of threads; on a
@@ -151,6 +154,7 @@ class _Kept:
         self._file, self._trainer, self._recorder = file, trainer, recorder
         self._seconds = seconds
         self._probes = {} if file is None else trainer.probes(metrics)
+        self._update = {} if file is None else update_of(trainer)
         # Of the global random numbers: their state when fit was called, and digests of those when
         # the run began, in this process or in an earlier one.
         self._own = {} if file is None else generators.states()
@@ -168,6 +172,8 @@ class _Kept:
         for name, values in state["probes"].items():
             if not np.allclose(values, self._probes[name], rtol=1e-6, atol=0, equal_nan=True):
                 self._file.refuse(f"{name} gives other values")
+        if part := other_part(state.get("update", {}), self._update, trainer.weights[0].dtype):
+            self._file.refuse(f"{part} is another at the same weights")
         if not trainer.has_made(state["schedule"], state["step"]):
             self._file.refuse("schedule gives other values at the steps made")
         if state["step"] > steps:
@@ -195,7 +201,8 @@ class _Kept:
         """Write the file."""
         if self._file is not None:
             rows, probes, random = self._recorder.rows, self._probes, generators.states()
-            kept = {"rows": rows, "probes": probes, "generators": random, "begun": self._begun}
+            kept = {"rows": rows, "probes": probes, "update": self._update}
+            kept |= {"generators": random, "begun": self._begun}
             self._file.save({**self._trainer.state(), **kept})
 
     def finish(self) -> None:

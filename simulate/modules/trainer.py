@@ -11,6 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.simulate.modules import generators
+from lazyrich.simulate.modules.attributes import (
+    attributes_of,
+    changed_attributes,
+    put_attributes,
+)
 from lazyrich.simulate.modules.batches import Batches
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.frozen import (
@@ -24,7 +29,7 @@ from lazyrich.simulate.modules.frozen import (
 from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value, number_given
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.outputs import check_kind, kind_of
-from lazyrich.simulate.modules.resuming import Fresh, check_same, resumed_step
+from lazyrich.simulate.modules.resuming import Fresh, check_second
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.modules.slopes import check_training_slopes
 from lazyrich.simulate.modules.trees import backward, call, flat, leaves, mapped, rows, taken
@@ -68,7 +73,7 @@ class Trainer:
         for rate in self._rates:
             in_range_of(self.weights, "learning_rate", one_number(rate))
         self.settings = [str(model), " ".join(str(self.optimiser).split())]
-        self.start = trained_weights(model)
+        self.start, self._attributes = trained_weights(model), attributes_of(model)
         self.done, self._schedule_made = 0, hashlib.sha256()
         self._largest: Tensor | None = None  # of the losses since the run began or went on
         with torch.no_grad(), untouched(model):
@@ -103,12 +108,12 @@ class Trainer:
         """Make one update; the second also as a resumed run would, where there is a ``fresh``."""
         factor = self._factor(self.done)
         if self.done == 1 and self.fresh is not None:
-            resumed, self.fresh = resumed_step(self.fresh, self, factor), None
-            check_same(lambda: self._advance(factor), self, resumed)
+            fresh, self.fresh = self.fresh, None
+            check_second(fresh, self, factor, lambda: self._advance(factor))
         else:
             self._advance(factor)
 
-    def _advance(self, factor: float) -> None:
+    def _advance(self, factor: float) -> Tensor | None:
         try:
             loss = self.updated(factor)
         except RuntimeError:
@@ -122,20 +127,14 @@ class Trainer:
         self.done += 1
         if self.done % CHECK_EVERY == 0:
             self.check(self.train_loss() if loss is None else float(loss))
+        return loss
 
     def updated(self, factor: float) -> Tensor | None:
         """Update the weights, and return the loss before; None where nothing asked for it."""
-        indices = self._batches.at(self.done)
-        X, y = self.data.X, self.data.y
-        if indices is not None:
-            indices = indices.to(leaves(X)[0].device)
-            X, y = taken(X, indices), taken(y, indices)
+        X, y = self.batch()
         if self._schedule is not None:
             for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
                 group["lr"] = rate * factor
-        return self._update(X, y)
-
-    def _update(self, X: Any, y: Any) -> Tensor | None:
         before: list[Tensor] = []
 
         def evaluated() -> Tensor:
@@ -151,12 +150,25 @@ class Trainer:
             before.append(loss.detach())
             return loss
 
+        self.stepped(evaluated)
+        return before[0] if before else None
+
+    def batch(self) -> tuple[Any, Any]:
+        """Return inputs and labels of the next step."""
+        indices = self._batches.at(self.done)
+        X, y = self.data.X, self.data.y
+        if indices is None:
+            return X, y
+        indices = indices.to(leaves(X)[0].device)
+        return taken(X, indices), taken(y, indices)
+
+    def stepped(self, evaluated: Callable[[], Tensor]) -> None:
+        """Let the optimiser make its step with a function that sets the gradients."""
         if self._asks_again:
             self._step(evaluated)
         else:
             evaluated()
             self._step()
-        return before[0] if before else None
 
     def _finite(self) -> bool:
         return all(bool(w.isfinite().all()) for w in self.weights)
@@ -181,6 +193,7 @@ class Trainer:
         return {
             "step": self.done,
             "model": self.model.state_dict(),
+            "attributes": changed_attributes(self.model, self._attributes),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self._schedule_made.hexdigest(),
         }
@@ -188,6 +201,7 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from this state, of which ``has_made`` is true."""
         self.model.load_state_dict(state["model"])
+        put_attributes(self.model, state.get("attributes", {}))
         self.optimiser.load_state_dict(state["optimiser"])
         self.done = state["step"]
 
