@@ -1,4 +1,4 @@
-"""Plain attributes of the parts of a module: numbers and text, as of one that counts its calls."""
+"""Plain attributes of the parts of a module: numbers and text, as in a part that counts calls."""
 
 from typing import Any
 
