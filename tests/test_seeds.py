@@ -192,6 +192,22 @@ def test_a_run_that_stops_goes_on_at_the_next_seed(calls, tmp_path, monkeypatch)
     assert calls == [(1000, ["fig-8"])]
 
 
+def test_what_no_seed_can_test_is_no_row_of_many_seeds(calls, tmp_path):
+    path, alone, fixed = (
+        tmp_path / "t.md",
+        verify.claims()["lyu-fig-2"],
+        verify.claims()["lyu-sharp"],
+    )
+    path.write_text(f"| lyu-sharp | Lyu et al. 2024 | 30 | 0 | {code_digest(fixed)} |\n")
+    table = seeds.update(path, [alone, fixed], 2)
+    assert calls == []
+    assert seeds.parse(path.read_text())["lyu-sharp"].seeds == 1
+    assert "lyu-fig-2" not in table
+    lists = [line for line in path.read_text().splitlines() if not line.startswith("|")]
+    assert any("figures" in line and "lyu-fig-2" in line for line in lists)
+    assert any("nothing is drawn at random" in line and "lyu-sharp" in line for line in lists)
+
+
 TABLE = Path(__file__).resolve().parent.parent / "docs" / "seeds.md"
 
 

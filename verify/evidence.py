@@ -66,6 +66,7 @@ def evidence(
             own_setting,
             _place(code.co_filename, code.co_firstlineno),
             ", ".join(map(_planted, control, control.values())),
+            with_budget,
         )
         _EVIDENCE[claim].append(piece)
         return check
@@ -93,9 +94,24 @@ def attach(claim: str, *pieces: Evidence, part: str = "", own_setting: bool = Fa
     frame = sys._getframe(1)
     where = _place(frame.f_code.co_filename, frame.f_lineno)
     _EVIDENCE[claim] += [
-        replace(piece, part=part or piece.part, own_setting=own_setting, where=where)
+        replace(
+            piece,
+            part=part or piece.part,
+            own_setting=own_setting,
+            where=where,
+            draws=_takes_budget(piece.check),
+        )
         for piece in pieces
     ]
+
+
+def _takes_budget(check: Callable[..., str]) -> bool:
+    """Whether the check uses the budget that it is given: ``lambda _: ...`` doesn't.
+
+    >>> _takes_budget(lambda _: "5"), _takes_budget(lambda budget: f"{budget.seed}")
+    (False, True)
+    """
+    return next(iter(signature(check).parameters)) != "_"
 
 
 def counterexample(claim: str, compute: Callable[[], str]) -> None:

@@ -85,7 +85,8 @@ class Evidence:
     line, what was found, and raises ``AssertionError`` if it fails. ``control(budget)`` makes the
     same check on a wrong statement and must raise ``AssertionError``. ``own_setting``: measured in
     the setting and size of the paper. ``where`` is the file and line of the evidence. ``planted``
-    are the arguments of the control: its line may speak of the check's own.
+    are the arguments of the control: its line may speak of the check's own. ``draws``: whether
+    something is drawn at random, by the seed of the budget.
     """
 
     level: str
@@ -96,6 +97,7 @@ class Evidence:
     own_setting: bool = False
     where: str = ""
     planted: str = ""
+    draws: bool = True
 
     def __post_init__(self) -> None:
         """Refuse an unknown level."""

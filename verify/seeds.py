@@ -17,7 +17,7 @@ from pathlib import Path
 from lazyrich.support.arguments import positive_integer
 from lazyrich.support.files import write_whole
 from lazyrich.verify.evidence_code import code_digest
-from lazyrich.verify.ledger import EXACT, Budget, Claim, Row
+from lazyrich.verify.ledger import EXACT, Budget, Claim, Evidence, Row
 from lazyrich.verify.record import SOURCES, read, select
 from lazyrich.verify.runner import check_all
 
@@ -40,8 +40,17 @@ Table = dict[str, Checked]
 
 
 def is_random(claim: Claim) -> bool:
-    """Whether the seed matters: some evidence is attacked or measured."""
-    return any(piece.level not in (*EXACT, "read") for piece in claim.evidence)
+    """Whether the seed matters: some evidence is attacked or measured, and draws at random.
+
+    >>> from lazyrich import verify
+    >>> [is_random(verify.claims()[name]) for name in ("eq-4", "eq-6", "lyu-sharp")]
+    [True, True, False]
+    """
+    return any(piece.draws and _is_empirical(piece) for piece in claim.evidence)
+
+
+def _is_empirical(piece: Evidence) -> bool:
+    return piece.level not in (*EXACT, "read")
 
 
 def update(
@@ -84,6 +93,8 @@ def _write(path: Path, table: Table, count: int) -> None:
 def _missing(claim: Claim, table: Table | None, count: int) -> int | None:
     """The number of the first seed that a claim has to be checked at; None where at none."""
     known = (table or {}).get(claim.name)
+    if not claim.evidence:  # figures alone judge it
+        return None
     done = known.seeds if known is not None and known.code == code_digest(claim) else 0
     return done if done < (count if is_random(claim) else 1) else None
 
@@ -130,7 +141,11 @@ def parse(text: str) -> Table:
 def _page(table: Table, count: int) -> str:
     """The table in Markdown: what failed first, then the claims of the record in its order."""
     record = read()
-    rows = {name: table[name] for name in record if name in table}
+    rows = {
+        name: table[name] if is_random(claim) else _first(table[name])
+        for name, claim in record.items()
+        if name in table and claim.evidence
+    }
     failed, before = [], []
     for name, row in rows.items():
         now = row.code == code_digest(record[name])
@@ -141,7 +156,7 @@ def _page(table: Table, count: int) -> str:
     lines = [
         "# The ledger at many seeds",
         "",
-        "Every claim of the ledger at every seed, with every negative control (`make seeds`). Use "
+        "The claims of the ledger at many seeds, with their negative controls (`make seeds`). Use "
         "it to see that no verdict rests on a lucky seed. Words are in [the "
         "glossary](glossary.md).",
         "",
@@ -157,6 +172,7 @@ def _page(table: Table, count: int) -> str:
         *(failed or ["No claim fails, and no control is accepted, at any seed."]),
         "",
         *(["Of checks that have changed since:", "", *before, ""] if before else []),
+        *_without_draws(list(record.values())),
         *([_still(due), ""] if due else []),
         "| claim | source | seeds | failed | code |",
         "|---|---|---|---|---|",
@@ -167,6 +183,28 @@ def _page(table: Table, count: int) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _first(row: Checked) -> Checked:
+    """The row at its first seed alone."""
+    return Checked(row.code, min(row.seeds, 1), {k: v for k, v in row.failed.items() if k == 0})
+
+
+def _without_draws(claims: list[Claim]) -> list[str]:
+    """The claims that no seed can test: those of figures alone, and measured without draws."""
+    figures = [claim.name for claim in claims if not claim.evidence]
+    fixed = [
+        claim.name
+        for claim in claims
+        if any(map(_is_empirical, claim.evidence)) and not is_random(claim)
+    ]
+    return [
+        "No checks but those of figures, which their runs judge, without a control; not in the "
+        f"table: {', '.join(figures)}.",
+        "",
+        f"Measured, but nothing is drawn at random, so that they run once: {', '.join(fixed)}.",
+        "",
+    ]
 
 
 def _still(due: list[str]) -> str:
