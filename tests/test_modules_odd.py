@@ -175,3 +175,92 @@ def test_a_module_that_returns_no_number_is_one_line():
         simulate.fit(
             Gives(lambda f: f[:, :0]), _data(), loss="mse", optimiser=torch.optim.SGD, steps=3
         )
+
+
+class Replaces(torch.optim.SGD):
+    """Does something else to a parameter of the model at its steps from ``at`` on."""
+
+    def __init__(self, model, change, at):
+        super().__init__(model.parameters(), lr=0.01)
+        self.model, self.change, self.at, self.made = model, change, at, 0
+
+    def step(self, closure=None):
+        super().step(closure)
+        self.made += 1
+        if self.made >= self.at:
+            self.change(self.model)
+
+
+def _set(model, value):
+    model.weight.data = value
+
+
+@pytest.mark.parametrize("at", [1, 5, 20])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: setattr(m, "weight", nn.Parameter(m.weight.detach().clone())), "is another te"),
+        (lambda m: _set(m, m.weight.data[:, :2]), r"is \(1, 2\) and torch.float32, and was \(1, 3"),
+        (lambda m: _set(m, m.weight.data.double()), r"is \(1, 3\) and torch.float64, and was"),
+        (lambda m: _set(m, m.weight.data.repeat(2, 1)), r"is \(2, 3\) and"),
+        (lambda m: m.weight.requires_grad_(False), "no longer requires a gradient"),
+    ],
+)
+def test_an_optimiser_that_replaces_a_parameter_is_one_line(change, said, at):
+    model = nn.Linear(3, 1)
+    with pytest.raises(ValueError, match=f"^the parameter weight {said}[^\n]*in place[^\n]*$"):
+        simulate.fit(
+            model, _data(), loss="mse", optimiser=Replaces(model, change, at), steps=20, record=[0]
+        )
+
+
+def test_parameters_may_take_other_values():
+    def empties(model):
+        model.weight.data = torch.zeros_like(model.weight)
+
+    model = nn.Linear(3, 1)
+    simulate.fit(model, _data(), loss="mse", optimiser=Replaces(model, empties, 2), steps=20)
+    assert not model.weight.any()
+
+
+class Inference(nn.Module):
+    """Its first layer is called within a mode of torch."""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.first, self.last, self.mode = nn.Linear(3, 4), nn.Linear(4, 1), mode
+
+    def forward(self, x):
+        with self.mode():
+            h = self.first(x)
+        return self.last(h.clone().tanh())
+
+
+def test_a_layer_in_inference_mode_is_one_line_for_all_that_train_or_measure():
+    said = r"^the model uses first.weight under torch.inference_mode\(\)[^\n]*$"
+    sgd = {"optimiser": lambda w: torch.optim.SGD(w, lr=0.1), "steps": 2, "loss": "mse"}
+    for call in (
+        lambda m: simulate.fit(m, _data(), **sgd),
+        lambda m: simulate.fit_flow(m, _data(), loss="mse", time=0.1),
+        lambda m: simulate.diagnose(m, _data()),
+        lambda m: simulate.ntk(m, torch.ones(2, 3)),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call(Inference(torch.inference_mode))
+    for meant in (Inference(torch.no_grad), Inference(torch.inference_mode)):
+        meant.first.requires_grad_(meant.mode is torch.no_grad)
+        before = meant.first.weight.detach().clone()
+        simulate.fit(meant, _data(), **sgd)
+        assert torch.equal(meant.first.weight, before)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_an_optimiser_that_maximises_is_not_blamed_on_its_rate(kind):
+    def made(weights):
+        return kind(weights, lr=1e4, maximize=True)
+
+    with pytest.raises(simulate.FitDivergenceError) as error:
+        simulate.fit(nn.Linear(3, 1), _data(), loss="mse", optimiser=made, steps=3000)
+    line = str(error.value)
+    assert "maximize=True" in line
+    assert "learning_rate" not in line

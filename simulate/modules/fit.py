@@ -124,6 +124,7 @@ def fit(
                     progress(trainer.done, steps)
                 if trainer.done < mark:
                     run.save_now_and_then()
+            trainer.check_weights()
             if mark not in grid:  # the end, not recorded: it may have diverged all the same
                 trainer.check(trainer.train_loss())
             elif not recorder.has(mark):

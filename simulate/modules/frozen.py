@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore
 from torch.nn.parameter import is_lazy
 
+from lazyrich.simulate.modules.inference import check_no_inference
 from lazyrich.simulate.modules.trees import (
     Tree,
     call,
@@ -112,7 +113,7 @@ def _check_held(name: str, value: Tensor) -> None:
 
 
 def checked_gradient(model: nn.Module, X: Tree) -> None:
-    """Raise ``ValueError`` where the outputs have no gradient in any weight.
+    """Raise ``ValueError`` where the outputs have no gradient in any weight, or by inference mode.
 
     >>> class Cut(nn.Linear):
     ...     def forward(self, x):
@@ -123,7 +124,9 @@ def checked_gradient(model: nn.Module, X: Tree) -> None:
     ValueError: the model's output does not depend on its weights: ...
     """
     with torch.enable_grad(), untouched(model):
-        checked_output(flat(call(model, taken(X, slice(0, 1)))))
+        x = taken(X, slice(0, 1))
+        checked_output(f := flat(call(model, x)))
+        check_no_inference(model, x, f)
 
 
 def checked_output(f: Tensor) -> None:

@@ -22,6 +22,7 @@ from lazyrich.simulate.modules.frozen import (
     checked_output,
     differ,
 )
+from lazyrich.simulate.modules.inference import check_no_inference
 from lazyrich.simulate.modules.trees import (
     Tree,
     backward,
@@ -53,8 +54,10 @@ class Network:
         self.weights = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
         self.X = self.inputs(X)
         checked_function(model, self.X)
-        first, self._kept = _with_what_it_keeps(model, taken(self.X, slice(0, 1)))
+        one = taken(self.X, slice(0, 1))
+        first, self._kept = _with_what_it_keeps(model, one)
         checked_output(first)
+        check_no_inference(model, one, first)
         self.out = tuple(first.shape[1:])
         self.C, self.count = math.prod(self.out), sum(v.numel() for v in self.weights.values())
         # Sums over many weights in half precision would lose what they add up.

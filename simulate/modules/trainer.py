@@ -62,7 +62,9 @@ class Trainer:
         self.data = data.fitted(model)
         checked_function(model, self.data.X)
         checked_gradient(model, self.data.X)
-        self.weights = [p for p in model.parameters() if p.requires_grad]
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.weights = list(named.values())
+        self._kinds = {name: (p, p.shape, p.dtype) for name, p in named.items()}
         self.use(made(optimiser, self.weights))
         self.fresh: Fresh | None = None
         self._batches = batches
@@ -116,8 +118,9 @@ class Trainer:
     def _advance(self, factor: float) -> Tensor | None:
         try:
             loss = self.updated(factor)
-        except RuntimeError:
-            if self._finite():
+        except Exception as error:
+            self.check_weights()
+            if self._finite() or not isinstance(error, RuntimeError):
                 raise
             self.check(math.nan)  # some losses refuse outputs that are no numbers
             raise
@@ -125,6 +128,8 @@ class Trainer:
             self._largest = loss if self._largest is None else torch.fmax(self._largest, loss)
         self._schedule_made.update(_bytes(factor))
         self.done += 1
+        if self.done == 1 or self.done % CHECK_EVERY == 0:
+            self.check_weights()
         if self.done % CHECK_EVERY == 0:
             self.check(self.train_loss() if loss is None else float(loss))
         return loss
@@ -210,11 +215,32 @@ class Trainer:
         with torch.no_grad(), untouched(self.model):
             return float(self.loss(call(self.model, self.data.X), self.data.y))
 
+    def check_weights(self) -> None:
+        """Raise ``ValueError`` where the model has other parameters than those that are trained."""
+        now = dict(self.model.named_parameters())
+        for name, (weight, shape, dtype) in self._kinds.items():
+            reason = ""
+            if now.get(name) is not weight:
+                reason = "is another tensor than at the start, which is not trained"
+            elif (weight.shape, weight.dtype) != (shape, dtype):
+                was = f"{tuple(shape)} and {dtype}"
+                reason = f"is {tuple(weight.shape)} and {weight.dtype}, and was {was} at the start"
+            elif not weight.requires_grad:
+                reason = "no longer requires a gradient"
+            if reason:
+                raise ValueError(
+                    f"the parameter {name} {reason}: the optimiser, hooks and functions may "
+                    "change values in place only, as p.add_(...) under torch.no_grad() does"
+                )
+
     def check(self, loss: float) -> None:
         """Raise ``DivergenceError`` where a training loss says that the run has diverged."""
         if has_diverged(loss, self.scale):
             if not math.isfinite(loss):
                 self._check_start()
+            if any(group.get("maximize") for group in self.optimiser.param_groups):
+                hint = "; the optimiser makes the loss grow: leave out maximize=True"
+                raise DivergenceError(self.done, hint=hint)
             raise DivergenceError(
                 self.done, self.rate(), self._stable_rate(), hint=self._hint(loss)
             )
