@@ -19,7 +19,7 @@ from lazyrich import cli, simulate
 from lazyrich.commands.diagnose import command
 from lazyrich.simulate import Data, Scaled, diagnose, fit, fit_flow
 from lazyrich.simulate.arrays import standard_normal
-from lazyrich.simulate.diagnosis import reliability, work
+from lazyrich.simulate.diagnosis import curve, reliability, trained, work
 from lazyrich.simulate.diagnosis.expansion import Expansion
 from lazyrich.simulate.diagnosis.extrapolation import (
     Extrapolated,
@@ -585,10 +585,10 @@ def test_half_precision_is_diagnosed_in_float32(half):
 
 def test_with_an_optimiser_times_are_in_steps_or_said_not_to_apply():
     model, data = easy()
-    plain = diagnose(model, data, weight_decay=0.01)
+    plain = diagnose(model, data, weight_decay=0.01, budget=300)
     rate = 0.1 * simulate.stable_rate(model, data, "mse")
     sgd = {"lr": rate, "momentum": 0.5, "weight_decay": 0.01}
-    found = diagnose(model, data, optimiser=lambda w: torch.optim.SGD(w, **sgd))
+    found = diagnose(model, data, optimiser=lambda w: torch.optim.SGD(w, **sgd), budget=300)
     assert found.forecast == plain.forecast
     step = found.table()["Forecast: train loss falls at step of SGD"]
     after = found.forecast.train.value * 0.5 / rate + 1  # 1: momentum gathers speed
@@ -673,7 +673,7 @@ def test_weight_decay_is_the_cause_only_where_it_acted():
     assert found.verdict == "groks"
     assert "weight decay" not in found.trained.cause
     assert "log(alpha)/weight_decay" not in found.trained.advice
-    before = diagnose(model, data, weight_decay=1e-4, time=100.0, budget=600)
+    before = replace(found, trained=None)
     assert before.forecast.phase == "groks"
     assert "weight decay" not in " ".join(before.sentences())
 
@@ -1013,6 +1013,13 @@ def test_a_twin_that_generalises_much_later_is_not_the_reason():
         assert words in found.reason
 
 
+@pytest.fixture
+def left_early(monkeypatch):
+    """A twin that is not followed to its end is left after 200 steps, not 2000."""
+    for module in (curve, trained):
+        monkeypatch.setattr(module, "MOST_STEPS", 200)
+
+
 def kinks(n=12):
     torch.manual_seed(0)
     X = torch.randn(40, 4)
@@ -1022,6 +1029,7 @@ def kinks(n=12):
     return net, Data(X[:n], (X[:, :1] * X[:, 1:2])[:n], test, test[:, :1] * test[:, 1:2])
 
 
+@pytest.mark.usefixtures("left_early")
 def test_pilot_runs_decide_where_the_twin_of_a_loss_with_kinks_was_not_followed():
     """Hinge: 12 samples memorise at 5.4 by small steps of SGD. It was not decided.
 
@@ -1039,6 +1047,7 @@ def test_pilot_runs_decide_where_the_twin_of_a_loss_with_kinks_was_not_followed(
         assert came_to_an_end(pilot_) is settled
 
 
+@pytest.mark.usefixtures("left_early")
 def test_a_twin_and_pilots_that_were_not_followed_decide_nothing():
     """Small steps of SGD fit at time 5.9; it used to say "will not fit" and "lazy"."""
     found = diagnose(*kinks(), loss=nn.functional.l1_loss, budget=100)
@@ -1079,6 +1088,7 @@ def test_without_a_twin_pilot_runs_that_fitted_decide():
     assert forecast(start, 1.0, still, None, **options).phase == "not decided"
 
 
+@pytest.mark.usefixtures("left_early")
 def test_the_run_of_a_loss_with_kinks_is_compared_as_far_as_its_twin_is_followed():
     """It took minutes. The control is the mean square, whose twin is followed to the end."""
     sgd = {"steps": 500, "optimiser": lambda w: torch.optim.SGD(w, lr=0.03)}

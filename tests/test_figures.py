@@ -10,11 +10,26 @@ from lazyrich.paper_figures import make, make_each
 from lazyrich.paper_figures.checks import Check
 
 
-def test_more_processes_change_no_byte(tmp_path):
-    one, two = (make("1", "tiny", out=tmp_path / str(jobs), jobs=jobs) for jobs in (1, 2))
-    for first, second in zip(one.paths[:3], two.paths[:3], strict=True):
-        assert first.read_bytes() == second.read_bytes()
-    assert {path.name for path in (tmp_path / "1").iterdir()} == {
+def kept_by(reports):
+    return lambda *report: reports.append(report)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """Figure 1 by one process and by two, its folder, and what was reported of its progress."""
+    made = {}
+    for jobs in (1, 2):
+        folder, reports = tmp_path_factory.mktemp(f"jobs-{jobs}"), []
+        figure = make("1", "tiny", out=folder, jobs=jobs, progress=kept_by(reports))
+        made[jobs] = figure, folder, reports
+    return made
+
+
+def test_more_processes_change_no_byte(first):
+    (one, folder, _), (two, *_) = first[1], first[2]
+    for at_first, second in zip(one.paths[:3], two.paths[:3], strict=True):
+        assert at_first.read_bytes() == second.read_bytes()
+    assert {path.name for path in folder.iterdir()} == {
         "index.html",
         "runs",
         *(path.name for path in one.paths),
@@ -41,26 +56,23 @@ def test_an_interrupted_figure_keeps_its_finished_runs_and_resumes(tmp_path):
     assert made.paths[0].exists()
 
 
-def test_progress_rises_to_the_whole(tmp_path):
-    reports = []
-    make("1", "tiny", out=tmp_path, progress=lambda done, total: reports.append((done, total)))
-    shares = [done / total for done, total in reports]
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_progress_rises_to_the_whole(first, jobs):
+    shares = [done / total for done, total in first[jobs][2]]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
 
 
-def test_several_figures_are_those_made_one_by_one(tmp_path):
+def test_several_figures_are_those_made_one_by_one(tmp_path, first):
     """Law: that the processes go on while a figure is drawn changes no byte."""
     names, reports = ["1", "7"], []
-    made = make_each(
-        names, "tiny", tmp_path / "both", jobs=2, progress=lambda *each: reports.append(each)
-    )
+    made = make_each(names, "tiny", tmp_path / "both", jobs=2, progress=kept_by(reports))
     for name, both in zip(names, made, strict=True):
         assert (both.name, reports[-1][0]) == (name, pytest.approx(reports[-1][1]))
         reports.clear()
-        alone = make(name, "tiny", out=tmp_path / "alone", jobs=2)
-        for first, second in zip(both.paths[:3], alone.paths[:3], strict=True):
-            assert first.read_bytes() == second.read_bytes()
+        alone = first[2][0] if name == "1" else make(name, "tiny", out=tmp_path / "alone", jobs=2)
+        for first_path, second in zip(both.paths[:3], alone.paths[:3], strict=True):
+            assert first_path.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize(

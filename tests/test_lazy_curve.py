@@ -10,6 +10,7 @@ from torch import nn
 from lazyrich import simulate
 from lazyrich.simulate import Data, Scaled, fit, fit_flow, lazy_curve, linearise
 from lazyrich.simulate.arrays import standard_normal
+from lazyrich.simulate.diagnosis import curve
 from lazyrich.simulate.modules.mlp import mlp
 from lazyrich.simulate.outcome import settled_at
 
@@ -59,7 +60,7 @@ def test_it_is_gradient_flow_of_the_twin(decay):
     model, data = problem()
     times = np.geomspace(0.1, 60, 8)
     options = {"weight_decay": decay, "time": 60.0, "record": times, "loss": "mse"}
-    trained = fit_flow(linearise(model), data, rtol=1e-6, **options)
+    trained = fit_flow(linearise(model), data, rtol=1e-5, **options)
     found = lazy_curve(model, data, times=times, weight_decay=decay)
     close(found, trained, rtol=1e-4)
     wrong = fit_flow(model, data, rtol=1e-4, **options)  # the network itself is not lazy
@@ -73,7 +74,7 @@ def test_it_is_gradient_flow_of_the_twin_with_cross_entropy():
     times = np.geomspace(0.1, 20, 6)
     for decay in (0.0, 0.02):
         options = {"loss": "cross_entropy", "weight_decay": decay}
-        trained = fit_flow(linearise(model), labelled, time=20, record=times, rtol=1e-6, **options)
+        trained = fit_flow(linearise(model), labelled, time=20, record=times, rtol=1e-5, **options)
         found = lazy_curve(model, labelled, times=times, rtol=1e-8, **options)
         close(found, trained, rtol=1e-4)
     free = lazy_curve(model, labelled, loss="cross_entropy")
@@ -144,7 +145,7 @@ def test_the_floor_is_kernel_regression():
 def test_the_state_gives_the_weights():
     model, data = problem()
     run = lazy_curve(model, data, times=[5.0], weight_decay=0.1)
-    trained = fit_flow(linearise(model), data, loss="mse", time=5.0, weight_decay=0.1, rtol=1e-7)
+    trained = fit_flow(linearise(model), data, loss="mse", time=5.0, weight_decay=0.1, rtol=1e-5)
     from lazyrich.simulate.diagnosis.expansion import Expansion
 
     weights = Expansion(model, data).moved(run.state["a"], float(run.state["b"]))
@@ -228,15 +229,19 @@ def test_a_flow_ends_where_its_loss_can_fall_no_further(fits):
     ],
     ids=["l1", "hinge", "smooth_l1", "smooth_l1 from its linear part", "logistic"],
 )
-def test_any_loss_is_followed_also_with_kinks_and_from_where_it_has_no_curvature(loss, near):
+def test_any_loss_is_followed_also_with_kinks_and_from_where_it_has_no_curvature(
+    loss, near, monkeypatch
+):
     """Against plain descent in the weights at the Jacobian; half of the time is the control."""
     X = standard_normal(0, "train inputs", (30, 4))
     y = X[:, :1].sign()
     model = mlp((4, 20, 1), nn.Tanh)
     data = Data(X[:20], y[:20], X[20:], y[20:])
+    monkeypatch.setattr(curve, "MOST_STEPS", 500)  # beyond the time that is compared
     first = lazy_curve(model, data, loss=loss, rtol=1e-4).history
     shares = first.train_loss / first.zero_train_loss
     time = settled_at(first.time, shares, 0.7)
+    assert time < math.inf
     found = lazy_curve(model, data, loss=loss, times=[time / 2, time], rtol=1e-5).history
     weights = {name: p.detach() for name, p in model.named_parameters()}
     J = torch.func.jacrev(lambda w: torch.func.functional_call(model, w, (X,)).flatten())(weights)

@@ -156,7 +156,10 @@ def test_no_odd_function_lies_outside_of_the_kernel_of_a_steep_erf():
             return mpmath.quad(integrand, mpmath.linspace(0, end, 13))
 
         squares = [radius**2 for radius in radii]
-        table = mpmath.matrix([[entry(q, t) for t in squares] for q in squares])
+        table = mpmath.matrix(6, 6)
+        for i, q in enumerate(squares):
+            for j in range(i + 1):
+                table[i, j] = table[j, i] = entry(q, squares[j])
         values = sorted(mpmath.eigsy(table, eigvals_only=True))
         assert values[0] > mpmath.mpf(10) ** -20 * values[-1]
     found = predict_lazy(_ERF, D=2, P=20, a=1e5)
