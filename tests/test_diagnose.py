@@ -403,6 +403,14 @@ OTHER_LOSSES = {
 }
 
 
+@pytest.fixture
+def left_early(monkeypatch):
+    """A twin that is not followed to its end is left after 200 steps, not 2000."""
+    for module in (curve, trained):
+        monkeypatch.setattr(module, "MOST_STEPS", 200)
+
+
+@pytest.mark.usefixtures("left_early")
 @pytest.mark.parametrize("name", OTHER_LOSSES)
 def test_forecasts_of_other_losses_are_those_of_small_steps_of_sgd(name):
     """Phase and times are right; those of the mean square, the control, are not."""
@@ -1011,13 +1019,6 @@ def test_a_twin_that_generalises_much_later_is_not_the_reason():
         found = forecast(lazy, 0.01, rich, runs, decay=0.0, horizon=1e4)
         assert found.test.low < 1.0 < found.test.high
         assert words in found.reason
-
-
-@pytest.fixture
-def left_early(monkeypatch):
-    """A twin that is not followed to its end is left after 200 steps, not 2000."""
-    for module in (curve, trained):
-        monkeypatch.setattr(module, "MOST_STEPS", 200)
 
 
 def kinks(n=12):
