@@ -33,13 +33,41 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 pytest_plugins = ["tests.shapes"]
 
 
+# Files that derive every closed form: one worker takes them all, and derives each form once.
+CLOSED_FORMS = {
+    f"test_{name}.py"
+    for name in (
+        *("docs", "cli", "checking", "rich_display", "generate", "closed_forms", "values"),
+        *("grammar_latex", "symbols", "docs_names", "certificates", "printing", "doctests"),
+    )
+}
+
+
 def pytest_collection_modifyitems(items):
     """The long files first: each goes whole to one worker, which keeps the runs that it shares."""
-    first = ["test_verdicts.py", "test_figures_tiny.py", "test_diagnose.py", "test_types.py"]
-    first += ["test_cli.py", "test_explore.py", "test_sweep.py", "test_own_problem.py"]
-    first += ["test_docs.py", "test_cluster.py", "test_cli_environment.py", "test_lazy_curve.py"]
-    first += ["test_tutorials.py", "test_rich_display.py", "test_flow.py", "test_verify.py"]
-    items.sort(key=lambda item: [*first, item.path.name].index(item.path.name))
+    first = ["test_verdicts.py", "test_figures_tiny.py", *sorted(CLOSED_FORMS), "test_types.py"]
+    first += ["test_diagnose.py", "test_explore.py", "test_figures.py", "test_sweep.py"]
+    first += ["test_own_problem.py", "test_cluster.py", "test_flow.py", "test_explore_browser.py"]
+    first += ["test_lazy_curve.py", "test_lazy_extremes.py", "test_modules_fit.py"]
+    first += ["test_cli_environment.py", "test_tutorials.py", "test_modules_any.py"]
+    first += ["test_patience.py", "test_batch.py", "test_figures_fits.py", "test_problem_nouns.py"]
+    places = {name: place for place, name in enumerate(dict.fromkeys(first))}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """``--dist loadfile`` with the files of closed forms as one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "closed forms" if file.rpartition("/")[2] in CLOSED_FORMS else file
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="module")
