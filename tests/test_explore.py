@@ -308,7 +308,7 @@ def test_a_bad_activation_is_one_line_and_is_never_run(text):
 
 def test_what_part_of_a_run_shows_is_provisional():
     """No verdict, and no number called final, before the run is whole."""
-    changes = {"activation": "h + 0.1 h^3", "steps": 2000}
+    changes = {"activation": "h + 0.1 h^3", "steps": 1100}
     frames = last_state("two-layer", SMALL | changes)[1]
     parts = [frame for frame in frames if frame.get("python")]
     assert [frame["provisional"] for frame in parts] == [

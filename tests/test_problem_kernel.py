@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lazyrich.theory import Problem, closed_form
@@ -17,6 +17,7 @@ from lazyrich.theory.wick import dot, equal, expectation
 from lazyrich.verify.certificates import problem as certificates
 from lazyrich.verify.certificates import prove
 from lazyrich.verify.cubature import gauss_hermite
+from tests.examples import few
 
 SYMBOLIC = ["h + c h^3", "h + epsilon/2 h^2", "a h^2 + c h^3", "1 + h + c h^4"]
 
@@ -93,8 +94,11 @@ def kernel_on_points(coefficients, X, deviation, readout):
     return table
 
 
-@settings(deadline=None, max_examples=25)
+@few
 @given(activations, st.integers(1, 3), st.booleans(), st.integers(0, 1000))
+@example([0.0, 1.0], 1, False, 0)
+@example([0.0, 0.0, 0.0, -1.0], 3, True, 1)
+@example([1.0, -0.25, 0.5], 2, True, 2)
 def test_the_kernel_of_any_polynomial(coefficients, d, trained, seed):
     X = np.random.default_rng(seed).normal(size=(4, d))
     problem = Problem(text(coefficients), readouts="trained" if trained else "fixed")
@@ -105,8 +109,11 @@ def test_the_kernel_of_any_polynomial(coefficients, d, trained, seed):
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
 
 
-@settings(deadline=None, max_examples=25)
+@few
 @given(activations, st.integers(1, 3), st.booleans())
+@example([0.0, 1.0], 1, False)
+@example([0.0, 0.0, 0.0, -1.0], 3, True)
+@example([1.0, -0.25, 0.5], 2, True)
 def test_the_spectrum_is_that_of_the_kernel_on_a_cubature(coefficients, d, trained):
     """Eigenvalues as often as their multiplicity says, and nothing else, from an exact rule."""
     problem = Problem(text(coefficients), "beta.x", readouts="trained" if trained else "fixed")
@@ -196,7 +203,9 @@ def test_the_kernel_at_given_weights_is_that_of_autograd(activation, phi, readou
 # The target
 
 
-@settings(deadline=None, max_examples=20)
+@few
+@example([0.0], "", 1, 0)
+@example([1.0, 0.0, -0.5, 0.25, 1.0], " - |x|^2 b.x", 2, 1)
 @given(
     st.lists(coefficient, min_size=1, max_size=5),
     st.sampled_from(["", " + b.x (beta.x)", " + x'Bx", " - |x|^2 b.x"]),

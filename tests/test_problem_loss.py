@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import special
 
@@ -14,6 +14,7 @@ from lazyrich import simulate
 from lazyrich.theory import Problem, closed_form
 from lazyrich.theory.symbols import w
 from lazyrich.verify.cubature import gauss_hermite
+from tests.examples import few
 
 TARGETS = {
     "(beta.x)^2/2": 2,
@@ -61,7 +62,17 @@ def brute_force(problem, phi, degree, W, values, v=None, W0=None, v0=None, alpha
 coefficient = st.integers(-4, 4).map(lambda k: k / 4)
 
 
-@settings(deadline=None, max_examples=40)
+# Activation, target, D, N; readouts trained, centred; seed.
+CORNERS = [
+    ([0.0, 1.0], "2", 1, 1, False, False, 0),
+    ([1.0, 0.5, -0.25, 0.0, 0.0, 1.0], "x'Bx/2 - |x|^4/3 + beta.x", 3, 4, True, True, 1),
+    ([0.0, 0.0, 1.0], "1 + b.x - c (beta.x)^3", 2, 2, True, False, 2),
+    ([0.0, -1.0], "(beta.x)(b.x)^2 + |x|^2", 3, 1, False, True, 3),
+]
+NAMES = ("coefficients", "target", "D", "N", "trained", "centred", "seed")
+
+
+@few
 @given(
     coefficients=st.lists(coefficient, min_size=2, max_size=6),
     target=st.sampled_from(sorted(TARGETS)),
@@ -71,6 +82,10 @@ coefficient = st.integers(-4, 4).map(lambda k: k / 4)
     centred=st.booleans(),
     seed=st.integers(0, 1000),
 )
+@example(**dict(zip(NAMES, CORNERS[0], strict=True)))
+@example(**dict(zip(NAMES, CORNERS[1], strict=True)))
+@example(**dict(zip(NAMES, CORNERS[2], strict=True)))
+@example(**dict(zip(NAMES, CORNERS[3], strict=True)))
 def test_it_is_the_mean_over_a_cubature(coefficients, target, D, N, trained, centred, seed):
     rng = np.random.default_rng(seed)
     problem = Problem(text(coefficients), target, readouts="trained" if trained else "fixed")
