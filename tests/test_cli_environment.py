@@ -78,6 +78,33 @@ def test_a_signal_ends_a_command_with_one_line_and_its_code(name, code, line, wo
     assert (started.returncode, out, err.lstrip("\n")) == (code, "", line)
 
 
+ENDS = """
+import atexit, sys
+from lazyrich import cli, __main__
+class Slow:
+    def __del__(self):
+        print("taken down")
+class Loaded: pass
+sys.modules["loaded"] = Loaded()
+sys.modules["loaded"].slow = Slow()
+atexit.register(lambda: print("cleaned up"))
+def ended(*_, **__):
+    print("answer")
+    sys.exit(int(sys.argv[1]))
+cli.command.main = ended
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1, 130, 143])
+def test_a_command_that_was_interrupted_cleans_up_but_takes_no_module_down(code):
+    """Torch and SymPy take Python a second or more."""
+    started = process(str(code), run=("-c", ENDS))
+    out, err = started.communicate(timeout=60)
+    rest = "" if code > 1 else "taken down\n"
+    assert (started.returncode, out, err) == (code, f"answer\ncleaned up\n{rest}", "")
+
+
 def test_a_signal_that_the_parent_ignores_stays_ignored():
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
