@@ -5,6 +5,7 @@ Evidence is code (``lazyrich.verify.evidence``): a check that raises ``Assertion
 fails, and a control, the same check on a wrong statement, which must raise ``AssertionError``.
 """
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,6 +61,10 @@ NEEDS = {
 AGAINST = (Verdict.MISPRINT, Verdict.REFUTED)
 # What Hypothesis says of the input that an attack failed at: "Failing test case: run(values=(3,))".
 _FOUND_AT = re.compile(r"^(?:Fals|Failing).*?\bvalues=\((.*?),?\s*\),?\s*\)\s*$", re.DOTALL)
+
+
+# What a measured mean of logarithms says: its factor is what a reader wants.
+_MEAN_OF_LOG = re.compile(r"\blog of [^:;]*: mean (-?\d[\d.]*(?:e[-+]?\d+)?) of \d+ draws")
 
 
 class Undecided(str):
@@ -280,8 +285,11 @@ def _plainly(found: str) -> str:
 
     >>> _plainly("r**2 falls as a^(-1 L): {'a_b': 0.5, 'c': 1}")
     'r^2 falls as a^(-L): a b = 0.5, c = 1'
+    >>> _plainly("log of the second over the first: mean 0.538 of 12 draws, above 0.1")
+    'log of the second over the first: mean 0.538 of 12 draws, a factor of 1.71, above 0.1'
     """
     found = re.sub(r"\^\((-?)1 ", r"^(\1", found.replace("**", "^"))
+    found = _MEAN_OF_LOG.sub(lambda m: f"{m[0]}, a factor of {math.exp(float(m[1])):.3g}", found)
     mapping = r"\{('\w+': [^{}']*(?:, '\w+': [^{}']*)*)\}"
     return re.sub(mapping, lambda m: re.sub(r"'(\w+)': ", _named, m[1]), found)
 

@@ -10,7 +10,8 @@ import lazyrich
 from lazyrich.support.pages import page
 from lazyrich.verify.evidence_code import closed_forms, source_at
 from lazyrich.verify.figure_checks import FigureCheck
-from lazyrich.verify.formulas import to_html as marked
+from lazyrich.verify.formulas import to_html as drawn
+from lazyrich.verify.formulas import typeset
 from lazyrich.verify.ledger import LEVELS, MEANING, Result, Row, Verdict
 from lazyrich.verify.record import SOURCES
 from lazyrich.verify.report import (
@@ -65,12 +66,23 @@ show();
 </script>"""
 
 
+# What stands under a claim's statement; the rest unfolds.
+_AT_ONCE = ("printed", "right", "assumption", "sizes that were run")
 _EVERY = {
     "source": "papers and laws",
     "section": "all sections",
     "verdict": "all verdicts",
     "level": "all evidence",
 }
+
+
+def marked(text: str) -> str:
+    """The text in HTML, its formulas drawn, and what stands between backticks as code.
+
+    >>> marked("`lazyrich figures 6`, a < b")
+    '<code>lazyrich figures 6</code>, a &lt; b'
+    """
+    return re.sub(r"`([^`<]+)`", r"<code>\1</code>", drawn(text))
 
 
 def to_html(report: Report) -> str:
@@ -134,7 +146,7 @@ def _in_order(section: str) -> tuple[int, ...]:
 def _claim(row: Row) -> str:
     claim, kinds = row.claim, levels(row)
     said = details(row)
-    shown = [_fact(key, said.pop(key)) for key in ("printed", "right") if key in said]
+    shown = [_fact(key, said.pop(key)) for key in _AT_ONCE if key in said]
     facts = [_fact(key, value) for key, value in said.items()]
     places = [result.evidence.where for result in row.results]
     facts += [
@@ -205,9 +217,9 @@ def _notes(report: Report) -> str:
     if not found:
         return ""
     lines = [
-        f"<li>{escape(n.place)} ({n.kind}): {escape(n.note)}"
-        + (f" printed: {escape(n.printed)};" if n.printed else "")
-        + (f" meant: {escape(n.meant)}" if n.meant else "")
+        f"<li>{escape(n.place)} ({n.kind}): {marked(typeset(n.note))}"
+        + (f" printed: {marked(typeset(n.printed))};" if n.printed else "")
+        + (f" meant: {marked(typeset(n.meant))}" if n.meant else "")
         + "</li>"
         for n in found
     ]

@@ -111,6 +111,7 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             bool((simple < AIM).all()),
             expected=False,
             claim="law-population-time",
+            judges="without assumption",
         ),
         Check(
             "slaved-where-many",
@@ -119,7 +120,6 @@ def claims(p: Parameters, data: dict[str, Dataset]) -> list[Check]:
             f"within {100 * AIM:.0f}%",
             bool((simple[many] < AIM).all()),
             claim="law-population-time",
-            judges="right form",
         ),
         Check(
             "exact-in-one-dimension",

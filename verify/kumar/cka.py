@@ -52,7 +52,7 @@ def _past_the_minimum(*sizes: int) -> str:
     assert any(a < b for a, b in pairwise(errors)), f"the misalignment only falls: {errors}"
     assert any(a < b for a, b in pairwise(losses)), f"the loss only falls: {losses}"
     listed = "; ".join(
-        f"M = {m}: alignment^2 = {a}, misalignment {e}, loss {loss}"
+        f"M = {m}: squared alignment {a}, misalignment {e}, loss {loss}"
         for m, a, e, loss in zip(sizes, alignments, errors, losses, strict=True)
     )
     return f"D = 1, alpha = epsilon = 1, |beta|^2 = 2: {listed}"

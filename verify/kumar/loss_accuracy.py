@@ -180,6 +180,61 @@ def _when_halved(train: Array, test: Array) -> Array:
     return test[np.arange(len(test)), halved] / test[:, 0]
 
 
+@evidence(
+    "sec-14-kernel-power",
+    "measured",
+    "(a) when the train loss of the polynomial task has halved, the test loss is above 3/4 of its "
+    "start; that of the student isn't",
+    control={"halved": _test_when_train_halves},
+    part="unhelpful",
+)
+def early_training_does_not_help(
+    budget: Budget, halved: Callable[[int, int], Array] = _polynomial_test_when_train_halves
+) -> str:
+    what = "when the train loss has halved, the test loss is above 3/4 of its start"
+    return mostly(what, lambda *d: halved(*d) > 0.75, budget.seed, share=0.9, against=0.3)
+
+
+@evidence(
+    "sec-14-kernel-power",
+    "measured",
+    "(b) when the train loss of the student of App. 8.3.1 has halved, the test loss is below 3/4 "
+    "of its start; that of the polynomial task isn't",
+    control={"halved": _polynomial_test_when_train_halves},
+    part="helpful",
+    own_setting=True,
+)
+def early_training_helps(
+    budget: Budget, halved: Callable[[int, int], Array] = _test_when_train_halves
+) -> str:
+    what = "when the train loss has halved, the test loss is below 3/4 of its start"
+    return mostly(what, lambda *d: halved(*d) < 0.75, budget.seed, share=0.9, against=0.3)
+
+
+def _polynomial_train(first: int, count: int) -> Array:
+    return curves((Setting(),), first_seed=first, seeds=count).train[:, 0]
+
+
+@evidence(
+    "sec-14-late-bumps",
+    "measured",
+    "student of App. 8.3.1, AdamW: in the second half of the run the train loss rises to more than "
+    "twice its lowest before; that of the polynomial task under plain descent doesn't",
+    control={"losses": _polynomial_train},
+    own_setting=True,
+)
+def late_bumps(
+    budget: Budget, losses: Callable[[int, int], Array] = lambda *d: _students(*d).train[0]
+) -> str:
+    def bumps(first: int, count: int) -> Array:
+        loss = losses(first, count)
+        late = loss[:, loss.shape[1] // 2 :]
+        return (late / np.minimum.accumulate(late, -1)).max(-1) > 2
+
+    what = "late in the run the train loss rises to twice its lowest before"
+    return mostly(what, bumps, budget.seed, share=0.9, against=0.3)
+
+
 _DELAYED = "log of when half of the test outputs are within 0.01 over when half in training are"
 _FALLEN = "1 less the test loss over its start, when the train loss has halved"
 

@@ -296,6 +296,14 @@ def _tracked(until: float, within: float, seed: int) -> str:
 
 
 @evidence(
+    "sec-8.3.1-laziness",
+    "measured",
+    "student of App. 8.3.1, AdamW: its train loss is within 0.5% of its linearised twin's until it "
+    "has halved; not until it is a tenth",
+    control={"until": 0.1},
+    own_setting=True,
+)
+@evidence(
     "fig-13b-half",
     "measured",
     "student of App. 8.3.1, AdamW: its train loss is within 0.5% of its linearised twin's until it "
