@@ -144,27 +144,69 @@ import time
 try:
     time.sleep(0.4)
 except BaseException:
-    print("swallowed")
+    print("swallowed", flush=True)
+time.sleep(0.2)
+print("loaded", flush=True)
 """
 
 
-@pytest.mark.parametrize("presses", [1, 2])
-def test_a_signal_waits_while_a_module_loads(presses, tmp_path, capsys, monkeypatch):
-    """Torch's modules swallow an exception that is raised as they load. A second isn't patient."""
-    (tmp_path / f"swallows_{presses}.py").write_text(SWALLOWS)
+@pytest.mark.parametrize(("compiled", "presses"), [(False, 1), (True, 1), (True, 2)])
+def test_a_signal_is_not_lost_while_a_module_loads(
+    compiled, presses, tmp_path, capsys, monkeypatch
+):
+    """Torch's modules swallow an exception that is raised as they load: it waits, or comes again.
+
+    Where compiled code imports, it waits; a second signal isn't patient.
+    """
+    name = f"swallows_{presses}_{compiled}"
+    (tmp_path / f"{name}.py").write_text(SWALLOWS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # as from a terminal
-    for i in range(presses):
-        threading.Timer(0.1 + 0.1 * i, os.kill, (os.getpid(), signal.SIGINT)).start()
+    for seconds in (0.1, 0.2)[:presses]:
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
         with interruption.signals():
-            importlib.import_module(f"swallows_{presses}")
+            if compiled:
+                next(map(__import__, [name]))  # called by compiled code
+            else:
+                importlib.import_module(name)
             time.sleep(0.3)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
     printed = capsys.readouterr().out
-    assert (interrupted, printed) == ((True, "") if presses == 1 else (False, "swallowed\n"))
+    if presses == 2 and compiled:  # the second one was swallowed
+        assert (interrupted, printed) == (False, "swallowed\nloaded\n")
+    else:
+        assert (interrupted, printed) == (True, "loaded\n" if compiled else "swallowed\n")
+
+
+def test_a_signal_ends_the_loading_of_modules_of_python_at_once(tmp_path, monkeypatch):
+    (tmp_path / "sleeps_long.py").write_text("import time; time.sleep(5)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), interruption.signals():
+        import sleeps_long  # noqa: F401
+    assert time.monotonic() - begin < 4
+
+
+def test_an_interruption_that_was_heard_does_not_come_again(tmp_path, monkeypatch):
+    """The clean-up takes its time, and what was finished is printed."""
+    (tmp_path / "sleeps_again.py").write_text("import time; time.sleep(5)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    stop = interruption.Interruption()
+    with interruption.signals():
+        with stop.during("a module"):
+            try:
+                importlib.import_module("sleeps_again")
+            finally:
+                time.sleep(0.3)
+        time.sleep(0.3)
+    assert stop.missing == ["a module"]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])

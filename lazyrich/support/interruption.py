@@ -1,12 +1,17 @@
 """Ctrl-C and SIGTERM: they unwind, what was finished is kept, and what is missing is named."""
 
+import dis
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
+from typing import Any
 
 
 class Ended(BaseException):
@@ -16,17 +21,102 @@ class Ended(BaseException):
         self.number = number
 
 
-# While a module loads, a signal waits for so many seconds, and is looked at this often.
+# While a compiled module loads, a signal waits for so many seconds, and is looked at this often.
 _PATIENCE = 10.0
 _GLANCE = 0.05
+_BOOTSTRAP = "<frozen importlib._bootstrap>"
+_COMPILED = {
+    function.__code__
+    for function in (ExtensionFileLoader.create_module, ExtensionFileLoader.exec_module)
+}
+_IMPORT = dis.opmap["IMPORT_NAME"]
 
 
-def _loads_a_module(frame: FrameType | None) -> bool:
+def _loading(frame: FrameType | None) -> tuple[FrameType | None, bool]:
+    """Return the frame of the code that has begun to import, and whether compiled code is at work.
+
+    It is where a compiled module loads, or imports another one; and the importing of Python itself
+    has callbacks, in which an exception is lost.
+    """
+    found, compiled = None, frame is not None and frame.f_code.co_filename == _BOOTSTRAP
     while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
+        compiled |= frame.f_code in _COMPILED
+        before = frame.f_back
+        if before is not None and _begins_to_import(before, frame):
+            found = before
+            of_python = before.f_code.co_code[before.f_lasti] == _IMPORT
+            compiled |= not of_python and before.f_code is not import_module.__code__
+        frame = before
+    return found, compiled
+
+
+def _begins_to_import(frame: FrameType, inner: FrameType) -> bool:
+    machinery = inner.f_code.co_filename == _BOOTSTRAP
+    return machinery and not frame.f_code.co_filename.startswith("<frozen importlib")
+
+
+def _is_within(frame: FrameType, of: FrameType | None) -> bool:
+    while of is not None and of is not frame:
+        of = of.f_back
+    return of is frame
+
+
+class _Signals:
+    """Raises for a signal: at once, or when no compiled module loads."""
+
+    def __init__(self) -> None:
+        self.alarm = getattr(signal, "SIGALRM", None)  # None on Windows
+        self.changed: dict[int, Any] = {}
+        # The signal that waits, and until when at most.
+        self._waiting: tuple[int, float] | None = None
+        # What was raised within an import, and the code that had begun it: it may be swallowed.
+        self._raised: tuple[BaseException, FrameType] | None = None
+
+    def heard(self) -> None:
+        """Stop looking whether the exception was swallowed: it was handled."""
+        self._waiting = self._raised = None
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if number != self.alarm:
+            self._waiting = number, 0.0 if self._waiting else time.monotonic() + _PATIENCE
+        elif self._waiting is None:  # the timer rang as it was stopped
+            return
+        elif self._raised is not None:
+            error, began = self._raised
+            if _is_handled(error):  # it is on its way
+                self._look_again(_GLANCE)
+                return
+            if not _is_within(began, frame):  # it has arrived
+                self._waiting = self._raised = None
+                return
+        assert self._waiting is not None
+        number, until = self._waiting
+        began, compiled = _loading(frame)
+        patient = self.alarm in self.changed and time.monotonic() < until
+        self._look_again(_GLANCE if patient and began else 0)
+        if patient and compiled:
+            return
+        error = KeyboardInterrupt() if number == signal.SIGINT else Ended(number)
+        if patient and began:
+            self._raised = error, began
+        else:
+            self._waiting = self._raised = None
+        raise error
+
+    def _look_again(self, seconds: float) -> None:
+        if self.alarm in self.changed:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _is_handled(error: BaseException) -> bool:
+    """Return whether an exception is being handled, as where it unwinds."""
+    now = sys.exc_info()[1]
+    while now is not None and now is not error:
+        now = now.__context__
+    return now is error
+
+
+_at_work = _Signals()
 
 
 @contextmanager
@@ -34,7 +124,8 @@ def signals() -> Iterator[None]:
     """Within this, Ctrl-C, SIGTERM and SIGHUP unwind, so that everything is cleaned up.
 
     Compiled modules swallow an exception that is raised while they load, as torch's do. So a signal
-    waits until no module loads; a second one, or one for more than 10 seconds, doesn't.
+    waits until none loads, and is raised again where a module that loads has swallowed it; a second
+    one, or one for more than 10 seconds, doesn't wait.
 
     >>> with signals():
     ...     try:
@@ -43,39 +134,27 @@ def signals() -> Iterator[None]:
     ...         end.number == signal.SIGTERM
     True
     """
-    waiting: tuple[int, float] | None = None  # the signal that waits, and until when at most
-
-    def end(number: int, frame: FrameType | None) -> None:
-        nonlocal waiting
-        if number != look_again:
-            waiting = number, 0.0 if waiting else time.monotonic() + _PATIENCE
-        elif waiting is None:  # the timer rang as it was stopped
-            return
-        number, until = waiting
-        waits = look_again in changed and _loads_a_module(frame) and time.monotonic() < until
-        if look_again in changed:
-            signal.setitimer(signal.ITIMER_REAL, _GLANCE if waits else 0)
-        if waits:
-            return
-        waiting = None
-        raise KeyboardInterrupt if number == signal.SIGINT else Ended(number)
-
-    look_again = getattr(signal, "SIGALRM", None)  # None on Windows
-    changed = {}
+    global _at_work
+    outer, _at_work = _at_work, _Signals()
+    mine = _at_work
     if threading.current_thread() is threading.main_thread():
         numbers = (getattr(signal, n, None) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM"))
         untouched = (signal.SIG_DFL, signal.default_int_handler)
         # nohup ignores SIGHUP: so do its children.
-        changed = {
-            n: signal.signal(n, end) for n in numbers if n and signal.getsignal(n) in untouched
+        mine.changed = {
+            n: signal.signal(n, mine.handle)
+            for n in numbers
+            if n and signal.getsignal(n) in untouched
         }
     try:
         yield
     finally:
-        if look_again in changed:
+        mine.heard()
+        if mine.alarm in mine.changed:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, before in changed.items():
+        for number, before in mine.changed.items():
             signal.signal(number, before)
+        _at_work = outer
 
 
 @dataclass
@@ -98,6 +177,7 @@ class Interruption:
         try:
             yield
         except (KeyboardInterrupt, Ended) as error:
+            _at_work.heard()
             self.by = error.with_traceback(None)
             self.missing.append(what)
 
