@@ -414,7 +414,8 @@ def test_a_full_disk_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with files_of_at_most(60_000):
         failed = run("sweep grid.toml --jobs 1 --out all.nc --quiet")
-    assert failed == (2, "", "lazyrich: all.nc: can't be written: File too large\n")
+    said = "6 cells (6 seed) in grid; all finished\n"
+    assert failed == (2, said, "lazyrich: all.nc: can't be written: File too large\n")
     assert len(list(tmp_path.rglob("*.nc"))) == 6  # the cells
     assert not list(tmp_path.rglob(".part*"))
 
