@@ -12,7 +12,7 @@ from lazyrich import verify
 from lazyrich.commands.verify import command as verify_command
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.theory import Problem
-from lazyrich.verify import own_attacks, own_problem
+from lazyrich.verify import own_attacks, own_checks
 from lazyrich.verify.own_problem import problem
 from lazyrich.verify.own_report import ProblemReport
 from lazyrich.verify.own_setting import Setting
@@ -166,15 +166,15 @@ def test_a_problem_of_which_nothing_can_be_judged_is_refused(monkeypatch):
     def diverges(_setting):
         raise DivergenceError(1, 2.0, 1.0)
 
-    only = ("simulator", ("a statement", diverges))
-    monkeypatch.setattr(own_problem, "_attacks", lambda _setting: iter([only]))
+    only = own_checks.Attack("simulator", "a statement", diverges, ())
+    monkeypatch.setattr(own_checks, "attacks_on", lambda _setting: [only])
     with pytest.raises(ValueError, match=r"^no check can be made at c = 0.3: training diverges$"):
         problem({"activation": "h + c h^3", "c": 0.3})
 
 
 def test_the_report_as_text_json_and_html(tmp_path):
     report = verify.problem({"activation": "h + c h^3", "c": 0.3, "D": 2})
-    assert "12 of 12 checks passed" in str(report)
+    assert "19 of 19 checks passed" in str(report)
     assert "degree 3" in str(report)
     for suffix in (".txt", ".json", ".html"):
         report.write(tmp_path / f"report{suffix}")

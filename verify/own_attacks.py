@@ -23,7 +23,7 @@ from lazyrich.verify.own_setting import (
     relative,
 )
 
-_ALPHA = 1.5  # in units of the setting's scale
+ALPHA = 1.5  # in units of the setting's scale
 
 
 def kernel_at_weights(setting: Setting) -> Finding:
@@ -84,7 +84,7 @@ def loss_at_init(setting: Setting) -> Finding:
         small = setting.of_size(D, stream=9)
         form = small.problem.closed_form("loss-at-init")
         at = {
-            "alpha": _ALPHA * small.scale,
+            "alpha": ALPHA * small.scale,
             **small.numbers(small.problem.symbols),
             **small.deviations,
         }
@@ -112,7 +112,7 @@ def _mean_loss_at_init(small: Setting, D: int, N: int) -> float:
     for flat, mass in of_weights:
         W = torch.tensor(first * flat.reshape(N, D))
         for v, share in readouts:
-            f = _ALPHA * small.scale * small.function(W, torch.tensor(v), X).numpy()
+            f = ALPHA * small.scale * small.function(W, torch.tensor(v), X).numpy()
             total += mass * share * float(weights @ (y - f) ** 2)
     return total
 
@@ -127,11 +127,11 @@ def population_loss(setting: Setting) -> Finding:
     """The derived loss of random neurons is the mean over a cubature, or over polar nodes."""
     plane = in_two_dimensions(setting)
     W, v = plane.network(3, 5)
-    expected = np.array([_mean_loss(plane, W, v)])
+    expected = np.array([mean_loss(plane, W, v)])
     more = {"v": v.numpy()} if plane.trained else {}
     values = plane.of(plane.problem.symbols)
     values |= plane.of(plane.problem.inputs.symbols)
-    loss = plane.problem.population_loss(W=W.numpy(), alpha=_ALPHA * plane.scale, **more, **values)
+    loss = plane.problem.population_loss(W=W.numpy(), alpha=ALPHA * plane.scale, **more, **values)
     found = np.array([loss])
     control = relative((1 + PLANTED) * found, expected)
     return Finding(relative(found, expected), 1e-8, control, "3 neurons, D = 2")
@@ -160,13 +160,13 @@ def simulator(setting: Setting) -> Finding:
     constants = plane.of(described.activation.symbols)
     run = simulate.train(
         task,
-        alpha=_ALPHA * plane.scale,
+        alpha=ALPHA * plane.scale,
         epsilon=constants.get("epsilon", EPSILON),
         steps=20,
         engine="neurons",
         init=W,
         centred=False,
-        learning_rate=1e-3 / plane.sizes[1] ** 2,
+        learning_rate=_rate(plane, W, v),
         readouts=v if plane.trained else None,
         activation=described.activation,
         constants=constants,
@@ -175,13 +175,24 @@ def simulator(setting: Setting) -> Finding:
     )
     weights = [W] if plane.trained else [W, run.state]
     found = run.history.population_loss.values[: len(weights)]
-    expected = np.array([_mean_loss(plane, neurons, v) for neurons in weights])
+    expected = np.array([mean_loss(plane, neurons, v) for neurons in weights])
     control = relative((1 + PLANTED) * found, expected)
     return Finding(relative(found, expected), 1e-8, control, "3 neurons, D = 2, 20 steps")
 
 
-def _mean_loss(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
-    """<(y - f)^2> at alpha = _ALPHA scales, over a cubature or over polar nodes."""
+def _rate(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
+    """A learning rate at which descent is stable: 1/1000 of 1/K, K the kernel at |x| = 2.
+
+    The readouts' part of it is phi^2, which may exceed the output's square by far.
+    """
+    inputs = 2 * torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]).double()
+    kernel = len(W) * plane.tangent(W, v, inputs @ torch.tensor(plane.root)).square().sum(1)
+    largest = float(kernel.max())
+    return 1e-3 / largest if largest > 0 else 1e-3
+
+
+def mean_loss(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
+    """<(y - f)^2> at alpha = ALPHA scales, over a cubature or over polar nodes."""
     degree = plane.problem.activation.degree
     if degree is not None:
         points, weights = plane.cubature(2 * max(degree, plane.problem.target.degree))
@@ -191,7 +202,7 @@ def _mean_loss(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
         bend = plane.bend(float(np.linalg.norm(neurons, axis=1).max()))
         points, weights = inputs_in_plane(neurons, bend)
         points = points @ plane.root
-    f = _ALPHA * plane.scale * plane.function(W, v, torch.tensor(points)).numpy()
+    f = ALPHA * plane.scale * plane.function(W, v, torch.tensor(points)).numpy()
     residual = f - plane.labels(points)
     return float(weights @ residual**2)
 

@@ -5,7 +5,7 @@ comparison has a control that it must reject.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from lazyrich.verify.own_report import Check, ProblemReport
 
 if TYPE_CHECKING:
     from lazyrich.theory import Problem
+    from lazyrich.verify.own_checks import Attack
     from lazyrich.verify.own_setting import Finding, Setting
 
 _NOUNS = ("activation", "target", "readouts", "inputs")
@@ -41,20 +42,24 @@ def problem(
     (True, True)
     """
     from lazyrich.simulate.arrays import natural
+    from lazyrich.verify import own_checks
 
     setting = _setting(_entries(source), natural("seed", seed))
-    attacks = dict(_attacks(setting))
+    attacks = own_checks.attacks_on(setting)
     checks, progress = [], told(progress, "the checks")
-    for number, (name, (statement, attack)) in enumerate(attacks.items(), start=1):
+    for number, attack in enumerate(attacks, start=1):
         with followed():
-            checks.append(_checked(name, statement, attack, setting))
+            checks.append(_checked(attack, setting))
         progress(number, len(attacks))
     if all(check.verdict == "not judged" for check in checks):
         raise ValueError(f"no check can be made {checks[0].found}")
     shown = {"D": setting.D, "P": setting.P, "N": setting.N, "seed": seed}
     shown |= {k: v for k, v in setting.values.items() if not hasattr(v, "shape")}
     described = setting.problem
-    return ProblemReport(repr(described), shown, tuple(checks), described.not_available())
+    unchecked = own_checks.not_checked(setting, attacks)
+    return ProblemReport(
+        repr(described), shown, tuple(checks), described.not_available(), unchecked
+    )
 
 
 def _entries(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
@@ -151,93 +156,34 @@ def _array(name: str, entries: Mapping[str, Any], shape: tuple, random: Any) -> 
     return value
 
 
-def _attacks(setting: "Setting") -> Iterator[tuple[str, tuple[str, Callable]]]:
-    """The checks that apply: name, statement, attack."""
-    from lazyrich.verify import own_attacks as attacks
-    from lazyrich.verify import own_spectra as spectra
-    from lazyrich.verify.own_curve import learning_curve
-
-    described = setting.problem
-    degree = described.activation.degree
-    isotropic, learns = described.inputs.isotropic, described.target.expr != 0
-    yield (
-        "ntk",
-        ("the kernel of given neurons is that of autograd", attacks.kernel_at_weights),
-    )
-    yield (
-        "ntk-at-init",
-        ("the kernel at initialisation is the mean over the weights", attacks.kernel_at_init),
-    )
-    if degree is not None and degree <= 4:
-        yield "ntk-at-init: every D", ("the same in exact arithmetic, as a proof", _prove_kernel)
-    if isotropic and degree is not None and degree <= 4:
-        yield "ntk-eigenvalues: every D", ("the spectrum likewise", _prove_spectrum)
-    if isotropic and degree is not None:
-        yield (
-            "ntk-eigenvalues",
-            ("the kernel on an exact cubature has this spectrum", spectra.spectrum),
-        )
-    elif isotropic:
-        yield "spectrum", ("eigenvalues add up, and so do their squares", spectra.traces)
-    if isotropic and degree is None and described.target.degree > 0:
-        yield (
-            "learning-curve",
-            ("regression on Gaussian features has this mean loss", learning_curve),
-        )
-    if isotropic and learns:
-        yield (
-            "target on the spectrum",
-            ("<y K y> and <y K^2 y> are sums over eigenspaces", spectra.power_on_spectrum),
-        )
-    if isotropic and degree is not None and learns:
-        yield (
-            "target-decomposition",
-            ("the target's power outside the kernel's functions", spectra.target_decomposition),
-        )
-    if degree is not None and degree <= 4:
-        yield (
-            "loss-at-init",
-            ("the mean over initial weights, on an exact cubature", attacks.loss_at_init),
-        )
-    if learns:
-        yield (
-            "target-power",
-            ("the target's powers by degree are those on a cubature", attacks.target_powers),
-        )
-    yield (
-        "population-loss",
-        ("the loss of given neurons is the mean over the inputs", attacks.population_loss),
-    )
-    yield (
-        "simulator",
-        ("the population loss of a simulated run is the mean over the inputs", attacks.simulator),
-    )
-    yield "laziness", ("descent is kernel regression up to order 1/alpha", attacks.laziness)
-
-
-def _checked(name: str, statement: str, attack: Callable, setting: "Setting") -> Check:
+def _checked(attack: "Attack", setting: "Setting") -> Check:
     import numpy as np
 
     from lazyrich.simulate.stability import OVERFLOWS, DivergenceError, NumericalError
+    from lazyrich.verify.ledger import Undecided
 
     start = time.perf_counter()
     finding, why = None, "a wrong statement passes it as well"
     try:
         with np.errstate(over="raise", invalid="raise"):
-            finding: Finding | None = attack(setting)
+            finding: Finding | None = attack.run(setting)
     except DivergenceError:
         why = "training diverges"
     except (NumericalError, np.linalg.LinAlgError, *OVERFLOWS):
         why = "a number leaves the range of floating point"
     except ValueError as error:  # what it needs isn't defined at these values
         why = str(error)
+    except AssertionError as error:
+        if not (error.args and isinstance(error.args[0], Undecided)):
+            raise
+        why = str(error)
     seconds = time.perf_counter() - start
     if finding is None or (finding.holds and not finding.control_rejected):
         found = f"at {_given(setting)}: {why}"
-        return Check(name, statement, "not judged", found, "", seconds)
+        return Check(attack.name, attack.statement, "not judged", found, "", seconds)
     return Check(
-        name=name,
-        statement=statement,
+        name=attack.name,
+        statement=attack.statement,
         verdict="passed" if finding.holds else "FAILED",
         found=f"error {finding.error:.1e} (allowed {finding.allowed:.0e}), {finding.detail}",
         control=f"{finding.control:.1e}, "
@@ -251,37 +197,3 @@ def _given(setting: "Setting") -> str:
     scalars = {k: v for k, v in setting.values.items() if not hasattr(v, "shape") and abs(v) != 1}
     given = ", ".join(f"{k} = {v:g}" for k, v in scalars.items())
     return given or f"{setting.problem.activation.text}, {setting.problem.target.text}"
-
-
-def _prove_kernel(setting: "Setting") -> "Finding":
-    from lazyrich.theory.symbols import x, x_prime
-    from lazyrich.theory.wick import dot
-    from lazyrich.verify.certificates import problem as certificates
-
-    form = setting.problem.closed_form("ntk-at-init")
-    certificate = certificates.kernel(setting.problem)
-    return _proved(certificate, {"kernel": form.expr}, {"kernel": form.expr + dot(x, x_prime)})
-
-
-def _prove_spectrum(setting: "Setting") -> "Finding":
-    from lazyrich.verify.certificates import problem as certificates
-
-    terms = dict(setting.problem.closed_form("ntk-eigenvalues").terms)
-    name = list(terms)[-1]
-    value, count = terms[name]
-    wrong = terms | {name: (value, count + 1)}
-    return _proved(certificates.spectrum(setting.problem), terms, wrong)
-
-
-def _proved(certificate: Any, claimed: Mapping[str, Any], wrong: Mapping[str, Any]) -> "Finding":
-    from lazyrich.verify.certificates import prove
-    from lazyrich.verify.own_setting import Finding
-
-    def attempt(what: Mapping[str, Any]) -> tuple[float, str]:
-        try:
-            return 0.0, prove(certificate, what)
-        except AssertionError as error:
-            return 1.0, str(error)
-
-    (error, sentence), (control, _) = attempt(claimed), attempt(wrong)
-    return Finding(error, 0.5, control, sentence)

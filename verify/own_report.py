@@ -29,12 +29,13 @@ class Check:
 
 @dataclass(frozen=True)
 class ProblemReport:
-    """The checks of one problem."""
+    """The checks of one problem; ``not_checked`` are closed forms of it that no check is on."""
 
     problem: str
     settings: dict[str, Any]
     checks: tuple[Check, ...]
     not_available: dict[str, str] = field(default_factory=dict)
+    not_checked: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -71,6 +72,8 @@ class ProblemReport:
             control = f"; control: {check.control}" if check.control else ""
             lines.append(f"{check.name:{width}}  {check.verdict:{columns}}  {check.statement}")
             lines.append(f"{'':{width}}  {'':{columns}}  {check.found}{control}")
+        if self.not_checked:
+            lines.append(f"\nnot checked: {', '.join(self.not_checked)}")
         for why, names in self._by_reason().items():
             lines.append(f"\nnot available ({why}): {', '.join(names)}")
         lines += ["", self._count()]
@@ -103,6 +106,8 @@ class ProblemReport:
         )
         missing = f"<h2>Not available, and why</h2><ul>{why}</ul>" if why else ""
         body = f"<p>{escape(self.problem)}</p><p>{escape(settings)}</p>"
+        if self.not_checked:
+            missing = f"<h2>Not checked</h2><p>{escape(', '.join(self.not_checked))}</p>{missing}"
         body += f"<p>{self._count()}</p>{table(head, rows)}{missing}"
         return page("Your problem, verified", body)
 

@@ -16,8 +16,10 @@ from lazyrich.verify.cubature import gauss_hermite
 
 if TYPE_CHECKING:
     from lazyrich.theory import Problem
+    from lazyrich.theory.problem.eigenspaces import Spectrum
 
 Array = np.ndarray
+HIGHEST = 40  # harmonic degree of kernels with all of them
 PLANTED = 1e-3  # the relative error of the wrong statements that have no nearer form
 _SIZED = 256  # inputs by which the size of labels and outputs is taken
 
@@ -111,6 +113,29 @@ class Setting:
         function = self.problem.closed_form("ntk-at-init").function("numpy")
         return partial(function, **self.of(self.problem.activation.symbols), **self.deviations)
 
+    @cached_property
+    def spectrum(self) -> "Spectrum":
+        """The initial kernel's spectrum in numbers, with the target on it."""
+        values: dict[str, Any] = {**self.of(self.problem.symbols), **self.deviations}
+        return self.problem.spectrum(D=self.D, highest=self._highest, **values)
+
+    @cached_property
+    def circles(self) -> tuple[Array, Array, Array, Array]:
+        """In the plane: the kernel on circles (``own_planes.kernel_on_circles``)."""
+        from lazyrich.verify.own_planes import kernel_on_circles
+
+        plane: Any = self
+        return kernel_on_circles(plane, self._highest)
+
+    @property
+    def _highest(self) -> int:
+        return max(HIGHEST, self.problem.target.degree)
+
+    @cached_property
+    def plane(self) -> "Setting":
+        """The problem in the plane, with other vectors and matrices of that size."""
+        return self.of_size(2, stream=4)
+
     @property
     def root(self) -> Array:
         """The R of x = R z for z ~ N(0, I/D): the unit matrix unless the inputs have a Sigma."""
@@ -195,4 +220,4 @@ def kernel_matrix(setting: Setting, X: Array, Z: Array | None = None) -> Array:
 
 def in_two_dimensions(setting: Setting) -> Setting:
     """The problem in the plane, with other vectors and matrices of that size."""
-    return setting.of_size(2, stream=4)
+    return setting.plane

@@ -52,10 +52,11 @@ def command(
     Exits 1 if a check disagrees with the recorded verdict or lets a wrong statement pass, and then
     writes no errata. A misprint in a paper is a verdict, not a failure.
 
-    With --problem, check what lazyrich derives for your own network: each closed form is compared
+    With --problem, check what lazyrich derives for your own network: its closed forms are compared
     with automatic differentiation, numerical integration or training, and each check must also
-    reject a formula that is slightly wrong. FILE is TOML: activation, target, readouts, the sizes
-    D, P, N (each has a default), and a value for each symbol.
+    reject a formula that is slightly wrong. The report names the closed forms that are not checked.
+    FILE is TOML: activation, target, readouts, the sizes D, P, N (each has a default), and a value
+    for each symbol.
 
     \b
     Examples:
