@@ -35,9 +35,11 @@ _OF_OPTIMISERS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 def model_copied(model: nn.Module, memo: Memo) -> nn.Module:
     """Return a copy of a module, hooks and all.
 
-    >>> line, memo, calls = nn.Linear(1, 1), {}, []
-    >>> _ = line.weight.register_hook(lambda g: calls.append(1) or 2 * g)
-    >>> twin = model_copied(line, memo)
+    >>> def noting(calls):
+    ...     return lambda g: calls.append(1) or 2 * g
+    >>> line, calls = nn.Linear(1, 1), []
+    >>> _ = line.weight.register_hook(noting(calls))
+    >>> twin = model_copied(line, {})
     >>> twin(torch.ones(1, 1)).sum().backward()
     >>> float(twin.weight.grad), calls
     (2.0, [])
