@@ -72,7 +72,7 @@ def test_a_check_that_can_not_be_made_is_not_judged_and_the_others_are(c, check,
     verdicts = {check.name: check.verdict for check in report.checks}
     assert verdicts["loss-at-init"] == verdicts["population-loss"] == "passed"
     assert report.passed  # none of those that could be judged failed
-    assert f"of 12 checks passed, {len(unknown)} not judged" in str(report)
+    assert f"of {len(report.checks)} checks passed, {len(unknown)} not judged" in str(report)
     for shown in (str(report), report.to_json(), report.to_html()):
         assert "not judged" in shown
 

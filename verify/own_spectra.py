@@ -47,7 +47,7 @@ def traces(setting: Setting) -> Finding:
     """The eigenvalues' sum is <K(x, x)>, that of their squares <K(x, x')^2>, by quadrature.
 
     For activations with harmonics of every degree, in the plane; the squares of the degrees up to
-    40. The control has an eigenvalue of harmonic degree 1 once more.
+    40 or that of the target. The control has an eigenvalue of harmonic degree 1 once more.
     """
     plane = in_two_dimensions(setting)
     found, (_, masses, kernel, along) = plane.spectrum, plane.circles
