@@ -274,7 +274,7 @@ def _over_printed(outputs: int) -> Sample:
 @evidence(
     "fig-16-train-loss",
     "measured",
-    "p = 23: as a sum over the outputs it is twice 0.06 or more; as their mean it isn't",
+    "p = 23: as a sum over the outputs it is above 0.06; as their mean it isn't",
     control={"outputs": 23},
 )
 def loss_as_a_sum(budget: Budget, outputs: int = 1) -> str:
@@ -286,7 +286,7 @@ def loss_as_a_sum(budget: Budget, outputs: int = 1) -> str:
 @evidence(
     "fig-16-train-loss",
     "measured",
-    "p = 23: as a mean over the outputs it is half of 0.06 or less; as their sum it isn't",
+    "p = 23: as a mean over the outputs it is below 0.06; as their sum it isn't",
     control={"outputs": 1},
 )
 def loss_as_a_mean(budget: Budget, outputs: int = 23) -> str:
