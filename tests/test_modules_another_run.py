@@ -140,6 +140,24 @@ def test_a_run_that_begins_as_another_is_told_from_it(name, first, tmp_path):
     assert torch.equal(fitted(same, path, **given)[1], expected)
 
 
+@pytest.mark.parametrize("name", ["loss", "hook", "centred", "function", "no copy"])
+def test_another_flow_is_told_too(name, tmp_path):
+    def flowed(b):
+        model, given = PAIRS[name](b)
+        given = {"loss": "mse", **given}
+        simulate.fit_flow(model, DATA, time=2.0, checkpoint=tmp_path / "c.pt", **given)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    first = flowed(0)
+    with pytest.raises(ValueError, match=r"checkpoint of another run: the [^\n]* at the same wei"):
+        flowed(1)
+    assert torch.equal(flowed(0), first)
+    given = {"loss": "mse", "time": 2.0, "checkpoint": tmp_path / "d.pt"}
+    simulate.fit_flow(net(), DATA, metrics={"m": lambda f, _: f.mean()}, **given)
+    with pytest.raises(ValueError, match=r"checkpoint of another run: m gives other values"):
+        simulate.fit_flow(net(), DATA, metrics={"m": lambda f, _: f.sum()}, **given)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_it_is_told_in_any_precision(dtype, tmp_path):
     data, path = DATA.to(dtype), tmp_path / "c.pt"

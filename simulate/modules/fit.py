@@ -15,7 +15,7 @@ from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import Loss, loss_function
-from lazyrich.simulate.modules.probes import other_part, update_of
+from lazyrich.simulate.modules.probes import other_part, other_value, update_of, values_of
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.resuming import fresh_of
 from lazyrich.simulate.modules.scaled import constant
@@ -154,7 +154,8 @@ class _Kept:
     ) -> None:
         self._file, self._trainer, self._recorder = file, trainer, recorder
         self._seconds = seconds
-        self._probes = {} if file is None else trainer.probes(metrics)
+        functions = {"loss": trainer.loss, **metrics}
+        self._probes = {} if file is None else values_of(trainer.model, trainer.data, functions)
         self._update = {} if file is None else update_of(trainer)
         # Of the global random numbers: their state when fit was called, and digests of those when
         # the run began, in this process or in an earlier one.
@@ -170,9 +171,8 @@ class _Kept:
         if state is None:
             trainer.fresh = fresh_of(trainer) if steps > 1 else None
             return
-        for name, values in state["probes"].items():
-            if not np.allclose(values, self._probes[name], rtol=1e-6, atol=0, equal_nan=True):
-                self._file.refuse(f"{name} gives other values")
+        if name := other_value(state["probes"], self._probes):
+            self._file.refuse(f"{name} gives other values")
         if part := other_part(state.get("update", {}), self._update, trainer.weights[0].dtype):
             self._file.refuse(f"{part} is another at the same weights")
         if not trainer.has_made(state["schedule"], state["step"]):

@@ -5,27 +5,75 @@ fixed gradient, both of copies: see ``copies``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lazyrich.simulate.modules import generators
 from lazyrich.simulate.modules.copies import Memo, optimiser_copied
-from lazyrich.simulate.modules.resuming import Training, is_patched, slopes_of, without_optimiser
+from lazyrich.simulate.modules.data import Data
+from lazyrich.simulate.modules.losses import Loss, number_given
+from lazyrich.simulate.modules.resuming import (
+    Sampled,
+    Training,
+    is_patched,
+    slopes_of,
+    without_optimiser,
+)
+from lazyrich.simulate.modules.trees import call, mapped
 from lazyrich.simulate.modules.untouched import untouched
 
 # By name: a scale, of which rounding is a part, and of each parameter the norm of a vector and its
 # product with a fixed one.
 Probe = dict[str, list[list[float]]]
+# By name, what functions of outputs and labels give.
+Values = dict[str, list[float]]
 # The weights move by this part of their root mean square.
 _MOVED = 0.1
 # Beyond this many units in the last place of the scale, a difference isn't rounding.
 _ROUNDING = 100
 
 
-def update_of(trainer: Training) -> Probe:
+class Whole:
+    """A module, its loss and all samples: what gradient flow is evaluated on."""
+
+    def __init__(self, model: nn.Module, loss: Loss, data: Data) -> None:
+        self.model, self.loss = model, loss
+        self.weights = [p for p in model.parameters() if p.requires_grad]
+        self._sides = data.X, data.y
+
+    def batch(self) -> tuple[Any, Any]:
+        """Return inputs and labels."""
+        return self._sides
+
+
+def values_of(model: nn.Module, data: Data, functions: Mapping[str, Loss]) -> Values:
+    """Return values of loss and metrics at two outputs, which tell other functions apart."""
+    with torch.no_grad(), untouched(model), generators.fixed():
+        f = call(model, data.X)
+        moved = mapped(_shifted, f)
+        return {
+            name: [number_given(name, function(at, data.y)) for at in (f, moved)]
+            for name, function in functions.items()
+        }
+
+
+def other_value(kept: Values, found: Values) -> str:
+    """Return the name of a function that gives other values, empty for none.
+
+    >>> other_value({"loss": [1.0, 2.0]}, {"loss": [1.0, 2.1]})
+    'loss'
+    """
+    for name, values in kept.items():
+        if not np.allclose(values, found[name], rtol=1e-6, atol=0, equal_nan=True):
+            return name
+    return ""
+
+
+def update_of(trainer: Sampled) -> Probe:
     """Return what one update does; without what can't be had, as where there is no copy."""
     memo: Memo = {}
     found: Probe = {}
@@ -38,7 +86,7 @@ def update_of(trainer: Training) -> Probe:
         try:
             _move(twin.weights)
             found |= _gradient(twin)
-            if memo and not is_patched(trainer.optimiser):
+            if memo and isinstance(twin, Training) and not is_patched(twin.optimiser):
                 found["the optimiser's step"] = _step(twin, memo)
         except Exception:  # the run itself says why
             return found
@@ -84,7 +132,7 @@ def _move(weights: list[Any]) -> None:
             weight.add_(_fixed(weight, number), alpha=_MOVED * size)
 
 
-def _gradient(twin: Training) -> Probe:
+def _gradient(twin: Sampled) -> Probe:
     value, slopes = slopes_of(twin, *twin.batch())
     parts = _described(slopes)
     scale = math.hypot(*(norm for norm, _ in parts))
@@ -126,3 +174,10 @@ def _described(vectors: Sequence[Tensor | None]) -> list[list[float]]:
         flat = vector.detach().double().cpu().flatten()
         found.append([float(flat.norm()), float(flat @ _fixed(flat, 1))])
     return found
+
+
+def _shifted(f: Tensor) -> Tensor:
+    """Return outputs moved by fixed amounts of order 1, different for each."""
+    if not f.is_floating_point():
+        return f
+    return f + torch.arange(f.numel(), device=f.device).sin().reshape(f.shape).to(f.dtype)

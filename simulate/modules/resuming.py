@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,20 +19,30 @@ _APART, _ROUNDING = 1e-3, 100
 
 
 @runtime_checkable
-class Training(Protocol):
-    """A run: what ``Trainer`` is."""
+class Sampled(Protocol):
+    """A module, its loss, and the samples that it is evaluated on."""
 
     model: Any
     loss: Any
     weights: list[Any]
+
+    def batch(self) -> tuple[Any, Any]: ...
+
+
+@runtime_checkable
+class Training(Sampled, Protocol):
+    """A run: what ``Trainer`` is."""
+
     optimiser: Any
 
     def use(self, optimiser: Any) -> None: ...
-    def batch(self) -> tuple[Any, Any]: ...
     def stepped(self, evaluated: Callable[[], Tensor]) -> None: ...
     def state(self) -> dict[str, Any]: ...
     def restore(self, state: dict[str, Any]) -> None: ...
     def updated(self, factor: float) -> Tensor | None: ...
+
+
+_Sampled = TypeVar("_Sampled", bound=Sampled)
 
 
 class Fresh:
@@ -48,7 +58,7 @@ class Fresh:
         self.trainer.use(optimiser_copied(trainer.optimiser, memo))
 
 
-def without_optimiser(trainer: Training, memo: Memo) -> Training:
+def without_optimiser(trainer: _Sampled, memo: Memo) -> _Sampled:
     """Return a copy of a run with a module and a loss of its own, and the same optimiser."""
     found = copy.copy(trainer)
     found.model = model_copied(trainer.model, memo)
@@ -147,7 +157,7 @@ def _at_fault(
     )
 
 
-def slopes_of(run: Training, X: Any, y: Any) -> tuple[float, list[Tensor | None]]:
+def slopes_of(run: Sampled, X: Any, y: Any) -> tuple[float, list[Tensor | None]]:
     """Return the loss and its gradient in each parameter; None for one that has no part in it."""
     for weight in run.weights:
         weight.grad = None

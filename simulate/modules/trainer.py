@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lazyrich.simulate.modules import generators
 from lazyrich.simulate.modules.attributes import (
     attributes_of,
     changed_attributes,
@@ -26,13 +25,13 @@ from lazyrich.simulate.modules.frozen import (
     checked_output,
     in_range_of,
 )
-from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value, number_given
+from lazyrich.simulate.modules.losses import Loss, check_test_loss, check_value
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.outputs import check_kind, kind_of
 from lazyrich.simulate.modules.resuming import Fresh, check_second
 from lazyrich.simulate.modules.sharpness import stable_rate
 from lazyrich.simulate.modules.slopes import check_training_slopes
-from lazyrich.simulate.modules.trees import backward, call, flat, leaves, mapped, rows, taken
+from lazyrich.simulate.modules.trees import backward, call, flat, leaves, rows, taken
 from lazyrich.simulate.modules.untouched import untouched
 from lazyrich.simulate.stability import CHECK_EVERY, DivergenceError, has_diverged
 from lazyrich.support.arguments import in_a_line, not_negative, shown
@@ -182,16 +181,6 @@ class Trainer:
         """Return everything that the run begins from: the module's state and the data."""
         states = [v for v in self.model.state_dict().values() if isinstance(v, Tensor)]
         return [*states, *(leaf for side in self.data.sides() for leaf in leaves(side))]
-
-    def probes(self, metrics: Mapping[str, Loss]) -> dict[str, list[float]]:
-        """Return values of loss and metrics at two outputs, which tell other functions apart."""
-        with torch.no_grad(), untouched(self.model), generators.fixed():
-            f = call(self.model, self.data.X)
-            moved = mapped(_shifted, f)
-            return {
-                name: [number_given(name, function(at, self.data.y)) for at in (f, moved)]
-                for name, function in {"loss": self.loss, **metrics}.items()
-            }
 
     def state(self) -> dict[str, Any]:
         """Return what ``restore`` needs to go on from here."""
@@ -356,10 +345,3 @@ def step_of(optimiser: torch.optim.Optimizer) -> tuple[Callable[..., Any], bool]
     if needed.get("closure") is inspect.Parameter.KEYWORD_ONLY:
         return (lambda closure: step(closure=closure)), True
     return step, "closure" in needed
-
-
-def _shifted(f: Tensor) -> Tensor:
-    """Return outputs moved by fixed amounts of order 1, different for each."""
-    if not f.is_floating_point():
-        return f
-    return f + torch.arange(f.numel(), device=f.device).sin().reshape(f.shape).to(f.dtype)
