@@ -113,6 +113,22 @@ def test_a_fault_in_one_closed_form_is_noticed_by_its_own_check(
     assert not found().holds
 
 
+@pytest.mark.parametrize("target", ["(beta.x)^3", "(beta.x)^6 + beta.x", "(beta.x)^9"])
+@pytest.mark.parametrize("name", ["loss-at-init", "floor", "target on the spectrum"])
+def test_the_rule_on_circles_reaches_as_far_as_the_target_does(name, target):
+    setting = _setting({"activation": "relu(h)", "target": target}, 0)
+    (attack,) = [one for one in attacks_on(setting) if one.name == name]
+    assert attack.run(setting).error < 1e-8
+
+
+@pytest.mark.parametrize("slope", [1, 2, 3, 5, 8, 20, 40, 80])  # erf(80 h/40) bends within a circle
+@pytest.mark.parametrize("target", ["beta.x", "(beta.x)^3"])
+def test_the_rule_on_circles_has_the_waves_of_erf_at_every_slope(slope, target):
+    setting = _setting({"activation": f"erf({slope} h/40)", "target": target}, 0)
+    (attack,) = [one for one in attacks_on(setting) if one.name == "spectrum"]
+    assert attack.run(setting).error < 1e-8
+
+
 @pytest.mark.parametrize("entries", [CUBIC, RELU, ERF], ids=str)
 def test_a_wrong_floor_is_noticed(entries, monkeypatch):
     assert own_functions.floor(_setting(dict(entries), 0)).holds

@@ -57,10 +57,13 @@ def kernel_on_circles(plane: Setting, highest: int) -> tuple[Array, Array, Array
     ``highest``, (highest + 1, R, R), and K at angle 0, (R,).
     """
     bend = plane.bend(next(iter(plane.deviations.values())) / np.sqrt(2))
-    radii, masses = doubling_panels(0, 7, 60, bend)
+    farthest = 7 + np.sqrt(2 * plane.problem.target.degree)  # y^2 r exp(-r^2/2) is largest below
+    radii, masses = doubling_panels(0, farthest, 60, bend)
     masses = masses * radii * np.exp(-(radii**2) / 2)
     # The kernel has its kinks at angles 0 and pi.
-    angles, shares = doubling_panels(0, np.pi, 60, bend / 7)
+    # Few panels have too few nodes for the waves.
+    turn = bend / farthest if bend / farthest < np.pi / 8 else np.inf
+    angles, shares = doubling_panels(0, np.pi, 60, turn)
     directions = np.stack([np.cos(angles), np.sin(angles)], 1)
     waves = np.cos(np.arange(highest + 1)[:, None] * angles) * shares / np.pi
     points = (radii[:, None, None] * directions / np.sqrt(2)).reshape(-1, 2)
