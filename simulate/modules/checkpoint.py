@@ -22,6 +22,7 @@ from lazyrich.support.files import (
     write_whole,
 )
 
+_LAYOUT = 2  # of the file: one more where what it holds changes, so that older ones are refused
 _UNHELD = "checkpoint: a file can't hold the state of the run: must be tensors, numbers and text"
 
 
@@ -130,7 +131,8 @@ def identity(call: object, tensors: Iterable[Tensor]) -> str:
     (False, False)
     """
     digest = hashlib.sha256(repr(call).encode())
-    digest.update(f"lazyrich {lazyrich.__version__}, torch {torch.__version__}".encode())
+    versions = f"lazyrich {lazyrich.__version__}, {_LAYOUT}, torch {torch.__version__}"
+    digest.update(versions.encode())
     for tensor in tensors:
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
         bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

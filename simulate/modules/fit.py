@@ -173,7 +173,7 @@ class _Kept:
             return
         if name := other_value(state["probes"], self._probes):
             self._file.refuse(f"{name} gives other values")
-        if part := other_part(state.get("update", {}), self._update, trainer.weights[0].dtype):
+        if part := other_part(state["update"], self._update, trainer.weights[0].dtype):
             self._file.refuse(f"{part} is another at the same weights")
         if not trainer.has_made(state["schedule"], state["step"]):
             self._file.refuse("schedule gives other values at the steps made")
