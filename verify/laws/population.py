@@ -64,8 +64,8 @@ def _counterexample() -> str:
     q_1 = population.competition(1, 1.0, np.array([0.0, _printed(1.0)]))[0][1]
     left = (q_1 - 2) ** 2
     return (
-        f"D = 1, a = 1: printed T = {_printed(1.0):.4f}, half of the target is learned at "
-        f"{T:.4f}; at the printed time the misalignment has fallen to {left:.3f}, not 1/2"
+        f"D = 1, a = 1: the formula gives T = {_printed(1.0):.4f}, half of the target is learned "
+        f"at {T:.4f}; at the formula's time the misalignment has fallen to {left:.3f}, not 1/2"
     )
 
 
