@@ -13,7 +13,8 @@ from lazyrich.commands.verify import command as verify_command
 from lazyrich.simulate.stability import DivergenceError
 from lazyrich.theory import Problem
 from lazyrich.verify import own_attacks, own_checks
-from lazyrich.verify.own_problem import problem
+from lazyrich.verify.own_checks import attacks_on
+from lazyrich.verify.own_problem import _setting, problem
 from lazyrich.verify.own_report import ProblemReport
 from lazyrich.verify.own_setting import Setting
 
@@ -118,7 +119,7 @@ BOTH = {"activation": "h + h^2", "readouts": "trained", "target": "1 + beta.x", 
         ("target-decomposition", BOTH),
     ],
 )
-def test_a_planted_fault_in_any_closed_form_fails(name, entries, monkeypatch):
+def test_a_planted_fault_in_any_closed_form_is_noticed_by_its_own_check(name, entries, monkeypatch):
     """A thousandth too much in one closed form, wherever it is used."""
     right = Problem._derive
 
@@ -127,7 +128,10 @@ def test_a_planted_fault_in_any_closed_form_fails(name, entries, monkeypatch):
         return _off(form) if wanted == name else form
 
     monkeypatch.setattr(Problem, "_derive", faulty)
-    assert failed(problem(entries))
+    setting = _setting(dict(entries), 0)
+    checks = [attack for attack in attacks_on(setting) if name in attack.of]
+    assert checks
+    assert not all(check.run(setting).holds for check in checks)
 
 
 @pytest.mark.parametrize("activation", ["erf(h)", "relu(h)"])
