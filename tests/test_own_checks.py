@@ -39,7 +39,8 @@ def test_every_closed_form_is_checked_or_named(entries):
     left = not_checked(setting, done)
     assert checked <= set(setting.problem.names())
     assert checked | set(left) == set(setting.problem.names())
-    high = {"loss-at-init", "lazy-learning-curve"} if entries is HIGH else set()
+    slow = {"loss-at-init", "lazy-learning-curve", "ntk-eigenvalues"}
+    high = slow if entries is HIGH else set()
     assert set(left) <= {*instances.OF_NETWORK, *instances.OF_PAPER, *high}
     assert len({attack.name for attack in done}) == len(done)
 

@@ -58,19 +58,25 @@ def _of_kernel(setting: Setting) -> Iterator[Attack]:
     is_small = degree is not None and degree <= _SMALL
     if is_small:
         yield Attack(
-            "ntk-at-init: every D", "the same in exact arithmetic, as a proof", _kernel, ()
+            "ntk-at-init: every D",
+            "the same in exact arithmetic, as a proof",
+            _kernel,
+            ("ntk-at-init",),
         )
     if not isotropic:
         return
     if is_small:
-        yield Attack("ntk-eigenvalues: every D", "the spectrum likewise", _spectrum, ())
+        yield Attack(
+            "ntk-eigenvalues: every D", "the spectrum likewise", _spectrum, ("ntk-eigenvalues",)
+        )
     if degree is None:
         yield Attack("spectrum", "eigenvalues add up, and so do their squares", spectra.traces, ())
         return
-    yield _one(
+    yield Attack(  # on the spectrum in numbers, which does not use the closed form
         "ntk-eigenvalues",
         "the kernel on an exact cubature has this spectrum",
         spectra.spectrum,
+        (),
     )
     yield _one("ntk-rank", "the kernel has as many functions", functions.ntk_rank)
 
