@@ -18,7 +18,6 @@ from lazyrich.verify.own_setting import (
     Array,
     Finding,
     Setting,
-    in_two_dimensions,
     kernel_matrix,
     relative,
 )
@@ -125,7 +124,7 @@ def _grid(nodes: Array, masses: Array, size: int) -> list[tuple[Array, float]]:
 
 def population_loss(setting: Setting) -> Finding:
     """The derived loss of random neurons is the mean over a cubature, or over polar nodes."""
-    plane = in_two_dimensions(setting)
+    plane = setting.plane
     W, v = plane.network(3, 5)
     expected = np.array([mean_loss(plane, W, v)])
     more = {"v": v.numpy()} if plane.trained else {}
@@ -145,7 +144,7 @@ def simulator(setting: Setting) -> Finding:
     from lazyrich import simulate
     from lazyrich.simulate.activations import EPSILON
 
-    plane = in_two_dimensions(setting)
+    plane = setting.plane
     W, v = plane.network(3, 8)
     described = plane.problem
     task = simulate.PolynomialTask(
@@ -209,7 +208,7 @@ def mean_loss(plane: Setting, W: torch.Tensor, v: torch.Tensor) -> float:
 
 def target_powers(setting: Setting) -> Finding:
     """The powers by degree add up to <y^2> on a cubature, and degree 0 is the squared mean."""
-    plane = in_two_dimensions(setting)
+    plane = setting.plane
     points, weights = plane.cubature(max(2 * plane.problem.target.degree, 1))
     y = plane.labels(points)
     form = plane.problem.closed_form("target-power")

@@ -150,7 +150,7 @@ def _of_training(setting: Setting) -> Iterator[Attack]:
         attacks.population_loss,
     )
     if "test-loss" in names:
-        yield _one("test-loss", "the same in the moments", training.test_loss)
+        yield _one("test-loss", "the same in the moments", training.loss_of_moments)
     if "network-function" in names:
         yield _one("network-function", "f in the moments", training.network_function)
     yield _one("neuron-flow", "a neuron moves as autograd says", training.neuron_flow)

@@ -216,8 +216,3 @@ def kernel_matrix(setting: Setting, X: Array, Z: Array | None = None) -> Array:
     """Return the derived kernel at initialisation at the rows of X and Z."""
     Z = X if Z is None else Z
     return setting.kernel(x=X[:, None], x_prime=Z[None, :]) + np.zeros((len(X), len(Z)))
-
-
-def in_two_dimensions(setting: Setting) -> Setting:
-    """The problem in the plane, with other vectors and matrices of that size."""
-    return setting.plane

@@ -5,12 +5,15 @@ from typing import Any
 import numpy as np
 
 from lazyrich.verify.cubature import gauss_hermite
-from lazyrich.verify.own_functions import on_circles, what_is_left
+from lazyrich.verify.own_functions import (
+    off_by_a_share,
+    on_circles,
+    wave_counts,
+    what_is_left,
+)
 from lazyrich.verify.own_setting import (
-    Array,
     Finding,
     Setting,
-    in_two_dimensions,
     kernel_matrix,
     relative,
 )
@@ -49,11 +52,11 @@ def traces(setting: Setting) -> Finding:
     For activations with harmonics of every degree, in the plane; the squares of the degrees up to
     40 or that of the target. The control has an eigenvalue of harmonic degree 1 once more.
     """
-    plane = in_two_dimensions(setting)
+    plane = setting.plane
     found, (_, masses, kernel, along) = plane.spectrum, plane.circles
     total = sum(s.multiplicity * s.value for s in found.spaces) + found.tail
     ours = np.array([total, np.sqrt(sum(s.multiplicity * s.value**2 for s in found.spaces))])
-    squares = _waves(len(kernel) - 1) @ np.einsum("a,lab,b->l", masses, kernel**2, masses)
+    squares = wave_counts(len(kernel) - 1) @ np.einsum("a,lab,b->l", masses, kernel**2, masses)
     expected = np.array([masses @ along, np.sqrt(squares)])
     error = float((np.abs(ours - expected) / expected).max())
     one = next(s.value for s in found.spaces if s.degree == 1)
@@ -64,11 +67,11 @@ def traces(setting: Setting) -> Finding:
 
 def power_on_spectrum(setting: Setting) -> Finding:
     """<y K y> and <y K^2 y> in the plane, circle by circle, against eigenvalues and powers."""
-    plane = in_two_dimensions(setting)
+    plane = setting.plane
     highest = plane.problem.target.degree
     radii, masses, kernel, _ = plane.circles
     y = on_circles(plane, radii, highest)
-    twice = _waves(highest)
+    twice = wave_counts(highest)
     found = plane.spectrum
     # The scale is that of the largest eigenvalue on all of y; the control moves 10% of y there.
     largest, square = found.spaces[0].value, twice @ (abs(y) ** 2 @ masses)
@@ -83,20 +86,15 @@ def power_on_spectrum(setting: Setting) -> Finding:
     return Finding(max(map(abs, errors)), 0.02, control, detail)
 
 
-def _waves(highest: int) -> Array:
-    """How many waves on the circle there are of each degree."""
-    return np.array([1.0, *[2.0] * highest])
-
-
 def target_decomposition(setting: Setting) -> Finding:
     """The target's power outside the kernel's functions is what they leave on a cubature.
 
     The functions are the eigenvectors of the kernel on the cubature. The control leaves 0.1% of
     <y^2> more.
     """
-    plane = in_two_dimensions(setting)
+    plane = setting.plane
     power, expected = what_is_left(plane)
     split = plane.problem.closed_form("target-decomposition")
     found = float(split.evaluate_terms(**plane.numbers(plane.problem.symbols))["null"])
-    error, control = (abs(found + part * power - expected) / power for part in (0.0, 1e-3))
+    error, control = off_by_a_share(found, expected, power)
     return Finding(error, 1e-10, control, f"{expected:.3g} of {power:.3g} is left at D = 2")

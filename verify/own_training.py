@@ -14,7 +14,6 @@ from lazyrich.verify.own_setting import (
     Array,
     Finding,
     Setting,
-    in_two_dimensions,
     relative,
 )
 
@@ -166,9 +165,9 @@ def network_function(setting: Setting) -> Finding:
     return _compared({"f": found}, {"f": expected}, f"{_SAMPLES} inputs, {_NEURONS} neurons")
 
 
-def test_loss(setting: Setting) -> Finding:
+def loss_of_moments(setting: Setting) -> Finding:
     """The loss of the moments is the mean over a cubature of inputs."""
-    plane = in_two_dimensions(setting)
+    plane = setting.plane
     W, v = plane.network(_NEURONS, 16)
     form, weights = plane.problem.closed_form("test-loss"), W.numpy()
     values = {**plane.of([*plane.problem.symbols, *plane.problem.inputs.symbols])}
@@ -176,9 +175,6 @@ def test_loss(setting: Setting) -> Finding:
     found = _called(form.function("numpy"), form, values | {"alpha": ALPHA * plane.scale})
     expected = {"loss": np.array(mean_loss(plane, W, v))}
     return _compared({"loss": found}, expected, f"{_NEURONS} neurons, D = 2")
-
-
-test_loss.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _called(function: Any, form: Any, values: dict[str, Any]) -> Array:
