@@ -74,7 +74,7 @@ def command(
         values = point(assignments)
         found = check(name, formula, at=values, problem=problem, progress=progress, **given)
     text = json.dumps(_document(found), indent=2) if form == "json" else str(found)
-    answer(text, *[lambda: _write(found, file)] if file is not None else [])
+    answer(text, (file, lambda at: _write(found, at)))
     if not found:
         raise SystemExit(1)
 

@@ -163,7 +163,7 @@ def command(
             progress=progress,
         )
     text = found.json() if form == "json" else str(found)
-    answer(text, *[lambda: found.html(page)] if page is not None else [])
+    answer(text, (page, found.html))
     if (ended := found.interruption.by) is not None:
         sys.stdout.flush()
         raise ended

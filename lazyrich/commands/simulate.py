@@ -179,9 +179,8 @@ def command(
             run = film_of(task, film_file, **options)
         else:
             run = train(task, **options)
-    writes = [lambda: run.save(run_file)] if run_file else []
-    writes += [lambda: _plot(run, plot_file)] if plot_file else []
-    answer(f"{_table(run.history)}\n{_summary(run)}", *writes)
+    text = f"{_table(run.history)}\n{_summary(run)}"
+    answer(text, (run_file, run.save), (plot_file, lambda at: _plot(run, at)))
     for file in filter(None, (run_file, plot_file, film_file)):
         click.echo(f"wrote {escaped(file)}")
 

@@ -73,7 +73,7 @@ def command(
     failed = "".join(f"; {count} {status}" for status, count in counts if count)
     answer(
         f"{found.status.size} cells ({sizes}) in {escaped(where)}{failed or '; all finished'}",
-        *[lambda: _write(found, dataset_file)] if dataset_file else [],
+        (dataset_file, lambda at: _write(found, at)),
     )
     if dataset_file:
         click.echo(f"wrote {escaped(dataset_file)}")

@@ -90,7 +90,7 @@ def command(
         ledger = run(names, examples=examples, seed=seed, progress=progress, jobs=jobs)
     details = "".join(f"\n\n{_details(row)}" for row in ledger.rows) if claims else ""
     text = to_json(ledger).rstrip("\n") if form == "json" else str(ledger) + details
-    answer(text, *[lambda: ledger.write(report_file)] if report_file else [])
+    answer(text, (report_file, lambda at: ledger.write(at)))
     if ledger.failed:
         sys.exit(1)
     if errata_file:
@@ -111,7 +111,7 @@ def _verify_problem(
     with progress_bar("verifying", quiet) as progress:
         found = problem(file, seed=seed or 0, progress=progress)
     text = found.to_json() if form == "json" else str(found)
-    answer(text, *[lambda: found.write(report_file)] if report_file else [])
+    answer(text, (report_file, found.write))
     if not found.passed:
         sys.exit(1)
 

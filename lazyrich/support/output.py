@@ -20,19 +20,21 @@ def given_path(option: str, path: str) -> Path:
     return user_path(path, option)
 
 
-def answer(text: str, *writes: Callable[[], object]) -> None:
-    """Write the files, and print the answer whether they could be written or not.
+def answer(text: str, *files: tuple[Path | None, Callable[[Path], object]]) -> None:
+    """Write the files that were asked for, and print the answer whether they could be or not.
 
-    A full disk doesn't cost the answer, nor a closed pipe the files.
+    ``files`` are paths, None for one that was not asked for, and what writes them. A full disk
+    doesn't cost the answer, nor a closed pipe the files.
 
-    >>> answer("3 of 3 passed", lambda: Path("/no/such/folder/report.txt").write_text("3"))
+    >>> answer("3 of 3 passed", (Path("/no/such/folder/report.txt"), lambda f: f.write_text("3")))
     Traceback (most recent call last):
     ...
     FileNotFoundError: [Errno 2] No such file or directory: '/no/such/folder/report.txt'
     """
     try:
-        for write in writes:
-            write()
+        for file, write in files:
+            if file is not None:
+                write(file)
     finally:
         click.echo(text)
 
