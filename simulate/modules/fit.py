@@ -15,7 +15,7 @@ from lazyrich.simulate.modules.checkpoint import Checkpoint, identity
 from lazyrich.simulate.modules.data import Data, checked_data
 from lazyrich.simulate.modules.logits import warn_unless_logits
 from lazyrich.simulate.modules.losses import Loss, loss_function
-from lazyrich.simulate.modules.probes import other_part, other_value, update_of, values_of
+from lazyrich.simulate.modules.probes import check_probes, probes_of
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.resuming import fresh_of
 from lazyrich.simulate.modules.scaled import constant
@@ -155,8 +155,7 @@ class _Kept:
         self._file, self._trainer, self._recorder = file, trainer, recorder
         self._seconds = seconds
         functions = {"loss": trainer.loss, **metrics}
-        self._probes = {} if file is None else values_of(trainer.model, trainer.data, functions)
-        self._update = {} if file is None else update_of(trainer)
+        self._probes = {} if file is None else probes_of(trainer, trainer.data, functions)
         # Of the global random numbers: their state when fit was called, and digests of those when
         # the run began, in this process or in an earlier one.
         self._own = {} if file is None else generators.states()
@@ -171,10 +170,7 @@ class _Kept:
         if state is None:
             trainer.fresh = fresh_of(trainer) if steps > 1 else None
             return
-        if name := other_value(state["probes"], self._probes):
-            self._file.refuse(f"{name} gives other values")
-        if part := other_part(state["update"], self._update, trainer.weights[0].dtype):
-            self._file.refuse(f"{part} is another at the same weights")
+        check_probes(self._file, state, self._probes, trainer.weights[0].dtype)
         if not trainer.has_made(state["schedule"], state["step"]):
             self._file.refuse("schedule gives other values at the steps made")
         if state["step"] > steps:
@@ -201,9 +197,8 @@ class _Kept:
     def save(self) -> None:
         """Write the file."""
         if self._file is not None:
-            rows, probes, random = self._recorder.rows, self._probes, generators.states()
-            kept = {"rows": rows, "probes": probes, "update": self._update}
-            kept |= {"generators": random, "begun": self._begun}
+            kept = {"rows": self._recorder.rows, "begun": self._begun, **self._probes}
+            kept["generators"] = generators.states()
             self._file.save({**self._trainer.state(), **kept})
 
     def finish(self) -> None:

@@ -33,13 +33,7 @@ from lazyrich.simulate.modules.losses import (
 )
 from lazyrich.simulate.modules.measures import trained_weights
 from lazyrich.simulate.modules.outputs import check_kind, kind_of
-from lazyrich.simulate.modules.probes import (
-    Whole,
-    other_part,
-    other_value,
-    update_of,
-    values_of,
-)
+from lazyrich.simulate.modules.probes import Whole, check_probes, probes_of
 from lazyrich.simulate.modules.recorder import Recorder
 from lazyrich.simulate.modules.slopes import NotFiniteError, check_training_slopes
 from lazyrich.simulate.modules.trees import call, gradients_of, leaves, rows
@@ -123,19 +117,15 @@ def fit_flow(
     measures = functions_of_the_user("measures", measures)
     counted = {"evaluations": lambda _: flow.evaluations, **measures}
     recorder = Recorder("time", model, data, loss, metrics, counted, trained_weights(model))
-    state, same = None, dict[str, Any]()
+    state, probes = None, dict[str, Any]()
     if kept is not None:
         call_ = [decay, rtol, given, (*metrics, "|", *measures), str(model), flow.scale]
         tensors = [v for v in model.state_dict().values() if isinstance(v, Tensor)]
         samples = [leaf for side in data.sides() for leaf in leaves(side)]
         state = kept.load(identity(call_, [*tensors, *samples]), samples[0].device)
-        same["probes"] = values_of(model, data, {"loss": loss, **metrics})
-        same["update"] = update_of(Whole(model, loss, data))
+        probes = probes_of(Whole(model, loss, data), data, {"loss": loss, **metrics})
     if kept is not None and state is not None:
-        if name := other_value(state.pop("probes"), same["probes"]):
-            kept.refuse(f"{name} gives other values")
-        if part := other_part(state.pop("update"), same["update"], flow.weights.dtype):
-            kept.refuse(f"{part} is another at the same weights")
+        check_probes(kept, state, probes, flow.weights.dtype)
         if (until := state.pop("until")) != time:
             kept.refuse(f"its time is {until:g}, not {time:g}")
         recorder.rows = state.pop("rows")
@@ -151,11 +141,11 @@ def fit_flow(
             recorder.add(pending)
             pending = next(times, None)
         if kept is not None and step.end < time and kept.is_older_than(seconds):
-            kept.save({**flow.state(), **same, "rows": recorder.rows, "until": time})
+            kept.save({**flow.state(), **probes, "rows": recorder.rows, "until": time})
         progress(step.end, time)
     flow.put(flow.weights)
     if kept is not None:
-        kept.save({**flow.state(), **same, "rows": recorder.rows, "until": time})
+        kept.save({**flow.state(), **probes, "rows": recorder.rows, "until": time})
     history = recorder.history(float, units="learning rate x steps")
     history = history.assign_attrs(weight_decay=decay, rtol=rtol)
     config = {"trainer": "fit_flow", "time": time, "weight_decay": decay, "rtol": rtol}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lazyrich.simulate.modules import generators
+from lazyrich.simulate.modules.checkpoint import Checkpoint
 from lazyrich.simulate.modules.copies import Memo, optimiser_copied
 from lazyrich.simulate.modules.data import Data
 from lazyrich.simulate.modules.losses import Loss, number_given
@@ -48,6 +49,22 @@ class Whole:
     def batch(self) -> tuple[Any, Any]:
         """Return inputs and labels."""
         return self._sides
+
+
+def probes_of(sampled: Sampled, data: Data, functions: Mapping[str, Loss]) -> dict[str, Any]:
+    """Return what a checkpoint keeps to tell runs apart: values and one update."""
+    values = values_of(sampled.model, data, functions)
+    return {"probes": values, "update": update_of(sampled)}
+
+
+def check_probes(
+    file: Checkpoint, state: Mapping[str, Any], found: Mapping[str, Any], dtype: torch.dtype
+) -> None:
+    """Raise ``ValueError`` where the state in the file is that of another run."""
+    if name := other_value(state["probes"], found["probes"]):
+        file.refuse(f"{name} gives other values")
+    if part := other_part(state["update"], found["update"], dtype):
+        file.refuse(f"{part} is another at the same weights")
 
 
 def values_of(model: nn.Module, data: Data, functions: Mapping[str, Loss]) -> Values:
